@@ -1,0 +1,5 @@
+//! Octad.
+pub mod artifact;
+pub mod kafka;
+pub mod supervisor;
+pub mod zookeeper;
