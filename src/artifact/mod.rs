@@ -1,1 +1,35 @@
-//! artifact
+//! The servers' programs: published jars pinned by SHA-256, a store that holds them, and the Java that runs them.
+//!
+//! An [`ArtifactSet`] is embedded in the binary: a Maven pom that says what to fetch and a lock that says what
+//! must come of it. A [`Store`] turns a set into a [`ClassPath`], calling Maven only when a jar is missing or
+//! spoiled. [`Java`] is the machine's own. [`archive_path`] names the class-data archive of a role.
+//!
+//! Does I/O: files of the store, Maven, `java`. Knows nothing of stacks, nodes or how a server is started, and
+//! reads no environment but the [`Environment`] it is given.
+
+mod archive;
+mod class_path;
+mod digest;
+mod environment;
+mod error;
+mod filling;
+mod java;
+mod lockfile;
+mod maven;
+mod progress;
+mod set;
+mod store;
+mod survey;
+
+pub use archive::archive_path;
+pub use class_path::ClassPath;
+pub use digest::{Digest, NotADigest};
+pub use environment::Environment;
+pub use error::ArtifactError;
+pub use java::{Java, JavaError};
+pub use lockfile::{Jar, LockError, LockFault};
+pub use maven::MavenOutput;
+pub use progress::{Activity, Progress};
+pub use set::ArtifactSet;
+pub use store::Store;
+pub use survey::JarFault;

@@ -1,0 +1,64 @@
+//! Names of class-data archives. Pure.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::digest::Digest;
+use super::java::Java;
+use super::store::Store;
+
+/// Where the class-data archive (AppCDS) of a role belongs: `archives/<role>-<key>.jsa` in the store's root.
+///
+/// The key covers what an archive is only valid for: the JVM binary, the jars and their directory, and the JVM
+/// flags that matter (the collector, compressed pointers; not heap sizes). Equal inputs give equal paths in every
+/// process; nothing is read or made.
+pub fn archive_path(store: &Store, java: &Java, set: Digest, role: &str, flags: &[&str]) -> PathBuf {
+    let jars = store.jars();
+    let set = set.to_string();
+    let fixed = [java.fingerprint.as_bytes(), set.as_bytes(), jars.as_os_str().as_bytes(), role.as_bytes()];
+    let key = Digest::of_parts(fixed.into_iter().chain(flags.iter().map(|flag| flag.as_bytes())));
+    store.root().join("archives").join(format!("{role}-{}.jsa", key.short()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::artifact::Environment;
+
+    fn store(supplied: &str) -> Store {
+        Store::locate(Environment::default().with("OCTAD_STORE", "/s").with("OCTAD_ARTIFACTS", supplied))
+            .unwrap()
+    }
+
+    fn java(fingerprint: &str) -> Java {
+        Java { path: "/j".into(), version: "17.0.1".into(), major: 17, fingerprint: fingerprint.into() }
+    }
+
+    fn digest(digit: &str) -> Digest {
+        digit.repeat(64).parse().unwrap()
+    }
+
+    #[test]
+    fn everything_an_archive_depends_on_changes_its_name() {
+        let base = archive_path(&store(""), &java("f"), digest("a"), "broker", &["-XX:+UseG1GC"]);
+        assert_eq!(base, archive_path(&store(""), &java("f"), digest("a"), "broker", &["-XX:+UseG1GC"]));
+        for other in [
+            archive_path(&store("/n"), &java("f"), digest("a"), "broker", &["-XX:+UseG1GC"]),
+            archive_path(&store(""), &java("g"), digest("a"), "broker", &["-XX:+UseG1GC"]),
+            archive_path(&store(""), &java("f"), digest("b"), "broker", &["-XX:+UseG1GC"]),
+            archive_path(&store(""), &java("f"), digest("a"), "zookeeper", &["-XX:+UseG1GC"]),
+            archive_path(&store(""), &java("f"), digest("a"), "broker", &["-XX:+UseSerialGC"]),
+            archive_path(&store(""), &java("f"), digest("a"), "broker", &[]),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn archives_lie_in_the_root_even_when_jars_are_supplied() {
+        let path = archive_path(&store("/n"), &java("f"), digest("a"), "broker", &[]);
+        assert_eq!(path.parent(), Some(Path::new("/s/archives")));
+    }
+}

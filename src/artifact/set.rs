@@ -1,0 +1,138 @@
+//! The artifact sets that this binary carries. Pure.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use super::digest::Digest;
+use super::error::ArtifactError;
+use super::lockfile::{self, Jar, LockError};
+
+/// A program as a set of published jars: what to ask Maven for, and what must come of it.
+#[derive(Clone, Debug)]
+pub struct ArtifactSet {
+    name: &'static str,
+    version: &'static str,
+    pom: &'static str,
+    jars: Arc<[Jar]>,
+    digest: Digest,
+}
+
+macro_rules! embedded {
+    ($name:literal, $version:literal) => {
+        ArtifactSet::parse(
+            $name,
+            $version,
+            include_str!(concat!("../../artifacts/", $name, "-", $version, "/pom.xml")),
+            include_str!(concat!("../../artifacts/", $name, "-", $version, "/jars.lock")),
+        )
+    };
+}
+
+static EMBEDDED: LazyLock<Vec<ArtifactSet>> = LazyLock::new(|| {
+    [embedded!("kafka", "3.9.2"), embedded!("kafka-tools", "3.9.2"), embedded!("zookeeper", "3.9.5")]
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .expect("embedded locks are well formed, which a test pins")
+});
+
+impl ArtifactSet {
+    /// The embedded set of this name and version.
+    pub fn find(name: &str, version: &str) -> Result<&'static Self, ArtifactError> {
+        let named = || Self::embedded().iter().filter(|set| set.name == name);
+        if let Some(set) = named().find(|set| set.version == version) {
+            return Ok(set);
+        }
+        let known: Vec<_> = named().map(|set| set.version).collect();
+        if known.is_empty() {
+            let known = Self::embedded().iter().map(|set| set.name).collect();
+            return Err(ArtifactError::UnknownSet { set: name.to_owned(), known });
+        }
+        Err(ArtifactError::UnknownVersion { set: name.to_owned(), version: version.to_owned(), known })
+    }
+
+    /// All embedded sets.
+    pub fn embedded() -> &'static [Self] {
+        &EMBEDDED
+    }
+
+    /// A set of a pom and a lock of the caller's own.
+    pub fn parse(
+        name: &'static str,
+        version: &'static str,
+        pom: &'static str,
+        lock: &str,
+    ) -> Result<Self, LockError> {
+        let jars = lockfile::parse(&format!("{name} {version}"), lock)?;
+        Ok(Self { name, version, pom, digest: lockfile::digest(&jars), jars: jars.into() })
+    }
+
+    /// What it is: `kafka`, `kafka-tools`, `zookeeper`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Version of the program.
+    pub fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// The Maven project whose runtime dependencies are the jars.
+    pub fn pom(&self) -> &'static str {
+        self.pom
+    }
+
+    /// The locked jars, by coordinates.
+    pub fn jars(&self) -> &[Jar] {
+        &self.jars
+    }
+
+    pub(super) fn shared_jars(&self) -> Arc<[Jar]> {
+        Arc::clone(&self.jars)
+    }
+
+    /// SHA-256 over the lock's entries. Part of node facts: a node changes when it does.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// `name version`, as messages have it.
+impl fmt::Display for ArtifactSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_embedded_set_is_found_and_holds_its_program() {
+        for (name, version, program) in [
+            ("kafka", "3.9.2", "org.apache.kafka:kafka_2.13:3.9.2"),
+            ("kafka-tools", "3.9.2", "org.apache.kafka:kafka-tools:3.9.2"),
+            ("zookeeper", "3.9.5", "org.apache.zookeeper:zookeeper:3.9.5"),
+        ] {
+            let set = ArtifactSet::find(name, version).unwrap();
+            assert!(set.jars().iter().any(|jar| jar.coordinates == program), "{set}");
+        }
+        assert_eq!(ArtifactSet::embedded().len(), 3);
+    }
+
+    #[test]
+    fn unknown_version_lists_the_known() {
+        let error = ArtifactSet::find("kafka", "4.0.0").unwrap_err();
+        assert!(matches!(&error, ArtifactError::UnknownVersion { known, .. } if known == &["3.9.2"]));
+        assert_eq!(error.to_string(), "octad carries no kafka 4.0.0");
+        assert_eq!(error.hint().unwrap(), "known versions of kafka: 3.9.2");
+        assert!(matches!(ArtifactSet::find("pulsar", "1"), Err(ArtifactError::UnknownSet { .. })));
+    }
+
+    #[test]
+    fn digests_of_the_sets_differ() {
+        let digests: std::collections::HashSet<_> =
+            ArtifactSet::embedded().iter().map(|set| set.digest()).collect();
+        assert_eq!(digests.len(), ArtifactSet::embedded().len());
+    }
+}
