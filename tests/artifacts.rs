@@ -181,6 +181,33 @@ async fn a_poisoned_local_repository_is_survived() {
 }
 
 #[tokio::test]
+async fn a_poisoned_local_repository_without_network_is_named_with_both_causes() {
+    let bench = Bench::new();
+    let names: Vec<_> = zookeeper().jars().iter().map(|jar| jar.file_name.as_str()).collect();
+    bench.maven(&format!(
+        "for argument; do case $argument in\n\
+         -Dmaven.repo.local=*) echo '[ERROR] Could not transfer artifact'; exit 1;;\n\
+         -DoutputDirectory=*) mkdir -p \"${{argument#*=}}\"; cd \"${{argument#*=}}\"; \
+         for jar in {}; do echo poison >$jar; done;;\n\
+         esac; done",
+        names.join(" ")
+    ));
+    let error = resolve(bench.environment(), zookeeper()).await.unwrap_err();
+    assert!(
+        matches!(&error, ArtifactError::LocalRepositorySpoiled { anew, .. }
+            if matches!(**anew, ArtifactError::Unreachable { .. })),
+        "{error:?}"
+    );
+    let text = chain(&error);
+    assert!(
+        text.contains(&zookeeper().jars()[0].coordinates) && text.contains("Could not transfer"),
+        "{text}"
+    );
+    assert_eq!(bench.calls(), 2);
+    assert_eq!(fs::read_dir(bench.path("store/jars")).unwrap().count(), 0, "no poison in the store");
+}
+
+#[tokio::test]
 async fn a_jar_that_no_repository_has_is_refused_with_both_digests() {
     let bench = Bench::new();
     let jute = zookeeper().jars().iter().find(|jar| jar.coordinates.contains(":zookeeper-jute:")).unwrap();
