@@ -1,0 +1,263 @@
+//! How the rest of Octad speaks to the supervisor of a host.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use rustix::fs::{Mode, OFlags};
+use serde::de::DeserializeOwned;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::UnixStream,
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    error::SupervisorError,
+    layout, lock,
+    name::UnitName,
+    protocol::{AllUnits, Hello, Nothing, PROTOCOL_VERSION, Request, UnitStatus, decode_answer},
+    signal::Signal,
+};
+
+/// A supervisor answers in milliseconds; one that doesn't in this time is stopped or starved.
+const PROMPT: Duration = Duration::from_secs(10);
+
+/// From its fork to its first answer.
+const START_LIMIT: Duration = Duration::from_secs(5);
+
+/// Between looks at something that changes within milliseconds.
+const POLL: Duration = Duration::from_millis(10);
+
+/// What a supervisor, and so each unit, gets of the caller's environment, apart from `JAVA_…` and `JDK_…`.
+const ENVIRONMENT: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+
+/// Bytes of the log that an error tells.
+const LOG_TOLD: u64 = 2048;
+
+/// A supervisor that answered. Each request is a connection of its own, so requests don't wait for each
+/// other.
+#[derive(Debug, Clone)]
+pub struct Supervisor {
+    dir: PathBuf,
+    hello: Hello,
+}
+
+impl Supervisor {
+    /// The supervisor of the host at `dir`; `None` if the host has none.
+    ///
+    /// # Errors
+    /// [`SupervisorError::Unresponsive`] if one holds the host and doesn't answer, and
+    /// [`SupervisorError::Protocol`] if it speaks another version.
+    pub async fn connect(dir: &Path) -> Result<Option<Self>, SupervisorError> {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            match ask::<Hello>(dir, &Request::Hello, Some(PROMPT)).await {
+                Ok(hello) => return Self::adopt(dir, hello).map(Some),
+                // It is starting or ending, or there is none: the lock tells.
+                Err(SupervisorError::Disconnected { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            if !lock::is_held(dir)? {
+                return Ok(None);
+            }
+            if Instant::now() >= deadline {
+                return Err(SupervisorError::Unresponsive { dir: dir.to_owned() });
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// The supervisor of the host at `dir`, an existing directory; if there is none, `exe supervise <dir>` is
+    /// started, detached from this process. One from an older octad is adopted.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), and [`SupervisorError::NotUp`] with the end of its log if it doesn't
+    /// answer within 5 s.
+    pub async fn ensure(dir: &Path, exe: &Path) -> Result<Self, SupervisorError> {
+        if let Some(supervisor) = Self::connect(dir).await? {
+            return Ok(supervisor);
+        }
+        let log_start = fs::metadata(layout::supervisor_log(dir)).map_or(0, |metadata| metadata.len());
+        let mut child = detach(dir, exe)?;
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            // Looked at before connecting: one that ended because another was faster leaves that one to find.
+            let ended = child.try_wait().ok().flatten();
+            if let Ok(hello) = ask::<Hello>(dir, &Request::Hello, Some(PROMPT)).await {
+                return Self::adopt(dir, hello);
+            }
+            if Instant::now() >= deadline || (ended.is_some() && !lock::is_held(dir)?) {
+                let log_tail = log_tail(dir, log_start);
+                return Err(SupervisorError::NotUp { dir: dir.to_owned(), ended, log_tail });
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    fn adopt(dir: &Path, hello: Hello) -> Result<Self, SupervisorError> {
+        let dir = dir.to_owned();
+        match hello.protocol {
+            PROTOCOL_VERSION => Ok(Self { dir, hello }),
+            theirs => Err(SupervisorError::Protocol { dir, theirs, ours: PROTOCOL_VERSION }),
+        }
+    }
+
+    /// The host directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Who it was when it was found.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// All units of the host, by name.
+    pub async fn status(&self) -> Result<Vec<UnitStatus>, SupervisorError> {
+        self.prompt::<AllUnits>(Request::Status).await.map(|all| all.units)
+    }
+
+    /// Wants `unit` up and starts it, at once if it waits for a restart. Returns when it is forked or can't
+    /// be; in the middle of a stop that takes as long as the stop. A running unit is left alone.
+    ///
+    /// # Errors
+    /// [`SupervisorError::Refused`] for an unknown unit or when a later stop overtakes this start. A unit
+    /// that can't be started is no error but a [`UnitState::Failed`](super::UnitState::Failed).
+    pub async fn start(&self, unit: &UnitName) -> Result<UnitStatus, SupervisorError> {
+        self.patient(Request::Start { unit: unit.clone() }).await
+    }
+
+    /// Wants `unit` down, asks its process to end, and returns when it is gone. After `within` (default: the
+    /// specification's timeout) it is killed. A second stop can shorten the first, never lengthen it.
+    ///
+    /// Dropping the future doesn't cancel the stop.
+    pub async fn stop(
+        &self,
+        unit: &UnitName,
+        within: Option<Duration>,
+    ) -> Result<UnitStatus, SupervisorError> {
+        let timeout_ms = within.map(|within| u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
+        self.patient(Request::Stop { unit: unit.clone(), timeout_ms }).await
+    }
+
+    /// Sends `signal` to the process of `unit`, to that alone. What is wanted of the unit doesn't change by
+    /// this; by a clean end it does.
+    pub async fn kill(&self, unit: &UnitName, signal: Signal) -> Result<UnitStatus, SupervisorError> {
+        self.prompt(Request::Kill { unit: unit.clone(), signal }).await
+    }
+
+    /// Waits until `unit` has no process and none to come.
+    pub async fn wait(&self, unit: &UnitName) -> Result<UnitStatus, SupervisorError> {
+        self.patient(Request::Wait { unit: unit.clone() }).await
+    }
+
+    /// Forgets `unit`, which must be down: its specification and what is wanted of it. Its log stays.
+    /// Removing an unknown unit changes nothing.
+    pub async fn remove(&self, unit: &UnitName) -> Result<(), SupervisorError> {
+        self.prompt(Request::Remove { unit: unit.clone() }).await.map(|Nothing {}| ())
+    }
+
+    /// Stops all units in parallel and ends the supervisor; returns when the host is free. What is wanted of
+    /// the units is kept: the next supervisor starts them again.
+    pub async fn shutdown(self) -> Result<(), SupervisorError> {
+        let Nothing {} = self.patient(Request::Shutdown).await?;
+        let deadline = Instant::now() + PROMPT;
+        while lock::is_held(&self.dir)? {
+            if Instant::now() >= deadline {
+                return Err(SupervisorError::Unresponsive { dir: self.dir });
+            }
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// For what a supervisor answers at once.
+    async fn prompt<T: DeserializeOwned>(&self, request: Request) -> Result<T, SupervisorError> {
+        ask(&self.dir, &request, Some(PROMPT)).await
+    }
+
+    /// For what waits for a process to end.
+    async fn patient<T: DeserializeOwned>(&self, request: Request) -> Result<T, SupervisorError> {
+        ask(&self.dir, &request, None).await
+    }
+}
+
+async fn ask<T: DeserializeOwned>(
+    dir: &Path,
+    request: &Request,
+    limit: Option<Duration>,
+) -> Result<T, SupervisorError> {
+    let exchange = exchange(dir, request);
+    let line = match limit {
+        Some(limit) => timeout(limit, exchange)
+            .await
+            .map_err(|_| SupervisorError::Unresponsive { dir: dir.to_owned() })?,
+        None => exchange.await,
+    };
+    let (dir, request) = (dir.to_owned(), request.name());
+    match line {
+        Ok(line) => match decode_answer(&line) {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(source)) => Err(SupervisorError::Refused { dir, request, source }),
+            Err(source) => Err(SupervisorError::Answer { dir, request, source }),
+        },
+        Err(source) => Err(SupervisorError::Disconnected { dir, request, source }),
+    }
+}
+
+/// One request on a connection of its own, and the line that answers it.
+async fn exchange(dir: &Path, request: &Request) -> io::Result<Vec<u8>> {
+    // An address has 108 bytes, a host directory may have more: the path goes through the open directory.
+    let dir = rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let path = format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), layout::SOCKET);
+    let mut stream = UnixStream::connect(path).await?;
+    stream.write_all(&request.encode()).await?;
+    let mut line = Vec::new();
+    BufReader::new(stream).read_until(b'\n', &mut line).await?;
+    if line.ends_with(b"\n") { Ok(line) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Starts a supervisor that lives on when this process, its terminal or its session ends. Tokio reaps it if
+/// it ends first.
+fn detach(dir: &Path, exe: &Path) -> Result<Child, SupervisorError> {
+    let spawn = || -> io::Result<Child> {
+        let (dir, exe) = (fs::canonicalize(dir)?, std::path::absolute(exe)?);
+        let log = File::options().create(true).append(true).open(layout::supervisor_log(&dir))?;
+        let mut command = Command::new(exe);
+        command.arg("supervise").arg(&dir).current_dir(&dir);
+        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let new_session = || rustix::process::setsid().map(drop).map_err(io::Error::from);
+        // SAFETY: runs between fork and exec and makes one system call, which is async-signal-safe.
+        unsafe { command.pre_exec(new_session) };
+        command.spawn()
+    };
+    spawn().map_err(|source| SupervisorError::Spawn { exe: exe.to_owned(), dir: dir.to_owned(), source })
+}
+
+fn is_kept(name: &std::ffi::OsStr) -> bool {
+    name.to_str().is_some_and(|name| {
+        ENVIRONMENT.contains(&name) || name.starts_with("JAVA_") || name.starts_with("JDK_")
+    })
+}
+
+/// What was written to the supervisor's log since it had `start` bytes, the last of it.
+fn log_tail(dir: &Path, start: u64) -> String {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(layout::supervisor_log(dir))?;
+        let end = file.metadata()?.len();
+        file.seek(SeekFrom::Start(start.max(end.saturating_sub(LOG_TOLD)).min(end)))?;
+        let mut tail = Vec::new();
+        file.take(LOG_TOLD).read_to_end(&mut tail)?;
+        Ok(tail)
+    };
+    // The error that is being made says enough without it.
+    String::from_utf8_lossy(&read().unwrap_or_default()).trim().to_owned()
+}

@@ -1,0 +1,210 @@
+//! What a unit is: the file `units/<name>.json`, written by others, read at each start of the unit.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{error::SupervisorError, layout, name::UnitName, replace::replace};
+
+/// One service of a host. Unknown fields are ignored, so that an older supervisor runs a newer specification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitSpec {
+    /// The program: a path, or a name looked up in the supervisor's `PATH`.
+    pub program: PathBuf,
+    /// Its arguments; those of the archive go in front of them.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Its environment, over the supervisor's small one.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Where it runs; default: the host directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<PathBuf>,
+    /// Files that must exist before each start, such as the marker of the data directory: an unmounted disk
+    /// looks like an empty one, and a server started on that would begin from nothing.
+    #[serde(default)]
+    pub requires: Vec<PathBuf>,
+    /// Seconds between SIGTERM and SIGKILL.
+    #[serde(default = "default_stop_timeout")]
+    pub stop_timeout: u64,
+    /// When it is started again after a failure.
+    #[serde(default)]
+    pub restart: RestartPolicy,
+    /// Its class-data archive, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveSpec>,
+    /// What the specification was rendered from. The status tells the one that the running process was
+    /// started with.
+    #[serde(default)]
+    pub generation: String,
+}
+
+/// The delay before a restart doubles from the first to the second; there is no limit on the number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RestartPolicy {
+    /// Milliseconds before the first restart.
+    pub min_backoff_ms: u64,
+    /// Milliseconds at most.
+    pub max_backoff_ms: u64,
+}
+
+/// A class-data archive (AppCDS): trained in the background of the first start, used from the next start on,
+/// never a reason to fail. It may be shared by hosts; one of them trains it.
+///
+/// In `present`, `absent` and the dump's arguments `{class_list}` and `{archive}` stand for the two paths;
+/// the dump gets those of a copy and of a temporary file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveSpec {
+    /// The archive.
+    pub path: PathBuf,
+    /// Where the unit writes the classes that it loads.
+    pub class_list: PathBuf,
+    /// Arguments when the archive exists.
+    #[serde(default)]
+    pub present: Vec<String>,
+    /// Arguments when it doesn't.
+    #[serde(default)]
+    pub absent: Vec<String>,
+    /// What makes the archive of the class list.
+    pub dump: DumpCommand,
+    /// Seconds that the unit must have run before its class list is taken for whole.
+    #[serde(default = "default_settle_secs")]
+    pub settle_secs: u64,
+}
+
+/// A program that makes an archive; run with the unit's environment and directory, at nice 19.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DumpCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments, with placeholders.
+    #[serde(default)]
+    pub args: Vec<String>,
+}
+
+impl UnitSpec {
+    /// A unit that runs `program` with `args` and the defaults for the rest.
+    pub fn new(program: impl Into<PathBuf>, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            program: program.into(),
+            args: args.into_iter().map(Into::into).collect(),
+            env: BTreeMap::new(),
+            working_dir: None,
+            requires: Vec::new(),
+            stop_timeout: default_stop_timeout(),
+            restart: RestartPolicy::default(),
+            archive: None,
+            generation: String::new(),
+        }
+    }
+
+    /// Reads the specification of `name` on the host at `dir`.
+    pub fn load(dir: &Path, name: &UnitName) -> Result<Self, SupervisorError> {
+        let path = layout::unit(dir, name);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|source| SupervisorError::Malformed { path, source })
+            }
+            Err(source) => Err(SupervisorError::File { action: "read", path, source }),
+        }
+    }
+
+    /// Writes it as the specification of `name` on the host at `dir`; it holds from the unit's next start.
+    pub fn store(&self, dir: &Path, name: &UnitName) -> Result<(), SupervisorError> {
+        let path = layout::unit(dir, name);
+        let written = fs::create_dir_all(layout::units(dir))
+            .and_then(|()| replace(&path, &serde_json::to_vec_pretty(self)?));
+        written.map_err(|source| SupervisorError::File { action: "write", path, source })
+    }
+
+    /// The time between SIGTERM and SIGKILL.
+    pub(super) fn stop_timeout(&self) -> Duration {
+        Duration::from_secs(self.stop_timeout)
+    }
+
+    /// The arguments of a start at this moment: which of the archive's come first depends on its presence.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let archive = self.archive.as_ref().map(ArchiveSpec::arguments).unwrap_or_default();
+        archive.into_iter().chain(self.args.iter().cloned()).collect()
+    }
+}
+
+impl ArchiveSpec {
+    fn arguments(&self) -> Vec<String> {
+        let args = if self.path.exists() { &self.present } else { &self.absent };
+        args.iter().map(|arg| fill(arg, &self.class_list, &self.path)).collect()
+    }
+}
+
+impl DumpCommand {
+    /// The arguments for a dump of `class_list` into `archive`.
+    pub(super) fn arguments(&self, class_list: &Path, archive: &Path) -> Vec<String> {
+        self.args.iter().map(|arg| fill(arg, class_list, archive)).collect()
+    }
+}
+
+fn fill(arg: &str, class_list: &Path, archive: &Path) -> String {
+    arg.replace("{class_list}", &class_list.to_string_lossy())
+        .replace("{archive}", &archive.to_string_lossy())
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self { min_backoff_ms: 100, max_backoff_ms: 10_000 }
+    }
+}
+
+/// A broker with many partitions needs minutes for an orderly stop; `TimeoutStopSec` on NixOS is the same.
+fn default_stop_timeout() -> u64 {
+    300
+}
+
+/// A JVM server has loaded the classes of its first work by then, on a busy machine too.
+fn default_settle_secs() -> u64 {
+    20
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_specification_needs_only_a_program() {
+        let spec: UnitSpec = serde_json::from_str(r#"{"program": "java", "from_the_future": 1}"#).unwrap();
+        assert_eq!(spec, UnitSpec::new("java", [""; 0]));
+        assert_eq!((spec.stop_timeout, spec.restart.max_backoff_ms), (300, 10_000));
+    }
+
+    #[test]
+    fn a_specification_survives_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = UnitName::new("broker").unwrap();
+        let spec = UnitSpec { generation: "7".into(), ..UnitSpec::new("sleep", ["1"]) };
+        spec.store(dir.path(), &name).unwrap();
+        assert_eq!(UnitSpec::load(dir.path(), &name).unwrap(), spec);
+    }
+
+    #[test]
+    fn the_presence_of_the_archive_chooses_the_first_arguments() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jsa");
+        let mut spec = UnitSpec::new("java", ["Main"]);
+        spec.archive = Some(ArchiveSpec {
+            path: path.clone(),
+            class_list: "/c.lst".into(),
+            present: vec!["-XX:SharedArchiveFile={archive}".into()],
+            absent: vec!["-XX:DumpLoadedClassList={class_list}".into()],
+            dump: DumpCommand { program: "java".into(), args: vec![] },
+            settle_secs: 1,
+        });
+        assert_eq!(spec.arguments(), ["-XX:DumpLoadedClassList=/c.lst", "Main"]);
+        fs::write(&path, "").unwrap();
+        assert_eq!(spec.arguments(), [format!("-XX:SharedArchiveFile={}", path.display()), "Main".into()]);
+    }
+}

@@ -1,0 +1,570 @@
+//! One unit: a task that owns its process and takes commands one after the other.
+//!
+//! The unit is in one [`Phase`]; a command, the end of the process or a deadline moves it to the next. A
+//! command never waits for a process: who asked for a stop is answered when the end of the process arrives.
+
+use std::{
+    fs, io,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    archive::Training,
+    backoff::Backoff,
+    exit::{Ending, Exit},
+    journal::Journal,
+    layout,
+    name::UnitName,
+    process::Process,
+    protocol::{Refusal, RefusalCode, UnitState, UnitStatus},
+    run_state::{Desired, RunState},
+    signal::Signal,
+    spec::{RestartPolicy, UnitSpec},
+    start::{NotStarted, Started, start},
+};
+
+/// For output still in the pipe of an ended process. Longer only lasts a pipe that a stray process holds.
+const OUTPUT_PATIENCE: Duration = Duration::from_millis(200);
+
+/// Longer deadlines are cut to this: they come from files, and the clock's type overflows.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// What the units of a host share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) dir: PathBuf,
+    pub(super) journal: Arc<Journal>,
+    pub(super) run_state: Mutex<RunState>,
+    /// Set when the supervisor begins to end: nothing is started any more, no desired state changes.
+    pub(super) ending: AtomicBool,
+}
+
+impl Shared {
+    /// What is wanted of `unit`.
+    pub(super) fn desired(&self, unit: &UnitName) -> Desired {
+        self.with_run_state(|state| state.desired(unit))
+    }
+
+    /// Looks at or changes the run state.
+    pub(super) fn with_run_state<T>(&self, look: impl FnOnce(&mut RunState) -> T) -> T {
+        // The state is only changed as a whole, so one left by a panic is right.
+        look(&mut self.run_state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+}
+
+/// Where the answer to a command goes.
+pub(super) type Reply = oneshot::Sender<Result<UnitStatus, Refusal>>;
+
+/// What can be asked of a unit; the same as on the wire.
+#[derive(Debug)]
+pub(super) enum Command {
+    Start,
+    Stop {
+        timeout: Option<Duration>,
+    },
+    Kill {
+        signal: Signal,
+    },
+    Remove,
+    /// A stop that changes nothing in what is wanted.
+    Shutdown,
+}
+
+/// How others reach a unit.
+#[derive(Debug, Clone)]
+pub(super) struct UnitHandle {
+    commands: mpsc::Sender<(Command, Reply)>,
+    status: watch::Receiver<Published>,
+}
+
+/// A status and the moment that it counts down to.
+#[derive(Debug, Clone)]
+struct Published {
+    status: UnitStatus,
+    next_start: Option<Instant>,
+}
+
+impl UnitHandle {
+    /// Makes the task of a unit; one that is wanted up is started at once.
+    pub(super) fn launch(name: UnitName, shared: Arc<Shared>) -> Self {
+        // Commands are few; whoever is faster waits.
+        let (commands, inbox) = mpsc::channel(16);
+        let mut unit = Unit { name, shared, inbox, backoff: Backoff::default(), restarts: 0, training: None };
+        let phase = match unit.shared.desired(&unit.name) {
+            Desired::Up => unit.begin(),
+            Desired::Down => Phase::Down(Down { last: None, failed: None }),
+        };
+        let (publisher, status) = watch::channel(unit.published(&phase));
+        tokio::spawn(unit.run(phase, publisher));
+        Self { commands, status }
+    }
+
+    /// Asks and waits for the answer.
+    pub(super) async fn ask(&self, command: Command) -> Result<UnitStatus, Refusal> {
+        let gone = || Refusal::new(RefusalCode::UnknownUnit, "the unit was removed meanwhile");
+        let (reply, answer) = oneshot::channel();
+        self.commands.send((command, reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// The unit as it is now.
+    pub(super) fn status(&self) -> UnitStatus {
+        self.status.borrow().now()
+    }
+
+    /// Waits until the unit has no process and none to come.
+    pub(super) async fn down(&self) -> UnitStatus {
+        let mut status = self.status.clone();
+        match status.wait_for(|published| published.status.state.is_down()).await {
+            Ok(published) => published.now(),
+            Err(_) => self.status(),
+        }
+    }
+
+    /// Whether the unit was removed.
+    pub(super) fn is_gone(&self) -> bool {
+        self.commands.is_closed()
+    }
+}
+
+impl Published {
+    fn now(&self) -> UnitStatus {
+        let mut status = self.status.clone();
+        if let (UnitState::Backoff { next_start_in_ms, .. }, Some(at)) = (&mut status.state, self.next_start)
+        {
+            *next_start_in_ms = at.saturating_duration_since(Instant::now()).as_millis() as u64;
+        }
+        status
+    }
+}
+
+struct Unit {
+    name: UnitName,
+    shared: Arc<Shared>,
+    inbox: mpsc::Receiver<(Command, Reply)>,
+    backoff: Backoff,
+    restarts: u64,
+    training: Option<Training>,
+}
+
+enum Phase {
+    Down(Down),
+    Running(Running),
+    Stopping(Stopping),
+    Backoff(Waiting),
+}
+
+struct Down {
+    last: Option<Ending>,
+    failed: Option<String>,
+}
+
+struct Running {
+    live: Live,
+    /// When the class list is whole; `None` if there is nothing to train, or it was tried.
+    settled_at: Option<Instant>,
+}
+
+struct Stopping {
+    live: Live,
+    since: SystemTime,
+    /// `None` once SIGKILL is sent.
+    kill_at: Option<Instant>,
+    /// Answered when the process is gone, each with what came of writing the desired state down.
+    stops: Vec<(Reply, Result<(), Refusal>)>,
+    /// Asked for during the stop; answered when the unit has been started anew.
+    starts: Vec<Reply>,
+}
+
+struct Waiting {
+    until: Instant,
+    last: Ending,
+}
+
+/// A process with all that belongs to it.
+struct Live {
+    process: Process,
+    capture: JoinHandle<()>,
+    spec: UnitSpec,
+    since: SystemTime,
+    forked: Instant,
+}
+
+enum Event {
+    Asked(Command, Reply),
+    /// The process has ended.
+    Ended,
+    /// The phase's deadline has come.
+    Due,
+    /// The supervisor has let the unit go.
+    Closed,
+}
+
+impl Unit {
+    async fn run(mut self, mut phase: Phase, publisher: watch::Sender<Published>) {
+        loop {
+            publisher.send_replace(self.published(&phase));
+            let next = match phase.event(&mut self.inbox).await {
+                Event::Asked(command, reply) => self.asked(phase, command, reply).await,
+                Event::Ended => Some(self.ended(phase).await),
+                Event::Due => Some(self.due(phase)),
+                Event::Closed => None,
+            };
+            match next {
+                Some(next) => phase = next,
+                None => break,
+            }
+        }
+    }
+
+    /// `None` when the unit is removed.
+    async fn asked(&mut self, phase: Phase, command: Command, reply: Reply) -> Option<Phase> {
+        match command {
+            Command::Start => Some(self.asked_to_start(phase, reply)),
+            Command::Stop { timeout } => {
+                let recorded = self.record(Desired::Down);
+                Some(self.stop(phase, timeout, recorded, reply).await)
+            }
+            Command::Shutdown => Some(self.stop(phase, None, Ok(()), reply).await),
+            Command::Kill { signal } => {
+                answer(reply, self.kill(&phase, signal));
+                Some(phase)
+            }
+            Command::Remove => match self.remove(&phase).await {
+                Ok(status) => {
+                    answer(reply, Ok(status));
+                    None
+                }
+                Err(refusal) => {
+                    answer(reply, Err(refusal));
+                    Some(phase)
+                }
+            },
+        }
+    }
+
+    fn asked_to_start(&mut self, phase: Phase, reply: Reply) -> Phase {
+        if self.shared.is_ending() {
+            answer(reply, Err(Refusal::new(RefusalCode::ShuttingDown, "the supervisor is about to end")));
+            return phase;
+        }
+        if let Err(refusal) = self.record(Desired::Up) {
+            answer(reply, Err(refusal));
+            return phase;
+        }
+        let next = match phase {
+            Phase::Stopping(mut stopping) => {
+                stopping.starts.push(reply);
+                return Phase::Stopping(stopping);
+            }
+            Phase::Running(running) => Phase::Running(running),
+            Phase::Down(_) | Phase::Backoff(_) => {
+                self.backoff.reset();
+                self.begin()
+            }
+        };
+        answer(reply, Ok(self.status(&next)));
+        next
+    }
+
+    async fn stop(
+        &mut self,
+        phase: Phase,
+        within: Option<Duration>,
+        recorded: Result<(), Refusal>,
+        reply: Reply,
+    ) -> Phase {
+        let next = match phase {
+            Phase::Running(Running { live, settled_at: _ }) => {
+                let within = within.unwrap_or_else(|| live.spec.stop_timeout());
+                self.note(format_args!(
+                    "stopping process {} within {} s",
+                    live.process.pid(),
+                    within.as_secs()
+                ));
+                live.process.terminate();
+                Phase::Stopping(Stopping {
+                    live,
+                    since: SystemTime::now(),
+                    kill_at: Some(after(within)),
+                    stops: vec![(reply, recorded)],
+                    starts: Vec::new(),
+                })
+            }
+            Phase::Stopping(mut stopping) => {
+                // A later stop may hurry an earlier one, never delay it.
+                if let (Some(within), Some(kill_at)) = (within, &mut stopping.kill_at) {
+                    *kill_at = after(within).min(*kill_at);
+                }
+                for start in stopping.starts.drain(..) {
+                    answer(start, Err(Refusal::new(RefusalCode::Superseded, "a stop came after this start")));
+                }
+                stopping.stops.push((reply, recorded));
+                Phase::Stopping(stopping)
+            }
+            Phase::Backoff(Waiting { last, until: _ }) => self.down(Some(last), recorded, reply).await,
+            Phase::Down(Down { last, failed: _ }) => self.down(last, recorded, reply).await,
+        };
+        self.give_up_training().await;
+        next
+    }
+
+    async fn down(&mut self, last: Option<Ending>, recorded: Result<(), Refusal>, reply: Reply) -> Phase {
+        self.give_up_training().await;
+        let next = Phase::Down(Down { last, failed: None });
+        answer(reply, recorded.map(|()| self.status(&next)));
+        next
+    }
+
+    fn kill(&self, phase: &Phase, signal: Signal) -> Result<UnitStatus, Refusal> {
+        let Some(live) = phase.live() else {
+            return Err(Refusal::new(RefusalCode::NotRunning, format_args!("{} has no process", self.name)));
+        };
+        self.note(format_args!("sending {signal:?} to process {}", live.process.pid()));
+        match live.process.signal(signal.into()) {
+            Ok(()) => Ok(self.status(phase)),
+            Err(error) => Err(Refusal::new(RefusalCode::NotSignalled, error)),
+        }
+    }
+
+    async fn remove(&mut self, phase: &Phase) -> Result<UnitStatus, Refusal> {
+        if !matches!(phase, Phase::Down(_)) {
+            let message = format!("{} is not stopped", self.name);
+            return Err(Refusal { code: RefusalCode::NotStopped, message });
+        }
+        self.give_up_training().await;
+        // The specification last: a unit without one but wanted up would be a failed unit at the next start.
+        let forgotten =
+            self.shared.with_run_state(|state| state.forget(&self.name)).and_then(
+                |()| match fs::remove_file(layout::unit(&self.shared.dir, &self.name)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                },
+            );
+        match forgotten {
+            Ok(()) => Ok(self.status(phase)),
+            Err(error) => Err(Refusal::new(RefusalCode::NotRecorded, error)),
+        }
+    }
+
+    async fn ended(&mut self, phase: Phase) -> Phase {
+        match phase {
+            Phase::Running(Running { live, settled_at: _ }) => {
+                let (spec, ran) = (live.spec.clone(), live.forked.elapsed());
+                let last = self.reap(live).await;
+                if last.exit.is_clean() {
+                    // A unit that ends with its supervisor was not stopped by hand.
+                    if !self.shared.is_ending() {
+                        let _ = self.record(Desired::Down);
+                    }
+                    return Phase::Down(Down { last: Some(last), failed: None });
+                }
+                self.back_off(last, ran, &spec.restart)
+            }
+            Phase::Stopping(Stopping { live, stops, starts, since: _, kill_at: _ }) => {
+                let last = self.reap(live).await;
+                let down = Phase::Down(Down { last: Some(last), failed: None });
+                let stopped = self.status(&down);
+                for (stop, recorded) in stops {
+                    answer(stop, recorded.map(|()| stopped.clone()));
+                }
+                if starts.is_empty() {
+                    return down;
+                }
+                self.backoff.reset();
+                let next = self.begin();
+                for start in starts {
+                    answer(start, Ok(self.status(&next)));
+                }
+                next
+            }
+            phase @ (Phase::Down(_) | Phase::Backoff(_)) => phase,
+        }
+    }
+
+    fn due(&mut self, phase: Phase) -> Phase {
+        match phase {
+            Phase::Running(running) => {
+                self.train(&running.live.spec);
+                Phase::Running(Running { settled_at: None, ..running })
+            }
+            Phase::Stopping(stopping) => {
+                self.note(format_args!("killing process {}: it did not stop", stopping.live.process.pid()));
+                stopping.live.process.kill();
+                Phase::Stopping(Stopping { kill_at: None, ..stopping })
+            }
+            Phase::Backoff(_) => {
+                self.restarts += 1;
+                self.begin()
+            }
+            phase @ Phase::Down(_) => phase,
+        }
+    }
+
+    /// One attempt to start.
+    fn begin(&mut self) -> Phase {
+        match start(&self.shared.dir, &self.name, &self.shared.journal) {
+            Ok(Started { spec, process, capture }) => {
+                self.note(format_args!("started as process {}", process.pid()));
+                let untrained = spec.archive.as_ref().filter(|archive| !archive.path.exists());
+                let settled_at = untrained.map(|archive| after(Duration::from_secs(archive.settle_secs)));
+                let live = Live { process, capture, spec, since: SystemTime::now(), forked: Instant::now() };
+                Phase::Running(Running { live, settled_at })
+            }
+            Err(NotStarted::Final { reason }) => {
+                self.note(format_args!("failed: {reason}"));
+                Phase::Down(Down { last: None, failed: Some(reason) })
+            }
+            Err(NotStarted::Passing { reason, spec }) => {
+                let last = Ending { exit: Exit::NotStarted { reason }, at: SystemTime::now() };
+                self.back_off(last, Duration::ZERO, &spec.restart)
+            }
+        }
+    }
+
+    fn back_off(&mut self, last: Ending, ran: Duration, policy: &RestartPolicy) -> Phase {
+        let delay = self.backoff.after_failure(ran, policy);
+        self.note(format_args!("starting again in {} ms after {}", delay.as_millis(), last.exit));
+        Phase::Backoff(Waiting { until: after(delay), last })
+    }
+
+    /// Reaps the ended process and lets its last lines reach the log.
+    async fn reap(&self, live: Live) -> Ending {
+        let pid = live.process.pid();
+        let exit = live.process.reap();
+        let mut capture = live.capture;
+        if timeout(OUTPUT_PATIENCE, &mut capture).await.is_err() {
+            capture.abort();
+        }
+        self.note(format_args!("process {pid} ended with {exit}"));
+        Ending { exit, at: SystemTime::now() }
+    }
+
+    fn train(&mut self, spec: &UnitSpec) {
+        let under_way = self.training.as_ref().is_some_and(|training| !training.is_over());
+        if let Some(archive) = spec.archive.clone().filter(|_| !under_way) {
+            let journal = self.shared.journal.clone();
+            self.training = Some(Training::start(self.name.clone(), archive, spec, journal));
+        }
+    }
+
+    async fn give_up_training(&mut self) {
+        if let Some(training) = self.training.take() {
+            training.cancel().await;
+        }
+    }
+
+    fn record(&self, desired: Desired) -> Result<(), Refusal> {
+        self.shared.with_run_state(|state| state.set(&self.name, desired)).map_err(|error| {
+            let message = format!("cannot write down that {} is wanted {desired:?}: {error}", self.name);
+            self.shared.journal.note(&message);
+            Refusal { code: RefusalCode::NotRecorded, message }
+        })
+    }
+
+    fn note(&self, text: std::fmt::Arguments<'_>) {
+        self.shared.journal.note(format_args!("{}: {text}", self.name));
+    }
+
+    fn published(&self, phase: &Phase) -> Published {
+        let next_start = match phase {
+            Phase::Backoff(waiting) => Some(waiting.until),
+            Phase::Down(_) | Phase::Running(_) | Phase::Stopping(_) => None,
+        };
+        let state = match phase {
+            Phase::Down(Down { failed: Some(reason), .. }) => UnitState::Failed { reason: reason.clone() },
+            Phase::Down(Down { failed: None, last }) => UnitState::Stopped { last: last.clone() },
+            Phase::Running(Running { live, .. }) => {
+                UnitState::Running { pid: live.process.pid(), since: live.since }
+            }
+            Phase::Stopping(Stopping { live, since, .. }) => {
+                UnitState::Stopping { pid: live.process.pid(), since: *since }
+            }
+            Phase::Backoff(Waiting { last, .. }) => UnitState::Backoff {
+                restarts: self.backoff.failures(),
+                next_start_in_ms: 0,
+                last: last.clone(),
+            },
+        };
+        let status = UnitStatus {
+            name: self.name.clone(),
+            desired: self.shared.desired(&self.name),
+            state,
+            restarts: self.restarts,
+            generation: phase.live().map(|live| live.spec.generation.clone()),
+        };
+        Published { status, next_start }
+    }
+
+    fn status(&self, phase: &Phase) -> UnitStatus {
+        self.published(phase).now()
+    }
+}
+
+impl Phase {
+    /// Waits for whatever comes next. The end of the process before a command: the command then meets a unit
+    /// that knows of it.
+    async fn event(&self, inbox: &mut mpsc::Receiver<(Command, Reply)>) -> Event {
+        let ended = async {
+            match self.live() {
+                Some(live) => live.process.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        let due = async {
+            match self.deadline() {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = ended => Event::Ended,
+            asked = inbox.recv() => match asked {
+                Some((command, reply)) => Event::Asked(command, reply),
+                None => Event::Closed,
+            },
+            () = due => Event::Due,
+        }
+    }
+
+    fn live(&self) -> Option<&Live> {
+        match self {
+            Self::Running(Running { live, .. }) | Self::Stopping(Stopping { live, .. }) => Some(live),
+            Self::Down(_) | Self::Backoff(_) => None,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Down(_) => None,
+            Self::Running(running) => running.settled_at,
+            Self::Stopping(stopping) => stopping.kill_at,
+            Self::Backoff(waiting) => Some(waiting.until),
+        }
+    }
+}
+
+fn after(delay: Duration) -> Instant {
+    Instant::now() + delay.min(FAR)
+}
+
+fn answer(reply: Reply, answer: Result<UnitStatus, Refusal>) {
+    // Whoever asked may have gone; what was asked is done all the same.
+    let _ = reply.send(answer);
+}
