@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, BorrowedFd, RawFd},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -234,12 +234,34 @@ fn detach(dir: &Path, exe: &Path) -> Result<Child, SupervisorError> {
         command.arg("supervise").arg(&dir).current_dir(&dir);
         command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let new_session = || rustix::process::setsid().map(drop).map_err(io::Error::from);
-        // SAFETY: runs between fork and exec and makes one system call, which is async-signal-safe.
-        unsafe { command.pre_exec(new_session) };
+        let inherited = open_descriptors()?;
+        let alone = move || {
+            rustix::process::setsid()?;
+            inherited.iter().for_each(|descriptor| close_on_exec(*descriptor));
+            Ok(())
+        };
+        // SAFETY: runs between fork and exec, where only async-signal-safe calls are allowed. It makes system
+        // calls and reads a list made before; it allocates nothing and takes no lock.
+        unsafe { command.pre_exec(alone) };
         command.spawn()
     };
     spawn().map_err(|source| SupervisorError::Spawn { exe: exe.to_owned(), dir: dir.to_owned(), source })
+}
+
+/// The descriptors of this process above the standard ones.
+fn open_descriptors() -> io::Result<Vec<RawFd>> {
+    let entries = fs::read_dir("/proc/self/fd")?;
+    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Ok(numbers.filter(|descriptor| *descriptor > 2).collect())
+}
+
+/// Keeps a descriptor of unknown origin, such as a pipe whose reader waits for its end, out of the
+/// supervisor and its units.
+fn close_on_exec(descriptor: RawFd) {
+    // SAFETY: used for one call that changes a flag in the forked child's own table; a number that is closed
+    // by now gives EBADF.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let _ = rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC);
 }
 
 fn is_kept(name: &std::ffi::OsStr) -> bool {

@@ -1,0 +1,249 @@
+//! The supervisor itself: one per host, small, and the death of the host.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use octad::supervisor::{Desired, Signal, Supervisor, SupervisorError, UnitSpec};
+use rustix::process::Signal as OsSignal;
+
+use crate::host::{
+    OCTAD, TestHost, children, eventually, is_running, lives, reaches, send, sh, sleeper, status, stubborn,
+};
+
+/// Resident memory that a supervisor may have: eight of them run beside eight JVMs.
+const MEMORY_LIMIT_KB: u64 = 10 * 1024;
+
+#[tokio::test]
+async fn a_host_without_a_supervisor_has_none_to_connect_to() {
+    let host = TestHost::new();
+    assert!(Supervisor::connect(&host.dir).await.unwrap().is_none());
+    assert!(Supervisor::connect(&host.dir.join("missing")).await.unwrap().is_none());
+    let supervisor = host.supervisor().await;
+    let found = Supervisor::connect(&host.dir).await.unwrap().unwrap();
+    assert_eq!(found.hello(), supervisor.hello());
+    found.shutdown().await.unwrap();
+    assert!(Supervisor::connect(&host.dir).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_second_supervisor_is_refused() {
+    let host = TestHost::new();
+    let first = host.supervisor().await;
+    let second = Command::new(OCTAD).arg("supervise").arg(&host.dir).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(!second.status.success());
+    assert!(said.contains("already") && said.contains(&first.hello().pid.to_string()), "{said}");
+    assert_eq!(host.supervisor().await.hello(), first.hello(), "the first one was disturbed");
+}
+
+#[tokio::test]
+async fn simultaneous_calls_agree_on_one_supervisor() {
+    let host = TestHost::new();
+    let calls = (0..6).map(|_| {
+        let dir = host.dir.clone();
+        tokio::spawn(async move { Supervisor::ensure(&dir, Path::new(OCTAD)).await.unwrap().hello().pid })
+    });
+    let mut pids = Vec::new();
+    for call in calls.collect::<Vec<_>>() {
+        pids.push(call.await.unwrap());
+    }
+    pids.dedup();
+    assert_eq!(pids.len(), 1);
+}
+
+#[tokio::test]
+async fn a_supervisor_that_cannot_start_is_reported_with_its_log() {
+    let host = TestHost::new();
+    fs::write(host.dir.join("run.json"), "{").unwrap();
+    match Supervisor::ensure(&host.dir, Path::new(OCTAD)).await {
+        Err(error @ SupervisorError::NotUp { ended: Some(_), .. }) => {
+            assert!(error.to_string().contains("run.json"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn killing_the_supervisor_is_losing_the_host_and_the_next_one_starts_it_again() {
+    let host = TestHost::new();
+    let (up, down) = (host.specify("up", sleeper()), host.specify("down", sleeper()));
+    let supervisor = host.supervisor().await;
+    let pid = supervisor.start(&up).await.unwrap().state.pid().unwrap();
+    supervisor.start(&down).await.unwrap();
+    supervisor.stop(&down, None).await.unwrap();
+
+    let killed = Instant::now();
+    send(supervisor.hello().pid, OsSignal::KILL);
+    eventually("the end of the child", || !lives(pid)).await;
+    assert!(killed.elapsed() < Duration::from_secs(2));
+
+    let next = host.supervisor().await;
+    assert_ne!(next.hello().pid, supervisor.hello().pid);
+    let status_up = reaches(&next, &up, is_running).await;
+    assert_ne!(status_up.state.pid(), Some(pid));
+    assert_eq!(status(&next, &down).await.desired, Desired::Down);
+}
+
+#[tokio::test]
+async fn shutdown_stops_all_units_at_once_and_keeps_what_is_wanted() {
+    let host = TestHost::new();
+    let mut pids = Vec::new();
+    let supervisor = host.supervisor().await;
+    for name in ["a", "b", "c"] {
+        let unit = host.specify(name, UnitSpec { stop_timeout: 1, ..stubborn() });
+        pids.extend(supervisor.start(&unit).await.unwrap().state.pid());
+        eventually("the trap", || host.read(&format!("log/{name}.log")).contains("ready")).await;
+    }
+    let asked = Instant::now();
+    supervisor.clone().shutdown().await.unwrap();
+    assert!(asked.elapsed() < Duration::from_millis(2500), "one after the other: {:?}", asked.elapsed());
+    assert!(pids.iter().all(|pid| !lives(*pid)));
+    assert!(!host.dir.join("supervisor.sock").exists());
+    eventually("the end of the supervisor", || !lives(supervisor.hello().pid)).await;
+    assert_eq!(host.read("run.json").matches("\"up\"").count(), 3);
+}
+
+#[tokio::test]
+async fn sigterm_is_a_shutdown_and_other_signals_are_ignored() {
+    let host = TestHost::new();
+    let unit =
+        host.specify("u", sh("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"));
+    let supervisor = host.supervisor().await;
+    let pid = supervisor.hello().pid;
+    let child = supervisor.start(&unit).await.unwrap().state.pid().unwrap();
+    eventually("the trap", || host.read("log/u.log").contains("ready")).await;
+    for ignored in [OsSignal::INT, OsSignal::HUP] {
+        send(pid, ignored);
+    }
+    assert!(is_running(&status(&supervisor, &unit).await));
+
+    send(pid, OsSignal::TERM);
+    eventually("the end of both", || !lives(pid) && !lives(child)).await;
+    assert!(host.read("log/u.log").contains("bye"), "the stop was not graceful");
+    assert!(host.read("run.json").contains("\"up\""), "the desired state was changed");
+}
+
+#[tokio::test]
+async fn units_inherit_nothing_of_whoever_started_the_supervisor() {
+    let host = TestHost::new();
+    let show = "grep -E 'Sig(Ign|Blk)' /proc/self/status; env; exec ls -l /proc/self/fd";
+    let unit = host.specify("u", sh(show));
+    // A descriptor such as a build server or a shell leaves open for its children.
+    let leak = fs::File::open("/dev/zero").unwrap();
+    rustix::io::fcntl_setfd(&leak, rustix::io::FdFlags::empty()).unwrap();
+    let seen = Command::new("ls").args(["-l", "/proc/self/fd"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&seen.stdout).contains("/dev/zero"), "the detector does not detect");
+    let supervisor = host.supervisor().await;
+    supervisor.start(&unit).await.unwrap();
+    supervisor.wait(&unit).await.unwrap();
+    let log = host.read("log/u.log");
+    let mask = |field: &str| {
+        let line = log.lines().find_map(|line| line.split_once(field)).unwrap().1;
+        u64::from_str_radix(line.trim(), 16).unwrap()
+    };
+    assert_eq!(mask("SigBlk:"), 0);
+    for signal in [OsSignal::HUP, OsSignal::INT, OsSignal::PIPE, OsSignal::TERM] {
+        assert_eq!(mask("SigIgn:") >> (signal.as_raw() - 1) & 1, 0, "{signal:?} is ignored");
+    }
+    assert!(!log.contains("CARGO_"), "the environment got through\n{log}");
+    let descriptors = log.lines().filter(|line| line.contains(" -> ")).count();
+    assert_eq!(descriptors, 4, "not the three and that of ls itself\n{log}");
+}
+
+#[tokio::test]
+async fn a_host_directory_may_have_a_long_path() {
+    let host = TestHost::below(&["a-rather-long-name-of-a-directory"; 6].join("/"));
+    assert!(host.dir.as_os_str().len() > 108);
+    let unit = host.specify("u", sleeper());
+    let supervisor = host.supervisor().await;
+    assert!(is_running(&supervisor.start(&unit).await.unwrap()));
+    supervisor.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_socket_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let host = TestHost::new();
+    host.supervisor().await;
+    let mode = fs::metadata(host.dir.join("supervisor.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_supervisor_is_small() {
+    let host = TestHost::new();
+    let talk = "i=0; while [ $i -lt 20000 ]; do echo a line of some length number $i; i=$((i+1)); done; exec sleep 600";
+    let unit = host.specify("u", sh(talk));
+    let supervisor = host.supervisor().await;
+    supervisor.start(&unit).await.unwrap();
+    eventually("the output", || host.read("log/u.log").contains("number 19999")).await;
+    for _ in 0..50 {
+        supervisor.status().await.unwrap();
+    }
+    let memory = fs::read_to_string(format!("/proc/{}/status", supervisor.hello().pid)).unwrap();
+    let kilobytes = |field: &str| -> u64 {
+        let line = memory.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    println!(
+        "VmRSS {} kB: RssAnon {}, RssFile {}",
+        kilobytes("VmRSS:"),
+        kilobytes("RssAnon:"),
+        kilobytes("RssFile:")
+    );
+    assert!(kilobytes("VmRSS:") <= MEMORY_LIMIT_KB, "{memory}");
+}
+
+#[tokio::test]
+async fn neither_zombies_nor_orphans_are_left() {
+    let host = TestHost::new();
+    // Each crash leaves a background process in the group of the unit.
+    let crashing = host.specify("crashing", sh("sleep 601 & echo $! >>strays; exit 1"));
+    let quiet = host.specify("quiet", sleeper());
+    let supervisor = host.supervisor().await;
+    let pid = supervisor.hello().pid;
+    let child = supervisor.start(&quiet).await.unwrap().state.pid().unwrap();
+    supervisor.start(&crashing).await.unwrap();
+    reaches(&supervisor, &crashing, |s| s.restarts >= 3).await;
+    supervisor.stop(&crashing, None).await.unwrap();
+    assert_eq!(children(pid), [child], "zombies");
+    let strays: Vec<u32> = host.read("strays").lines().map(|line| line.parse().unwrap()).collect();
+    assert!(strays.len() >= 3);
+    eventually("the end of the strays", || !strays.iter().any(|stray| lives(*stray))).await;
+    supervisor.kill(&quiet, Signal::Kill).await.unwrap();
+    supervisor.shutdown().await.unwrap();
+    eventually("the end of all", || !lives(pid) && !lives(child)).await;
+}
+
+#[tokio::test]
+async fn a_frozen_supervisor_is_reported_and_not_doubled() {
+    let host = TestHost::new();
+    let mut child = Command::new("flock")
+        .args(["lock", "sleep", "600"])
+        .current_dir(&host.dir)
+        .stdin(Stdio::null())
+        .process_group_of_its_own()
+        .spawn()
+        .unwrap();
+    eventually("the lock", || !children(child.id()).is_empty() || !lives(child.id())).await;
+    let found = Supervisor::ensure(&host.dir, Path::new(OCTAD)).await;
+    for pid in children(child.id()).into_iter().chain([child.id()]) {
+        send(pid, OsSignal::KILL);
+    }
+    child.wait().unwrap();
+    assert!(matches!(found, Err(SupervisorError::Unresponsive { .. })), "{found:?}");
+}
+
+trait OwnGroup {
+    fn process_group_of_its_own(&mut self) -> &mut Self;
+}
+
+impl OwnGroup for Command {
+    fn process_group_of_its_own(&mut self) -> &mut Self {
+        std::os::unix::process::CommandExt::process_group(self, 0)
+    }
+}

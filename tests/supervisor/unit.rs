@@ -1,0 +1,273 @@
+//! Starts, stops and restarts of a unit.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use octad::supervisor::{
+    Desired, Exit, RefusalCode, Signal, SupervisorError, UnitSpec, UnitState, UnitStatus,
+};
+
+use crate::host::{TestHost, eventually, is_running, lives, reaches, sh, sleeper, status, stubborn, unit};
+
+fn ended_with(status: &UnitStatus) -> Option<Exit> {
+    match &status.state {
+        UnitState::Stopped { last } => last.as_ref().map(|last| last.exit.clone()),
+        _ => None,
+    }
+}
+
+fn refusal<T: std::fmt::Debug>(result: Result<T, SupervisorError>) -> RefusalCode {
+    match result {
+        Err(SupervisorError::Refused { source, .. }) => source.code,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn start_and_stop_are_idempotent() {
+    let host = TestHost::new();
+    let unit = host.specify("u", UnitSpec { generation: "g1".into(), ..sleeper() });
+    let supervisor = host.supervisor().await;
+    let before = status(&supervisor, &unit).await;
+    assert_eq!((before.desired, before.generation), (Desired::Down, None));
+
+    let first = supervisor.start(&unit).await.unwrap();
+    let pid = first.state.pid().unwrap();
+    assert!(lives(pid));
+    assert_eq!((first.desired, first.generation.as_deref()), (Desired::Up, Some("g1")));
+    host.specify("u", UnitSpec { generation: "g2".into(), ..sleeper() });
+    let second = supervisor.start(&unit).await.unwrap();
+    assert_eq!(second, first, "a second start changed something");
+
+    let stopped = supervisor.stop(&unit, None).await.unwrap();
+    assert!(!lives(pid));
+    assert_eq!((stopped.desired, ended_with(&stopped)), (Desired::Down, Some(Exit::Signal { signal: 15 })));
+    assert_eq!(supervisor.stop(&unit, None).await.unwrap(), stopped);
+
+    let again = supervisor.start(&unit).await.unwrap();
+    assert_eq!(again.generation.as_deref(), Some("g2"), "the specification is read at each start");
+}
+
+#[tokio::test]
+async fn a_crash_is_restarted_with_growing_delays() {
+    let host = TestHost::new();
+    let unit = host.specify("u", sh("date +%s%3N >>starts; exit 3"));
+    let supervisor = host.supervisor().await;
+    supervisor.start(&unit).await.unwrap();
+    let waiting =
+        reaches(&supervisor, &unit, |s| s.restarts >= 3 && matches!(s.state, UnitState::Backoff { .. }))
+            .await;
+    let UnitState::Backoff { restarts, next_start_in_ms, last } = waiting.state else { unreachable!() };
+    assert_eq!((u64::from(restarts), last.exit), (waiting.restarts + 1, Exit::Code { code: 3 }));
+    assert!((1..=50 << (restarts - 1)).contains(&next_start_in_ms), "{next_start_in_ms} ms");
+    assert_eq!(waiting.desired, Desired::Up);
+
+    let starts: Vec<u64> = host.read("starts").lines().map(|line| line.parse().unwrap()).collect();
+    for (n, pair) in starts.windows(2).enumerate() {
+        let (delay, least) = (pair[1] - pair[0], 50 << n);
+        assert!(delay + 5 >= least, "restart {n} came after {delay} ms instead of {least}");
+    }
+}
+
+#[tokio::test]
+async fn a_kill_is_a_crash_and_a_restart_takes_the_new_specification() {
+    let host = TestHost::new();
+    let unit = host.specify("u", sleeper());
+    let supervisor = host.supervisor().await;
+    let before = supervisor.start(&unit).await.unwrap();
+    host.specify("u", UnitSpec { generation: "2".into(), ..sleeper() });
+    supervisor.kill(&unit, Signal::Kill).await.unwrap();
+    let after = reaches(&supervisor, &unit, |s| s.restarts == 1 && is_running(s)).await;
+    assert_ne!(after.state.pid(), before.state.pid());
+    assert_eq!(after.generation.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_clean_exit_stays_down_even_for_the_next_supervisor() {
+    for (script, exit) in [
+        ("echo x >>starts; exit 0", Exit::Code { code: 0 }),
+        ("echo x >>starts; exit 143", Exit::Code { code: 143 }),
+        ("echo x >>starts; kill -INT $$; sleep 9", Exit::Signal { signal: 2 }),
+    ] {
+        let host = TestHost::new();
+        let unit = host.specify("u", sh(script));
+        let supervisor = host.supervisor().await;
+        supervisor.start(&unit).await.unwrap();
+        let down = supervisor.wait(&unit).await.unwrap();
+        assert_eq!((down.desired, ended_with(&down)), (Desired::Down, Some(exit)));
+        supervisor.shutdown().await.unwrap();
+
+        let supervisor = host.supervisor().await;
+        // Longer than a restart would take.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert_eq!(host.read("starts"), "x\n");
+        assert_eq!(status(&supervisor, &unit).await.desired, Desired::Down);
+        supervisor.start(&unit).await.unwrap();
+        eventually("a start that was asked for", || host.read("starts") == "x\nx\n").await;
+    }
+}
+
+#[tokio::test]
+async fn a_missing_marker_fails_the_unit_until_it_is_there_and_a_start_is_asked_for() {
+    let host = TestHost::new();
+    let marker = host.dir.join("data/marker");
+    let spec = UnitSpec { requires: vec![marker.clone()], ..sleeper() };
+    let unit = host.specify("u", spec);
+    let supervisor = host.supervisor().await;
+    let failed = supervisor.start(&unit).await.unwrap();
+    let UnitState::Failed { reason } = &failed.state else { panic!("{failed:?}") };
+    assert!(reason.contains(marker.to_str().unwrap()), "{reason}");
+
+    fs::create_dir(marker.parent().unwrap()).unwrap();
+    fs::write(&marker, "").unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(status(&supervisor, &unit).await, failed, "it was tried again unasked");
+    assert!(is_running(&supervisor.start(&unit).await.unwrap()));
+
+    // A crash after the disk has gone: no restart either.
+    fs::remove_file(&marker).unwrap();
+    supervisor.kill(&unit, Signal::Kill).await.unwrap();
+    let failed = reaches(&supervisor, &unit, |s| matches!(s.state, UnitState::Failed { .. })).await;
+    assert_eq!(failed.desired, Desired::Up);
+    let stopped = supervisor.stop(&unit, None).await.unwrap();
+    assert_eq!(stopped.state, UnitState::Stopped { last: None });
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_fails_and_says_why() {
+    let host = TestHost::new();
+    let supervisor = host.supervisor().await;
+    let no_dir = UnitSpec { working_dir: Some("/nowhere".into()), ..sleeper() };
+    for (name, spec, said) in
+        [("a", UnitSpec::new("/no/such/program", [""; 0]), "/no/such/program"), ("b", no_dir, "/nowhere")]
+    {
+        let unit = host.specify(name, spec);
+        let failed = supervisor.start(&unit).await.unwrap();
+        assert!(matches!(&failed.state, UnitState::Failed { reason } if reason.contains(said)), "{failed:?}");
+    }
+    fs::write(host.dir.join("units/c.json"), "{").unwrap();
+    let failed = supervisor.start(&unit("c")).await.unwrap();
+    assert!(matches!(&failed.state, UnitState::Failed { reason } if reason.contains("c.json")), "{failed:?}");
+    assert_eq!(refusal(supervisor.start(&unit("unknown")).await), RefusalCode::UnknownUnit);
+}
+
+#[tokio::test]
+async fn a_stop_kills_after_its_timeout() {
+    let host = TestHost::new();
+    let unit = host.specify("u", UnitSpec { stop_timeout: 1, ..stubborn() });
+    let supervisor = host.supervisor().await;
+    let pid = supervisor.start(&unit).await.unwrap().state.pid().unwrap();
+    eventually("the trap", || host.read("log/u.log").contains("ready")).await;
+    let asked = Instant::now();
+    let stopped = supervisor.stop(&unit, None).await.unwrap();
+    assert!((950..3000).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
+    assert_eq!(ended_with(&stopped), Some(Exit::Signal { signal: 9 }));
+    assert!(!lives(pid));
+    assert_eq!(stopped.desired, Desired::Down);
+}
+
+#[tokio::test]
+async fn a_frozen_process_is_stopped_without_force() {
+    let host = TestHost::new();
+    let unit = host.specify("u", sleeper());
+    let supervisor = host.supervisor().await;
+    supervisor.start(&unit).await.unwrap();
+    supervisor.kill(&unit, Signal::Stop).await.unwrap();
+    let stopped = supervisor.stop(&unit, Some(Duration::from_secs(5))).await.unwrap();
+    assert_eq!(ended_with(&stopped), Some(Exit::Signal { signal: 15 }));
+}
+
+#[tokio::test]
+async fn status_and_other_units_do_not_wait_for_a_stop() {
+    let host = TestHost::new();
+    let (slow, quick) = (host.specify("slow", stubborn()), host.specify("quick", sleeper()));
+    let supervisor = host.supervisor().await;
+    supervisor.start(&slow).await.unwrap();
+    eventually("the trap", || host.read("log/slow.log").contains("ready")).await;
+    let stop = tokio::spawn({
+        let (supervisor, slow) = (supervisor.clone(), slow.clone());
+        async move { supervisor.stop(&slow, Some(Duration::from_secs(60))).await }
+    });
+    let stopping = reaches(&supervisor, &slow, |s| matches!(s.state, UnitState::Stopping { .. })).await;
+    assert_eq!(stopping.desired, Desired::Down);
+    assert!(is_running(&supervisor.start(&quick).await.unwrap()));
+    supervisor.stop(&quick, None).await.unwrap();
+    assert!(!stop.is_finished());
+
+    // A broken connection doesn't end the stop, a shorter timeout hurries it.
+    stop.abort();
+    let _ = stop.await;
+    assert!(matches!(status(&supervisor, &slow).await.state, UnitState::Stopping { .. }));
+    assert_eq!(refusal(supervisor.remove(&slow).await), RefusalCode::NotStopped);
+    let stopped = supervisor.stop(&slow, Some(Duration::from_millis(100))).await.unwrap();
+    assert_eq!(ended_with(&stopped), Some(Exit::Signal { signal: 9 }));
+}
+
+#[tokio::test]
+async fn a_start_during_a_stop_starts_anew_and_a_later_stop_overtakes_it() {
+    let host = TestHost::new();
+    let unit = host.specify("u", stubborn());
+    let supervisor = host.supervisor().await;
+    for overtaken in [false, true] {
+        let old = supervisor.start(&unit).await.unwrap().state.pid();
+        let ready = if overtaken { 3 } else { 1 };
+        eventually("the trap", || host.read("log/u.log").matches("ready").count() >= ready).await;
+        let within = Some(Duration::from_millis(400));
+        let asked = (supervisor.clone(), unit.clone());
+        let stop = tokio::spawn(async move { asked.0.stop(&asked.1, within).await });
+        reaches(&supervisor, &unit, |s| matches!(s.state, UnitState::Stopping { .. })).await;
+        let asked = (supervisor.clone(), unit.clone());
+        let start = tokio::spawn(async move { asked.0.start(&asked.1).await });
+        reaches(&supervisor, &unit, |s| s.desired == Desired::Up || !is_running(s)).await;
+        if overtaken {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let stopped = supervisor.stop(&unit, None).await.unwrap();
+            assert_eq!((stopped.desired, stopped.state.is_down()), (Desired::Down, true));
+            assert_eq!(refusal(start.await.unwrap()), RefusalCode::Superseded);
+        } else {
+            let started = start.await.unwrap().unwrap();
+            assert!(is_running(&started) && started.state.pid() != old, "{started:?}");
+            eventually("the new trap", || host.read("log/u.log").matches("ready").count() >= 2).await;
+            supervisor.kill(&unit, Signal::Kill).await.unwrap();
+            reaches(&supervisor, &unit, |s| s.restarts == 1 && is_running(s)).await;
+        }
+        assert!(stop.await.unwrap().unwrap().state.is_down());
+    }
+}
+
+#[tokio::test]
+async fn a_stop_during_back_off_is_final_and_a_start_does_not_wait() {
+    let host = TestHost::new();
+    let mut spec = sh("echo x >>starts; exit 1");
+    spec.restart.min_backoff_ms = 60_000;
+    spec.restart.max_backoff_ms = 60_000;
+    let unit = host.specify("u", spec);
+    let supervisor = host.supervisor().await;
+    supervisor.start(&unit).await.unwrap();
+    reaches(&supervisor, &unit, |s| matches!(s.state, UnitState::Backoff { .. })).await;
+    supervisor.start(&unit).await.unwrap();
+    eventually("the second start", || host.read("starts") == "x\nx\n").await;
+    reaches(&supervisor, &unit, |s| matches!(s.state, UnitState::Backoff { .. })).await;
+    assert_eq!(refusal(supervisor.kill(&unit, Signal::Kill).await), RefusalCode::NotRunning);
+    let stopped = supervisor.stop(&unit, None).await.unwrap();
+    assert_eq!((stopped.desired, ended_with(&stopped)), (Desired::Down, Some(Exit::Code { code: 1 })));
+}
+
+#[tokio::test]
+async fn a_removed_unit_is_forgotten_and_removing_it_again_changes_nothing() {
+    let host = TestHost::new();
+    let unit = host.specify("u", sleeper());
+    let supervisor = host.supervisor().await;
+    supervisor.start(&unit).await.unwrap();
+    assert_eq!(refusal(supervisor.remove(&unit).await), RefusalCode::NotStopped);
+    supervisor.stop(&unit, None).await.unwrap();
+    supervisor.remove(&unit).await.unwrap();
+    supervisor.remove(&unit).await.unwrap();
+    assert_eq!(supervisor.status().await.unwrap(), []);
+    assert!(!host.dir.join("units/u.json").exists() && !host.read("run.json").contains("\"u\""));
+
+    host.specify("u", sleeper());
+    assert!(is_running(&supervisor.start(&unit).await.unwrap()), "the name can be used again");
+}
