@@ -24,6 +24,7 @@ mod layout;
 mod lock;
 mod logs;
 mod name;
+mod phase;
 mod process;
 mod protocol;
 mod replace;

@@ -14,7 +14,7 @@ use super::{error::SupervisorError, layout, name::UnitName, replace::replace};
 /// One service of a host. Unknown fields are ignored, so that an older supervisor runs a newer specification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitSpec {
-    /// The program: a path, or a name looked up in the supervisor's `PATH`.
+    /// The program: an absolute path, or a name looked up in the supervisor's `PATH`.
     pub program: PathBuf,
     /// Its arguments; those of the archive go in front of them.
     #[serde(default)]
@@ -25,7 +25,7 @@ pub struct UnitSpec {
     /// Where it runs; default: the host directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<PathBuf>,
-    /// Files that must exist before each start, such as the marker of the data directory: an unmounted disk
+    /// Files (absolute) that must exist before each start, such as the marker of the data directory: an unmounted disk
     /// looks like an empty one, and a server started on that would begin from nothing.
     #[serde(default)]
     pub requires: Vec<PathBuf>,

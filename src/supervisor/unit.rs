@@ -15,8 +15,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -26,7 +25,7 @@ use super::{
     journal::Journal,
     layout,
     name::UnitName,
-    process::Process,
+    phase::{Down, Event, Live, Phase, Running, Stopping, Waiting, after},
     protocol::{Refusal, RefusalCode, UnitState, UnitStatus},
     run_state::{Desired, RunState},
     signal::Signal,
@@ -36,9 +35,6 @@ use super::{
 
 /// For output still in the pipe of an ended process. Longer only lasts a pipe that a stray process holds.
 const OUTPUT_PATIENCE: Duration = Duration::from_millis(200);
-
-/// Longer deadlines are cut to this: they come from files, and the clock's type overflows.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What the units of a host share.
 #[derive(Debug)]
@@ -160,59 +156,6 @@ struct Unit {
     backoff: Backoff,
     restarts: u64,
     training: Option<Training>,
-}
-
-enum Phase {
-    Down(Down),
-    Running(Running),
-    Stopping(Stopping),
-    Backoff(Waiting),
-}
-
-struct Down {
-    last: Option<Ending>,
-    failed: Option<String>,
-}
-
-struct Running {
-    live: Live,
-    /// When the class list is whole; `None` if there is nothing to train, or it was tried.
-    settled_at: Option<Instant>,
-}
-
-struct Stopping {
-    live: Live,
-    since: SystemTime,
-    /// `None` once SIGKILL is sent.
-    kill_at: Option<Instant>,
-    /// Answered when the process is gone, each with what came of writing the desired state down.
-    stops: Vec<(Reply, Result<(), Refusal>)>,
-    /// Asked for during the stop; answered when the unit has been started anew.
-    starts: Vec<Reply>,
-}
-
-struct Waiting {
-    until: Instant,
-    last: Ending,
-}
-
-/// A process with all that belongs to it.
-struct Live {
-    process: Process,
-    capture: JoinHandle<()>,
-    spec: UnitSpec,
-    since: SystemTime,
-    forked: Instant,
-}
-
-enum Event {
-    Asked(Command, Reply),
-    /// The process has ended.
-    Ended,
-    /// The phase's deadline has come.
-    Due,
-    /// The supervisor has let the unit go.
-    Closed,
 }
 
 impl Unit {
@@ -514,54 +457,6 @@ impl Unit {
     fn status(&self, phase: &Phase) -> UnitStatus {
         self.published(phase).now()
     }
-}
-
-impl Phase {
-    /// Waits for whatever comes next. The end of the process before a command: the command then meets a unit
-    /// that knows of it.
-    async fn event(&self, inbox: &mut mpsc::Receiver<(Command, Reply)>) -> Event {
-        let ended = async {
-            match self.live() {
-                Some(live) => live.process.ended().await,
-                None => std::future::pending().await,
-            }
-        };
-        let due = async {
-            match self.deadline() {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = ended => Event::Ended,
-            asked = inbox.recv() => match asked {
-                Some((command, reply)) => Event::Asked(command, reply),
-                None => Event::Closed,
-            },
-            () = due => Event::Due,
-        }
-    }
-
-    fn live(&self) -> Option<&Live> {
-        match self {
-            Self::Running(Running { live, .. }) | Self::Stopping(Stopping { live, .. }) => Some(live),
-            Self::Down(_) | Self::Backoff(_) => None,
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        match self {
-            Self::Down(_) => None,
-            Self::Running(running) => running.settled_at,
-            Self::Stopping(stopping) => stopping.kill_at,
-            Self::Backoff(waiting) => Some(waiting.until),
-        }
-    }
-}
-
-fn after(delay: Duration) -> Instant {
-    Instant::now() + delay.min(FAR)
 }
 
 fn answer(reply: Reply, answer: Result<UnitStatus, Refusal>) {
