@@ -1,9 +1,11 @@
 //! What is said over the socket: one JSON object per line, a request, then its answer. Pure.
 //!
-//!     → {"v":1,"request":"start","unit":"broker"}
-//!     ← {"v":1,"ok":{"name":"broker","desired":"up","state":{"is":"running",…},…}}
-//!     → {"v":1,"request":"dance"}
-//!     ← {"v":1,"error":{"code":"unknown-request","message":"…"}}
+//! ```text
+//! → {"v":1,"request":"start","unit":"broker"}
+//! ← {"v":1,"ok":{"name":"broker","desired":"up","state":{"is":"running",…},…}}
+//! → {"v":1,"request":"dance"}
+//! ← {"v":1,"error":{"code":"unknown-request","message":"…"}}
+//! ```
 //!
 //! Unknown fields are ignored on both sides, so that a newer octad and an older supervisor understand each
 //! other; what an older one can't do, it refuses by name.
