@@ -1,1 +1,95 @@
-//! kafka
+//! The Kafka cluster as seen over the wire: who leads, who is in sync, and the few changes the engine makes.
+//!
+//! [`Kafka`] is the contract, [`Client`] the real implementation, [`ClusterView`] what it sees. Values of
+//! [`view`](ClusterView) are pure data: whoever decides whether a broker may stop reads them and does no I/O.
+//! This module knows nothing of stacks, plans, hosts or processes, and takes no decision about safety.
+//!
+//! Clusters in ZooKeeper mode only, for now: a KRaft broker names a random live broker as the controller in
+//! its metadata (it forwards requests itself), so [`ClusterView::controller_standing`] means nothing there.
+
+mod admin;
+mod api;
+mod client;
+mod connection;
+mod describe;
+mod error;
+mod pool;
+mod snapshot;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+
+pub use client::{Client, Timeouts};
+pub use connection::RESPONSE_LIMIT;
+pub use error::{Attempt, ConnectionError, ErrorCode, KafkaError, PartitionFailure};
+pub use view::{
+    BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ControllerStanding, LocatedPartition,
+    PartitionView, Reassignment, TopicPartition, TopicView,
+};
+
+/// A topic to be created; Kafka chooses the replicas (spread over racks).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions, at least 1.
+    pub partitions: i32,
+    /// How many replicas of each partition, at least 1 and at most the number of live brokers.
+    pub replication_factor: i16,
+    /// Settings that differ from the brokers' defaults.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// What the engine asks of a Kafka cluster.
+///
+/// Every call stands alone: nothing is assumed from an earlier one, so that a controller which moved in
+/// between is found again. Changes are sent to the controller and wait until it has carried them out; a
+/// change that found no controller in time was not made. After [`KafkaError::Unreachable`] from a change it
+/// is not known whether it was made: describe, then decide.
+#[async_trait]
+pub trait Kafka: Send + Sync {
+    /// What the cluster looks like now. A broker that does not answer in time is part of the answer
+    /// ([`BrokerAnswer::Silent`]); an error means that no broker answered, or that they are not of one
+    /// cluster.
+    async fn describe(&self) -> Result<ClusterView, KafkaError>;
+
+    /// Creates a topic. [`KafkaError::TopicExists`] when there is one of that name, whatever its shape.
+    async fn create_topic(&self, topic: &NewTopic) -> Result<(), KafkaError>;
+
+    /// Raises the number of partitions of a topic to `partitions` (a total). Kafka refuses a number that is
+    /// not higher than the present one with `INVALID_PARTITIONS`.
+    async fn grow_topic(&self, topic: &str, partitions: i32) -> Result<(), KafkaError>;
+
+    /// Sets and unsets dynamic settings of a topic; the others are left as they are. Idempotent. A key must
+    /// not be in both.
+    async fn alter_topic_configs(
+        &self,
+        topic: &str,
+        set: &BTreeMap<String, String>,
+        unset: &BTreeSet<String>,
+    ) -> Result<(), KafkaError>;
+
+    /// Deletes a topic with its records. [`KafkaError::UnknownTopic`] when there is none of that name. Returns
+    /// once clients no longer see it; the controller still clears its replicas, so the name can be taken for
+    /// some tenths of a second more, and for as long as a broker with a replica of it is down.
+    async fn delete_topic(&self, topic: &str) -> Result<(), KafkaError>;
+
+    /// Every setting of a topic with its effective value and where that comes from.
+    async fn describe_topic_configs(&self, topic: &str) -> Result<BTreeMap<String, ConfigEntry>, KafkaError>;
+
+    /// Gives partitions a new list of replicas, the preferred leader first. Returns once the controller has
+    /// begun: a new order of the same replicas is done then, moved replicas show in
+    /// [`list_reassignments`](Kafka::list_reassignments) until they have caught up. The leader stays where
+    /// it is until [`elect_preferred`](Kafka::elect_preferred).
+    async fn reassign(&self, orders: &BTreeMap<TopicPartition, Vec<i32>>) -> Result<(), KafkaError>;
+
+    /// The reassignments in flight, whoever began them; asked of the controller.
+    async fn list_reassignments(&self) -> Result<Vec<Reassignment>, KafkaError>;
+
+    /// Makes the first replica of each partition its leader. A partition it already leads is no error; one
+    /// whose preferred replica is not in sync is (`PREFERRED_LEADER_NOT_AVAILABLE`, in
+    /// [`KafkaError::PartitionsRejected`]), and the other partitions are elected nevertheless.
+    async fn elect_preferred(&self, partitions: &BTreeSet<TopicPartition>) -> Result<(), KafkaError>;
+}
