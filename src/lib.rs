@@ -2,4 +2,5 @@
 pub mod artifact;
 pub mod kafka;
 pub mod supervisor;
+pub mod wire;
 pub mod zookeeper;
