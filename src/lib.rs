@@ -1,6 +1,40 @@
-//! Octad.
+//! Octad deploys a highly available Kafka cluster, proves that it is highly available, and never loses a record.
+//!
+//! # Data flow
+//! ```text
+//! program + stack file → Declaration → validate → ValidStack       pure; every later stage trusts it
+//!   → observe → Inventory                                          reads only
+//!   → plan → Plan → check → Plan<Checked>                          pure, deterministic, immutable
+//!   → preview shows it, apply carries it out                       journal, act through Host, gate on health
+//! ```
+//!
+//! # Module map
+//! | module | what it holds | I/O |
+//! |---|---|---|
+//! | [`program`] | the shipped programs and the stack file | reads the file |
+//! | [`component`] | several resources that are one service | none |
+//! | [`stack`] | what a program declares, and its validation | none |
+//! | [`resource`] | the kinds: host, node, topic | through host and wire |
+//! | [`role`] | what a node does: zookeeper, broker | through wire |
+//! | [`engine`] | observe, plan, check, apply, state, lock | state files |
+//! | [`host`] | where nodes run: local, fake | yes |
+//! | [`supervisor`] | systemd's part on a local host | yes |
+//! | [`artifact`] | jars, Java, class-data archives | yes |
+//! | [`wire`], [`kafka`], [`zookeeper`] | services as seen over the network | yes |
+//! | [`cli`], [`output`], [`report`] | verbs, rendering, failures | terminal |
+
 pub mod artifact;
+pub mod cli;
+pub mod component;
+pub mod engine;
+pub mod host;
 pub mod kafka;
+pub mod output;
+pub mod program;
+pub mod report;
+pub mod resource;
+pub mod role;
+pub mod stack;
 pub mod supervisor;
 pub mod wire;
 pub mod zookeeper;

@@ -1,0 +1,75 @@
+//! Everything that can end a verb. What it tells people is decided in `report`.
+
+use crate::engine::{ApplyError, LockError, StateError, Violation};
+use crate::program::StackFileError;
+use crate::resource::{KindError, Refusal};
+use std::io;
+
+/// Why a verb did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The stack file can't be used.
+    #[error(transparent)]
+    StackFile(#[from] StackFileError),
+    /// The stack's lock can't be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The state can't be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The plan has refusals.
+    #[error("{} of the stack can't be done safely", .refusals.len())]
+    Refused {
+        /// Which.
+        refusals: Vec<Refusal>,
+    },
+    /// The plan did not pass its check.
+    #[error("the plan is not safe and is not applied")]
+    Check(#[from] Violation),
+    /// Something that the plan needs is missing.
+    #[error("could not prepare for the change")]
+    Prepare(#[source] KindError),
+    /// The plan was carried out in part only.
+    #[error("the stack is not as declared yet")]
+    Apply(#[from] ApplyError),
+    /// A stop did not succeed.
+    #[error("not everything is stopped")]
+    Halt(#[source] KindError),
+    /// A change needs consent, and nobody can be asked.
+    #[error("`{verb}` changes things and needs your consent")]
+    NoConsent {
+        /// The verb.
+        verb: &'static str,
+    },
+    /// Asked for consent, the answer was no.
+    #[error("not done, as you said")]
+    Declined,
+    /// ^C, twice.
+    #[error("stopped at once; operations under way were left as they are")]
+    Interrupted,
+    /// There is no such stack.
+    #[error("the stack {stack} doesn't exist")]
+    NoStack {
+        /// Its name.
+        stack: String,
+    },
+    /// An argument doesn't fit.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to say instead.
+        hint: String,
+    },
+    /// The stack isn't healthy; what is wrong was shown already.
+    #[error("the stack is not healthy")]
+    Unhealthy,
+    /// Reading or writing failed.
+    #[error("could not {action}")]
+    Io {
+        /// What was tried.
+        action: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,152 @@
+//! The command line: one file per verb. A verb reads its arguments, calls the stages in order and hands what they
+//! return to `output`; it decides nothing.
+
+mod change;
+mod destroy;
+mod error;
+mod logs;
+mod outputs;
+mod preview;
+mod session;
+mod status;
+mod stop;
+mod supervise;
+mod up;
+
+pub use error::CliError;
+
+use crate::engine::Registry;
+use crate::output::{ColorChoice, OutputFormat};
+use crate::program::Programs;
+use crate::report::{Report, exit};
+use clap::{Args, Parser, Subcommand};
+use session::Session;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Deploys a highly available Kafka cluster, proves that it is highly available, and never loses a record.
+#[derive(Debug, Parser)]
+#[command(name = "octad", version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  octad up                        5 brokers and 3 ZooKeeper servers on this machine
+  octad up --stack minimal        1 broker and 1 ZooKeeper server
+  octad preview --stack prod.toml what `up` would do with a stack file of your own
+  octad status                    is it healthy?
+  octad logs broker-1 -f          what broker-1 says, as it says it
+  octad stop                      halt it and keep the data
+  octad destroy                   remove it with its data
+
+Exit codes: 0 ok, 1 failed, 8 cancelled, 10 refused or not healthy in time, 12 locked by another octad, 64 wrong usage,
+255 a defect of octad";
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The stack: a name (stacks/NAME.toml, or one that octad ships: ha, minimal) or a file
+    #[arg(long, short, global = true, default_value = "ha", env = "OCTAD_STACK", value_name = "NAME|FILE")]
+    stack: String,
+    /// Where stacks keep their state and local hosts their data
+    #[arg(long, global = true, default_value = ".octad", env = "OCTAD_STATE_DIR", value_name = "DIR")]
+    state_dir: PathBuf,
+    /// How results and progress are written
+    #[arg(long, short, global = true, value_enum, default_value_t = OutputFormat::Text)]
+    output: OutputFormat,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
+}
+
+/// What a verb that changes something takes.
+#[derive(Debug, Args)]
+struct Changing {
+    /// Consent without being asked
+    #[arg(long, short)]
+    yes: bool,
+    /// How many steps may be under way at once
+    #[arg(long, short, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    parallel: u16,
+    /// How long to wait for another octad that works on the stack
+    #[arg(long, default_value = "0s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    lock_timeout: Duration,
+    /// How long a group may take to be healthy
+    #[arg(long, default_value = "5m", value_name = "TIME", value_parser = humantime::parse_duration)]
+    gate_timeout: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Preview(preview::Preview),
+    Up(up::Up),
+    Status(status::Status),
+    Outputs(outputs::Outputs),
+    Logs(logs::Logs),
+    Stop(stop::Stop),
+    Destroy(destroy::Destroy),
+    #[command(hide = true)]
+    Supervise(supervise::Supervise),
+}
+
+/// Runs the command line of this process with these programs and kinds.
+pub fn main(programs: Programs, registry: Registry) -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too, and are no errors.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
+        }
+    };
+    // Before any thread exists: parent-death signals are those of a thread.
+    if let Verb::Supervise(verb) = &arguments.verb {
+        return verb.run();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: could not start: {error}");
+            return ExitCode::from(exit::FAILED);
+        }
+    };
+    let Arguments { global, verb } = arguments;
+    let session = Session::new(&global, programs, registry);
+    let result = runtime.block_on(async {
+        session.listen_for_signals();
+        tokio::select! {
+            result = run(&session, verb) => result,
+            () = session.interrupt().wait_at_once() => Err(CliError::Interrupted),
+        }
+    });
+    // What a second ^C leaves behind is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    let code = match &result {
+        Ok(code) => *code,
+        Err(error) => {
+            let report = Report::of(error);
+            session.show_failure(&report);
+            report.code
+        }
+    };
+    session.close();
+    ExitCode::from(code)
+}
+
+async fn run(session: &Session, verb: Verb) -> Result<u8, CliError> {
+    match verb {
+        Verb::Preview(verb) => verb.run(session).await,
+        Verb::Up(verb) => verb.run(session).await,
+        Verb::Status(verb) => verb.run(session).await,
+        Verb::Outputs(verb) => verb.run(session),
+        Verb::Logs(verb) => verb.run(session).await,
+        Verb::Stop(verb) => verb.run(session).await,
+        Verb::Destroy(verb) => verb.run(session).await,
+        Verb::Supervise(_) => Ok(exit::DEFECT),
+    }
+}

@@ -1,0 +1,147 @@
+//! What all verbs share: the stack file, the stack's directory, the lock, signals, and where results go.
+
+use super::{CliError, Global};
+use crate::engine::{Context, Events, Interrupt, Interrupter, Lock, Registry, State, Store, interrupt};
+use crate::output::{Output, Style};
+use crate::program::{Programs, StackFile, StackFileError};
+use crate::report::Report;
+use crate::stack::{Name, ValidStack};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// One run of one verb.
+pub(super) struct Session {
+    wanted: String,
+    state_dir: PathBuf,
+    programs: Programs,
+    registry: Registry,
+    output: Output,
+    interrupter: Arc<Interrupter>,
+    interrupt: Interrupt,
+}
+
+impl Session {
+    pub(super) fn new(global: &Global, programs: Programs, registry: Registry) -> Self {
+        let (interrupter, interrupt) = interrupt();
+        Self {
+            wanted: global.stack.clone(),
+            state_dir: global.state_dir.clone(),
+            programs,
+            registry,
+            output: Output::new(global.output, global.color),
+            interrupter: Arc::new(interrupter),
+            interrupt,
+        }
+    }
+
+    /// Turns ^C and SIGTERM into requests to stop. The one place that listens for signals.
+    pub(super) fn listen_for_signals(&self) {
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            let Ok(mut signals) = signal(kind) else { continue };
+            let (interrupter, events) = (self.interrupter.clone(), self.output.events());
+            let interrupt = self.interrupt.clone();
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    if !interrupt.asked() {
+                        events.notice("finishing what is under way; once more to stop at once");
+                    }
+                    interrupter.ask();
+                }
+            });
+        }
+    }
+
+    pub(super) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    pub(super) fn output(&self) -> &Output {
+        &self.output
+    }
+
+    pub(super) fn style(&self) -> Style {
+        self.output.style()
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(super) fn events(&self) -> Events {
+        self.output.events()
+    }
+
+    /// The stack's name. A stack whose file is gone is still known by the name that it was given.
+    pub(super) fn stack_name(&self) -> Result<Name, CliError> {
+        match StackFile::find(&self.wanted) {
+            Ok(file) => Ok(file.name),
+            Err(missing @ StackFileError::NotFound { .. }) => match self.wanted.parse::<Name>() {
+                Ok(name) if self.state_dir.join(name.as_ref()).is_dir() => Ok(name),
+                _ => Err(missing.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the stack file declares.
+    pub(super) fn declare(&self) -> Result<ValidStack, CliError> {
+        Ok(StackFile::find(&self.wanted)?.declare(&self.programs, &self.registry)?)
+    }
+
+    /// The stack's own directory, absolute since supervisors are told of it.
+    pub(super) fn site(&self, stack: &Name) -> Result<PathBuf, CliError> {
+        std::path::absolute(self.state_dir.join(stack.as_ref()))
+            .map_err(|source| CliError::Io { action: format!("find {}", self.state_dir.display()), source })
+    }
+
+    /// The state as it is, without any right to change it.
+    pub(super) fn state(&self, stack: &Name) -> Result<State, CliError> {
+        Ok(Store::read(&self.site(stack)?, stack.as_ref())?)
+    }
+
+    /// The state of a stack that must exist.
+    pub(super) fn existing_state(&self, stack: &Name) -> Result<State, CliError> {
+        let state = self.state(stack)?;
+        if state.is_empty() { Err(CliError::NoStack { stack: stack.to_string() }) } else { Ok(state) }
+    }
+
+    /// Takes the stack's lock, and tells where it was left by a process that is gone.
+    pub(super) fn lock(&self, stack: &Name, verb: &str, timeout: Duration) -> Result<Lock, CliError> {
+        let lock = Lock::take(&self.site(stack)?, verb, timeout)?;
+        if let Some(holder) = &lock.abandoned {
+            self.events().notice(format!(
+                "took the lock over from `octad {}` (process {}, since {}), which is gone",
+                holder.verb, holder.pid, holder.since
+            ));
+        }
+        Ok(lock)
+    }
+
+    pub(super) fn context(&self, stack: &ValidStack, state: &State) -> Result<Arc<Context>, CliError> {
+        let site = self.site(stack.name())?;
+        Ok(Arc::new(Context::new(&site, self.registry.clone(), self.events(), stack, state)))
+    }
+
+    /// Asks for consent, unless it was given on the command line.
+    pub(super) fn consent(&self, verb: &'static str, yes: bool, question: &str) -> Result<(), CliError> {
+        if yes {
+            return Ok(());
+        }
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(CliError::NoConsent { verb });
+        }
+        if self.output.ask(question) { Ok(()) } else { Err(CliError::Declined) }
+    }
+
+    pub(super) fn show_failure(&self, report: &Report) {
+        self.output.failure(report);
+    }
+
+    /// Waits until all that was said has been written.
+    pub(super) fn close(self) {
+        self.output.close();
+    }
+}

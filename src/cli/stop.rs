@@ -1,0 +1,35 @@
+//! `octad stop`: halts the stack and keeps its data.
+
+use super::session::Session;
+use super::{Changing, CliError};
+use crate::engine;
+use crate::report::exit;
+use crate::stack::ValidStack;
+use clap::Args;
+
+/// Halt the stack and keep its data; `up` starts it again
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  octad stop\n  octad stop --stack minimal --yes")]
+pub(super) struct Stop {
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl Stop {
+    pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
+        let name = session.stack_name()?;
+        session.existing_state(&name)?;
+        session.consent(
+            "stop",
+            self.changing.yes,
+            &format!("Halt the stack {name}? No records are taken or given until it is up again."),
+        )?;
+        let _lock = session.lock(&name, "stop", self.changing.lock_timeout)?;
+        let state = session.existing_state(&name)?;
+        let stack = ValidStack::empty(name);
+        let context = session.context(&stack, &state)?;
+        engine::halt(&context, &state).await.map_err(CliError::Halt)?;
+        session.output().line(&format!("The stack {} is stopped; its data is kept.", stack.name()));
+        Ok(exit::OK)
+    }
+}

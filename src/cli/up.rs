@@ -1,0 +1,27 @@
+//! `octad up`: brings the stack to what its file declares.
+
+use super::session::Session;
+use super::{Changing, CliError, change};
+use crate::report::exit;
+use clap::Args;
+
+/// Make the stack what its file declares: create, change, start, mend
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  octad up\n  octad up --stack minimal --yes\n  octad up --stack stacks/prod.toml"
+)]
+pub(super) struct Up {
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl Up {
+    pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
+        let stack = session.declare()?;
+        let question = |_: &_| format!("Make these changes to the stack {}?", stack.name());
+        let changed = change::change(session, "up", &stack, &self.changing, question).await?;
+        let state = session.existing_state(stack.name())?;
+        session.output().ready(&state, changed);
+        Ok(exit::OK)
+    }
+}

@@ -1,0 +1,190 @@
+//! A Kafka cluster: brokers on hosts of their own whose metadata is in a ZooKeeper ensemble, and its topics. Pure.
+
+use super::{Hosts, overlay, software};
+use crate::resource::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Output, TopicInputs};
+use crate::role::Broker;
+use crate::stack::{Fault, Name, Stack, TopicName};
+use std::collections::BTreeMap;
+
+/// A Kafka cluster to be declared.
+#[derive(Debug, Clone)]
+pub struct KafkaCluster {
+    /// The group's name, and the section of the stack file that faults point to.
+    pub name: String,
+    /// How many brokers.
+    pub brokers: u16,
+    /// Version of the Kafka artifact set.
+    pub version: String,
+    /// Heap of each broker, in MiB.
+    pub heap_mib: u32,
+    /// Replicas of topics that don't say otherwise.
+    pub replication_factor: u16,
+    /// Replicas that must have a record before it counts as written.
+    pub min_insync_replicas: u16,
+    /// Settings that differ from [`Broker::default_settings`].
+    pub settings: BTreeMap<String, String>,
+    /// The group of the ensemble that holds the metadata, and its connect string.
+    pub zookeeper: (String, Output<String>),
+}
+
+/// A topic to be declared in a cluster.
+#[derive(Debug, Clone)]
+pub struct TopicSpec {
+    /// Number of partitions.
+    pub partitions: u32,
+    /// Number of replicas; the cluster's where `None`.
+    pub replication_factor: Option<u16>,
+    /// Settings that differ from the brokers' defaults.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// Settings that the cluster itself owns, and what to write instead.
+const OWNED: [(&str, &str); 11] = [
+    ("broker.id", "ids follow from the number of brokers"),
+    ("broker.rack", "it is the host's zone"),
+    ("listeners", "clients connect to port 9092 of each broker's own address"),
+    ("advertised.listeners", "clients connect to port 9092 of each broker's own address"),
+    ("log.dir", "it is the host's data disk"),
+    ("log.dirs", "it is the host's data disk"),
+    ("zookeeper.connect", "it is the stack's own ensemble"),
+    ("default.replication.factor", "say `replication-factor = …`"),
+    ("min.insync.replicas", "say `min-insync-replicas = …`"),
+    ("process.roles", "this cluster keeps its metadata in ZooKeeper"),
+    ("node.id", "ids follow from the number of brokers"),
+];
+
+impl KafkaCluster {
+    /// Declares the cluster, with a host for each broker, and its topics. Returns the bootstrap servers for clients.
+    pub fn declare(
+        &self,
+        stack: &mut Stack,
+        hosts: &mut Hosts,
+        topics: &BTreeMap<String, TopicSpec>,
+    ) -> Output<String> {
+        self.check(stack);
+        let software = software(stack, &format!("{}.version", self.name), "kafka", &self.version);
+        let mut common = Broker::default_settings(self.replication_factor, self.min_insync_replicas);
+        overlay(stack, &self.name, &mut common, &self.settings, &OWNED);
+        common.insert("zookeeper.connect".into(), self.zookeeper.1.clone());
+        let port = Broker::PORTS[0].1;
+        let mut endpoints = Vec::new();
+        for id in 1..=self.brokers {
+            let Ok(name) = format!("broker-{id}").parse::<Name>() else { continue };
+            let address = hosts.host(stack, &name, None);
+            let listener =
+                Output::format(["PLAINTEXT://".into(), address.clone(), format!(":{port}").into()]);
+            let mut settings = common.clone();
+            settings.insert("broker.id".into(), id.to_string().into());
+            settings.insert("broker.rack".into(), name.to_string().into());
+            settings.insert("listeners".into(), listener.clone());
+            settings.insert("advertised.listeners".into(), listener);
+            endpoints.push(Output::format([address.clone(), format!(":{port}").into()]));
+            let facts = NodeFacts {
+                version: FACTS_VERSION,
+                stack: stack.name().to_string(),
+                node: name.to_string(),
+                role: Broker::NAME.into(),
+                group: self.name.clone(),
+                id: i32::from(id),
+                host: HostFacts { name: name.to_string(), address, zone: name.to_string() },
+                ports: Broker::PORTS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
+                software: software.clone(),
+                settings,
+                jvm: Some(Jvm {
+                    heap_mib: self.heap_mib,
+                    // Kafka's own choice of collector; a broker that lost track of its memory must end and be
+                    // started again rather than linger.
+                    options: vec![
+                        "-XX:+UseG1GC".into(),
+                        "-XX:MaxGCPauseMillis=20".into(),
+                        "-XX:InitiatingHeapOccupancyPercent=35".into(),
+                        "-XX:+ExplicitGCInvokesConcurrent".into(),
+                        "-XX:+ExitOnOutOfMemoryError".into(),
+                    ],
+                }),
+            };
+            stack.node(&facts, [self.zookeeper.0.clone()]);
+        }
+        for (name, topic) in topics {
+            self.topic(stack, name, topic);
+        }
+        Output::join(endpoints, ",")
+    }
+
+    fn check(&self, stack: &mut Stack) {
+        let (brokers, replicas, min) = (self.brokers, self.replication_factor, self.min_insync_replicas);
+        let at = |field: &str| format!("{}.{field}", self.name);
+        if brokers == 0 {
+            stack.fault(Fault::new(at("brokers"), "a cluster of 0 brokers can't be", "write at least 1"));
+        }
+        if replicas == 0 || replicas > brokers {
+            stack.fault(Fault::new(
+                at("replication-factor"),
+                format!("{replicas} replicas can't be on {brokers} brokers"),
+                format!("write 1 to {brokers}, or more brokers"),
+            ));
+        }
+        if min == 0 || min > replicas {
+            stack.fault(Fault::new(
+                at("min-insync-replicas"),
+                format!("{min} of {replicas} replicas can't be in sync"),
+                match replicas {
+                    0 | 1 => "write 1".to_owned(),
+                    n => {
+                        format!("write {}: then one replica may be away while records are still taken", n - 1)
+                    }
+                },
+            ));
+        }
+        // A 1 GB machine also holds metaspace, threads, direct buffers and the page cache that Kafka lives on.
+        if self.heap_mib < 128 {
+            stack.fault(Fault::new(
+                at("heap-mib"),
+                format!("{} MiB are too little for a broker", self.heap_mib),
+                "write 384 to 448 for a machine of 1 GB",
+            ));
+        }
+    }
+
+    fn topic(&self, stack: &mut Stack, name: &str, topic: &TopicSpec) {
+        let at = |field: &str| format!("topics.{name}{field}");
+        let parsed = match name.parse::<TopicName>() {
+            Ok(parsed) => parsed,
+            Err(error) => return stack.fault(Fault::new(at(""), error.to_string(), "")),
+        };
+        let replicas = topic.replication_factor.unwrap_or(self.replication_factor);
+        if replicas == 0 || replicas > self.brokers {
+            stack.fault(Fault::new(
+                at(".replication-factor"),
+                format!("{replicas} replicas can't be on {} brokers", self.brokers),
+                format!("write 1 to {}, or more brokers", self.brokers),
+            ));
+        }
+        let min = topic.configs.get("min.insync.replicas").and_then(|text| text.parse::<u16>().ok());
+        if let Some(min) = min.filter(|min| *min > replicas) {
+            stack.fault(Fault::new(
+                at(".configs.min.insync.replicas"),
+                format!("{min} of {replicas} replicas can't be in sync"),
+                format!("write at most {replicas}"),
+            ));
+        }
+        // The bound of Kafka's own documentation for a broker of this size is far lower; this one only catches slips.
+        let partitions = i32::try_from(topic.partitions).ok().filter(|n| (1..=100_000).contains(n));
+        let Some(partitions) = partitions else {
+            return stack.fault(Fault::new(
+                at(".partitions"),
+                format!("{} partitions can't be", topic.partitions),
+                "write 1 to 100000",
+            ));
+        };
+        stack.topic(
+            &parsed,
+            &TopicInputs {
+                cluster: self.name.clone(),
+                partitions,
+                replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
+                configs: topic.configs.clone(),
+            },
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! A ZooKeeper ensemble: servers on hosts of their own that elect a leader. Pure.
+
+use super::{Hosts, overlay, software};
+use crate::resource::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Output};
+use crate::role::Zookeeper;
+use crate::stack::{Fault, Name, Stack};
+use std::collections::BTreeMap;
+
+/// A ZooKeeper ensemble to be declared.
+#[derive(Debug, Clone)]
+pub struct ZookeeperEnsemble {
+    /// The group's name, and the section of the stack file that faults point to.
+    pub name: String,
+    /// How many servers. Odd: one more than an odd number tolerates no further failure and adds one to fail.
+    pub servers: u16,
+    /// Version of the ZooKeeper artifact set.
+    pub version: String,
+    /// Heap of each server, in MiB.
+    pub heap_mib: u32,
+    /// Settings that differ from [`Zookeeper::default_settings`].
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Settings that the ensemble itself owns, and what to write instead.
+const OWNED: [(&str, &str); 4] = [
+    ("clientPort", "clients connect to port 2181 of each server's own address"),
+    ("clientPortAddress", "it is the host's address"),
+    ("dataDir", "it is the host's data disk"),
+    ("server", "say `servers = …`"),
+];
+
+impl ZookeeperEnsemble {
+    /// Declares the ensemble, with a host for each server. Returns the connect string for clients.
+    pub fn declare(&self, stack: &mut Stack, hosts: &mut Hosts) -> Output<String> {
+        if self.servers == 0 || self.servers % 2 == 0 {
+            let path = format!("{}.servers", self.name);
+            let message = format!("an ensemble of {} servers can't be", self.servers);
+            let hint = match self.servers {
+                0 => "an ensemble has at least one server".to_owned(),
+                n => format!("{n} tolerate no more failures than {}: write {} or {}", n - 1, n - 1, n + 1),
+            };
+            stack.fault(Fault::new(path, message, hint));
+        }
+        let software = software(stack, &format!("{}.version", self.name), "zookeeper", &self.version);
+        let mut servers = Vec::new();
+        for id in 1..=self.servers {
+            let Ok(name) = format!("zk-{id}").parse::<Name>() else { continue };
+            let address = hosts.host(stack, &name, None);
+            servers.push((i32::from(id), name, address));
+        }
+        let mut settings = Zookeeper::default_settings();
+        overlay(stack, &self.name, &mut settings, &self.settings, &OWNED);
+        let port = |purpose: &str| {
+            Zookeeper::PORTS.iter().find(|(name, _)| *name == purpose).map_or(0, |(_, port)| *port)
+        };
+        // An ensemble of one takes no peers: ZooKeeper then runs standalone.
+        if servers.len() > 1 {
+            for (id, _, address) in &servers {
+                let ports = format!(":{}:{}", port("peer"), port("election"));
+                settings.insert(format!("server.{id}"), Output::format([address.clone(), ports.into()]));
+            }
+        }
+        settings.insert("clientPort".into(), port("client").to_string().into());
+        for (id, name, address) in &servers {
+            let mut settings = settings.clone();
+            settings.insert("clientPortAddress".into(), address.clone());
+            let facts = NodeFacts {
+                version: FACTS_VERSION,
+                stack: stack.name().to_string(),
+                node: name.to_string(),
+                role: Zookeeper::NAME.into(),
+                group: self.name.clone(),
+                id: *id,
+                host: HostFacts { name: name.to_string(), address: address.clone(), zone: name.to_string() },
+                ports: Zookeeper::PORTS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
+                software: software.clone(),
+                settings,
+                jvm: Some(Jvm {
+                    heap_mib: self.heap_mib,
+                    // One core and a heap this small: the serial collector is smaller and pauses for milliseconds.
+                    options: vec!["-XX:+UseSerialGC".into(), "-XX:+ExitOnOutOfMemoryError".into()],
+                }),
+            };
+            stack.node(&facts, []);
+        }
+        let endpoints = servers
+            .iter()
+            .map(|(_, _, address)| Output::format([address.clone(), format!(":{}", port("client")).into()]));
+        Output::join(endpoints, ",")
+    }
+}

@@ -1,0 +1,370 @@
+//! Carries a checked plan out: steps side by side as far as their order allows, each journalled before and after.
+//! Decides nothing.
+
+use super::plan::{Action, Change, Checked, Plan};
+use super::state::{StateError, Store};
+use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, gate, observe};
+use crate::resource::{Key, KindError, Work};
+use crate::role::{Next, NotSafe, Roll};
+use crate::stack::{ValidStack, direct_needs};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// How a plan is to be carried out.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many steps may be under way at once.
+    pub parallel: usize,
+    /// How long a group may take to be healthy.
+    pub gate_timeout: Duration,
+    /// Asks to stop.
+    pub interrupt: Interrupt,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { parallel: 16, gate_timeout: GATE_TIMEOUT, interrupt: Interrupt::never() }
+    }
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The resource's kind could not act.
+    #[error("could not {verb} {key}")]
+    Act {
+        /// What was tried.
+        verb: &'static str,
+        /// On which resource.
+        key: Key,
+        /// What went wrong.
+        source: KindError,
+    },
+    /// This program lacks the kind.
+    #[error("{0} is of a kind that this program does not know")]
+    UnknownKind(Key),
+    /// A gate did not open.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// A member of a roll can't be spared.
+    #[error("the roll of {group} stopped after {done} of {of} members: {reason}")]
+    NotSafe {
+        /// The group.
+        group: String,
+        /// Members changed.
+        done: usize,
+        /// Members in all.
+        of: usize,
+        /// Why.
+        reason: NotSafe,
+    },
+    /// Octad was asked to stop.
+    #[error("stopped at a safe point")]
+    Interrupted,
+    /// The journal can't be written; nothing is done that can't be recorded.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// A plan that was carried out in part only.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct ApplyError {
+    /// The first thing that went wrong.
+    #[source]
+    pub error: StepError,
+    /// What was changed before.
+    pub done: Vec<String>,
+    /// What was to be changed and wasn't.
+    pub not_done: Vec<String>,
+}
+
+/// Does what can fail without changing the stack.
+///
+/// # Errors
+/// The first thing that is missing.
+pub async fn prepare(context: &Context, plan: &Plan<Checked>) -> Result<(), KindError> {
+    let mut by_kind: BTreeMap<String, Vec<Work>> = BTreeMap::new();
+    let mut add = |key: &Key, inputs: &Value| {
+        by_kind.entry(key.kind.clone()).or_default().push(Work { key: key.clone(), inputs: inputs.clone() });
+    };
+    for step in &plan.steps {
+        match &step.action {
+            Action::Create { key, inputs, .. } => add(key, inputs),
+            Action::Update(change) => add(&change.key, &change.after),
+            Action::Roll { members, .. } => {
+                members.values().for_each(|change| add(&change.key, &change.after))
+            }
+            Action::Delete { .. } | Action::Forget { .. } | Action::Gate { .. } => {}
+        }
+    }
+    for (kind, work) in by_kind {
+        if let Some(kind) = context.registry().kind(&kind) {
+            kind.prepare(context, &work).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Carries a plan out.
+///
+/// # Errors
+/// Where a step failed or Octad was asked to stop. Steps under way are finished first, none begins any more.
+pub async fn apply(
+    context: &Arc<Context>,
+    store: Store,
+    stack: &ValidStack,
+    plan: Plan<Checked>,
+    options: &Options,
+) -> Result<(), ApplyError> {
+    let work = Arc::new(Worker {
+        context: context.clone(),
+        store: Mutex::new(store),
+        stack: stack.clone(),
+        options: options.clone(),
+    });
+    let nothing = |error: StateError| ApplyError { error: error.into(), done: vec![], not_done: vec![] };
+    work.append(Record::Stack { groups: merged_groups(stack, &work), outputs: stack.outputs.clone() })
+        .map_err(nothing)?;
+    let steps = Arc::new(plan.steps);
+    let mut open: BTreeSet<usize> = (0..steps.len()).collect();
+    let mut done: BTreeSet<usize> = BTreeSet::new();
+    let mut running: JoinSet<(usize, Result<(), StepError>)> = JoinSet::new();
+    let mut failure: Option<StepError> = None;
+    loop {
+        if failure.is_none() && options.interrupt.asked() && !open.is_empty() {
+            failure = Some(StepError::Interrupted);
+        }
+        if failure.is_none() {
+            let ready: Vec<usize> = open
+                .iter()
+                .copied()
+                .filter(|number| steps[*number].after.is_subset(&done))
+                .take(options.parallel.saturating_sub(running.len()))
+                .collect();
+            for number in ready {
+                open.remove(&number);
+                let (work, steps) = (work.clone(), steps.clone());
+                running.spawn(async move { (number, work.step(number, &steps[number]).await) });
+            }
+        }
+        match running.join_next().await {
+            None => break,
+            Some(Ok((number, Ok(())))) => {
+                done.insert(number);
+            }
+            Some(Ok((number, Err(error)))) => {
+                open.insert(number);
+                failure.get_or_insert(error);
+            }
+            Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+    let name =
+        |number: &usize| format!("{} {}", steps[*number].action.verb(), steps[*number].action.subject());
+    let folded = work.store.lock().expect("no holder of the store panics").fold();
+    match failure.or(folded.err().map(StepError::State)) {
+        None => Ok(()),
+        Some(error) => Err(ApplyError {
+            error,
+            done: done.iter().map(name).collect(),
+            not_done: open.iter().map(name).collect(),
+        }),
+    }
+}
+
+/// Groups as declared, and those of which members are still to be removed.
+fn merged_groups(stack: &ValidStack, work: &Worker) -> BTreeMap<String, crate::role::Group> {
+    let store = work.store.lock().expect("no holder of the store panics");
+    let state = store.state();
+    let mut groups = stack.groups.clone();
+    for (name, group) in &state.groups {
+        let left = group.members.iter().filter(|member| state.resources.contains_key(*member)).cloned();
+        let left: BTreeSet<Key> = left.collect();
+        if !left.is_empty() {
+            groups
+                .entry(name.clone())
+                .or_insert_with(|| crate::role::Group { role: group.role.clone(), members: BTreeSet::new() })
+                .members
+                .extend(left);
+        }
+    }
+    groups
+}
+
+struct Worker {
+    context: Arc<Context>,
+    store: Mutex<Store>,
+    stack: ValidStack,
+    options: Options,
+}
+
+impl Worker {
+    async fn step(&self, number: usize, step: &super::plan::Step) -> Result<(), StepError> {
+        let (action, subject) = (step.action.verb(), step.action.subject());
+        self.context.events().emit(Event::StepStarted {
+            step: number,
+            action,
+            subject: subject.clone(),
+            reason: step.reason.clone(),
+        });
+        let begun = Instant::now();
+        let result = match &step.action {
+            Action::Create { key, inputs, detail } => self.create(key, inputs, detail).await,
+            Action::Update(change) => self.update(change).await,
+            Action::Delete { key, before, .. } => self.delete(key, before).await,
+            Action::Forget { key, .. } => self.forget(key),
+            Action::Roll { group, members, .. } => self.roll(number, group, members).await,
+            Action::Gate { group } => self.gate(number, group).await,
+        };
+        self.context.events().emit(Event::StepFinished {
+            step: number,
+            action,
+            subject,
+            millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            error: result.as_ref().err().map(|error| crate::report::chain(error)),
+        });
+        result
+    }
+
+    async fn create(&self, key: &Key, inputs: &Value, detail: &Value) -> Result<(), StepError> {
+        let inputs = self.context.resolve(inputs);
+        let kind = self.kind(key)?;
+        let act = kind.create(&self.context, key, &inputs, detail);
+        self.journalled("create", key, &inputs, act).await
+    }
+
+    async fn update(&self, change: &Change) -> Result<(), StepError> {
+        let after = self.context.resolve(&change.after);
+        let kind = self.kind(&change.key)?;
+        let act = kind.update(&self.context, &change.key, &change.before, &after);
+        self.journalled("update", &change.key, &after, act).await
+    }
+
+    async fn journalled(
+        &self,
+        verb: &'static str,
+        key: &Key,
+        inputs: &Value,
+        act: impl Future<Output = Result<Value, KindError>>,
+    ) -> Result<(), StepError> {
+        let needs = direct_needs(&self.stack, key);
+        self.append(Record::Begin { key: key.clone(), inputs: inputs.clone(), needs: needs.clone() })?;
+        match act.await {
+            Ok(outputs) => {
+                self.context.made(key, inputs, &outputs);
+                let outcome = Outcome::Applied { inputs: inputs.clone(), outputs, needs };
+                Ok(self.append(Record::End { key: key.clone(), outcome })?)
+            }
+            Err(source) => Err(self.failed(verb, key, source)),
+        }
+    }
+
+    async fn delete(&self, key: &Key, before: &Value) -> Result<(), StepError> {
+        self.append(Record::Begin { key: key.clone(), inputs: before.clone(), needs: BTreeSet::new() })?;
+        match self.kind(key)?.delete(&self.context, key, before).await {
+            Ok(()) => self.forget(key),
+            Err(source) => Err(self.failed("delete", key, source)),
+        }
+    }
+
+    fn forget(&self, key: &Key) -> Result<(), StepError> {
+        self.context.removed(key);
+        Ok(self.append(Record::End { key: key.clone(), outcome: Outcome::Removed })?)
+    }
+
+    fn failed(&self, verb: &'static str, key: &Key, source: KindError) -> StepError {
+        let outcome = Outcome::Failed { reason: crate::report::chain(&source) };
+        // The failure itself is what must be told; that it could not be noted down as well changes nothing, since an
+        // operation without an end is taken for unknown anyhow.
+        let _ = self.append(Record::End { key: key.clone(), outcome });
+        StepError::Act { verb, key: key.clone(), source }
+    }
+
+    async fn gate(&self, number: usize, group: &str) -> Result<(), StepError> {
+        let tell = |message| self.tell(number, message);
+        let timeout = self.options.gate_timeout;
+        gate::wait_healthy(&self.context, group, timeout, &self.options.interrupt, &tell).await?;
+        self.settle(number, group).await;
+        Ok(())
+    }
+
+    /// Preferred order is a comfort, not a condition: that it isn't had is told and stops nothing.
+    async fn settle(&self, number: usize, group: &str) {
+        let Some(role) = self.context.role_of(group) else { return };
+        let members = self.context.made_members(group);
+        if let Err(error) = role.settle(self.context.registry().wire().as_ref(), &members).await {
+            self.tell(number, format!("{group} is healthy, not in its preferred order: {error}"));
+        }
+    }
+
+    /// One member at a time: ask the role over a fresh view, change, wait until the group is whole again.
+    async fn roll(
+        &self,
+        number: usize,
+        group: &str,
+        members: &BTreeMap<String, Change>,
+    ) -> Result<(), StepError> {
+        let role =
+            self.context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
+        let mut pending: BTreeSet<String> = members.keys().cloned().collect();
+        let mut recovering: Option<String> = None;
+        let mut waiting_since: Option<Instant> = None;
+        loop {
+            let stopped = |reason| StepError::NotSafe {
+                group: group.to_owned(),
+                done: members.len() - pending.len(),
+                of: members.len(),
+                reason,
+            };
+            if self.options.interrupt.asked() && !pending.is_empty() {
+                return Err(StepError::Interrupted);
+            }
+            let Some(view) = observe::view(&self.context, group).await else {
+                return Err(stopped(NotSafe::NobodyAnswers));
+            };
+            match role.next(&Roll { pending: &pending, recovering: recovering.as_deref() }, &view) {
+                Next::Do(member) => {
+                    waiting_since = None;
+                    let Some(change) = members.get(&member) else {
+                        return Err(stopped(NotSafe::MembersAway { members: vec![member] }));
+                    };
+                    let turn = members.len() - pending.len() + 1;
+                    self.tell(number, format!("changing {member} ({turn} of {})", members.len()));
+                    self.update(change).await?;
+                    pending.remove(&member);
+                    self.gate(number, group).await?;
+                    recovering = Some(member);
+                }
+                Next::Wait(reason) => {
+                    let since = *waiting_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= self.options.gate_timeout {
+                        return Err(stopped(reason));
+                    }
+                    self.tell(number, format!("waiting: {reason}"));
+                    tokio::select! {
+                        () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                        () = self.options.interrupt.wait() => return Err(StepError::Interrupted),
+                    }
+                }
+                Next::Refuse(reason) => return Err(stopped(reason)),
+                Next::Done => return Ok(()),
+            }
+        }
+    }
+
+    fn tell(&self, step: usize, message: String) {
+        self.context.events().emit(Event::StepMessage { step, message });
+    }
+
+    fn kind(&self, key: &Key) -> Result<&Arc<dyn crate::resource::Kind>, StepError> {
+        self.context.registry().kind(&key.kind).ok_or_else(|| StepError::UnknownKind(key.clone()))
+    }
+
+    fn append(&self, record: Record) -> Result<(), StateError> {
+        self.store.lock().expect("no holder of the store panics").append(record)
+    }
+}

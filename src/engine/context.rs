@@ -1,0 +1,208 @@
+//! What kinds need to act: the hosts and groups of the stack, how to reach services, where events go.
+
+use super::{Event, Events, Registry, State};
+use crate::host::{Backend, Host, Progress};
+use crate::kafka::Kafka;
+use crate::resource::{HostInputs, HostKind, Key, KindError, NodeFacts, references, resolve};
+use crate::role::{Group, Role};
+use crate::stack::ValidStack;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+/// The surroundings of one run.
+pub struct Context {
+    site: PathBuf,
+    registry: Registry,
+    events: Events,
+    roster: RwLock<Roster>,
+}
+
+/// Who is there, as far as declared, recorded and made in this run.
+#[derive(Debug, Default)]
+struct Roster {
+    inputs: BTreeMap<Key, Value>,
+    outputs: BTreeMap<Key, Value>,
+    made: BTreeSet<Key>,
+    groups: BTreeMap<String, Group>,
+}
+
+impl Context {
+    /// The surroundings of a run on the stack at `site`. What is declared comes before what is recorded.
+    pub fn new(site: &Path, registry: Registry, events: Events, stack: &ValidStack, state: &State) -> Self {
+        let mut roster = Roster { groups: state.groups.clone(), ..Roster::default() };
+        for (key, recorded) in &state.resources {
+            roster.inputs.insert(key.clone(), recorded.inputs.clone());
+            roster.outputs.insert(key.clone(), recorded.outputs.clone());
+            roster.made.insert(key.clone());
+        }
+        for (key, declared) in &stack.resources {
+            roster.inputs.insert(key.clone(), declared.inputs.clone());
+        }
+        // Members that are recorded and no longer declared are still part of the group until they are removed.
+        for (name, group) in &stack.groups {
+            let merged = roster.groups.entry(name.clone()).or_insert_with(|| group.clone());
+            merged.members.extend(group.members.iter().cloned());
+        }
+        Self { site: site.to_owned(), registry, events, roster: RwLock::new(roster) }
+    }
+
+    /// The kinds, roles and backends.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Where events go.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Where backends tell how far long work has come.
+    pub fn progress(&self) -> Box<Progress> {
+        let events = self.events.clone();
+        Box::new(move |what, done, total| {
+            events.emit(Event::Progress { what: what.to_owned(), done, total });
+        })
+    }
+
+    /// A handle on a declared or recorded host.
+    ///
+    /// # Errors
+    /// Where there is no such host or its backend isn't known.
+    pub fn host(&self, key: &Key) -> Result<Arc<dyn Host>, KindError> {
+        let inputs = self.roster(|roster| roster.inputs.get(key).cloned()).unwrap_or_default();
+        self.host_of(key, &inputs)
+    }
+
+    /// A handle on the host with these inputs.
+    ///
+    /// # Errors
+    /// Where they aren't a host's or its backend isn't known.
+    pub fn host_of(&self, key: &Key, inputs: &Value) -> Result<Arc<dyn Host>, KindError> {
+        let inputs: HostInputs = serde_json::from_value(inputs.clone())
+            .map_err(|source| KindError::Inputs { key: key.clone(), source })?;
+        let backend = self.backend_for(key, &inputs.backend)?;
+        Ok(backend.host(&self.site, &key.name, &inputs)?)
+    }
+
+    /// The name of a host's backend.
+    ///
+    /// # Errors
+    /// Where there is no such host.
+    pub fn backend_of(&self, host: &Key) -> Result<String, KindError> {
+        let inputs = self.roster(|roster| roster.inputs.get(host).cloned()).unwrap_or_default();
+        let inputs: HostInputs = serde_json::from_value(inputs)
+            .map_err(|source| KindError::Inputs { key: host.clone(), source })?;
+        Ok(inputs.backend)
+    }
+
+    /// The backend of this name.
+    ///
+    /// # Errors
+    /// Where it isn't known.
+    pub fn backend(&self, name: &str) -> Result<Arc<dyn Backend>, KindError> {
+        self.backend_for(&Key::new(HostKind::NAME, "?"), name)
+    }
+
+    fn backend_for(&self, key: &Key, name: &str) -> Result<Arc<dyn Backend>, KindError> {
+        self.registry.backend_named(name).cloned().ok_or_else(|| KindError::UnknownBackend {
+            key: key.clone(),
+            backend: name.to_owned(),
+            known: self.registry.backend_names().join(", "),
+        })
+    }
+
+    /// The members of a group, declared or recorded, whose facts are fully known.
+    pub fn members(&self, group: &str) -> Vec<NodeFacts> {
+        self.facts_of(group, |_, _| true)
+    }
+
+    /// The members of a group that exist.
+    pub fn made_members(&self, group: &str) -> Vec<NodeFacts> {
+        self.facts_of(group, |roster, key| roster.made.contains(key))
+    }
+
+    /// Keys and resolved inputs of the members that exist.
+    pub fn made_inputs(&self, group: &str) -> BTreeMap<Key, Value> {
+        self.roster(|roster| {
+            let members = roster.groups.get(group).map(|group| &group.members).into_iter().flatten();
+            members
+                .filter(|key| roster.made.contains(*key))
+                .filter_map(|key| Some((key.clone(), roster.resolve(roster.inputs.get(key)?))))
+                .collect()
+        })
+    }
+
+    /// The role that the members of a group have.
+    pub fn role_of(&self, group: &str) -> Option<Arc<dyn Role>> {
+        let role = self.roster(|roster| roster.groups.get(group).map(|group| group.role.clone()))?;
+        self.registry.role_named(&role).cloned()
+    }
+
+    /// The names of all groups.
+    pub fn groups(&self) -> Vec<String> {
+        self.roster(|roster| roster.groups.keys().cloned().collect())
+    }
+
+    /// The cluster that a group's existing members form; `None` where none exists.
+    pub fn kafka(&self, group: &str) -> Option<Arc<dyn Kafka>> {
+        let bootstrap: Vec<String> =
+            self.made_members(group).iter().filter_map(|facts| facts.endpoint("client")).collect();
+        if bootstrap.is_empty() { None } else { Some(self.registry.wire().kafka(&bootstrap)) }
+    }
+
+    /// Fills in what is known of the references within `inputs`.
+    pub fn resolve(&self, inputs: &Value) -> Value {
+        self.roster(|roster| roster.resolve(inputs))
+    }
+
+    /// Takes note that a resource was made or changed.
+    pub fn made(&self, key: &Key, inputs: &Value, outputs: &Value) {
+        self.change(|roster| {
+            roster.inputs.insert(key.clone(), inputs.clone());
+            roster.outputs.insert(key.clone(), outputs.clone());
+            roster.made.insert(key.clone());
+        });
+    }
+
+    /// Takes note that a resource is gone.
+    pub fn removed(&self, key: &Key) {
+        self.change(|roster| {
+            roster.made.remove(key);
+            roster.outputs.remove(key);
+            for group in roster.groups.values_mut() {
+                group.members.remove(key);
+            }
+        });
+    }
+
+    fn facts_of(&self, group: &str, wanted: impl Fn(&Roster, &Key) -> bool) -> Vec<NodeFacts> {
+        self.roster(|roster| {
+            let members = roster.groups.get(group).map(|group| &group.members);
+            members
+                .into_iter()
+                .flatten()
+                .filter(|key| wanted(roster, key))
+                .filter_map(|key| {
+                    let resolved = roster.resolve(roster.inputs.get(key)?);
+                    references(&resolved).is_empty().then(|| serde_json::from_value(resolved).ok())?
+                })
+                .collect()
+        })
+    }
+
+    fn roster<T>(&self, read: impl FnOnce(&Roster) -> T) -> T {
+        read(&self.roster.read().expect("no holder of the roster panics"))
+    }
+
+    fn change(&self, write: impl FnOnce(&mut Roster)) {
+        write(&mut self.roster.write().expect("no holder of the roster panics"));
+    }
+}
+
+impl Roster {
+    fn resolve(&self, inputs: &Value) -> Value {
+        resolve(inputs, &|reference| self.outputs.get(&reference.resource)?.get(&reference.field).cloned())
+    }
+}

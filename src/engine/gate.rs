@@ -1,0 +1,116 @@
+//! Waiting until a group is healthy as a whole, and saying for what.
+
+use super::{Context, Interrupt};
+use crate::resource::{Key, Observed};
+use crate::role::Health;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long a group may take to be healthy. A broker of 1 CPU with tens of gigabytes to recover takes minutes.
+pub const GATE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How often a gate asks at first; a healthy group is rarely more than this late.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// How often it asks at most once it has waited for long.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How often the members' processes are looked at meanwhile.
+const LOOK_AT_MEMBERS: Duration = Duration::from_secs(1);
+
+/// Why a gate did not open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GateError {
+    /// Time is up.
+    #[error("{group} is not healthy after {} s: {reason}", .after.as_secs())]
+    TimedOut {
+        /// The group.
+        group: String,
+        /// What was last waited for.
+        reason: String,
+        /// How long.
+        after: Duration,
+    },
+    /// A member won't come up by itself.
+    #[error("{group} can't become healthy: {member} does not run, since {reason}")]
+    Broken {
+        /// The group.
+        group: String,
+        /// The member.
+        member: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Octad was asked to stop.
+    #[error("stopped while waiting for {group}: {reason}")]
+    Interrupted {
+        /// The group.
+        group: String,
+        /// What was last waited for.
+        reason: String,
+    },
+    /// Nobody here knows the group's role.
+    #[error("the role of {group} is not known to this program")]
+    UnknownRole {
+        /// The group.
+        group: String,
+    },
+}
+
+/// Waits until `group` is healthy. `tell` hears each new reason for waiting.
+///
+/// # Errors
+/// Where it doesn't become healthy in `timeout`, can't by itself, or Octad is asked to stop.
+pub(super) async fn wait_healthy(
+    context: &Context,
+    group: &str,
+    timeout: Duration,
+    interrupt: &Interrupt,
+    tell: &(dyn Fn(String) + Send + Sync),
+) -> Result<(), GateError> {
+    let role = context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
+    let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    let mut told = String::new();
+    let mut looked = begun;
+    loop {
+        let members = context.made_members(group);
+        let view = role.observe(context.registry().wire().as_ref(), &members).await;
+        let reason = match role.health(&view, &members) {
+            Health::Healthy => return Ok(()),
+            Health::Unhealthy(reason) => reason,
+        };
+        if reason != told {
+            tell(format!("waiting for {group}: {reason}"));
+            told.clone_from(&reason);
+        }
+        if looked.elapsed() >= LOOK_AT_MEMBERS {
+            looked = Instant::now();
+            if let Some((member, reason)) = broken_member(context, group).await {
+                return Err(GateError::Broken { group: group.to_owned(), member, reason });
+            }
+        }
+        if begun.elapsed() >= timeout {
+            return Err(GateError::TimedOut { group: group.to_owned(), reason, after: timeout });
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = interrupt.wait() => return Err(GateError::Interrupted { group: group.to_owned(), reason }),
+        }
+        pause = (pause * 5 / 4).min(LONGEST_PAUSE);
+    }
+}
+
+async fn broken_member(context: &Context, group: &str) -> Option<(String, String)> {
+    let mut by_kind: BTreeMap<String, BTreeMap<Key, serde_json::Value>> = BTreeMap::new();
+    for (key, inputs) in context.made_inputs(group) {
+        by_kind.entry(key.kind.clone()).or_default().insert(key, inputs);
+    }
+    for (kind, members) in by_kind {
+        let found = context.registry().kind(&kind)?.observe(context, &members).await;
+        for (key, observed) in found {
+            if let Observed::Present { broken: Some(reason), .. } = observed {
+                return Some((key.name, reason));
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,138 @@
+//! The order among steps. Pure.
+
+use super::plan::{Action, Step};
+use crate::resource::Key;
+use crate::role::Group;
+use crate::stack::Needs;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Steps under construction, with what each resource and group needs.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    steps: Vec<Step>,
+    /// The step that creates, changes or removes a resource, a roll counting for each of its members.
+    by_key: BTreeMap<Key, usize>,
+    /// The last step of each group: its gate, or its roll where it has one.
+    by_group: BTreeMap<String, Vec<usize>>,
+    needs: BTreeMap<Key, BTreeSet<Needs>>,
+}
+
+impl Graph {
+    /// Adds the step of one resource.
+    pub(super) fn add(&mut self, key: &Key, action: Action, reason: String) {
+        self.by_key.insert(key.clone(), self.steps.len());
+        self.steps.push(Step { action, reason, after: BTreeSet::new() });
+    }
+
+    /// Adds a step of a group, which stands for the resources in `keys`.
+    pub(super) fn add_for_group(&mut self, group: &str, keys: &[Key], action: Action, reason: String) {
+        let step = self.steps.len();
+        self.by_key.extend(keys.iter().map(|key| (key.clone(), step)));
+        self.by_group.entry(group.to_owned()).or_default().push(step);
+        self.steps.push(Step { action, reason, after: BTreeSet::new() });
+    }
+
+    /// The step of a resource, if it has one.
+    pub(super) fn step_of(&self, key: &Key) -> Option<usize> {
+        self.by_key.get(key).copied()
+    }
+
+    /// Takes note of what a declared resource needs.
+    pub(super) fn needs(&mut self, key: &Key, needs: BTreeSet<Needs>) {
+        self.needs.insert(key.clone(), needs);
+    }
+
+    /// Where both are removed, `key` goes before what it needed.
+    pub(super) fn deleted_before(&mut self, key: &Key, needed: &Key) {
+        let (Some(mine), Some(other)) = (self.step_of(key), self.step_of(needed)) else { return };
+        let both_go = matches!(self.steps[other].action, Action::Delete { .. })
+            && matches!(self.steps[mine].action, Action::Delete { .. });
+        if both_go {
+            self.steps[other].after.insert(mine);
+        }
+    }
+
+    /// What went with its group is forgotten only once every member is gone: until then it may still be there.
+    pub(super) fn forgotten_after(&mut self, groups: &BTreeMap<String, Group>) {
+        for step in 0..self.steps.len() {
+            let Action::Forget { with, .. } = &self.steps[step].action else { continue };
+            let members = groups.get(with).map(|group| &group.members).into_iter().flatten();
+            let gone: BTreeSet<usize> = members.filter_map(|member| self.step_of(member)).collect();
+            self.steps[step].after.extend(gone);
+        }
+    }
+
+    /// Turns needs into the order of steps. A need that has no step of its own stands for what it needs in turn, so
+    /// that order reaches through what stays as it is.
+    pub(super) fn close(&mut self, groups: &BTreeMap<String, Group>) {
+        let mut known: BTreeMap<Needs, BTreeSet<usize>> = BTreeMap::new();
+        let mut additions: Vec<(usize, BTreeSet<usize>)> = Vec::new();
+        for (key, needs) in &self.needs {
+            let Some(step) = self.step_of(key) else { continue };
+            let after = needs.iter().flat_map(|needed| self.steps_of(needed, groups, &mut known)).collect();
+            additions.push((step, after));
+        }
+        for (name, steps) in &self.by_group {
+            let members = groups.get(name).map(|group| &group.members).into_iter().flatten();
+            let members: BTreeSet<usize> = members.filter_map(|member| self.step_of(member)).collect();
+            for (place, &step) in steps.iter().enumerate() {
+                // Steps of a group come in the order in which they were added: a roll, then the gate. Both wait for
+                // the members that can be brought up first.
+                let mut after: BTreeSet<usize> =
+                    members.iter().copied().filter(|member| *member != step).collect();
+                after.extend(&steps[..place]);
+                for member in groups.get(name).map(|group| &group.members).into_iter().flatten() {
+                    for needed in self.needs.get(member).into_iter().flatten() {
+                        after.extend(self.steps_of(needed, groups, &mut known));
+                    }
+                }
+                additions.push((step, after));
+            }
+        }
+        for (step, after) in additions {
+            self.steps[step].after.extend(after.into_iter().filter(|other| *other != step));
+        }
+    }
+
+    fn steps_of(
+        &self,
+        needed: &Needs,
+        groups: &BTreeMap<String, Group>,
+        known: &mut BTreeMap<Needs, BTreeSet<usize>>,
+    ) -> BTreeSet<usize> {
+        if let Some(steps) = known.get(needed) {
+            return steps.clone();
+        }
+        // A circle among needs was refused by validation; this entry only guards against endless descent.
+        known.insert(needed.clone(), BTreeSet::new());
+        let steps: BTreeSet<usize> = match needed {
+            Needs::Resource(key) => match self.step_of(key) {
+                Some(step) => [step].into(),
+                None => self
+                    .needs
+                    .get(key)
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|further| self.steps_of(further, groups, known))
+                    .collect(),
+            },
+            Needs::Group(name) => match self.by_group.get(name) {
+                Some(steps) => steps.iter().copied().collect(),
+                None => groups
+                    .get(name)
+                    .map(|group| &group.members)
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|member| self.steps_of(&Needs::Resource(member.clone()), groups, known))
+                    .collect(),
+            },
+        };
+        known.insert(needed.clone(), steps.clone());
+        steps
+    }
+
+    /// The steps, numbered as they were added.
+    pub(super) fn into_steps(self) -> Vec<Step> {
+        self.steps
+    }
+}

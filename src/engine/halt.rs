@@ -1,0 +1,44 @@
+//! Stopping everything and keeping it: what needs others goes before them. Needs only the state.
+
+use super::{Context, Event, State};
+use crate::resource::{Key, KindError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Halts every recorded resource, those that nothing else needs first.
+///
+/// # Errors
+/// The first that could not be halted; what it needs is left running.
+pub async fn halt(context: &Arc<Context>, state: &State) -> Result<(), KindError> {
+    let mut left: BTreeSet<&Key> = state.resources.keys().collect();
+    let mut step = 0;
+    while !left.is_empty() {
+        let needed: BTreeSet<&Key> = left.iter().flat_map(|key| &state.resources[*key].needs).collect();
+        let free: Vec<&Key> = left.iter().filter(|key| !needed.contains(*key)).copied().collect();
+        // Recorded needs come from a declaration without circles; a state edited into one still ends.
+        let turn: Vec<&Key> = if free.is_empty() { left.iter().copied().collect() } else { free };
+        let halts = turn.iter().enumerate().map(|(place, key)| halt_one(context, state, key, step + place));
+        for result in futures_util::future::join_all(halts).await {
+            result?;
+        }
+        step += turn.len();
+        for key in turn {
+            left.remove(key);
+        }
+    }
+    Ok(())
+}
+
+async fn halt_one(context: &Context, state: &State, key: &Key, step: usize) -> Result<(), KindError> {
+    let Some(kind) = context.registry().kind(&key.kind) else { return Ok(()) };
+    let begun = Instant::now();
+    let result = kind.halt(context, key, &state.resources[key].inputs).await;
+    if !matches!(result, Ok(false)) {
+        let error = result.as_ref().err().map(|error| crate::report::chain(error));
+        let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let subject = key.to_string();
+        context.events().emit(Event::StepFinished { step, action: "stop", subject, millis, error });
+    }
+    result.map(|_| ())
+}

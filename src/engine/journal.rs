@@ -1,0 +1,137 @@
+//! The journal: one JSON record a line, appended and synced before and after each step. What a step costs doesn't
+//! depend on how large the state is.
+
+use super::state::StateError;
+use crate::resource::Key;
+use crate::role::Group;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What is appended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// An update begins: the stack's groups and outputs as declared.
+    Stack {
+        /// The groups.
+        groups: BTreeMap<String, Group>,
+        /// The outputs, references not filled in.
+        outputs: BTreeMap<String, Value>,
+    },
+    /// A resource is about to be made, changed or removed.
+    Begin {
+        /// Which.
+        key: Key,
+        /// Its inputs after the change, or before it where it is removed.
+        inputs: Value,
+        /// The resources that it needs.
+        needs: BTreeSet<Key>,
+    },
+    /// What came of it.
+    End {
+        /// Which resource.
+        key: Key,
+        /// What came of it.
+        outcome: Outcome,
+    },
+}
+
+/// How an operation on a resource ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The resource is as its inputs say.
+    Applied {
+        /// Inputs, references filled in.
+        inputs: Value,
+        /// What the resource told of itself.
+        outputs: Value,
+        /// The resources that it needs.
+        needs: BTreeSet<Key>,
+    },
+    /// The resource is gone.
+    Removed,
+    /// It failed; the resource is in an unknown condition until it is observed.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The journal's file, open for appending.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line<R> {
+    serial: u64,
+    #[serde(flatten)]
+    record: R,
+}
+
+impl Journal {
+    fn path(site: &Path) -> PathBuf {
+        site.join("journal.ndjson")
+    }
+
+    /// All whole records. A last line without its end was cut off while it was written, and what it would have said
+    /// had not been begun.
+    pub(super) fn read(site: &Path) -> Result<Vec<(u64, Record)>, StateError> {
+        let path = Self::path(site);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StateError::io("read", &path)(error)),
+        };
+        let whole = &text[..end_of_whole_lines(&text)];
+        let lines = whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines
+            .enumerate()
+            .map(|(index, line)| {
+                let line: Line<Record> = serde_json::from_slice(line).map_err(|source| {
+                    StateError::Damaged { path: path.clone(), line: Some(index + 1), source }
+                })?;
+                Ok((line.serial, line.record))
+            })
+            .collect()
+    }
+
+    pub(super) fn open(site: &Path) -> Result<Self, StateError> {
+        let path = Self::path(site);
+        let io = |action| StateError::io(action, &path);
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io("open"))?;
+        let text = fs::read(&path).map_err(io("read"))?;
+        file.set_len(end_of_whole_lines(&text) as u64).map_err(io("mend"))?;
+        Ok(Self { path, file })
+    }
+
+    pub(super) fn append(&mut self, serial: u64, record: &Record) -> Result<(), StateError> {
+        let mut line = serde_json::to_vec(&Line { serial, record }).expect("a record has only text keys");
+        line.push(b'\n');
+        let write = |file: &mut File| {
+            let end = file.metadata()?.len();
+            let written = file.write_all(&line).and_then(|()| file.sync_data());
+            if written.is_err() {
+                // Half a record followed by a whole one would read as damage.
+                file.set_len(end)?;
+            }
+            written
+        };
+        write(&mut self.file).map_err(StateError::io("append to", &self.path))
+    }
+
+    pub(super) fn clear(&mut self) -> Result<(), StateError> {
+        self.file.set_len(0).and_then(|()| self.file.sync_all()).map_err(StateError::io("empty", &self.path))
+    }
+}
+
+fn end_of_whole_lines(text: &[u8]) -> usize {
+    text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)
+}

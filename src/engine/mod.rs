@@ -1,0 +1,34 @@
+//! The engine: observe, plan, check, apply. It matches on no kind and no role.
+//!
+//! [`observe()`] reads the world into an [`Inventory`]; [`plan()`] and [`check()`] are pure and make a
+//! [`Plan<Checked>`]; [`apply()`] carries it out, journalling each step in the [`Store`] before and after.
+
+mod apply;
+mod check;
+mod context;
+mod event;
+mod gate;
+mod graph;
+mod halt;
+mod interrupt;
+mod journal;
+mod lock;
+mod observe;
+mod plan;
+mod registry;
+mod roll;
+mod state;
+
+pub use apply::{ApplyError, Options, StepError, apply, prepare};
+pub use check::{Violation, check};
+pub use context::Context;
+pub use event::{EVENT_VERSION, Event, Events};
+pub use gate::{GATE_TIMEOUT, GateError};
+pub use halt::halt;
+pub use interrupt::{Interrupt, Interrupter, interrupt};
+pub use journal::{Outcome, Record};
+pub use lock::{Holder, Lock, LockError};
+pub use observe::{Inventory, observe, view};
+pub use plan::{Action, Change, Checked, Draft, Plan, Step, plan};
+pub use registry::Registry;
+pub use state::{STATE_FORMAT, State, StateError, Store};

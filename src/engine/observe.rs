@@ -1,0 +1,63 @@
+//! Looks at everything that is declared or recorded. Reads only.
+
+use super::{Context, State};
+use crate::resource::{Key, Observed};
+use crate::role::GroupView;
+use crate::stack::ValidStack;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The world as found at one moment: the only thing that a plan knows of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Each declared or recorded resource.
+    pub resources: BTreeMap<Key, Observed>,
+    /// Each group that has a member which exists.
+    pub groups: BTreeMap<String, GroupView>,
+}
+
+/// Looks at all resources and groups, kinds and groups side by side.
+pub async fn observe(context: &Context, stack: &ValidStack, state: &State) -> Inventory {
+    let keys: BTreeSet<&Key> = stack.resources.keys().chain(state.resources.keys()).collect();
+    let mut by_kind: BTreeMap<&str, BTreeMap<Key, Value>> = BTreeMap::new();
+    for key in keys {
+        // Where a thing is to be found is what was last applied; a declaration may have moved on.
+        let inputs = match (state.resources.get(key), stack.resources.get(key)) {
+            (Some(recorded), _) => recorded.inputs.clone(),
+            (None, Some(declared)) => context.resolve(&declared.inputs),
+            (None, None) => continue,
+        };
+        by_kind.entry(&key.kind).or_default().insert(key.clone(), inputs);
+    }
+    let kinds = futures_util::future::join_all(by_kind.into_iter().map(|(kind, subjects)| async move {
+        match context.registry().kind(kind) {
+            Some(kind) => kind.observe(context, &subjects).await,
+            None => subjects
+                .into_keys()
+                .map(|key| {
+                    let why = format!("this program doesn't know the kind {}", key.kind);
+                    (key, Observed::Unknown(why))
+                })
+                .collect(),
+        }
+    }));
+    let groups = futures_util::future::join_all(context.groups().into_iter().map(|group| async move {
+        let view = view(context, &group).await;
+        (group, view)
+    }));
+    let (resources, groups) = tokio::join!(kinds, groups);
+    Inventory {
+        resources: resources.into_iter().flatten().collect(),
+        groups: groups.into_iter().filter_map(|(name, view)| Some((name, view?))).collect(),
+    }
+}
+
+/// One group over the wire; `None` where none of its members exists or its role isn't known.
+pub async fn view(context: &Context, group: &str) -> Option<GroupView> {
+    let members = context.made_members(group);
+    if members.is_empty() {
+        return None;
+    }
+    Some(context.role_of(group)?.observe(context.registry().wire().as_ref(), &members).await)
+}

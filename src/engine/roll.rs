@@ -1,0 +1,34 @@
+//! What a roll is expected to do. Pure: the order is chosen by the role's `next` over views that would follow.
+
+use crate::role::{GroupView, Next, NotSafe, Role, Roll};
+use std::collections::BTreeSet;
+
+/// The order in which the members would be changed if nothing moved but what the roll itself moves.
+///
+/// # Errors
+/// Where the role refuses, and waiting wouldn't help.
+pub(super) fn predict(
+    role: &dyn Role,
+    members: &BTreeSet<String>,
+    view: &GroupView,
+) -> Result<Vec<String>, NotSafe> {
+    let mut pending = members.clone();
+    let mut view = view.clone();
+    let mut order = Vec::new();
+    loop {
+        match role.next(&Roll { pending: &pending, recovering: order.last().map(String::as_str) }, &view) {
+            Next::Do(member) if pending.remove(&member) => {
+                if let Some(after) = role.after_restart(&member, &view).into_iter().next() {
+                    view = after;
+                }
+                order.push(member);
+            }
+            Next::Refuse(reason) => return Err(reason),
+            // What it waits for can't be foreseen; what remains is told in name order.
+            Next::Wait(_) | Next::Do(_) | Next::Done => {
+                order.extend(pending);
+                return Ok(order);
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! What Octad remembers of a stack: a snapshot and the journal of what happened since. The only module that knows
+//! their files.
+//!
+//! A snapshot is never rewritten for a step: each step appends two journal records, and the journal is folded into a
+//! new snapshot when an update begins and when it ends.
+
+use super::journal::{Journal, Outcome, Record};
+use crate::resource::{Key, Recorded};
+use crate::role::Group;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Version of the snapshot's and the journal's form.
+pub const STATE_FORMAT: u32 = 1;
+
+/// What is known of a stack between two runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// [`STATE_FORMAT`] of the writer.
+    pub format: u32,
+    /// The stack's name.
+    pub stack: String,
+    /// Number of the last journal record that is folded in.
+    pub serial: u64,
+    /// Every resource that exists or may exist.
+    pub resources: BTreeMap<Key, Recorded>,
+    /// The groups that the nodes form.
+    pub groups: BTreeMap<String, Group>,
+    /// The stack's outputs, references not filled in.
+    pub outputs: BTreeMap<String, Value>,
+}
+
+/// Why the state can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Reading or writing failed.
+    #[error("could not {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file isn't what it should be.
+    #[error("{} is damaged{}", path.display(), line.map(|l| format!(" at line {l}")).unwrap_or_default())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, where the file has several records.
+        line: Option<usize>,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A newer Octad wrote it.
+    #[error("{} has format {found}, and this Octad knows formats up to {STATE_FORMAT}", path.display())]
+    FromTheFuture {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// It belongs to another stack.
+    #[error("{} belongs to the stack `{found}`, not to `{wanted}`", path.display())]
+    OtherStack {
+        /// Which file.
+        path: PathBuf,
+        /// The stack that it names.
+        found: String,
+        /// The stack that was asked for.
+        wanted: String,
+    },
+}
+
+impl StateError {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+impl State {
+    /// The state of a stack that was never made.
+    pub fn new(stack: &str) -> Self {
+        Self {
+            format: STATE_FORMAT,
+            stack: stack.to_owned(),
+            serial: 0,
+            resources: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+        }
+    }
+
+    /// Whether nothing exists.
+    pub fn is_empty(&self) -> bool {
+        self.resources.is_empty()
+    }
+
+    /// Takes one record in. Pure.
+    pub fn fold(&mut self, serial: u64, record: Record) {
+        self.serial = serial;
+        match record {
+            Record::Stack { groups, outputs } => {
+                self.groups = groups;
+                self.outputs = outputs;
+            }
+            Record::Begin { key, inputs, needs } => {
+                let recorded = self.resources.entry(key).or_insert_with(|| Recorded {
+                    inputs: inputs.clone(),
+                    outputs: Value::Null,
+                    needs: needs.clone(),
+                    pending: true,
+                });
+                recorded.pending = true;
+            }
+            Record::End { key, outcome: Outcome::Applied { inputs, outputs, needs } } => {
+                self.resources.insert(key, Recorded { inputs, outputs, needs, pending: false });
+            }
+            Record::End { key, outcome: Outcome::Removed } => {
+                self.resources.remove(&key);
+            }
+            // It stays pending: what exists must be observed.
+            Record::End { outcome: Outcome::Failed { .. }, .. } => {}
+        }
+    }
+
+    /// The field of a resource's outputs that a reference names, where it is known.
+    pub fn lookup(&self, reference: &crate::resource::Reference) -> Option<Value> {
+        self.resources.get(&reference.resource)?.outputs.get(&reference.field).cloned()
+    }
+}
+
+/// A stack's state with its files, held open by the one Octad that may write.
+#[derive(Debug)]
+pub struct Store {
+    snapshot: PathBuf,
+    journal: Journal,
+    state: State,
+}
+
+impl Store {
+    /// Reads a stack's state without any right to change it.
+    ///
+    /// # Errors
+    /// Where a file is there and can't be read or understood.
+    pub fn read(site: &Path, stack: &str) -> Result<State, StateError> {
+        let mut state = read_snapshot(&snapshot_path(site), stack)?;
+        for (serial, record) in Journal::read(site)? {
+            if serial > state.serial {
+                state.fold(serial, record);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Opens a stack's state for an update, which the caller's lock must cover. The journal is folded into the
+    /// snapshot, so that it holds only what comes from now on.
+    ///
+    /// # Errors
+    /// Where a file can't be read, understood or written.
+    pub fn open(site: &Path, stack: &str) -> Result<Self, StateError> {
+        let state = Self::read(site, stack)?;
+        let mut store = Self { snapshot: snapshot_path(site), journal: Journal::open(site)?, state };
+        store.fold()?;
+        Ok(store)
+    }
+
+    /// What is known now.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Appends one record; it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// Where it can't be written. The state in memory is then as before.
+    pub fn append(&mut self, record: Record) -> Result<(), StateError> {
+        let serial = self.state.serial + 1;
+        self.journal.append(serial, &record)?;
+        self.state.fold(serial, record);
+        Ok(())
+    }
+
+    /// Folds the journal into a new snapshot and empties it.
+    ///
+    /// # Errors
+    /// Where a file can't be written. Nothing is lost then: the old snapshot and the journal still tell all.
+    pub fn fold(&mut self) -> Result<(), StateError> {
+        write_atomically(&self.snapshot, &to_json(&self.state))?;
+        self.journal.clear()
+    }
+}
+
+fn snapshot_path(site: &Path) -> PathBuf {
+    site.join("state.json")
+}
+
+fn to_json(state: &State) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(state).expect("a state has only text keys");
+    text.push(b'\n');
+    text
+}
+
+fn read_snapshot(path: &Path, stack: &str) -> Result<State, StateError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::new(stack)),
+        Err(error) => return Err(StateError::io("read", path)(error)),
+    };
+    let damaged = |source| StateError::Damaged { path: path.to_owned(), line: None, source };
+    // The format is read first: a newer form must be told from a damaged file.
+    #[derive(Deserialize)]
+    struct Head {
+        format: u32,
+    }
+    let head: Head = serde_json::from_slice(&text).map_err(damaged)?;
+    if head.format > STATE_FORMAT {
+        return Err(StateError::FromTheFuture { path: path.to_owned(), found: head.format });
+    }
+    let state: State = serde_json::from_slice(&text).map_err(damaged)?;
+    if state.stack != stack {
+        return Err(StateError::OtherStack {
+            path: path.to_owned(),
+            found: state.stack,
+            wanted: stack.to_owned(),
+        });
+    }
+    Ok(state)
+}
+
+/// Replaces a file so that after a crash either the old or the new one is there, whole.
+fn write_atomically(path: &Path, content: &[u8]) -> Result<(), StateError> {
+    let fresh = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&fresh)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(StateError::io("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn begin(name: &str) -> Record {
+        Record::Begin { key: Key::new("host", name), inputs: json!({}), needs: [].into() }
+    }
+
+    fn applied(name: &str) -> Record {
+        let outcome = Outcome::Applied { inputs: json!({}), outputs: json!({ "id": 1 }), needs: [].into() };
+        Record::End { key: Key::new("host", name), outcome }
+    }
+
+    #[test]
+    fn what_was_appended_is_there_after_a_crash() {
+        let site = tempfile::tempdir().unwrap();
+        let mut store = Store::open(site.path(), "s").unwrap();
+        store.append(begin("a")).unwrap();
+        store.append(applied("a")).unwrap();
+        store.append(begin("b")).unwrap();
+        drop(store);
+        let state = Store::read(site.path(), "s").unwrap();
+        assert!(!state.resources[&Key::new("host", "a")].pending);
+        assert!(state.resources[&Key::new("host", "b")].pending);
+    }
+
+    #[test]
+    fn a_record_cut_off_in_the_middle_is_as_if_it_had_never_begun() {
+        let site = tempfile::tempdir().unwrap();
+        let mut store = Store::open(site.path(), "s").unwrap();
+        store.append(begin("a")).unwrap();
+        let whole = fs::read(site.path().join("journal.ndjson")).unwrap();
+        store.append(begin("b")).unwrap();
+        let all = fs::read(site.path().join("journal.ndjson")).unwrap();
+        drop(store);
+        for cut in whole.len()..all.len() {
+            fs::write(site.path().join("journal.ndjson"), &all[..cut]).unwrap();
+            let state = Store::read(site.path(), "s").unwrap();
+            assert_eq!(state.resources.len(), 1, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn records_go_on_behind_a_record_cut_off_in_the_middle() {
+        let site = tempfile::tempdir().unwrap();
+        let mut store = Store::open(site.path(), "s").unwrap();
+        store.append(begin("a")).unwrap();
+        drop(store);
+        let path = site.path().join("journal.ndjson");
+        let mut text = fs::read(&path).unwrap();
+        text.extend_from_slice(b"{\"serial\":9,\"rec");
+        fs::write(&path, text).unwrap();
+        let mut store = Store::open(site.path(), "s").unwrap();
+        store.append(begin("c")).unwrap();
+        drop(store);
+        assert_eq!(Store::read(site.path(), "s").unwrap().resources.len(), 2);
+    }
+
+    #[test]
+    fn records_that_the_snapshot_holds_already_are_not_taken_twice() {
+        let site = tempfile::tempdir().unwrap();
+        let mut store = Store::open(site.path(), "s").unwrap();
+        store.append(begin("a")).unwrap();
+        store.append(applied("a")).unwrap();
+        let journal = fs::read(site.path().join("journal.ndjson")).unwrap();
+        store.append(Record::End { key: Key::new("host", "a"), outcome: Outcome::Removed }).unwrap();
+        store.fold().unwrap();
+        drop(store);
+        // Killed between the new snapshot and the emptying of the journal.
+        fs::write(site.path().join("journal.ndjson"), journal).unwrap();
+        assert!(Store::read(site.path(), "s").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_state_from_the_future_is_told_from_a_damaged_one() {
+        let site = tempfile::tempdir().unwrap();
+        fs::write(site.path().join("state.json"), r#"{"format": 99, "new": true}"#).unwrap();
+        assert!(matches!(Store::read(site.path(), "s"), Err(StateError::FromTheFuture { found: 99, .. })));
+        fs::write(site.path().join("state.json"), r#"{"format": 1, "sta"#).unwrap();
+        assert!(matches!(Store::read(site.path(), "s"), Err(StateError::Damaged { .. })));
+    }
+}

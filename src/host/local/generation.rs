@@ -1,0 +1,129 @@
+//! Generations: the files of a node as one immutable directory, named by their digest. A new one is put beside the
+//! old, then a link is moved.
+
+use super::layout;
+use crate::host::{Deployment, HostError};
+use crate::role::Layout;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// How many generations are kept, the one in place among them.
+const KEPT: usize = 5;
+
+/// The name of the file that holds a generation's facts.
+const FACTS: &str = "facts.json";
+/// The name of the file that lists a generation's files with their digests.
+const MANIFEST: &str = "manifest.json";
+
+/// What is known of the generation in place.
+pub(super) struct Current {
+    /// Its id.
+    pub(super) id: String,
+    /// The facts that it was made from.
+    pub(super) facts: Value,
+    /// Files that differ from what was written, or are gone.
+    pub(super) altered: Vec<String>,
+}
+
+/// Writes a generation of a node's files and puts it in place. Returns its id and where it is.
+pub(super) fn install(host: &Path, deployment: &Deployment) -> Result<(String, Layout), HostError> {
+    let node = &deployment.facts.node;
+    let facts = serde_json::to_vec_pretty(&deployment.facts).expect("facts have only text keys");
+    // The id must not depend on where the host is, so it is that of the files for an empty root.
+    let nowhere = Layout { config: "".into(), data: "".into(), runtime: "".into() };
+    let id = {
+        let mut hash = Sha256::new();
+        hash.update(&facts);
+        for (name, content) in deployment.role.files(&deployment.facts, &nowhere) {
+            hash.update(format!("{name}\0{}\0", content.len()));
+            hash.update(content);
+        }
+        hex(&hash.finalize())[..12].to_owned()
+    };
+    let directory = layout::generations(host, node).join(&id);
+    let place = Layout {
+        config: directory.clone(),
+        data: layout::data(host, node),
+        runtime: layout::runtime(host, node),
+    };
+    let mut files = deployment.role.files(&deployment.facts, &place);
+    files.insert(FACTS.into(), String::from_utf8_lossy(&facts).into_owned());
+    let manifest: BTreeMap<&String, String> =
+        files.iter().map(|(name, content)| (name, hex(&Sha256::digest(content)))).collect();
+    let write = || -> io::Result<()> {
+        // Files that were changed by another hand are put right, so an existing generation is written anew.
+        let fresh = directory.with_extension("new");
+        if fresh.exists() {
+            fs::remove_dir_all(&fresh)?;
+        }
+        fs::create_dir_all(&fresh)?;
+        for (name, content) in &files {
+            fs::write(fresh.join(name), content)?;
+        }
+        fs::write(fresh.join(MANIFEST), serde_json::to_vec_pretty(&manifest)?)?;
+        if directory.exists() {
+            fs::remove_dir_all(&directory)?;
+        }
+        fs::rename(&fresh, &directory)?;
+        let link = layout::current(host, node);
+        let fresh_link = link.with_extension("new");
+        let _ = fs::remove_file(&fresh_link);
+        std::os::unix::fs::symlink(Path::new("generations").join(&id), &fresh_link)?;
+        fs::rename(&fresh_link, &link)?;
+        fs::create_dir_all(&place.runtime)?;
+        forget_old(&layout::generations(host, node), &id)
+    };
+    write().map_err(|source| HostError::Io {
+        action: "write the files of",
+        path: directory.display().to_string(),
+        source,
+    })?;
+    Ok((id, place))
+}
+
+/// Looks at the generation in place; `None` where there is none.
+pub(super) fn current(host: &Path, node: &str) -> Result<Option<Current>, HostError> {
+    let link = layout::current(host, node);
+    let failed =
+        |path: &Path, source| HostError::Io { action: "read", path: path.display().to_string(), source };
+    let directory = match fs::read_link(&link) {
+        Ok(target) => layout::node(host, node).join(target),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&link, error)),
+    };
+    let id = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let manifest: BTreeMap<String, String> = match fs::read(directory.join(MANIFEST)) {
+        Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
+        Err(_) => BTreeMap::new(),
+    };
+    let altered: Vec<String> = manifest
+        .iter()
+        .filter(|(name, digest)| {
+            fs::read(directory.join(name)).map_or(true, |content| hex(&Sha256::digest(content)) != **digest)
+        })
+        .map(|(name, _)| name.clone())
+        .collect();
+    let facts = fs::read(directory.join(FACTS)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    Ok(facts.filter(|_| !manifest.is_empty()).map(|facts| Current { id, facts, altered }))
+}
+
+fn forget_old(generations: &Path, current: &str) -> io::Result<()> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(generations)? {
+        let entry = entry?;
+        if entry.file_name() != current {
+            all.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    all.sort();
+    let surplus = (all.len() + 1).saturating_sub(KEPT);
+    all.iter().take(surplus).try_for_each(|(_, path)| fs::remove_dir_all(path))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

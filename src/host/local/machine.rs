@@ -1,0 +1,316 @@
+//! One local host.
+
+use super::{SoftwareOnHand, generation, layout};
+use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
+use crate::role::{Layout, Process};
+use crate::supervisor::{
+    ArchiveSpec, DumpCommand, LogFollower, Supervisor, SupervisorError, UnitName, UnitSpec, UnitState,
+    unit_logs,
+};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+use tokio::sync::mpsc;
+
+pub(super) struct Machine {
+    name: String,
+    directory: PathBuf,
+    address: Ipv4Addr,
+    software: Arc<SoftwareOnHand>,
+}
+
+/// The sign on a data disk that tells whose it is.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Marker {
+    stack: String,
+    node: String,
+    role: String,
+    id: i32,
+}
+
+impl Marker {
+    fn of(deployment: &Deployment) -> Self {
+        let facts = &deployment.facts;
+        Self { stack: facts.stack.clone(), node: facts.node.clone(), role: facts.role.clone(), id: facts.id }
+    }
+}
+
+impl Machine {
+    pub(super) fn new(site: &Path, name: &str, address: Ipv4Addr, software: Arc<SoftwareOnHand>) -> Self {
+        Self { name: name.to_owned(), directory: layout::host(site, name), address, software }
+    }
+
+    fn failed(&self) -> impl Fn(SupervisorError) -> HostError + '_ {
+        |source| HostError::Supervisor { host: self.name.clone(), source }
+    }
+
+    async fn connected(&self) -> Result<Option<Supervisor>, HostError> {
+        if !self.directory.exists() {
+            return Ok(None);
+        }
+        Supervisor::connect(&self.directory).await.map_err(self.failed())
+    }
+
+    async fn supervisor(&self) -> Result<Supervisor, HostError> {
+        self.connected().await?.ok_or_else(|| HostError::Down { host: self.name.clone() })
+    }
+
+    /// The unit that runs a node of this name: the node's own name.
+    fn unit(&self, node: &str) -> Result<UnitName, HostError> {
+        UnitName::new(node)
+            .map_err(|_| HostError::NoSuchNode { host: self.name.clone(), node: node.to_owned() })
+    }
+
+    async fn unit_spec(
+        &self,
+        deployment: &Deployment,
+        generation: String,
+        place: &Layout,
+    ) -> Result<UnitSpec, HostError> {
+        let facts = &deployment.facts;
+        let Process::Java { options, main, arguments } = deployment.role.process(facts, place);
+        let java = self.software.java().await?;
+        let quiet = |_: &str, _, _| {};
+        let class_path =
+            self.software.class_path(&facts.software.name, &facts.software.version, &quiet).await?;
+        let class_path = class_path.to_arg().to_string_lossy().into_owned();
+        let mut flags = Vec::new();
+        if let Some(jvm) = &facts.jvm {
+            flags.extend([format!("-Xms{}m", jvm.heap_mib), format!("-Xmx{}m", jvm.heap_mib)]);
+            flags.extend(jvm.options.iter().cloned());
+        }
+        let archive = self.software.archive(deployment, &flags).await?;
+        let with_class_path = |mut args: Vec<String>| {
+            args.extend(["-cp".to_owned(), class_path.clone()]);
+            args
+        };
+        let dump = with_class_path(
+            [
+                flags.clone(),
+                vec![
+                    "-Xshare:dump".into(),
+                    "-XX:SharedClassListFile={class_list}".into(),
+                    "-XX:SharedArchiveFile={archive}".into(),
+                ],
+            ]
+            .concat(),
+        );
+        let mut args = with_class_path([flags, options].concat());
+        args.push(main);
+        args.extend(arguments);
+        Ok(UnitSpec {
+            working_dir: Some(place.runtime.clone()),
+            requires: vec![layout::marker(&self.directory, &facts.node)],
+            archive: Some(ArchiveSpec {
+                path: archive,
+                class_list: place.runtime.join("classes.lst"),
+                present: vec!["-XX:SharedArchiveFile={archive}".into(), "-Xshare:auto".into()],
+                absent: vec!["-XX:DumpLoadedClassList={class_list}".into()],
+                dump: DumpCommand { program: java.path.clone(), args: dump },
+                settle_secs: 20,
+            }),
+            generation,
+            ..UnitSpec::new(java.path.clone(), args)
+        })
+    }
+}
+
+fn run_state(state: &UnitState, restarts: u64, current: bool) -> RunState {
+    match state {
+        UnitState::Running { pid, since } | UnitState::Stopping { pid, since } => RunState::Running {
+            pid: *pid,
+            since_ms: since
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
+            current,
+            restarts,
+        },
+        UnitState::Backoff { restarts, last, .. } => {
+            RunState::Restarting { restarts: u64::from(*restarts), last_exit: last.exit.to_string() }
+        }
+        UnitState::Stopped { .. } => RunState::Stopped,
+        UnitState::Failed { reason } => RunState::Failed { reason: reason.clone() },
+    }
+}
+
+#[async_trait]
+impl Host for Machine {
+    async fn power(&self) -> Result<Option<bool>, HostError> {
+        if !self.directory.exists() {
+            return Ok(None);
+        }
+        Ok(Some(self.connected().await?.is_some()))
+    }
+
+    async fn boot(&self) -> Result<String, HostError> {
+        let io = |action| {
+            let path = self.directory.display().to_string();
+            move |source| HostError::Io { action, path, source }
+        };
+        fs::create_dir_all(&self.directory).map_err(io("create"))?;
+        let program = self.software.program().map_err(io("find the program that supervises"))?;
+        Supervisor::ensure(&self.directory, &program).await.map_err(self.failed())?;
+        Ok(self.address.to_string())
+    }
+
+    async fn node(&self, node: &str) -> Result<Option<NodeObservation>, HostError> {
+        if !layout::node(&self.directory, node).exists() {
+            return Ok(None);
+        }
+        let current = generation::current(&self.directory, node)?;
+        let unit = self.unit(node)?;
+        let status = match self.connected().await? {
+            None => None,
+            Some(supervisor) => {
+                supervisor.status().await.map_err(self.failed())?.into_iter().find(|s| s.name == unit)
+            }
+        };
+        let id = current.as_ref().map(|current| &current.id);
+        let run = status.map_or(RunState::Stopped, |status| {
+            run_state(&status.state, status.restarts, status.generation.as_ref() == id)
+        });
+        let (facts, altered) =
+            current.map_or((None, Vec::new()), |current| (Some(current.facts), current.altered));
+        Ok(Some(NodeObservation {
+            facts,
+            altered,
+            data: layout::marker(&self.directory, node).exists(),
+            run,
+        }))
+    }
+
+    async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError> {
+        let node = &deployment.facts.node;
+        let data = layout::data(&self.directory, node);
+        let marker = layout::marker(&self.directory, node);
+        let foreign = || HostError::ForeignData { node: node.clone(), directory: data.display().to_string() };
+        match fs::read(&marker) {
+            Ok(text) => {
+                let found: Option<Marker> = serde_json::from_slice(&text).ok();
+                return if found == Some(Marker::of(deployment)) { Ok(()) } else { Err(foreign()) };
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => {
+                return Err(HostError::Io { action: "read", path: marker.display().to_string(), source });
+            }
+        }
+        let files = deployment.role.data_files(&deployment.facts, bootstrap);
+        // A first formatting that was cut off left some of its own files and no marker.
+        let others = fs::read_dir(&data).map_or(0, |entries| {
+            let name =
+                |entry: io::Result<fs::DirEntry>| entry.map(|e| e.file_name().to_string_lossy().into_owned());
+            entries.filter_map(|entry| name(entry).ok()).filter(|name| !files.contains_key(name)).count()
+        });
+        if others > 0 {
+            return Err(foreign());
+        }
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(&data)?;
+            for (name, content) in &files {
+                fs::write(data.join(name), content)?;
+            }
+            let fresh = marker.with_extension("new");
+            fs::write(&fresh, serde_json::to_vec_pretty(&Marker::of(deployment))?)?;
+            fs::rename(&fresh, &marker)
+        };
+        write().map_err(|source| HostError::Io {
+            action: "prepare",
+            path: data.display().to_string(),
+            source,
+        })
+    }
+
+    async fn install(&self, deployment: &Deployment) -> Result<String, HostError> {
+        let (id, place) = generation::install(&self.directory, deployment)?;
+        let spec = self.unit_spec(deployment, id.clone(), &place).await?;
+        if let Some(parent) = spec.archive.as_ref().and_then(|archive| archive.path.parent()) {
+            // Without it the node runs as well, only starts slower.
+            let _ = fs::create_dir_all(parent);
+        }
+        spec.store(&self.directory, &self.unit(&deployment.facts.node)?).map_err(self.failed())?;
+        Ok(id)
+    }
+
+    async fn start(&self, node: &str) -> Result<(), HostError> {
+        let status = self.supervisor().await?.start(&self.unit(node)?).await.map_err(self.failed())?;
+        match status.state {
+            UnitState::Failed { reason } => Err(HostError::NotStarted { node: node.to_owned(), reason }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn stop(&self, node: &str, timeout: Duration) -> Result<(), HostError> {
+        let unit = self.unit(node)?;
+        let Some(supervisor) = self.connected().await? else { return Ok(()) };
+        let known = supervisor.status().await.map_err(self.failed())?;
+        if known.iter().any(|status| status.name == unit) {
+            supervisor.stop(&unit, Some(timeout)).await.map_err(self.failed())?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, node: &str) -> Result<(), HostError> {
+        if let Some(supervisor) = self.connected().await? {
+            supervisor.remove(&self.unit(node)?).await.map_err(self.failed())?;
+        }
+        remove_all(&layout::node(&self.directory, node))
+    }
+
+    async fn halt(&self) -> Result<(), HostError> {
+        match self.connected().await? {
+            Some(supervisor) => supervisor.shutdown().await.map_err(self.failed()),
+            None => Ok(()),
+        }
+    }
+
+    async fn destroy(&self) -> Result<(), HostError> {
+        self.halt().await?;
+        remove_all(&self.directory)?;
+        if let Some(parent) = self.directory.parent() {
+            // The last host takes the directory of all hosts with it.
+            let _ = fs::remove_dir(parent);
+        }
+        Ok(())
+    }
+
+    async fn logs(&self, node: &str, query: LogQuery) -> Result<mpsc::Receiver<LogLine>, HostError> {
+        let unit = self.unit(node)?;
+        let (sender, receiver) = mpsc::channel(64);
+        let line = |line: crate::supervisor::LogLine| LogLine { at: line.at, text: line.text };
+        if query.follow {
+            let mut follower =
+                LogFollower::new(&self.directory, &unit, query.since, query.tail).map_err(self.failed())?;
+            tokio::spawn(async move {
+                while let Ok(next) = follower.next().await {
+                    if sender.send(line(next)).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        } else {
+            let lines = unit_logs(&self.directory, &unit, query.since, query.tail).map_err(self.failed())?;
+            tokio::task::spawn_blocking(move || {
+                for next in lines.map_while(Result::ok) {
+                    if sender.blocking_send(line(next)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(receiver)
+    }
+}
+
+fn remove_all(directory: &Path) -> Result<(), HostError> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(HostError::Io { action: "remove", path: directory.display().to_string(), source: error })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,123 @@
+//! Local hosts: processes on this machine. Each host is a directory with a supervisor of its own, and an address
+//! within 127.0.0.0/8 at which its nodes listen on their standard ports.
+
+mod generation;
+mod layout;
+mod machine;
+mod ports;
+
+use super::{Backend, Deployment, Host, HostError, Progress};
+use crate::artifact::{ArtifactSet, ClassPath, Environment, Java, Store, archive_path};
+use crate::resource::HostInputs;
+use async_trait::async_trait;
+use machine::Machine;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{Mutex, OnceCell};
+
+/// Local hosts.
+#[derive(Debug, Clone, Default)]
+pub struct LocalBackend {
+    software: Arc<SoftwareOnHand>,
+}
+
+/// What this machine has to run nodes with. Looked up once per run.
+#[derive(Debug, Default)]
+struct SoftwareOnHand {
+    /// The program that `supervise` is run with; this one where `None`.
+    program: Option<PathBuf>,
+    java: OnceCell<Java>,
+    class_paths: Mutex<BTreeMap<(String, String), ClassPath>>,
+}
+
+impl LocalBackend {
+    /// The backend's name.
+    pub const NAME: &'static str = "local";
+
+    /// Local hosts whose supervisors run `program supervise`, for programs that can't do so themselves, such as tests.
+    pub fn supervised_by(program: &Path) -> Self {
+        Self {
+            software: Arc::new(SoftwareOnHand { program: Some(program.to_owned()), ..Default::default() }),
+        }
+    }
+}
+
+impl SoftwareOnHand {
+    fn program(&self) -> std::io::Result<PathBuf> {
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()?,
+        };
+        // Rebuilt while it runs, the file at its path is another or none; the kernel still has the one that runs.
+        Ok(if program.exists() { program } else { PathBuf::from("/proc/self/exe") })
+    }
+
+    async fn java(&self) -> Result<&Java, HostError> {
+        Ok(self.java.get_or_try_init(|| async { Java::find(&Environment::from_process()).await }).await?)
+    }
+
+    async fn class_path(
+        &self,
+        name: &str,
+        version: &str,
+        progress: &Progress,
+    ) -> Result<ClassPath, HostError> {
+        let key = (name.to_owned(), version.to_owned());
+        let mut found = self.class_paths.lock().await;
+        if let Some(class_path) = found.get(&key) {
+            return Ok(class_path.clone());
+        }
+        let set = ArtifactSet::find(name, version)?;
+        let store = Store::locate(Environment::from_process())?;
+        let what = format!("fetching {set}");
+        // Jars that are all in place are told of nowhere.
+        let tell = |step: crate::artifact::Progress| progress(&what, step.done as u64, step.total as u64);
+        let class_path = store.resolve(set, &tell).await?;
+        found.insert(key, class_path.clone());
+        Ok(class_path)
+    }
+
+    /// Where the class-data archive of a role with these options is or will be.
+    async fn archive(&self, deployment: &Deployment, options: &[String]) -> Result<PathBuf, HostError> {
+        let software = &deployment.facts.software;
+        let set = ArtifactSet::find(&software.name, &software.version)?;
+        let store = Store::locate(Environment::from_process())?;
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        Ok(archive_path(&store, self.java().await?, set.digest(), &deployment.facts.role, &options))
+    }
+}
+
+#[async_trait]
+impl Backend for LocalBackend {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn host(&self, site: &Path, name: &str, inputs: &HostInputs) -> Result<Arc<dyn Host>, HostError> {
+        let address = inputs.address.ok_or_else(|| HostError::Incomplete {
+            subject: format!("the local host {name}"),
+            missing: "an address within 127.0.0.0/8".into(),
+        })?;
+        Ok(Arc::new(Machine::new(site, name, address, self.software.clone())))
+    }
+
+    async fn prepare(
+        &self,
+        starting: &[(Arc<dyn Host>, Deployment)],
+        all: &[Deployment],
+        progress: &Progress,
+    ) -> Result<(), HostError> {
+        for (_, deployment) in starting {
+            ports::check_free(&deployment.facts)?;
+        }
+        if all.iter().any(|deployment| deployment.facts.jvm.is_some()) {
+            self.software.java().await?;
+        }
+        for deployment in all {
+            let software = &deployment.facts.software;
+            self.software.class_path(&software.name, &software.version, progress).await?;
+        }
+        Ok(())
+    }
+}

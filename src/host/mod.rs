@@ -1,0 +1,239 @@
+//! Hosts: where nodes run. A backend is one file here; every backend passes the contract in `tests/host_contract.rs`.
+
+mod local;
+
+pub use local::LocalBackend;
+
+use crate::resource::{HostInputs, NodeFacts};
+use crate::role::Role;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// A way to have hosts, such as local processes or machines over SSH.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// The backend's name, as it stands in a stack file.
+    fn name(&self) -> &'static str;
+
+    /// A handle on a host; nothing is done yet.
+    fn host(&self, site: &Path, name: &str, inputs: &HostInputs) -> Result<Arc<dyn Host>, HostError>;
+
+    /// Does what can fail without changing any host: finds programs, fetches files, finds addresses in use.
+    async fn prepare(
+        &self,
+        starting: &[(Arc<dyn Host>, Deployment)],
+        all: &[Deployment],
+        progress: &Progress,
+    ) -> Result<(), HostError>;
+}
+
+/// Where a backend tells how far long work has come: what, how much is done, of how much.
+pub type Progress = dyn Fn(&str, u64, u64) + Send + Sync;
+
+/// A node together with its role: what is put on a host.
+#[derive(Clone)]
+pub struct Deployment {
+    /// The node's facts, resolved.
+    pub facts: NodeFacts,
+    /// Its role.
+    pub role: Arc<dyn Role>,
+}
+
+/// A machine, or what stands for one. All operations are idempotent.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// Whether the host is up; `None` where it doesn't exist.
+    async fn power(&self) -> Result<Option<bool>, HostError>;
+
+    /// Makes the host exist and reachable, and returns its address.
+    async fn boot(&self) -> Result<String, HostError>;
+
+    /// How a node stands; `None` where the host has never heard of it.
+    async fn node(&self, node: &str) -> Result<Option<NodeObservation>, HostError>;
+
+    /// Gives a node its data directory, with `files` in it and a marker that says whose it is. Does nothing where the
+    /// marker of the same node is there already.
+    ///
+    /// # Errors
+    /// [`HostError::ForeignData`] where the directory holds something else.
+    async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError>;
+
+    /// Puts a node's files in place as a new generation and returns its id. What runs goes on as it is until it is
+    /// stopped and started.
+    async fn install(&self, deployment: &Deployment) -> Result<String, HostError>;
+
+    /// Starts the current generation of a node; returns once its process exists.
+    async fn start(&self, node: &str) -> Result<(), HostError>;
+
+    /// Stops a node; returns once its process is gone. It is killed when it outlives `timeout`.
+    async fn stop(&self, node: &str, timeout: Duration) -> Result<(), HostError>;
+
+    /// Removes a stopped node with its data.
+    async fn remove(&self, node: &str) -> Result<(), HostError>;
+
+    /// Halts the host and keeps all that it holds.
+    async fn halt(&self) -> Result<(), HostError>;
+
+    /// Removes the host with all that it holds.
+    async fn destroy(&self) -> Result<(), HostError>;
+
+    /// A node's log lines, oldest first, then, where `follow` is set, those to come until the receiver is dropped.
+    async fn logs(
+        &self,
+        node: &str,
+        query: LogQuery,
+    ) -> Result<tokio::sync::mpsc::Receiver<LogLine>, HostError>;
+}
+
+/// Which log lines.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogQuery {
+    /// Not older than this.
+    pub since: Option<SystemTime>,
+    /// At most this many of the newest.
+    pub tail: Option<usize>,
+    /// Go on with those to come.
+    pub follow: bool,
+}
+
+/// One line of a node's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written.
+    pub at: SystemTime,
+    /// What it says.
+    pub text: String,
+}
+
+/// How a node stands on its host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeObservation {
+    /// Facts of the generation in place; `None` where none is.
+    pub facts: Option<Value>,
+    /// Files of the generation in place that were changed by another hand.
+    pub altered: Vec<String>,
+    /// The data directory and its marker are there.
+    pub data: bool,
+    /// What the process does.
+    pub run: RunState,
+}
+
+/// What a node's process does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum RunState {
+    /// It runs.
+    Running {
+        /// Process id on its host.
+        pid: u32,
+        /// Since when, in milliseconds of Unix time.
+        since_ms: u64,
+        /// It was started from the generation in place.
+        current: bool,
+        /// How often it was restarted after a failure since it was last asked to start.
+        restarts: u64,
+    },
+    /// It died and will be started again after a pause.
+    Restarting {
+        /// How often it was restarted since it was last asked to start.
+        restarts: u64,
+        /// How it ended.
+        last_exit: String,
+    },
+    /// It does not run, and nothing will start it but `up`.
+    Stopped,
+    /// It can't be started.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a host did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// A port that a node needs is taken on its address.
+    #[error("{node} needs {address}, which another process listens on")]
+    PortTaken {
+        /// The node.
+        node: String,
+        /// Address and port.
+        address: String,
+    },
+    /// The address can't be used on this machine.
+    #[error("{node} needs the address {address}, which this machine can't listen on")]
+    AddressUnusable {
+        /// The node.
+        node: String,
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The data directory holds something that isn't this node's.
+    #[error("the data directory {directory} of {node} holds files but no marker of this node")]
+    ForeignData {
+        /// The node.
+        node: String,
+        /// The directory.
+        directory: String,
+    },
+    /// The host has no such node.
+    #[error("{host} has no node {node}")]
+    NoSuchNode {
+        /// The host.
+        host: String,
+        /// The node.
+        node: String,
+    },
+    /// The host is down.
+    #[error("{host} is down")]
+    Down {
+        /// The host.
+        host: String,
+    },
+    /// A node's process could not be started.
+    #[error("{node} did not start: {reason}")]
+    NotStarted {
+        /// The node.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something is missing in what the host was given.
+    #[error("{subject} is not complete: {missing}")]
+    Incomplete {
+        /// What was given.
+        subject: String,
+        /// What it lacks.
+        missing: String,
+    },
+    /// Reading or writing failed.
+    #[error("could not {action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or directory.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The files of the software can't be had.
+    #[error(transparent)]
+    Artifact(#[from] crate::artifact::ArtifactError),
+    /// No suitable Java.
+    #[error(transparent)]
+    Java(#[from] crate::artifact::JavaError),
+    /// The local supervisor failed.
+    #[error("the supervisor of {host} failed")]
+    Supervisor {
+        /// The host.
+        host: String,
+        /// How.
+        source: crate::supervisor::SupervisorError,
+    },
+}

@@ -1,0 +1,257 @@
+//! What people and scripts see. Results go to stdout, progress and failures to stderr; everything here is told, and
+//! nothing is decided.
+
+mod plain;
+mod preview;
+mod status;
+mod style;
+mod tree;
+
+pub use status::StackStatus;
+pub use style::{ColorChoice, Style};
+
+use crate::engine::{Checked, EVENT_VERSION, Event, Events, Plan, State};
+use crate::host::LogLine;
+use crate::report::Report;
+use crate::resource::resolve;
+use clap::ValueEnum;
+use plain::Plain;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+use tree::Tree;
+
+/// How results and progress are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Text,
+    /// The result as one JSON document, progress for people.
+    Json,
+    /// Every event and the result as one JSON document a line.
+    Ndjson,
+}
+
+/// Where everything that is told goes.
+pub struct Output {
+    format: OutputFormat,
+    /// Colours of stdout and of stderr: either may be a pipe.
+    style: Style,
+    progress_style: Style,
+    progress: Arc<Mutex<Box<dyn Progress>>>,
+}
+
+/// A way to show events as they come.
+trait Progress: Send {
+    /// Shows one event.
+    fn event(&mut self, event: &Event);
+
+    /// Writes a text between events, without disturbing what is being shown.
+    fn text(&mut self, text: &str);
+
+    /// Ends all live display.
+    fn finish(&mut self) {}
+}
+
+impl Output {
+    /// Output of this process.
+    pub fn new(format: OutputFormat, color: ColorChoice) -> Self {
+        let style = Style::of(color, &std::io::stdout());
+        let progress_style = Style::of(color, &std::io::stderr());
+        let progress: Box<dyn Progress> = match format {
+            OutputFormat::Ndjson => Box::new(Ndjson),
+            OutputFormat::Text | OutputFormat::Json if std::io::stderr().is_terminal() => {
+                Box::new(Tree::new(progress_style))
+            }
+            OutputFormat::Text | OutputFormat::Json => Box::new(Plain::new(progress_style)),
+        };
+        Self { format, style, progress_style, progress: Arc::new(Mutex::new(progress)) }
+    }
+
+    /// Where events are to be sent.
+    pub fn events(&self) -> Events {
+        let progress = self.progress.clone();
+        Events::new(move |event| progress.lock().expect("no renderer panics").event(&event))
+    }
+
+    /// The style of results.
+    pub fn style(&self) -> Style {
+        self.style
+    }
+
+    /// A plan as something to look at before consenting.
+    pub fn preview(&self, plan: &Plan<Checked>) {
+        match self.format {
+            OutputFormat::Ndjson => self.document("plan", json!(plan)),
+            OutputFormat::Text | OutputFormat::Json => {
+                self.aside(&preview::text(plan, self.progress_style));
+            }
+        }
+    }
+
+    /// A plan as the result.
+    pub fn plan(&self, plan: &Plan<Checked>) {
+        match self.format {
+            OutputFormat::Text => self.line(preview::text(plan, self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("plan", json!(plan)),
+        }
+    }
+
+    /// The end of an `up`.
+    pub fn ready(&self, state: &State, changed: bool) {
+        if self.format != OutputFormat::Text {
+            self.document("ready", json!({ "changed": changed, "outputs": resolved_outputs(state) }));
+            return;
+        }
+        let head = if changed { "is up and healthy" } else { "is up and healthy; nothing was to be changed" };
+        let stack = &state.stack;
+        self.line(&format!("The stack {} {head}.\n", self.style.strong(stack)));
+        self.outputs(state);
+        let option = if stack == "ha" { String::new() } else { format!(" --stack {stack}") };
+        let node = state.resources.keys().rfind(|key| key.kind == "node").map_or("", |key| key.name.as_str());
+        self.line(&format!(
+            "\nTry next:\n  octad status{option}\n  octad logs {node} -f{option}\n  octad stop{option}"
+        ));
+    }
+
+    /// The stack's outputs.
+    pub fn outputs(&self, state: &State) {
+        let outputs = resolved_outputs(state);
+        if self.format != OutputFormat::Text {
+            self.document("outputs", json!(outputs));
+            return;
+        }
+        let width = outputs.keys().map(String::len).max().unwrap_or(0);
+        for (name, value) in &outputs {
+            // Long lists stand one item a line under each other: a terminal would break them anywhere.
+            let value = value.replace(',', &format!(",\n  {:width$}  ", ""));
+            self.line(&format!("  {}  {value}", self.style.dim(&format!("{name:width$}"))));
+        }
+    }
+
+    /// How a stack is.
+    pub fn status(&self, status: &StackStatus) {
+        match self.format {
+            OutputFormat::Text => self.line(status.text(self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("status", json!(status)),
+        }
+    }
+
+    /// One line of a node's log.
+    pub fn log(&self, node: &str, width: usize, line: &LogLine) {
+        let at = humantime::format_rfc3339_millis(line.at).to_string();
+        match self.format {
+            OutputFormat::Text => {
+                // The day is rarely in question; `--output json` has it.
+                let time = at.get(11..23).unwrap_or(&at);
+                self.line(&format!(
+                    "{} {} {}",
+                    self.style.dim(time),
+                    self.style.node(node, width),
+                    line.text
+                ));
+            }
+            OutputFormat::Json | OutputFormat::Ndjson => {
+                self.line(&json!({ "at": at, "node": node, "line": line.text }).to_string());
+            }
+        }
+    }
+
+    /// A line of the result.
+    pub fn line(&self, text: &str) {
+        // A reader that has gone away is no failure of ours.
+        let _ = writeln!(std::io::stdout().lock(), "{text}");
+    }
+
+    /// A failure.
+    pub fn failure(&self, report: &Report) {
+        if self.format == OutputFormat::Ndjson {
+            self.document(
+                "failure",
+                json!({
+                    "message": report.message, "causes": report.causes, "effect": report.effect,
+                    "hint": report.hint, "code": report.code,
+                }),
+            );
+            return;
+        }
+        let style = self.progress_style;
+        let mut text = format!("{} {}\n", style.error("error:"), report.message);
+        for cause in &report.causes {
+            text.push_str(&format!("  because {}\n", cause.replace('\n', "\n  ")));
+        }
+        for effect in &report.effect {
+            text.push_str(&format!("  {effect}\n"));
+        }
+        if let Some(hint) = &report.hint {
+            text.push_str(&format!("{} {hint}\n", style.hint("hint:")));
+        }
+        self.aside(&text);
+    }
+
+    /// Asks a question on the terminal; anything but yes is no.
+    pub fn ask(&self, question: &str) -> bool {
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{} [y/N] ", self.progress_style.strong(question));
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        let _ = std::io::stdin().read_line(&mut answer);
+        matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// Ends all live display.
+    pub fn close(self) {
+        self.progress.lock().expect("no renderer panics").finish();
+    }
+
+    /// A text beside the result.
+    fn aside(&self, text: &str) {
+        self.progress.lock().expect("no renderer panics").text(text);
+    }
+
+    fn document(&self, name: &str, value: Value) {
+        let text = match self.format {
+            OutputFormat::Ndjson => enveloped(json!({ "event": name, name: value })).to_string(),
+            _ => serde_json::to_string_pretty(&value).expect("a JSON value has only text keys"),
+        };
+        self.line(&text);
+    }
+}
+
+/// The outputs of a stack, references filled in; what isn't known yet says so.
+pub fn resolved_outputs(state: &State) -> BTreeMap<String, String> {
+    state
+        .outputs
+        .iter()
+        .map(|(name, value)| {
+            let text = match resolve(value, &|reference| state.lookup(reference)) {
+                Value::String(text) => text,
+                _ => "(known after up)".to_owned(),
+            };
+            (name.clone(), text)
+        })
+        .collect()
+}
+
+/// Every event as one JSON document a line, on stdout.
+struct Ndjson;
+
+impl Progress for Ndjson {
+    fn event(&mut self, event: &Event) {
+        let _ = writeln!(std::io::stdout().lock(), "{}", enveloped(json!(event)));
+    }
+
+    fn text(&mut self, text: &str) {
+        let _ = write!(std::io::stderr().lock(), "{text}");
+    }
+}
+
+fn enveloped(mut event: Value) -> Value {
+    if let Some(fields) = event.as_object_mut() {
+        fields.insert("v".into(), json!(EVENT_VERSION));
+        fields.insert("at".into(), json!(humantime::format_rfc3339_millis(SystemTime::now()).to_string()));
+    }
+    event
+}

@@ -1,0 +1,154 @@
+//! A plan as text: what changes, why, in which order, and what it means for those who use the stack.
+
+use super::Style;
+use crate::engine::{Action, Change, Plan};
+use crate::resource::{Key, NodeFacts, PropertyChange};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// The preview of a plan.
+pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "Preview of the stack {}\n", style.strong(&plan.stack));
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for step in &plan.steps {
+        match &step.action {
+            Action::Create { key, inputs, .. } => {
+                *counts.entry("to create").or_default() += 1;
+                line(&mut out, &style.good("+"), key, &described(inputs), &step.reason, style);
+            }
+            Action::Update(change) => {
+                *counts.entry("to change").or_default() += 1;
+                line(&mut out, &style.changing("~"), &change.key, "", &step.reason, style);
+                properties(&mut out, &change.changes, style);
+            }
+            Action::Delete { key, loses, .. } => {
+                *counts.entry("to delete").or_default() += 1;
+                let loses = if loses.is_empty() { String::new() } else { format!("loses {loses}") };
+                line(&mut out, &style.bad("-"), key, &style.bad(&loses), &step.reason, style);
+            }
+            Action::Forget { key, with } => {
+                *counts.entry("to delete").or_default() += 1;
+                line(&mut out, &style.bad("-"), key, &format!("goes with {with}"), "", style);
+            }
+            Action::Roll { group, members, predicted } => {
+                *counts.entry("to restart").or_default() += members.len();
+                roll(&mut out, group, members, predicted, style);
+            }
+            Action::Gate { group } if !step.reason.is_empty() => {
+                let _ = writeln!(out, "  {} {group} {}", style.changing("…"), step.reason);
+            }
+            Action::Gate { .. } => {}
+        }
+    }
+    for refusal in &plan.refusals {
+        let _ = writeln!(out, "  {} {}  {}", style.bad("✗"), refusal.key, refusal.reason);
+        let _ = writeln!(out, "      {} {}", style.hint("hint:"), refusal.hint);
+    }
+    let mut summary: Vec<String> = counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
+    if !plan.refusals.is_empty() {
+        summary.push(style.bad(&format!("{} refused", plan.refusals.len())));
+    }
+    if plan.same > 0 {
+        summary.push(format!("{} unchanged", plan.same));
+    }
+    if plan.is_empty() {
+        summary.insert(0, "nothing to change".into());
+    } else {
+        out.push('\n');
+    }
+    let _ = writeln!(out, "{}", summary.join(", "));
+    out
+}
+
+fn line(out: &mut String, sign: &str, key: &Key, what: &str, reason: &str, style: Style) {
+    let mut text = format!("  {sign} {:<5} {:<12}", key.kind, key.name);
+    if !what.is_empty() {
+        let _ = write!(text, " {what}");
+    }
+    if !reason.is_empty() {
+        let _ = write!(text, " {}", style.dim(&format!("({reason})")));
+    }
+    let _ = writeln!(out, "{}", text.trim_end());
+}
+
+/// A few words on what a new resource is.
+fn described(inputs: &Value) -> String {
+    if let Ok(facts) = serde_json::from_value::<NodeFacts>(inputs.clone()) {
+        let heap = facts.jvm.map(|jvm| format!(", heap {} MiB", jvm.heap_mib)).unwrap_or_default();
+        return format!("{} {} on {}{heap}", facts.software.name, facts.software.version, facts.host.name);
+    }
+    let field = |name: &str| inputs.get(name).map(plain);
+    match (field("partitions"), field("backend")) {
+        (Some(partitions), _) => {
+            format!("{partitions} partitions, {} replicas", field("replication_factor").unwrap_or_default())
+        }
+        (None, Some(backend)) => match field("address") {
+            Some(address) => format!("{backend} {address}"),
+            None => format!("{backend}, address known after up"),
+        },
+        (None, None) => String::new(),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(fields) if fields.contains_key("$ref") || fields.contains_key("$format") => {
+            "(known after up)".into()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn changed(change: &PropertyChange, style: Style) -> String {
+    let side = |value: &Option<Value>| value.as_ref().map_or_else(|| "(none)".to_owned(), plain);
+    format!("{}: {} → {}", change.path, style.bad(&side(&change.before)), style.good(&side(&change.after)))
+}
+
+fn properties(out: &mut String, changes: &[PropertyChange], style: Style) {
+    for change in changes {
+        let _ = writeln!(out, "      {}", changed(change, style));
+    }
+}
+
+fn roll(
+    out: &mut String,
+    group: &str,
+    members: &BTreeMap<String, Change>,
+    predicted: &[String],
+    style: Style,
+) {
+    let _ = writeln!(
+        out,
+        "  {} roll  {group:<12} {} restart one at a time: {}",
+        style.changing("~"),
+        members.len(),
+        predicted.join(", ")
+    );
+    // What all have in common is told once.
+    let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (name, change) in members {
+        for property in &change.changes {
+            told.entry(changed(property, style)).or_default().push(name);
+        }
+        if !change.reason.is_empty() {
+            told.entry(change.reason.clone()).or_default().push(name);
+        }
+    }
+    for (what, who) in told {
+        if who.len() == members.len() {
+            let _ = writeln!(out, "      {what}");
+        } else {
+            let _ = writeln!(out, "      {what} {}", style.dim(&format!("({})", who.join(", "))));
+        }
+    }
+    let _ = writeln!(
+        out,
+        "      {}",
+        style.dim(
+            "each turn waits until the whole group is healthy again; the order follows the leader as it moves"
+        )
+    );
+}

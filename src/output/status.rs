@@ -1,0 +1,183 @@
+//! How a stack is, for people and for scripts.
+
+use super::Style;
+use crate::engine::{Inventory, Registry, State};
+use crate::resource::{Key, NodeFacts, NodeKind, Observed};
+use crate::role::Health;
+use comfy_table::{Cell, Table, presets};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How a stack is.
+#[derive(Debug, Serialize)]
+pub struct StackStatus {
+    /// The stack's name.
+    pub stack: String,
+    /// Every group is healthy.
+    pub healthy: bool,
+    /// The groups.
+    pub groups: BTreeMap<String, GroupStatus>,
+    /// The nodes.
+    pub nodes: Vec<NodeStatus>,
+    /// The other resources.
+    pub resources: BTreeMap<String, String>,
+}
+
+/// How a group is.
+#[derive(Debug, Serialize)]
+pub struct GroupStatus {
+    /// It serves as it should.
+    pub healthy: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Members that serve.
+    pub up: usize,
+    /// Members in all.
+    pub members: usize,
+    /// The member that leads: ZooKeeper's leader, Kafka's controller.
+    pub leader: Option<String>,
+}
+
+/// How a node is.
+#[derive(Debug, Serialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub node: String,
+    /// Its role.
+    pub role: String,
+    /// Its host.
+    pub host: String,
+    /// Where clients reach it.
+    pub address: Option<String>,
+    /// What its process does.
+    pub process: String,
+    /// Its process id on its host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u64>,
+    /// Seconds since its process started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_seconds: Option<u64>,
+    /// How often its process was restarted after a failure.
+    pub restarts: u64,
+    /// What it is in its group.
+    pub member: String,
+}
+
+impl StackStatus {
+    /// The status that an inventory tells.
+    pub fn of(registry: &Registry, state: &State, inventory: &Inventory) -> Self {
+        let groups: BTreeMap<String, GroupStatus> =
+            state.groups.keys().map(|name| (name.clone(), group(registry, state, inventory, name))).collect();
+        let nodes: Vec<NodeStatus> = state
+            .resources
+            .iter()
+            .filter(|(key, _)| key.kind == NodeKind::NAME)
+            .filter_map(|(key, recorded)| {
+                let facts = serde_json::from_value(recorded.inputs.clone()).ok()?;
+                Some(node(key, &facts, inventory))
+            })
+            .collect();
+        let resources = state
+            .resources
+            .keys()
+            .filter(|key| key.kind != NodeKind::NAME)
+            .map(|key| (key.to_string(), word(inventory.resources.get(key))))
+            .collect();
+        Self {
+            stack: state.stack.clone(),
+            healthy: groups.values().all(|group| group.healthy),
+            groups,
+            nodes,
+            resources,
+        }
+    }
+
+    /// The status for people.
+    pub(super) fn text(&self, style: Style) -> String {
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        table.set_header(["NODE", "ROLE", "ADDRESS", "PROCESS", "UP", "RESTARTS", "MEMBER"]);
+        for node in &self.nodes {
+            let up = node.up_seconds.map(|seconds| {
+                let exact = humantime::format_duration(Duration::from_secs(seconds)).to_string();
+                exact.split(' ').take(2).collect::<Vec<_>>().join(" ")
+            });
+            table.add_row([
+                Cell::new(&node.node),
+                Cell::new(&node.role),
+                Cell::new(node.address.as_deref().unwrap_or("-")),
+                Cell::new(&node.process),
+                Cell::new(up.as_deref().unwrap_or("-")),
+                Cell::new(node.restarts),
+                Cell::new(&node.member),
+            ]);
+        }
+        let mut out = String::new();
+        for (name, group) in &self.groups {
+            let (sign, words) = match &group.reason {
+                None => (style.good("✓"), "healthy".to_owned()),
+                Some(reason) => (style.bad("✗"), style.bad(reason)),
+            };
+            let leader = group.leader.as_ref().map(|leader| format!(", led by {leader}")).unwrap_or_default();
+            out.push_str(&format!("{sign} {name}: {words} ({} of {} up{leader})\n", group.up, group.members));
+        }
+        let trimmed: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+        format!("{out}\n{}\n", trimmed.join("\n"))
+    }
+}
+
+fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) -> GroupStatus {
+    let group = &state.groups[name];
+    let members: Vec<NodeFacts> = group
+        .members
+        .iter()
+        .filter_map(|key| serde_json::from_value(state.resources.get(key)?.inputs.clone()).ok())
+        .collect();
+    let health = match (registry.role_named(&group.role), inventory.groups.get(name)) {
+        (Some(role), Some(view)) => role.health(view, &members),
+        (None, _) => Health::Unhealthy(format!("this program doesn't know the role {}", group.role)),
+        (_, None) => Health::Unhealthy("no member exists".into()),
+    };
+    let view = inventory.groups.get(name);
+    GroupStatus {
+        healthy: health.is_healthy(),
+        reason: match health {
+            Health::Healthy => None,
+            Health::Unhealthy(reason) => Some(reason),
+        },
+        up: view.map_or(0, |view| view.members.values().filter(|member| member.up).count()),
+        members: group.members.len(),
+        leader: view.and_then(|view| view.leader()).map(str::to_owned),
+    }
+}
+
+fn node(key: &Key, facts: &NodeFacts, inventory: &Inventory) -> NodeStatus {
+    let run = match inventory.resources.get(key) {
+        Some(Observed::Present { detail, .. }) => detail.get("run").cloned().unwrap_or_default(),
+        _ => serde_json::Value::Null,
+    };
+    let number = |name: &str| run.get(name).and_then(serde_json::Value::as_u64);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let member = inventory.groups.get(&facts.group).and_then(|view| view.members.get(&facts.node));
+    NodeStatus {
+        node: facts.node.clone(),
+        role: facts.role.clone(),
+        host: facts.host.name.clone(),
+        address: facts.endpoint("client"),
+        process: word(inventory.resources.get(key)),
+        pid: number("pid"),
+        up_seconds: number("since_ms").map(|since| now.as_secs().saturating_sub(since / 1000)),
+        restarts: number("restarts").unwrap_or(0),
+        member: member.map_or_else(|| "unknown".to_owned(), |member| member.note.clone()),
+    }
+}
+
+fn word(observed: Option<&Observed>) -> String {
+    match observed {
+        Some(Observed::Present { status, .. }) => status.clone(),
+        Some(Observed::Absent) | None => "absent".into(),
+        Some(Observed::Unknown(why)) => format!("unknown ({why})"),
+    }
+}

@@ -1,0 +1,131 @@
+//! Events as a live tree on a terminal: what is done scrolls by, what is under way stays at the bottom.
+
+use super::plain::finished;
+use super::{Progress, Style};
+use crate::engine::Event;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How often spinners turn.
+const TICK: Duration = Duration::from_millis(100);
+
+pub(super) struct Tree {
+    style: Style,
+    all: MultiProgress,
+    steps: BTreeMap<usize, ProgressBar>,
+    work: BTreeMap<String, ProgressBar>,
+    overall: Option<ProgressBar>,
+}
+
+impl Tree {
+    pub(super) fn new(style: Style) -> Self {
+        Self {
+            style,
+            all: MultiProgress::new(),
+            steps: BTreeMap::new(),
+            work: BTreeMap::new(),
+            overall: None,
+        }
+    }
+
+    fn say(&self, line: &str) {
+        let _ = self.all.println(line);
+    }
+
+    fn add(&self, bar: ProgressBar, template: &str) -> ProgressBar {
+        let bar = match &self.overall {
+            Some(overall) => self.all.insert_before(overall, bar),
+            None => self.all.add(bar),
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(TICK);
+        bar
+    }
+}
+
+impl Progress for Tree {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Started { verb, stack, steps } => {
+                let bar = self.all.add(ProgressBar::new(*steps as u64));
+                if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} {elapsed:>4}")
+                {
+                    bar.set_style(style);
+                }
+                bar.set_prefix(format!("{verb} {stack}"));
+                bar.enable_steady_tick(TICK);
+                self.overall = Some(bar);
+            }
+            Event::Progress { what, done, total } => {
+                let bar = match self.work.get(what) {
+                    Some(bar) => bar.clone(),
+                    None => {
+                        let template = if *total == 0 {
+                            "{spinner} {msg}"
+                        } else {
+                            "{spinner} {msg} {bar:24} {pos}/{len}"
+                        };
+                        let bar = self.add(ProgressBar::new(*total), template);
+                        bar.set_message(what.clone());
+                        self.work.insert(what.clone(), bar.clone());
+                        bar
+                    }
+                };
+                bar.set_position(*done);
+                if *total > 0 && done >= total {
+                    bar.finish_and_clear();
+                }
+            }
+            Event::StepStarted { step, action, subject, .. } => {
+                // What was prepared for the steps is done once the first of them begins.
+                for bar in std::mem::take(&mut self.work).into_values() {
+                    bar.finish_and_clear();
+                }
+                let sign = match *action {
+                    "create" => self.style.good("+"),
+                    "delete" => self.style.bad("-"),
+                    _ => self.style.changing("~"),
+                };
+                let bar = self.add(ProgressBar::new_spinner(), "{prefix} {wide_msg}");
+                bar.set_prefix(format!("{sign} {subject}"));
+                bar.set_message(self.style.dim(&format!("{action}…")));
+                self.steps.insert(*step, bar);
+            }
+            Event::StepMessage { step, message } => {
+                if let Some(bar) = self.steps.get(step) {
+                    bar.set_message(self.style.dim(message));
+                }
+            }
+            Event::StepFinished { step, action, subject, millis, error } => {
+                if let Some(bar) = self.steps.remove(step) {
+                    bar.finish_and_clear();
+                }
+                self.say(&finished(self.style, action, subject, *millis, error.as_deref()));
+                if let Some(overall) = &self.overall {
+                    overall.inc(1);
+                }
+            }
+            Event::Notice { message } => self.say(&format!("{} {message}", self.style.hint("note:"))),
+            Event::Finished { millis, ok } => {
+                self.finish();
+                let word = if *ok { "done" } else { "ended" };
+                self.say(&self.style.dim(&format!("{word} after {:.1} s", *millis as f64 / 1000.0)));
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.all.suspend(|| eprint!("{text}"));
+    }
+
+    fn finish(&mut self) {
+        let bars = std::mem::take(&mut self.steps).into_values();
+        let work = std::mem::take(&mut self.work).into_values();
+        for bar in bars.chain(work).chain(self.overall.take()) {
+            bar.finish_and_clear();
+        }
+    }
+}

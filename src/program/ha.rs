@@ -1,0 +1,159 @@
+//! The program `ha`: a highly available Kafka cluster, by default 5 brokers and 3 ZooKeeper servers on 8 hosts.
+
+use crate::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
+use crate::stack::Stack;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Configuration of the program `ha`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ha {
+    /// Where the hosts come from.
+    pub hosts: HostsConfig,
+    /// The ensemble.
+    pub zookeeper: ZookeeperConfig,
+    /// The cluster.
+    pub kafka: KafkaConfig,
+    /// The topics, by name.
+    pub topics: BTreeMap<String, TopicConfig>,
+}
+
+/// Where hosts come from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HostsConfig {
+    /// The backend. Default: `local`, processes on this machine.
+    pub backend: String,
+    /// Addresses of local hosts, such as `127.80.1.0/24`. Default: derived from the stack's name.
+    pub subnet: Option<String>,
+}
+
+/// The ZooKeeper ensemble.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ZookeeperConfig {
+    /// How many servers; odd. Default: 3.
+    pub servers: u16,
+    /// Version of ZooKeeper. Default: 3.9.5, as in nixpkgs.
+    pub version: String,
+    /// Heap of each server in MiB. Default: 128; an ensemble for Kafka holds a few megabytes.
+    pub heap_mib: u32,
+    /// ZooKeeper settings that differ from Octad's.
+    pub settings: BTreeMap<String, Scalar>,
+}
+
+/// The Kafka cluster.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KafkaConfig {
+    /// How many brokers. Default: 5.
+    pub brokers: u16,
+    /// Version of Kafka. Default: 3.9.2, the last line with ZooKeeper.
+    pub version: String,
+    /// Heap of each broker in MiB. Default: 400, for machines of 1 GB.
+    pub heap_mib: u32,
+    /// Replicas of each partition. Default: 3.
+    pub replication_factor: u16,
+    /// Replicas that must have a record before it counts as written. Default: 2.
+    pub min_insync_replicas: u16,
+    /// Broker settings that differ from Octad's.
+    pub settings: BTreeMap<String, Scalar>,
+}
+
+/// A topic.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TopicConfig {
+    /// How many partitions.
+    pub partitions: u32,
+    /// Replicas of each partition. Default: the cluster's.
+    pub replication_factor: Option<u16>,
+    /// Topic settings that differ from the brokers'.
+    #[serde(default)]
+    pub configs: BTreeMap<String, Scalar>,
+}
+
+/// A setting's value as one writes it in TOML; properties files only know text.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A fraction.
+    Float(f64),
+    /// A text.
+    Text(String),
+}
+
+impl Default for HostsConfig {
+    fn default() -> Self {
+        Self { backend: "local".into(), subnet: None }
+    }
+}
+
+impl Default for ZookeeperConfig {
+    fn default() -> Self {
+        Self { servers: 3, version: "3.9.5".into(), heap_mib: 128, settings: BTreeMap::new() }
+    }
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        Self {
+            brokers: 5,
+            version: "3.9.2".into(),
+            heap_mib: 400,
+            replication_factor: 3,
+            min_insync_replicas: 2,
+            settings: BTreeMap::new(),
+        }
+    }
+}
+
+/// Settings as text.
+fn texts(settings: BTreeMap<String, Scalar>) -> BTreeMap<String, String> {
+    let text = |value| match value {
+        Scalar::Bool(value) => value.to_string(),
+        Scalar::Integer(value) => value.to_string(),
+        Scalar::Float(value) => value.to_string(),
+        Scalar::Text(value) => value,
+    };
+    settings.into_iter().map(|(name, value)| (name, text(value))).collect()
+}
+
+/// Declares the ensemble, then the cluster, then its topics.
+pub fn ha(stack: &mut Stack, config: Ha) {
+    let Ha { hosts, zookeeper, kafka, topics } = config;
+    let mut hosts = Hosts::new(stack, &hosts.backend, hosts.subnet.as_deref());
+    let ensemble = ZookeeperEnsemble {
+        name: "zookeeper".into(),
+        servers: zookeeper.servers,
+        version: zookeeper.version,
+        heap_mib: zookeeper.heap_mib,
+        settings: texts(zookeeper.settings),
+    };
+    let connect = ensemble.declare(stack, &mut hosts);
+    let cluster = KafkaCluster {
+        name: "kafka".into(),
+        brokers: kafka.brokers,
+        version: kafka.version,
+        heap_mib: kafka.heap_mib,
+        replication_factor: kafka.replication_factor,
+        min_insync_replicas: kafka.min_insync_replicas,
+        settings: texts(kafka.settings),
+        zookeeper: (ensemble.name, connect.clone()),
+    };
+    let topics = topics
+        .into_iter()
+        .map(|(name, topic)| {
+            let TopicConfig { partitions, replication_factor, configs } = topic;
+            (name, TopicSpec { partitions, replication_factor, configs: texts(configs) })
+        })
+        .collect();
+    let bootstrap = cluster.declare(stack, &mut hosts, &topics);
+    stack.output("bootstrap servers", &bootstrap);
+    stack.output("zookeeper connect", &connect);
+}

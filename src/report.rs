@@ -1,0 +1,204 @@
+//! What a failure tells people and scripts: message, causes, hint and exit code are decided here and nowhere else.
+
+use crate::artifact::{ArtifactError, JavaError};
+use crate::cli::CliError;
+use crate::engine::{ApplyError, GateError, LockError, StateError, StepError};
+use crate::host::HostError;
+use crate::resource::KindError;
+use std::error::Error;
+
+/// Exit codes, as the README lists them.
+pub mod exit {
+    /// All went well.
+    pub const OK: u8 = 0;
+    /// It failed.
+    pub const FAILED: u8 = 1;
+    /// `preview --detailed-exitcode`: there are changes.
+    pub const CHANGES: u8 = 2;
+    /// Cancelled by ^C.
+    pub const CANCELLED: u8 = 8;
+    /// A gate refused or timed out.
+    pub const REFUSED: u8 = 10;
+    /// Another Octad holds the stack.
+    pub const LOCKED: u8 = 12;
+    /// The command line or the stack file is wrong, or consent is missing.
+    pub const USAGE: u8 = 64;
+    /// A defect of Octad itself.
+    pub const DEFECT: u8 = 255;
+}
+
+/// A failure, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What was tried and failed.
+    pub message: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// What has changed by then, and what hasn't; empty where that goes without saying.
+    pub effect: Vec<String>,
+    /// The next command or step.
+    pub hint: Option<String>,
+    /// The exit code.
+    pub code: u8,
+}
+
+/// An error and its causes in one line, none told twice.
+pub fn chain(error: &dyn Error) -> String {
+    causes(error).join(": ")
+}
+
+fn causes(error: &dyn Error) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if !all.last().is_some_and(|last| last.ends_with(&text)) {
+            all.push(text);
+        }
+        next = error.source();
+    }
+    all
+}
+
+impl Report {
+    /// What `error` tells.
+    pub fn of(error: &CliError) -> Self {
+        let mut causes = causes(error);
+        let message = causes.remove(0);
+        Self { message, causes, effect: effect(error), hint: hint(error), code: code(error) }
+    }
+}
+
+fn effect(error: &CliError) -> Vec<String> {
+    let nothing = || vec!["nothing was changed".to_owned()];
+    match error {
+        CliError::Apply(ApplyError { done, not_done, error: _ }) => {
+            let listed = |what: &[String]| match what.len() {
+                0 => "nothing".to_owned(),
+                1..=8 => what.join(", "),
+                n => format!("{} and {} more", what[..8].join(", "), n - 8),
+            };
+            vec![format!("done: {}", listed(done)), format!("not done: {}", listed(not_done))]
+        }
+        CliError::Refused { .. } | CliError::Prepare(_) | CliError::Check(_) | CliError::NoConsent { .. } => {
+            nothing()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn code(error: &CliError) -> u8 {
+    match error {
+        CliError::StackFile(_) | CliError::NoConsent { .. } | CliError::Usage { .. } => exit::USAGE,
+        CliError::Declined => exit::CANCELLED,
+        CliError::Lock(LockError::Held { .. }) => exit::LOCKED,
+        CliError::Refused { .. } => exit::REFUSED,
+        CliError::Check(_) => exit::DEFECT,
+        CliError::Interrupted => exit::CANCELLED,
+        CliError::Apply(ApplyError { error, .. }) => match error {
+            StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => exit::CANCELLED,
+            StepError::Gate(_) | StepError::NotSafe { .. } => exit::REFUSED,
+            StepError::Act { .. } | StepError::UnknownKind(_) | StepError::State(_) => exit::FAILED,
+        },
+        CliError::Lock(LockError::File(_))
+        | CliError::State(_)
+        | CliError::Prepare(_)
+        | CliError::NoStack { .. }
+        | CliError::Unhealthy
+        | CliError::Halt(_)
+        | CliError::Io { .. } => exit::FAILED,
+    }
+}
+
+fn hint(error: &CliError) -> Option<String> {
+    match error {
+        CliError::NoConsent { verb } => Some(format!("say `octad {verb} --yes`, or run it on a terminal")),
+        CliError::Usage { hint, .. } => Some(hint.clone()),
+        CliError::StackFile(_) | CliError::Declined | CliError::Unhealthy | CliError::Refused { .. } => None,
+        CliError::Lock(LockError::Held { .. }) => {
+            Some("wait for it, with `--lock-timeout 10m`, or end that process".into())
+        }
+        CliError::Lock(LockError::File(error)) | CliError::State(error) => state(error),
+        CliError::NoStack { stack } => Some(format!("`octad up --stack {stack}` makes it")),
+        CliError::Check(_) => {
+            Some("run it again; if it says the same, this is a defect of Octad: please report it".into())
+        }
+        CliError::Prepare(error) | CliError::Halt(error) => kind(error),
+        CliError::Interrupted => Some("`octad up` goes on from here".into()),
+        CliError::Apply(ApplyError { error, .. }) => match error {
+            StepError::Act { source, .. } => {
+                kind(source).or_else(|| Some("`octad up` goes on from here once that is mended".into()))
+            }
+            StepError::Gate(GateError::Broken { member, .. }) => {
+                Some(format!("`octad logs {member}` tells what it said; `octad up` goes on from here"))
+            }
+            StepError::Gate(GateError::TimedOut { .. }) => {
+                Some("`octad status` and `octad logs` tell more; `octad up` goes on from here".into())
+            }
+            StepError::NotSafe { .. } => {
+                Some("`octad status` tells what is away; `octad up` goes on from here once it is back".into())
+            }
+            StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => {
+                Some("`octad up` goes on from here".into())
+            }
+            StepError::Gate(GateError::UnknownRole { .. }) | StepError::UnknownKind(_) => {
+                Some("use the program that made this stack".into())
+            }
+            StepError::State(error) => state(error),
+        },
+        CliError::Io { .. } => None,
+    }
+}
+
+fn state(error: &StateError) -> Option<String> {
+    match error {
+        StateError::Io { .. } => Some("look at the disk's free space and the file's permissions".into()),
+        StateError::Damaged { path, .. } => Some(format!(
+            "nothing was lost yet: put a copy of {} aside before anything else, and restore it from a backup",
+            path.display()
+        )),
+        StateError::FromTheFuture { .. } => Some("use the newer Octad that wrote it".into()),
+        StateError::OtherStack { .. } => Some("use another --stack or --state-dir".into()),
+    }
+}
+
+fn kind(error: &KindError) -> Option<String> {
+    match error {
+        KindError::Host(error) => host(error),
+        KindError::Artifact(error) => artifact(error),
+        KindError::Java(error) => java(error),
+        KindError::UnknownRole { .. } => Some("use the program that has this role".into()),
+        KindError::UnknownBackend { .. } => Some("correct `backend` under [hosts] in the stack file".into()),
+        KindError::Kafka(_) | KindError::Inputs { .. } | KindError::NotYetKnown { .. } => None,
+    }
+}
+
+fn host(error: &HostError) -> Option<String> {
+    match error {
+        HostError::PortTaken { address, .. } => Some(format!(
+            "`ss -ltnp 'sport = :{}'` tells who listens there; end it, or give this stack other addresses \
+             with `subnet = \"127.x.y.0/24\"` under [hosts]",
+            address.rsplit(':').next().unwrap_or_default()
+        )),
+        HostError::AddressUnusable { .. } => {
+            Some("give this stack addresses within 127.0.0.0/8 with `subnet` under [hosts]".into())
+        }
+        HostError::ForeignData { directory, .. } => Some(format!("look into {directory} and move it away")),
+        HostError::NotStarted { node, .. } => Some(format!("`octad logs {node}` tells what it said")),
+        HostError::Artifact(error) => artifact(error),
+        HostError::Java(error) => java(error),
+        HostError::NoSuchNode { .. }
+        | HostError::Down { .. }
+        | HostError::Incomplete { .. }
+        | HostError::Io { .. }
+        | HostError::Supervisor { .. } => None,
+    }
+}
+
+fn artifact(error: &ArtifactError) -> Option<String> {
+    error.hint()
+}
+
+fn java(error: &JavaError) -> Option<String> {
+    error.hint()
+}

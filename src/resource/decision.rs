@@ -1,0 +1,171 @@
+//! What a kind decides for one resource when the declared, the recorded and the observed are laid side by side. Pure.
+
+use super::Key;
+use crate::role::GroupView;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A resource as the state has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recorded {
+    /// Inputs as last applied, references filled in.
+    pub inputs: Value,
+    /// What the resource told of itself when it was made: generated ids, addresses.
+    pub outputs: Value,
+    /// The resources that this one needs, so that it can be deleted before them without its program.
+    #[serde(default)]
+    pub needs: BTreeSet<Key>,
+    /// An operation began and no end was recorded: Octad was killed in between, and what exists must be observed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
+}
+
+/// A resource as found outside just now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Observed {
+    /// It does not exist.
+    Absent,
+    /// It exists. `detail` is the kind's own description, `status` a word or two for people (`running`, `stopped`).
+    Present {
+        /// For people.
+        status: String,
+        /// The kind's own description.
+        detail: Value,
+        /// Why it won't come to work by itself, where that is so.
+        broken: Option<String>,
+    },
+    /// It could not be asked for, and why.
+    Unknown(String),
+}
+
+/// All that a kind may use to decide.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// Which resource.
+    pub key: &'a Key,
+    /// Inputs as declared, references filled in as far as known. `None`: no longer declared.
+    pub declared: Option<&'a Value>,
+    /// What the state has. `None`: never made by us.
+    pub recorded: Option<&'a Recorded>,
+    /// What was found.
+    pub observed: &'a Observed,
+    /// The group that it is a member of or is held by, where there is one.
+    pub group: Option<GroupSubject<'a>>,
+}
+
+/// The group around a subject.
+#[derive(Debug, Clone)]
+pub struct GroupSubject<'a> {
+    /// The group's name.
+    pub name: &'a str,
+    /// The group as seen over the wire.
+    pub view: Option<&'a GroupView>,
+    /// Recorded inputs of the members that exist.
+    pub recorded: BTreeMap<&'a Key, &'a Value>,
+    /// How many members are declared.
+    pub declared: usize,
+}
+
+/// What is to be done with one resource.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Nothing.
+    Same,
+    /// Make it. `detail` is what the kind wants to be told again when it does so.
+    Create {
+        /// Why, where it isn't simply new.
+        reason: String,
+        /// The kind's own instructions to itself.
+        detail: Value,
+    },
+    /// Change it where it stands.
+    Update {
+        /// Which inputs change; empty where only the run state does.
+        changes: Vec<PropertyChange>,
+        /// Why, for people.
+        reason: String,
+        /// The change stops a healthy member of this group for a while: it is done within a roll.
+        disrupts: Option<String>,
+    },
+    /// Remove it.
+    Delete {
+        /// What is lost by it, for people; empty where nothing is.
+        loses: String,
+    },
+    /// Forget it once the group that holds it is gone: it goes with it.
+    Forget {
+        /// The group.
+        with: String,
+    },
+    /// It can't be done safely, and the plan is not to be applied.
+    Refuse(Refusal),
+}
+
+/// An input that differs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PropertyChange {
+    /// Dotted path within the inputs.
+    pub path: String,
+    /// Before; `None` where it is new.
+    pub before: Option<Value>,
+    /// After; `None` where it is gone.
+    pub after: Option<Value>,
+}
+
+/// Why something is not done, and what would help.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The resource concerned.
+    pub key: Key,
+    /// What was asked for and why it is not done.
+    pub reason: String,
+    /// The next step.
+    pub hint: String,
+}
+
+/// Lists the leaves at which two inputs differ, in path order.
+pub fn compare(before: &Value, after: &Value) -> Vec<PropertyChange> {
+    let mut changes = Vec::new();
+    collect("", Some(before), Some(after), &mut changes);
+    changes
+}
+
+fn collect(path: &str, before: Option<&Value>, after: Option<&Value>, changes: &mut Vec<PropertyChange>) {
+    match (before, after) {
+        (before, after) if before == after => {}
+        (Some(Value::Object(old)), Some(Value::Object(new))) => {
+            let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            for name in names {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                collect(&path, old.get(name), new.get(name), changes);
+            }
+        }
+        (before, after) => changes.push(PropertyChange {
+            path: path.to_owned(),
+            before: before.cloned(),
+            after: after.cloned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_the_leaves_that_differ_are_listed() {
+        let before = json!({ "a": 1, "s": { "x": "1", "y": "2" }, "list": [1] });
+        let after = json!({ "a": 1, "s": { "x": "1", "y": "3", "z": "4" }, "list": [1, 2] });
+        let paths: Vec<_> = compare(&before, &after).into_iter().map(|c| c.path).collect();
+        assert_eq!(paths, ["list", "s.y", "s.z"]);
+    }
+
+    #[test]
+    fn equal_inputs_have_no_changes() {
+        let inputs = json!({ "a": { "b": [1, { "c": null }] } });
+        assert!(compare(&inputs, &inputs).is_empty());
+    }
+}

@@ -1,0 +1,83 @@
+//! What a node is, as one versioned document: the single owner of a node's settings. Local hosts render it, NixOS
+//! modules read it. Pure data.
+
+use super::Output;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the document. A reader refuses a version that it does not know.
+pub const FACTS_VERSION: u32 = 1;
+
+/// Everything that a host needs to know to run one node, apart from the host's own paths.
+///
+/// `settings` is complete: every default is written in by the node's role, so that no reader has defaults of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeFacts {
+    /// [`FACTS_VERSION`] of the writer.
+    pub version: u32,
+    /// The stack that the node belongs to.
+    pub stack: String,
+    /// The node's name, unique in the stack.
+    pub node: String,
+    /// The role's name, such as `zookeeper` or `broker`.
+    pub role: String,
+    /// The ensemble or cluster that the node is a member of.
+    pub group: String,
+    /// The node's number within its group: ZooKeeper's `myid`, Kafka's `broker.id`.
+    pub id: i32,
+    /// The host that runs the node.
+    pub host: HostFacts,
+    /// TCP ports that the node listens on at its host's address, by purpose (`client`, `peer`, `election`).
+    pub ports: BTreeMap<String, u16>,
+    /// The software that runs.
+    pub software: Software,
+    /// The role's configuration file as key and value, complete but for the host's own paths.
+    pub settings: BTreeMap<String, Output<String>>,
+    /// The Java virtual machine's limits, for roles that run in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jvm: Option<Jvm>,
+}
+
+/// The host's part of a node's facts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostFacts {
+    /// The host's name, unique in the stack.
+    pub name: String,
+    /// The address at which other nodes and clients reach the host.
+    pub address: Output<String>,
+    /// The failure domain; where none is declared, the host is its own.
+    pub zone: String,
+}
+
+/// Which software at which version, and exactly which files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Software {
+    /// The artifact set's name, such as `kafka`.
+    pub name: String,
+    /// The set's version, such as `3.9.2`.
+    pub version: String,
+    /// Digest of the set's lock: it changes when any file of the set does.
+    pub digest: String,
+}
+
+/// Limits of a Java virtual machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jvm {
+    /// Heap in MiB, as both its initial and its largest size.
+    pub heap_mib: u32,
+    /// Further options, in order.
+    pub options: Vec<String>,
+}
+
+impl NodeFacts {
+    /// `address:port` of the port for `purpose`, or `None` where the node has no such port or its host's address is
+    /// not yet known.
+    pub fn endpoint(&self, purpose: &str) -> Option<String> {
+        let address = self.host.address.known().ok()?;
+        Some(format!("{address}:{}", self.ports.get(purpose)?))
+    }
+}

@@ -1,0 +1,138 @@
+//! The kind `host`: a machine, or what stands for one, that runs nodes. What a host is made of is its backend's.
+
+use super::{Decision, Key, Kind, KindError, Observed, Subject, Work, compare};
+use crate::engine::Context;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// Inputs of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostInputs {
+    /// The backend's name, such as `local`.
+    pub backend: String,
+    /// The address at which others reach it, for backends that don't assign one themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
+    /// The failure domain; where none is declared, the host is its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+}
+
+/// The kind `host`.
+#[derive(Debug, Clone, Copy)]
+pub struct HostKind;
+
+impl HostKind {
+    /// The kind's name.
+    pub const NAME: &'static str = "host";
+}
+
+fn inputs(key: &Key, value: &Value) -> Result<HostInputs, KindError> {
+    serde_json::from_value(value.clone()).map_err(|source| KindError::Inputs { key: key.clone(), source })
+}
+
+#[async_trait]
+impl Kind for HostKind {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn validate(&self, inputs: &Value) -> Result<(), String> {
+        serde_json::from_value::<HostInputs>(inputs.clone()).map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    fn decide(&self, subject: &Subject<'_>) -> Decision {
+        let Some(declared) = subject.declared else {
+            return Decision::Delete { loses: String::new() };
+        };
+        let Some(recorded) = subject.recorded else {
+            return Decision::Create { reason: String::new(), detail: Value::Null };
+        };
+        let changes = compare(&recorded.inputs, declared);
+        if changes.iter().any(|change| change.path != "zone") {
+            let fields: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
+            return Decision::Refuse(super::Refusal {
+                key: subject.key.clone(),
+                reason: format!("its {} can't change while it holds a node", fields.join(" and ")),
+                hint: "declare a host with another name and move the node, or destroy the stack".into(),
+            });
+        }
+        match subject.observed {
+            _ if recorded.pending => {
+                Decision::Create { reason: "an earlier up was cut off".into(), detail: Value::Null }
+            }
+            Observed::Absent => Decision::Create { reason: "is gone".into(), detail: Value::Null },
+            Observed::Present { status, .. } if status == "down" => {
+                Decision::Update { changes, reason: "is down".into(), disrupts: None }
+            }
+            _ if changes.is_empty() => Decision::Same,
+            _ => Decision::Update { changes, reason: String::new(), disrupts: None },
+        }
+    }
+
+    async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed> {
+        let mut found = BTreeMap::new();
+        for (key, value) in subjects {
+            let observed = match context.host_of(key, value) {
+                Err(error) => Observed::Unknown(error.to_string()),
+                Ok(host) => match host.power().await {
+                    Ok(None) => Observed::Absent,
+                    Ok(Some(up)) => Observed::Present {
+                        status: if up { "up" } else { "down" }.into(),
+                        detail: Value::Null,
+                        broken: None,
+                    },
+                    Err(error) => Observed::Unknown(error.to_string()),
+                },
+            };
+            found.insert(key.clone(), observed);
+        }
+        found
+    }
+
+    async fn prepare(&self, context: &Context, work: &[Work]) -> Result<(), KindError> {
+        for item in work {
+            context.host_of(&item.key, &item.inputs)?;
+        }
+        Ok(())
+    }
+
+    async fn create(
+        &self,
+        context: &Context,
+        key: &Key,
+        value: &Value,
+        _detail: &Value,
+    ) -> Result<Value, KindError> {
+        let address = context.host_of(key, value)?.boot().await?;
+        let zone = inputs(key, value)?.zone.unwrap_or_else(|| key.name.clone());
+        Ok(json!({ "address": address, "zone": zone }))
+    }
+
+    async fn update(
+        &self,
+        context: &Context,
+        key: &Key,
+        _before: &Value,
+        after: &Value,
+    ) -> Result<Value, KindError> {
+        self.create(context, key, after, &Value::Null).await
+    }
+
+    async fn halt(&self, context: &Context, key: &Key, inputs: &Value) -> Result<bool, KindError> {
+        let host = context.host_of(key, inputs)?;
+        if host.power().await? != Some(true) {
+            return Ok(false);
+        }
+        host.halt().await?;
+        Ok(true)
+    }
+
+    async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError> {
+        Ok(context.host_of(key, before)?.destroy().await?)
+    }
+}

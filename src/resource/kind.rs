@@ -1,0 +1,123 @@
+//! What the engine asks of a kind of resource.
+
+use super::{Decision, Key, Observed, Subject};
+use crate::engine::Context;
+use crate::host::HostError;
+use crate::kafka::KafkaError;
+use async_trait::async_trait;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// A kind of resource, such as host, node or topic.
+///
+/// `validate` and `decide` are pure. The others act on the world, are idempotent, and are called by the engine only
+/// within a journalled step (but for `observe` and `prepare`, which change nothing that a stack owns).
+#[async_trait]
+pub trait Kind: Send + Sync {
+    /// The kind's name, as it stands in keys.
+    fn name(&self) -> &'static str;
+
+    /// Checks the form of declared inputs. The error is one sentence without the resource's name.
+    fn validate(&self, inputs: &Value) -> Result<(), String>;
+
+    /// The group that holds a resource which is not itself a member of it, such as a topic's cluster.
+    fn held_by(&self, _inputs: &Value) -> Option<String> {
+        None
+    }
+
+    /// Decides what is to be done with one resource.
+    fn decide(&self, subject: &Subject<'_>) -> Decision;
+
+    /// Looks at all subjects of this kind at once. A resource that can't be asked for is [`Observed::Unknown`].
+    async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed>;
+
+    /// Does what can fail without changing the stack, before the first step: finds programs, fetches files, finds
+    /// ports in use.
+    async fn prepare(&self, _context: &Context, _work: &[Work]) -> Result<(), KindError> {
+        Ok(())
+    }
+
+    /// Makes the resource and returns its outputs.
+    async fn create(
+        &self,
+        context: &Context,
+        key: &Key,
+        inputs: &Value,
+        detail: &Value,
+    ) -> Result<Value, KindError>;
+
+    /// Changes the resource and returns its outputs.
+    async fn update(
+        &self,
+        context: &Context,
+        key: &Key,
+        before: &Value,
+        after: &Value,
+    ) -> Result<Value, KindError>;
+
+    /// Stops the resource and keeps all that it holds. Returns whether there was anything to stop.
+    async fn halt(&self, _context: &Context, _key: &Key, _inputs: &Value) -> Result<bool, KindError> {
+        Ok(false)
+    }
+
+    /// Removes the resource with all that it holds.
+    async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError>;
+}
+
+/// A resource that a plan will create or change, as `prepare` sees it.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Which resource.
+    pub key: Key,
+    /// Inputs after the change.
+    pub inputs: Value,
+}
+
+/// Why a kind could not act.
+#[derive(Debug, thiserror::Error)]
+pub enum KindError {
+    /// A host failed or could not be reached.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Kafka refused or could not be reached.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// The files or the Java of a node can't be had.
+    #[error(transparent)]
+    Artifact(#[from] crate::artifact::ArtifactError),
+    /// No suitable Java.
+    #[error(transparent)]
+    Java(#[from] crate::artifact::JavaError),
+    /// Inputs in the state or the plan are not of this kind.
+    #[error("the inputs of {key} are not those of its kind")]
+    Inputs {
+        /// The resource.
+        key: Key,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A value was needed before it could be known.
+    #[error("{key} needs a value that no step before it has made known")]
+    NotYetKnown {
+        /// The resource.
+        key: Key,
+    },
+    /// This Octad has no such role.
+    #[error("{key} has the role `{role}`, which this program does not know")]
+    UnknownRole {
+        /// The resource.
+        key: Key,
+        /// The role's name.
+        role: String,
+    },
+    /// This Octad has no such host backend.
+    #[error("{key} names the host backend `{backend}`, which this program does not know (it knows {known})")]
+    UnknownBackend {
+        /// The resource.
+        key: Key,
+        /// The backend's name.
+        backend: String,
+        /// Those that it knows.
+        known: String,
+    },
+}

@@ -1,0 +1,20 @@
+//! The kinds of resources that a stack is made of, and what the engine asks of a kind. A kind is one file here: it
+//! decides what a change means (pure) and carries it out (async); the engine orders, journals and reports.
+
+mod decision;
+mod facts;
+mod host;
+mod key;
+mod kind;
+mod node;
+mod output;
+mod topic;
+
+pub use decision::{Decision, GroupSubject, Observed, PropertyChange, Recorded, Refusal, Subject, compare};
+pub use facts::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Software};
+pub use host::{HostInputs, HostKind};
+pub use key::{Key, NotAKey};
+pub use kind::{Kind, KindError, Work};
+pub use node::NodeKind;
+pub use output::{Format, NotYetKnown, Output, Reference, references, resolve};
+pub use topic::{TopicInputs, TopicKind};

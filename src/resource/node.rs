@@ -1,0 +1,305 @@
+//! The kind `node`: one member of a group, running on a host. Its inputs are its facts.
+
+use super::{Decision, HostKind, Key, Kind, KindError, NodeFacts, Observed, Refusal, Subject, Work, compare};
+use crate::engine::Context;
+use crate::host::{Deployment, NodeObservation, RunState};
+use crate::role::Role;
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A graceful stop may take this long before the process is killed, as `TimeoutStopSec` in the NixOS modules: a
+/// broker with many partitions flushes and hands over each of them.
+const STOP_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The kind `node`, with the roles that it may have.
+pub struct NodeKind {
+    roles: BTreeMap<&'static str, Arc<dyn Role>>,
+}
+
+impl NodeKind {
+    /// The kind's name.
+    pub const NAME: &'static str = "node";
+
+    /// The kind with these roles.
+    pub fn new(roles: BTreeMap<&'static str, Arc<dyn Role>>) -> Self {
+        Self { roles }
+    }
+
+    fn role(&self, key: &Key, facts: &NodeFacts) -> Result<&Arc<dyn Role>, KindError> {
+        self.roles
+            .get(facts.role.as_str())
+            .ok_or_else(|| KindError::UnknownRole { key: key.clone(), role: facts.role.clone() })
+    }
+
+    fn deployment(&self, key: &Key, inputs: &Value) -> Result<Deployment, KindError> {
+        let facts = facts(key, inputs)?;
+        if !super::references(inputs).is_empty() {
+            return Err(KindError::NotYetKnown { key: key.clone() });
+        }
+        let role = self.role(key, &facts)?.clone();
+        Ok(Deployment { facts, role })
+    }
+
+    fn decide_removal(&self, subject: &Subject<'_>) -> Decision {
+        let goes_on = subject.group.as_ref().filter(|group| group.declared > 0);
+        if let (Some(group), Some(recorded)) = (goes_on, subject.recorded) {
+            let allowed = facts(subject.key, &recorded.inputs).and_then(|facts| {
+                let role = self.role(subject.key, &facts)?;
+                Ok(role.allows_removal(&facts, group.view))
+            });
+            match allowed {
+                Ok(Ok(())) => {}
+                Ok(Err(refusal)) => return Decision::Refuse(refusal),
+                Err(error) => return refuse(subject.key, error.to_string(), "use the program that made it"),
+            }
+        }
+        Decision::Delete { loses: "its data".into() }
+    }
+
+    fn decide_change(&self, subject: &Subject<'_>, before: &Value, after: &Value) -> Option<Decision> {
+        let key = subject.key;
+        let (before, after) = match (facts(key, before), facts(key, after)) {
+            (Ok(before), Ok(after)) => (before, after),
+            (Err(error), _) | (_, Err(error)) => {
+                return Some(refuse(key, error.to_string(), "use the Octad that made it"));
+            }
+        };
+        let fixed = [
+            ("role", before.role != after.role),
+            ("group", before.group != after.group),
+            ("id", before.id != after.id),
+            ("host", before.host.name != after.host.name),
+            ("software", before.software.name != after.software.name),
+        ];
+        if let Some((field, _)) = fixed.iter().find(|(_, changed)| *changed) {
+            return Some(refuse(
+                key,
+                format!("its {field} can't change: the data it holds belongs to what it was"),
+                "declare a node with another name instead",
+            ));
+        }
+        match self.role(key, &after).map(|role| role.allows_change(&before, &after)) {
+            Ok(Ok(())) => None,
+            Ok(Err(refusal)) => Some(Decision::Refuse(refusal)),
+            Err(error) => Some(refuse(key, error.to_string(), "use a program that has this role")),
+        }
+    }
+}
+
+fn facts(key: &Key, inputs: &Value) -> Result<NodeFacts, KindError> {
+    serde_json::from_value(inputs.clone()).map_err(|source| KindError::Inputs { key: key.clone(), source })
+}
+
+fn refuse(key: &Key, reason: String, hint: &str) -> Decision {
+    Decision::Refuse(Refusal { key: key.clone(), reason, hint: hint.into() })
+}
+
+/// The key of the host that a node's facts name.
+pub(crate) fn host_key(facts: &NodeFacts) -> Key {
+    Key::new(HostKind::NAME, &facts.host.name)
+}
+
+#[async_trait]
+impl Kind for NodeKind {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn validate(&self, inputs: &Value) -> Result<(), String> {
+        let facts: NodeFacts = serde_json::from_value(inputs.clone()).map_err(|e| e.to_string())?;
+        if self.roles.contains_key(facts.role.as_str()) {
+            return Ok(());
+        }
+        let known: Vec<_> = self.roles.keys().copied().collect();
+        Err(format!("the role `{}` is not known (known: {})", facts.role, known.join(", ")))
+    }
+
+    fn decide(&self, subject: &Subject<'_>) -> Decision {
+        let Some(declared) = subject.declared else { return self.decide_removal(subject) };
+        let creates = |reason: &str| {
+            let bootstrap = facts(subject.key, declared)
+                .and_then(|facts| self.role(subject.key, &facts).cloned())
+                .map(|role| match &subject.group {
+                    Some(group) => role.bootstraps(group.recorded.len(), group.declared),
+                    None => true,
+                });
+            match bootstrap {
+                Ok(bootstrap) => {
+                    Decision::Create { reason: reason.to_owned(), detail: json!({ "bootstrap": bootstrap }) }
+                }
+                Err(error) => refuse(subject.key, error.to_string(), "use a program that has this role"),
+            }
+        };
+        let Some(recorded) = subject.recorded else { return creates("") };
+        let found = match subject.observed {
+            Observed::Present { detail, .. } => {
+                serde_json::from_value::<NodeObservation>(detail.clone()).ok()
+            }
+            Observed::Absent => None,
+            Observed::Unknown(why) => {
+                return refuse(
+                    subject.key,
+                    format!("its host can't be asked how it stands: {why}"),
+                    "make the host reachable",
+                );
+            }
+        };
+        // Before its first success there is nothing of it that could be lost.
+        let never_made = recorded.pending && recorded.outputs.is_null();
+        let Some(found) = found.filter(|found| found.data) else {
+            if never_made {
+                return creates("an earlier up was cut off");
+            }
+            return refuse(
+                subject.key,
+                "its data is gone: the data directory or the marker in it is missing".into(),
+                "mount the disk again, or restore the directory; \
+                 Octad never gives a member an empty disk while the others count on its data",
+            );
+        };
+        // What lies on the host outranks what was noted: an update that was cut off may have got so far or not.
+        let Some(before) = found.facts.as_ref() else { return creates("its configuration is missing") };
+        if let Some(decision) = self.decide_change(subject, before, declared) {
+            return decision;
+        }
+        let changes = compare(before, declared);
+        let restart = |reason: String| Decision::Update {
+            changes: changes.clone(),
+            reason,
+            disrupts: subject.group.as_ref().map(|group| group.name.to_owned()),
+        };
+        match found.run {
+            RunState::Running { .. } if !changes.is_empty() => restart(String::new()),
+            RunState::Running { .. } if !found.altered.is_empty() => {
+                restart(format!("{} changed by another hand", found.altered.join(", ")))
+            }
+            RunState::Running { current: false, .. } => restart("runs an older configuration".into()),
+            RunState::Running { .. } if recorded.pending => creates("an earlier up was cut off"),
+            RunState::Running { .. } => Decision::Same,
+            RunState::Restarting { last_exit, .. } => {
+                // The supervisor is at it; only a change of inputs or files makes `up` take part.
+                if changes.is_empty() && found.altered.is_empty() {
+                    return Decision::Same;
+                }
+                Decision::Update { changes, reason: format!("keeps failing ({last_exit})"), disrupts: None }
+            }
+            RunState::Stopped => Decision::Update { changes, reason: "is stopped".into(), disrupts: None },
+            RunState::Failed { reason } => Decision::Update { changes, reason, disrupts: None },
+        }
+    }
+
+    async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed> {
+        let looks = subjects.iter().map(|(key, inputs)| async move {
+            let host = facts(key, inputs).and_then(|facts| context.host(&host_key(&facts)));
+            let observed = match host {
+                Err(error) => Observed::Unknown(error.to_string()),
+                Ok(host) => match host.node(&key.name).await {
+                    Ok(None) => Observed::Absent,
+                    Ok(Some(found)) => {
+                        let (status, broken) = (status(&found).into(), broken(&found.run));
+                        Observed::Present { status, detail: json!(found), broken }
+                    }
+                    Err(error) => Observed::Unknown(error.to_string()),
+                },
+            };
+            (key.clone(), observed)
+        });
+        futures_util::future::join_all(looks).await.into_iter().collect()
+    }
+
+    async fn prepare(&self, context: &Context, work: &[Work]) -> Result<(), KindError> {
+        let mut by_backend: BTreeMap<String, (Vec<_>, Vec<_>)> = BTreeMap::new();
+        for item in work {
+            // What waits for an address of a host yet to be made is prepared when it is deployed.
+            let Ok(deployment) = self.deployment(&item.key, &item.inputs) else { continue };
+            let host = host_key(&deployment.facts);
+            let (starting, all) = by_backend.entry(context.backend_of(&host)?).or_default();
+            let handle = context.host(&host)?;
+            let running = handle.node(&item.key.name).await?.map(|found| found.run);
+            if !matches!(running, Some(RunState::Running { .. })) {
+                starting.push((handle, deployment.clone()));
+            }
+            all.push(deployment);
+        }
+        for (backend, (starting, all)) in by_backend {
+            context.backend(&backend)?.prepare(&starting, &all, &context.progress()).await?;
+        }
+        Ok(())
+    }
+
+    async fn create(
+        &self,
+        context: &Context,
+        key: &Key,
+        inputs: &Value,
+        detail: &Value,
+    ) -> Result<Value, KindError> {
+        let deployment = self.deployment(key, inputs)?;
+        let host = context.host(&host_key(&deployment.facts))?;
+        let bootstrap = detail.get("bootstrap").and_then(Value::as_bool).unwrap_or(false);
+        host.format(&deployment, bootstrap).await?;
+        let generation = host.install(&deployment).await?;
+        host.start(&key.name).await?;
+        Ok(json!({ "generation": generation }))
+    }
+
+    async fn update(
+        &self,
+        context: &Context,
+        key: &Key,
+        _before: &Value,
+        after: &Value,
+    ) -> Result<Value, KindError> {
+        let deployment = self.deployment(key, after)?;
+        let host = context.host(&host_key(&deployment.facts))?;
+        let generation = host.install(&deployment).await?;
+        host.stop(&key.name, STOP_TIMEOUT).await?;
+        host.start(&key.name).await?;
+        Ok(json!({ "generation": generation }))
+    }
+
+    async fn halt(&self, context: &Context, key: &Key, inputs: &Value) -> Result<bool, KindError> {
+        let host = context.host(&host_key(&facts(key, inputs)?))?;
+        match host.node(&key.name).await? {
+            None => Ok(false),
+            Some(found) => {
+                // Also where it doesn't run: one that keeps failing would be started again.
+                host.stop(&key.name, STOP_TIMEOUT).await?;
+                Ok(!matches!(found.run, RunState::Stopped))
+            }
+        }
+    }
+
+    async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError> {
+        let host = context.host(&host_key(&facts(key, before)?))?;
+        // Its data goes too, so there is nothing that a long goodbye would save.
+        host.stop(&key.name, Duration::from_secs(2)).await?;
+        Ok(host.remove(&key.name).await?)
+    }
+}
+
+fn status(found: &NodeObservation) -> &'static str {
+    match found.run {
+        _ if !found.data => "data gone",
+        RunState::Running { .. } => "running",
+        RunState::Restarting { .. } => "restarting",
+        RunState::Stopped => "stopped",
+        RunState::Failed { .. } => "failed",
+    }
+}
+
+/// A process that ends this often right after its start won't come to work by itself.
+const FAILURES_BEFORE_BROKEN: u64 = 5;
+
+fn broken(run: &RunState) -> Option<String> {
+    match run {
+        RunState::Failed { reason } => Some(reason.clone()),
+        RunState::Restarting { restarts, last_exit } if *restarts >= FAILURES_BEFORE_BROKEN => {
+            Some(format!("it ended {restarts} times in a row, last with {last_exit}"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,277 @@
+//! The kind `topic`: a topic of a Kafka cluster, with its partitions and its configuration.
+
+use super::{Decision, Key, Kind, KindError, Observed, Refusal, Subject, compare};
+use crate::engine::Context;
+use crate::kafka::{Kafka, KafkaError, NewTopic, TopicView};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Inputs of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicInputs {
+    /// The group of the cluster's brokers.
+    pub cluster: String,
+    /// Number of partitions. It can grow, never shrink.
+    pub partitions: i32,
+    /// Number of replicas of each partition.
+    pub replication_factor: i16,
+    /// Settings that differ from the brokers' defaults.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// What a topic told of itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Found {
+    partitions: i32,
+    replication_factor: i16,
+    configs: BTreeMap<String, String>,
+    id: String,
+}
+
+/// The kind `topic`.
+#[derive(Debug, Clone, Copy)]
+pub struct TopicKind;
+
+impl TopicKind {
+    /// The kind's name.
+    pub const NAME: &'static str = "topic";
+}
+
+fn read(key: &Key, value: &Value) -> Result<TopicInputs, KindError> {
+    serde_json::from_value(value.clone()).map_err(|source| KindError::Inputs { key: key.clone(), source })
+}
+
+fn found(topic: &TopicView) -> Found {
+    let replicas = topic.partitions.values().map(|partition| partition.replicas.len()).min().unwrap_or(0);
+    Found {
+        partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
+        replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
+        configs: topic.configs.clone(),
+        id: topic.id.clone().unwrap_or_default(),
+    }
+}
+
+fn refuse(key: &Key, reason: String, hint: &str) -> Decision {
+    Decision::Refuse(Refusal { key: key.clone(), reason, hint: hint.into() })
+}
+
+fn decide_change(key: &Key, before: &TopicInputs, after: &TopicInputs, reason: &str) -> Decision {
+    if after.cluster != before.cluster {
+        return refuse(key, "it can't move to another cluster".into(), "declare a topic with another name");
+    }
+    if after.partitions < before.partitions {
+        return refuse(
+            key,
+            format!(
+                "its partitions can't shrink from {} to {}: the records in the others would be lost",
+                before.partitions, after.partitions
+            ),
+            "declare a topic with another name and fewer partitions, and move the records",
+        );
+    }
+    if after.replication_factor != before.replication_factor {
+        return refuse(
+            key,
+            format!(
+                "its replication factor can't change from {} to {} yet",
+                before.replication_factor, after.replication_factor
+            ),
+            "put the old figure back, or move replicas with Kafka's own tools first",
+        );
+    }
+    let changes = compare(&json!(before), &json!(after));
+    if changes.is_empty() {
+        return Decision::Same;
+    }
+    Decision::Update { changes, reason: reason.to_owned(), disrupts: None }
+}
+
+async fn current(kafka: &Arc<dyn Kafka>, key: &Key) -> Result<Option<TopicView>, KindError> {
+    Ok(kafka.describe().await?.topics.remove(&key.name))
+}
+
+/// Brings a topic that exists to what its inputs say.
+async fn bring(
+    kafka: &Arc<dyn Kafka>,
+    key: &Key,
+    now: &TopicView,
+    inputs: &TopicInputs,
+) -> Result<(), KindError> {
+    let now = found(now);
+    if inputs.partitions > now.partitions {
+        kafka.grow_topic(&key.name, inputs.partitions).await?;
+    }
+    let set: BTreeMap<_, _> = inputs
+        .configs
+        .iter()
+        .filter(|(name, value)| now.configs.get(*name) != Some(value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let unset: BTreeSet<_> =
+        now.configs.keys().filter(|name| !inputs.configs.contains_key(*name)).cloned().collect();
+    if !set.is_empty() || !unset.is_empty() {
+        kafka.alter_topic_configs(&key.name, &set, &unset).await?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Kind for TopicKind {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn validate(&self, inputs: &Value) -> Result<(), String> {
+        serde_json::from_value::<TopicInputs>(inputs.clone()).map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    fn held_by(&self, inputs: &Value) -> Option<String> {
+        Some(inputs.get("cluster")?.as_str()?.to_owned())
+    }
+
+    fn decide(&self, subject: &Subject<'_>) -> Decision {
+        let key = subject.key;
+        let Some(declared) = subject.declared else {
+            if let Some(group) = subject.group.as_ref().filter(|group| group.declared == 0) {
+                return Decision::Forget { with: group.name.to_owned() };
+            }
+            return match subject.observed {
+                Observed::Absent => Decision::Delete { loses: String::new() },
+                _ => Decision::Delete { loses: "all its records".into() },
+            };
+        };
+        let (recorded, declared) = match (subject.recorded.map(|r| read(key, &r.inputs)), read(key, declared))
+        {
+            (None, Ok(declared)) => (None, declared),
+            (Some(Ok(recorded)), Ok(declared)) => (Some(recorded), declared),
+            (Some(Err(error)), _) | (_, Err(error)) => {
+                return refuse(key, error.to_string(), "use the Octad that made it");
+            }
+        };
+        match (recorded, subject.observed) {
+            // Never ours: one that exists all the same is not taken over behind its owner's back.
+            (None, Observed::Present { .. }) => refuse(
+                key,
+                "a topic of this name exists and was not made by this stack".into(),
+                "declare it under another name, or delete it with Kafka's own tools if nobody needs it",
+            ),
+            (None, _) => Decision::Create { reason: String::new(), detail: Value::Null },
+            (Some(_), Observed::Absent) => {
+                Decision::Create { reason: "was deleted by another hand".into(), detail: Value::Null }
+            }
+            (Some(recorded), Observed::Unknown(_)) => decide_change(key, &recorded, &declared, ""),
+            (Some(recorded), Observed::Present { detail, .. }) => {
+                let pending = subject.recorded.is_some_and(|recorded| recorded.pending);
+                let Ok(found) = serde_json::from_value::<Found>(detail.clone()) else {
+                    return decide_change(key, &recorded, &declared, "");
+                };
+                let outside = TopicInputs {
+                    cluster: recorded.cluster.clone(),
+                    partitions: found.partitions,
+                    replication_factor: found.replication_factor,
+                    configs: found.configs,
+                };
+                let reason = if outside == recorded { "" } else { "was changed by another hand" };
+                match decide_change(key, &outside, &declared, reason) {
+                    Decision::Same if pending => {
+                        Decision::Create { reason: "an earlier up was cut off".into(), detail: Value::Null }
+                    }
+                    decision => decision,
+                }
+            }
+        }
+    }
+
+    async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed> {
+        let mut clusters: BTreeMap<String, Result<crate::kafka::ClusterView, String>> = BTreeMap::new();
+        let mut all = BTreeMap::new();
+        for (key, value) in subjects {
+            let Ok(inputs) = read(key, value) else {
+                all.insert(key.clone(), Observed::Unknown("its inputs are not those of a topic".into()));
+                continue;
+            };
+            if !clusters.contains_key(&inputs.cluster) {
+                let view = match context.kafka(&inputs.cluster) {
+                    Some(kafka) => kafka.describe().await.map_err(|error| error.to_string()),
+                    None => Err("the cluster doesn't exist yet".to_owned()),
+                };
+                clusters.insert(inputs.cluster.clone(), view);
+            }
+            let observed = match &clusters[&inputs.cluster] {
+                Err(reason) => Observed::Unknown(reason.clone()),
+                Ok(view) if view.controller.is_none() => Observed::Unknown("no controller is known".into()),
+                Ok(view) => match view.topics.get(&key.name) {
+                    None => Observed::Absent,
+                    Some(topic) => {
+                        let detail = json!(found(topic));
+                        Observed::Present { status: "exists".into(), detail, broken: None }
+                    }
+                },
+            };
+            all.insert(key.clone(), observed);
+        }
+        all
+    }
+
+    async fn create(
+        &self,
+        context: &Context,
+        key: &Key,
+        value: &Value,
+        _detail: &Value,
+    ) -> Result<Value, KindError> {
+        let inputs = read(key, value)?;
+        let kafka =
+            context.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
+        let made = kafka
+            .create_topic(&NewTopic {
+                name: key.name.clone(),
+                partitions: inputs.partitions,
+                replication_factor: inputs.replication_factor,
+                configs: inputs.configs.clone(),
+            })
+            .await;
+        match made {
+            Ok(()) => {}
+            // An earlier `up` that was cut off got this far.
+            Err(KafkaError::TopicExists { .. }) => {
+                if let Some(now) = current(&kafka, key).await? {
+                    bring(&kafka, key, &now, &inputs).await?;
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let id = current(&kafka, key).await?.and_then(|topic| topic.id).unwrap_or_default();
+        Ok(json!({ "id": id }))
+    }
+
+    async fn update(
+        &self,
+        context: &Context,
+        key: &Key,
+        _before: &Value,
+        after: &Value,
+    ) -> Result<Value, KindError> {
+        let inputs = read(key, after)?;
+        let kafka =
+            context.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
+        let Some(now) = current(&kafka, key).await? else {
+            return self.create(context, key, after, &Value::Null).await;
+        };
+        bring(&kafka, key, &now, &inputs).await?;
+        Ok(json!({ "id": now.id }))
+    }
+
+    async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError> {
+        let inputs = read(key, before)?;
+        let Some(kafka) = context.kafka(&inputs.cluster) else { return Ok(()) };
+        match kafka.delete_topic(&key.name).await {
+            Ok(()) | Err(KafkaError::UnknownTopic { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

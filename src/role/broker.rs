@@ -1,0 +1,327 @@
+//! The role `broker`: a Kafka broker whose metadata is in ZooKeeper.
+
+use super::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
+use crate::kafka::{ClusterView, ControllerStanding, KafkaError, LocatedPartition};
+use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
+use crate::wire::Wire;
+use async_trait::async_trait;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+/// The role `broker`.
+#[derive(Debug, Clone, Copy)]
+pub struct Broker;
+
+impl Broker {
+    /// The role's name.
+    pub const NAME: &'static str = "broker";
+    /// Ports by purpose: `client` serves clients and the other brokers.
+    pub const PORTS: [(&'static str, u16); 1] = [("client", 9092)];
+
+    /// Settings of every broker, before the stack's own are laid over them. `replication` and `min_insync` are those
+    /// of topics that don't say otherwise, and of Kafka's own.
+    pub fn default_settings(replication: u16, min_insync: u16) -> BTreeMap<String, Output<String>> {
+        let figures = [
+            ("default.replication.factor", replication),
+            ("min.insync.replicas", min_insync),
+            ("offsets.topic.replication.factor", replication),
+            ("transaction.state.log.replication.factor", replication),
+            ("transaction.state.log.min.isr", min_insync),
+        ];
+        let fixed = [
+            // A replica that isn't in sync must never become leader: acknowledged records would be lost.
+            ("unclean.leader.election.enable", "false"),
+            // A topic that a typing error made would have none of the promises.
+            ("auto.create.topics.enable", "false"),
+            // Leaders are handed over before a broker stops.
+            ("controlled.shutdown.enable", "true"),
+            // When all stop together there is nobody to hand over to; Kafka's 3 tries 5 s apart only delay it.
+            ("controlled.shutdown.max.retries", "3"),
+            ("controlled.shutdown.retry.backoff.ms", "500"),
+            // A frozen follower stalls acks=all for as long as it counts as in sync; Kafka's default is 30 s.
+            ("replica.lag.time.max.ms", "10000"),
+            // After a fresh start, consumers of the first group would wait 3 s for others to join.
+            ("group.initial.rebalance.delay.ms", "0"),
+            // Kafka's 50 partitions are for hundreds of groups; fewer make start, election and recovery shorter.
+            ("offsets.topic.num.partitions", "10"),
+            ("transaction.state.log.num.partitions", "10"),
+            // 1 CPU and 1 GB: requests and their queue bounded in bytes (Kafka's 100 MB a request would be a quarter of
+            // the heap), a small log cleaner, two recovery threads.
+            ("socket.request.max.bytes", "33554432"),
+            ("queued.max.request.bytes", "67108864"),
+            ("log.cleaner.dedupe.buffer.size", "16777216"),
+            ("num.recovery.threads.per.data.dir", "2"),
+            ("num.network.threads", "3"),
+            ("num.io.threads", "4"),
+            // By bytes for each partition, so that a disk can't fill: time alone doesn't bound it.
+            ("log.retention.hours", "168"),
+            ("log.retention.bytes", "1073741824"),
+            ("log.segment.bytes", "134217728"),
+            // Kafka's own defaults, written down since nodes and drills reckon with them.
+            ("zookeeper.session.timeout.ms", "18000"),
+            ("zookeeper.connection.timeout.ms", "18000"),
+        ];
+        let figures = figures.into_iter().map(|(name, value)| (name, value.to_string()));
+        let fixed = fixed.into_iter().map(|(name, value)| (name, value.to_owned()));
+        figures.chain(fixed).map(|(name, value)| (name.to_owned(), Output::from(value))).collect()
+    }
+}
+
+fn cluster(view: &GroupView) -> Option<ClusterView> {
+    view.detail()
+}
+
+fn away(view: &GroupView) -> Vec<String> {
+    view.members.iter().filter(|(_, member)| !member.up).map(|(name, _)| name.clone()).collect()
+}
+
+/// The broker id of a member.
+fn id_of(node: &str, view: &GroupView) -> Option<i32> {
+    serde_json::from_value(view.detail.get("ids")?.get(node)?.clone()).ok()
+}
+
+/// The strict rule for disturbing a healthy broker: nothing under-replicated, nothing on the move.
+fn quiet(cluster: &ClusterView) -> Result<(), NotSafe> {
+    let Some(moving) = &cluster.reassignments else { return Err(NotSafe::NoSingleLeader) };
+    if let Some(first) = moving.first() {
+        return Err(NotSafe::Reassigning {
+            topic: first.topic.clone(),
+            partition: first.partition,
+            others: moving.len() - 1,
+        });
+    }
+    match cluster.under_replicated().next() {
+        None => Ok(()),
+        Some(first) => Err(NotSafe::UnderReplicated {
+            topic: first.topic.to_owned(),
+            partition: first.partition,
+            replicas: first.state.replicas.clone(),
+            isr: first.state.isr.clone(),
+            others: cluster.under_replicated().count() - 1,
+        }),
+    }
+}
+
+#[async_trait]
+impl Role for Broker {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn files(&self, facts: &NodeFacts, layout: &Layout) -> BTreeMap<String, String> {
+        let mut properties = String::new();
+        for (name, value) in &facts.settings {
+            if let Ok(value) = value.known() {
+                let _ = writeln!(properties, "{name}={value}");
+            }
+        }
+        let _ = writeln!(properties, "log.dirs={}", layout.data.display());
+        BTreeMap::from([
+            ("server.properties".to_owned(), properties),
+            ("log4j.properties".to_owned(), LOG4J.to_owned()),
+        ])
+    }
+
+    fn process(&self, _facts: &NodeFacts, layout: &Layout) -> Process {
+        Process::Java {
+            options: vec![format!(
+                "-Dlog4j.configuration=file:{}",
+                layout.config.join("log4j.properties").display()
+            )],
+            main: "kafka.Kafka".into(),
+            arguments: vec![layout.config.join("server.properties").display().to_string()],
+        }
+    }
+
+    fn data_files(&self, _facts: &NodeFacts, _bootstrap: bool) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    async fn observe(&self, wire: &dyn Wire, members: &[NodeFacts]) -> GroupView {
+        let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
+        let seen = wire.kafka(&bootstrap).describe().await.ok();
+        let member = |facts: &NodeFacts| {
+            let registered = seen.as_ref().is_some_and(|cluster| cluster.brokers.contains_key(&facts.id));
+            let leads = seen.as_ref().is_some_and(|cluster| cluster.controller == Some(facts.id));
+            let note = match (registered, leads) {
+                (true, true) => "controller",
+                (true, false) => "registered",
+                (false, _) => "not registered",
+            };
+            MemberView { up: registered, leads: registered && leads, note: note.to_owned() }
+        };
+        let ids: BTreeMap<_, _> = members.iter().map(|facts| (&facts.node, facts.id)).collect();
+        let mut detail = serde_json::json!(seen);
+        if let Some(fields) = detail.as_object_mut() {
+            fields.insert("ids".into(), serde_json::json!(ids));
+        }
+        GroupView {
+            members: members.iter().map(|facts| (facts.node.clone(), member(facts))).collect(),
+            detail,
+        }
+    }
+
+    fn health(&self, view: &GroupView, _members: &[NodeFacts]) -> Health {
+        let Some(cluster) = cluster(view) else {
+            return Health::Unhealthy("no broker answers".into());
+        };
+        let away = away(view);
+        if !away.is_empty() {
+            let up = view.members.len() - away.len();
+            return Health::Unhealthy(format!(
+                "{up} of {} brokers registered, without {}",
+                view.members.len(),
+                away.join(", ")
+            ));
+        }
+        if view.leader().is_none() {
+            return Health::Unhealthy("no controller is known".into());
+        }
+        if !matches!(cluster.controller_standing(), ControllerStanding::Agreed(_)) {
+            return Health::Unhealthy("the brokers don't agree on one controller yet".into());
+        }
+        let told = |count: usize, first: &LocatedPartition<'_>, what: &str| {
+            let noun = if count == 1 { "partition is" } else { "partitions are" };
+            Health::Unhealthy(format!("{count} {noun} {what}, {} first", first.name()))
+        };
+        if let Some(first) = cluster.offline().next() {
+            return told(cluster.offline().count(), &first, "without a leader");
+        }
+        if let Some(first) = cluster.under_replicated().next() {
+            return told(cluster.under_replicated().count(), &first, "under-replicated");
+        }
+        Health::Healthy
+    }
+
+    fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
+        let is_away = |name: &&String| view.members.get(*name).is_none_or(|member| !member.up);
+        // One that serves nobody can't be missed, and its repair must not be locked out by its own failure.
+        if let Some(name) = roll.pending.iter().find(is_away) {
+            return Next::Do(name.clone());
+        }
+        let Some(cluster) = cluster(view) else { return Next::Wait(NotSafe::NobodyAnswers) };
+        let missing = away(view);
+        if !missing.is_empty() {
+            return Next::Wait(NotSafe::MembersAway { members: missing });
+        }
+        let Some(controller) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
+        if let Err(reason) = quiet(&cluster) {
+            return Next::Wait(reason);
+        }
+        // The controller last: each change of controller delays elections.
+        let chosen = roll.pending.iter().find(|name| *name != controller).or(roll.pending.first());
+        match chosen {
+            None => Next::Done,
+            Some(name) => match self.spares(name, view) {
+                Ok(()) => Next::Do(name.clone()),
+                Err(reason @ NotSafe::NothingToSpare { .. }) => Next::Refuse(reason),
+                Err(reason) => Next::Wait(reason),
+            },
+        }
+    }
+
+    fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe> {
+        let Some(cluster) = cluster(view) else { return Err(NotSafe::NobodyAnswers) };
+        let Some(id) = id_of(node, view) else { return Ok(()) };
+        // A cluster of one has nobody to take over; that it stops is told in the preview.
+        if view.members.len() == 1 {
+            return Ok(());
+        }
+        let mut broken = Vec::new();
+        for (name, topic) in &cluster.topics {
+            for (&partition, state) in &topic.partitions {
+                if !state.replicas.contains(&id) {
+                    continue;
+                }
+                if state.replicas.len() <= topic.min_insync_replicas as usize {
+                    return Err(NotSafe::NothingToSpare {
+                        topic: name.clone(),
+                        replication: state.replicas.len(),
+                        min_insync: topic.min_insync_replicas,
+                    });
+                }
+                let left = state.isr.iter().filter(|replica| **replica != id).count();
+                if left < topic.min_insync_replicas as usize {
+                    broken.push((name, partition, state, topic.min_insync_replicas));
+                }
+            }
+        }
+        match broken.first() {
+            None => Ok(()),
+            Some((topic, partition, state, min_insync)) => Err(NotSafe::WouldBreakMinIsr {
+                topic: (*topic).clone(),
+                partition: *partition,
+                broker: id,
+                isr: state.isr.clone(),
+                min_insync: *min_insync,
+                others: broken.len() - 1,
+            }),
+        }
+    }
+
+    fn after_restart(&self, node: &str, view: &GroupView) -> Vec<GroupView> {
+        let restarted_controller = view.leader() == Some(node);
+        let controllers: Vec<String> = if restarted_controller && view.members.len() > 1 {
+            view.members.keys().filter(|name| *name != node).cloned().collect()
+        } else {
+            view.leader().into_iter().map(str::to_owned).collect()
+        };
+        controllers
+            .into_iter()
+            .map(|controller| {
+                let mut next = view.clone();
+                for (name, member) in &mut next.members {
+                    member.leads = *name == controller;
+                    member.up = member.up || name == node;
+                }
+                next
+            })
+            .collect()
+    }
+
+    fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal> {
+        let refuse = |reason: String, hint: &str| {
+            Err(Refusal { key: Key::new(NodeKind::NAME, &leaving.node), reason, hint: hint.into() })
+        };
+        let Some(cluster) = view.and_then(cluster) else {
+            return refuse(
+                "it may hold replicas, and no broker answers to tell".into(),
+                "start the cluster with the old number of brokers first",
+            );
+        };
+        let held = cluster.replicas_on(leaving.id).count();
+        match cluster.replicas_on(leaving.id).next() {
+            None => Ok(()),
+            Some(first) => refuse(
+                format!(
+                    "it holds replicas of {held} partitions ({} first), which would be lost",
+                    first.name()
+                ),
+                "put the old number of brokers back, or move its replicas away with Kafka's own tools first",
+            ),
+        }
+    }
+
+    async fn settle(&self, wire: &dyn Wire, members: &[NodeFacts]) -> Result<(), KafkaError> {
+        let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
+        let kafka = wire.kafka(&bootstrap);
+        let view = kafka.describe().await?;
+        let strayed: BTreeSet<_> = view.not_preferred().map(|partition| partition.name()).collect();
+        if strayed.is_empty() {
+            return Ok(());
+        }
+        kafka.elect_preferred(&strayed).await
+    }
+}
+
+/// The supervisor and journald write the time of each line, so the pattern doesn't.
+const LOG4J: &str = "\
+log4j.rootLogger=INFO, stdout
+log4j.appender.stdout=org.apache.log4j.ConsoleAppender
+log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
+log4j.appender.stdout.layout.ConversionPattern=[%p] %m (%c{1}, %t)%n
+log4j.logger.org.apache.zookeeper=WARN
+log4j.logger.kafka.request.logger=WARN
+log4j.logger.kafka.network.RequestChannel$=WARN
+log4j.logger.state.change.logger=WARN
+";

@@ -1,0 +1,101 @@
+//! Roles: what a node does. A role is one file here and one Nix module: it gives the node's files and process, says
+//! when its group is healthy, and which member may be disturbed next.
+
+mod broker;
+mod group;
+mod health;
+mod roll;
+mod zookeeper;
+
+pub use broker::Broker;
+pub use group::{Group, GroupView, MemberView};
+pub use health::Health;
+pub use roll::{Next, NotSafe, Roll};
+pub use zookeeper::Zookeeper;
+
+use crate::resource::{NodeFacts, Refusal};
+use crate::wire::Wire;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What a service is and how it is run, looked after and changed.
+///
+/// All but `observe` and `settle` are pure.
+#[async_trait]
+pub trait Role: Send + Sync {
+    /// The role's name, as it stands in facts.
+    fn name(&self) -> &'static str;
+
+    /// Configuration files by file name. `facts` are resolved.
+    fn files(&self, facts: &NodeFacts, layout: &Layout) -> BTreeMap<String, String>;
+
+    /// The process to run.
+    fn process(&self, facts: &NodeFacts, layout: &Layout) -> Process;
+
+    /// Files that a new, empty data directory starts with. `bootstrap`: the group has never held data, so that this
+    /// member may trust its emptiness.
+    fn data_files(&self, facts: &NodeFacts, bootstrap: bool) -> BTreeMap<String, String>;
+
+    /// Whether a new member may trust that the group has never held data, with `existing` of `declared` members made
+    /// before it.
+    fn bootstraps(&self, existing: usize, declared: usize) -> bool {
+        let _ = declared;
+        existing == 0
+    }
+
+    /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
+    async fn observe(&self, wire: &dyn Wire, members: &[NodeFacts]) -> GroupView;
+
+    /// Whether the group as a whole serves as it should, with all `members` in place.
+    fn health(&self, view: &GroupView, members: &[NodeFacts]) -> Health;
+
+    /// Which member of a roll may be disturbed now. Asked again before each turn, over a fresh view.
+    fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next;
+
+    /// Whether the group keeps its promises while `node` is away. Independent of [`Role::next`], which it checks.
+    fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe>;
+
+    /// All views that may follow once `node` has been restarted and has recovered, for prediction and proof.
+    fn after_restart(&self, node: &str, view: &GroupView) -> Vec<GroupView>;
+
+    /// Whether a member's facts may change in this way at all.
+    fn allows_change(&self, before: &NodeFacts, after: &NodeFacts) -> Result<(), Refusal> {
+        let _ = (before, after);
+        Ok(())
+    }
+
+    /// Whether a member may leave a group that goes on.
+    fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal>;
+
+    /// Puts the group in its preferred order after members came back (Kafka: preferred leaders).
+    async fn settle(&self, wire: &dyn Wire, members: &[NodeFacts]) -> Result<(), crate::kafka::KafkaError> {
+        let _ = (wire, members);
+        Ok(())
+    }
+}
+
+/// Where a host keeps the parts of one node. The only paths that a role sees.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The directory of the configuration files.
+    pub config: PathBuf,
+    /// The data disk's directory.
+    pub data: PathBuf,
+    /// A directory for what may vanish at a restart.
+    pub runtime: PathBuf,
+}
+
+/// A process to run.
+#[derive(Debug, Clone)]
+pub enum Process {
+    /// A main class of the node's software, in a Java virtual machine.
+    Java {
+        /// Options apart from heap and class path.
+        options: Vec<String>,
+        /// The main class.
+        main: String,
+        /// Its arguments.
+        arguments: Vec<String>,
+    },
+}

@@ -1,0 +1,221 @@
+//! The role `zookeeper`: a member of a ZooKeeper ensemble, which keeps Kafka's metadata and elects its controller.
+
+use super::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
+use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
+use crate::wire::Wire;
+use crate::zookeeper::{self, EnsembleView, Mode};
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// The role `zookeeper`.
+#[derive(Debug, Clone, Copy)]
+pub struct Zookeeper;
+
+impl Zookeeper {
+    /// The role's name.
+    pub const NAME: &'static str = "zookeeper";
+    /// Ports by purpose: `client` for Kafka, `peer` for followers of the leader, `election` for votes.
+    pub const PORTS: [(&'static str, u16); 3] = [("client", 2181), ("peer", 2888), ("election", 3888)];
+
+    /// Settings of every member, before the stack's own are laid over them.
+    pub fn default_settings() -> BTreeMap<String, Output<String>> {
+        [
+            // The unit of all ZooKeeper times, and the shortest session is two of it.
+            ("tickTime", "2000"),
+            // In ticks: 20 s for a follower to connect and fetch a snapshot, 10 s to fall behind at most.
+            ("initLimit", "10"),
+            ("syncLimit", "5"),
+            // Every broker and every tool comes from few addresses.
+            ("maxClientCnxns", "60"),
+            // Snapshots and logs that aren't purged fill the disk; ZooKeeper itself keeps all of them by default.
+            ("autopurge.snapRetainCount", "3"),
+            ("autopurge.purgeInterval", "1"),
+            // The HTTP server would listen on 8080 and isn't needed.
+            ("admin.enableServer", "false"),
+            // Read by health checks.
+            ("4lw.commands.whitelist", "srvr,mntr,ruok,cons"),
+            // An unmounted disk looks like an empty one; an empty member must never vote with what it lacks.
+            ("db.autocreate", "false"),
+            // Standalone mode in an ensemble of one, and no silent change of it.
+            ("reconfigEnabled", "false"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Output::from(value)))
+        .collect()
+    }
+}
+
+fn members_of(facts: &NodeFacts) -> BTreeMap<&String, &Output<String>> {
+    facts.settings.iter().filter(|(name, _)| name.starts_with("server.")).collect()
+}
+
+fn ensemble(view: &GroupView) -> EnsembleView {
+    view.detail().unwrap_or_default()
+}
+
+#[async_trait]
+impl Role for Zookeeper {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn files(&self, facts: &NodeFacts, layout: &Layout) -> BTreeMap<String, String> {
+        let mut config = String::new();
+        for (name, value) in &facts.settings {
+            if let Ok(value) = value.known() {
+                let _ = writeln!(config, "{name}={value}");
+            }
+        }
+        let _ = writeln!(config, "dataDir={}", layout.data.display());
+        BTreeMap::from([("zoo.cfg".to_owned(), config), ("logback.xml".to_owned(), LOGBACK.to_owned())])
+    }
+
+    fn process(&self, _facts: &NodeFacts, layout: &Layout) -> Process {
+        Process::Java {
+            options: vec![
+                format!("-Dlogback.configurationFile={}", layout.config.join("logback.xml").display()),
+                "-Dzookeeper.db.autocreate=false".into(),
+                "-Dzookeeper.admin.enableServer=false".into(),
+            ],
+            main: "org.apache.zookeeper.server.quorum.QuorumPeerMain".into(),
+            arguments: vec![layout.config.join("zoo.cfg").display().to_string()],
+        }
+    }
+
+    fn data_files(&self, facts: &NodeFacts, bootstrap: bool) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::from([("myid".to_owned(), format!("{}\n", facts.id))]);
+        if bootstrap {
+            // ZooKeeper's own sign that an empty data directory may be trusted; it removes the file when it starts.
+            files.insert("initialize".to_owned(), String::new());
+        }
+        files
+    }
+
+    fn bootstraps(&self, existing: usize, declared: usize) -> bool {
+        // With fewer than a majority made, no transaction can ever have been committed; with a majority, the others
+        // hold every one, and a newcomer that trusted its emptiness could outvote them.
+        existing < declared / 2 + 1
+    }
+
+    async fn observe(&self, wire: &dyn Wire, members: &[NodeFacts]) -> GroupView {
+        let addresses = members
+            .iter()
+            .filter_map(|facts| Some((facts.id, facts.endpoint("client")?)))
+            .collect::<BTreeMap<_, _>>();
+        let seen = wire.zookeeper().describe(&addresses).await;
+        let member = |facts: &NodeFacts| {
+            let (up, leads, note) = match seen.members.get(&facts.id) {
+                Some(zookeeper::MemberView::Serving(serving)) => match serving.mode {
+                    Mode::Leader => (true, true, "leader"),
+                    Mode::Standalone => (true, true, "standalone"),
+                    Mode::Follower => (true, false, "follower"),
+                    Mode::Observer => (true, false, "observer"),
+                    Mode::ReadOnly => (false, false, "read-only"),
+                },
+                Some(zookeeper::MemberView::NotServing) => (false, false, "in no quorum"),
+                Some(zookeeper::MemberView::Unreachable { .. }) | None => (false, false, "unreachable"),
+            };
+            MemberView { up, leads, note: note.to_owned() }
+        };
+        GroupView {
+            members: members.iter().map(|facts| (facts.node.clone(), member(facts))).collect(),
+            detail: serde_json::json!(seen),
+        }
+    }
+
+    fn health(&self, view: &GroupView, members: &[NodeFacts]) -> Health {
+        let expected = members.iter().map(|facts| facts.id).collect();
+        match ensemble(view).health(&expected) {
+            Ok(_) => Health::Healthy,
+            Err(reason) => Health::Unhealthy(reason.to_string()),
+        }
+    }
+
+    fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
+        let away = |name: &&String| view.members.get(*name).is_none_or(|member| !member.up);
+        // One that serves nobody can't be missed, and its repair must not be locked out by its own failure.
+        if let Some(name) = roll.pending.iter().find(away) {
+            return Next::Do(name.clone());
+        }
+        let missing: Vec<_> = view.members.keys().filter(away).cloned().collect();
+        if !missing.is_empty() {
+            return Next::Wait(NotSafe::MembersAway { members: missing });
+        }
+        let Some(leader) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
+        // The leader last: each change of leader interrupts all sessions for a moment.
+        let chosen = roll.pending.iter().find(|name| *name != leader).or(roll.pending.first());
+        match chosen {
+            None => Next::Done,
+            Some(name) => match self.spares(name, view) {
+                Ok(()) => Next::Do(name.clone()),
+                Err(reason) => Next::Wait(reason),
+            },
+        }
+    }
+
+    fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe> {
+        let size = view.members.len();
+        let others = view.members.iter().filter(|(name, member)| *name != node && member.up).count();
+        let needed = size / 2 + 1;
+        // An ensemble of one has no majority to keep; that it stops is told in the preview.
+        if size == 1 || others >= needed {
+            return Ok(());
+        }
+        Err(NotSafe::QuorumLost { member: node.to_owned(), remaining: others, size, needed })
+    }
+
+    fn after_restart(&self, node: &str, view: &GroupView) -> Vec<GroupView> {
+        let restarted_leader = view.leader() == Some(node);
+        let leaders: Vec<String> = if restarted_leader && view.members.len() > 1 {
+            view.members.keys().filter(|name| *name != node).cloned().collect()
+        } else {
+            view.leader().into_iter().map(str::to_owned).collect()
+        };
+        leaders
+            .into_iter()
+            .map(|leader| {
+                let mut next = view.clone();
+                for (name, member) in &mut next.members {
+                    member.leads = *name == leader;
+                    member.up = member.up || name == node;
+                }
+                next
+            })
+            .collect()
+    }
+
+    fn allows_change(&self, before: &NodeFacts, after: &NodeFacts) -> Result<(), Refusal> {
+        let (old, new) = (members_of(before), members_of(after));
+        if old == new {
+            return Ok(());
+        }
+        Err(Refusal {
+            key: Key::new(NodeKind::NAME, &after.node),
+            reason: format!(
+                "the ensemble can't change from {} to {} members yet: \
+                 empty new members could outvote the one that holds the data",
+                old.len(),
+                new.len()
+            ),
+            hint: "put the old number of servers, their ids and addresses back".into(),
+        })
+    }
+
+    fn allows_removal(&self, leaving: &NodeFacts, _view: Option<&GroupView>) -> Result<(), Refusal> {
+        Err(Refusal {
+            key: Key::new(NodeKind::NAME, &leaving.node),
+            reason: "a member can't leave an ensemble yet: its quorum would change".into(),
+            hint: "put the old number of servers back, or `octad destroy` the whole stack".into(),
+        })
+    }
+}
+
+/// The supervisor and journald write the time of each line, so the pattern doesn't.
+const LOGBACK: &str = r#"<configuration>
+  <appender name="CONSOLE" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>[%level] %msg \(%logger{0}, %thread\)%n</pattern></encoder>
+  </appender>
+  <root level="INFO"><appender-ref ref="CONSOLE"/></root>
+</configuration>
+"#;

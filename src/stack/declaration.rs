@@ -1,0 +1,117 @@
+//! What a program builds: resources, groups and outputs. Pure; nothing is checked across resources here.
+
+use super::{Fault, Name, TopicName, ValidStack};
+use crate::engine::Registry;
+use crate::resource::{
+    HostInputs, HostKind, Key, NodeFacts, NodeKind, Output, Reference, TopicInputs, TopicKind,
+};
+use crate::role::Group;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What must be in place before a resource is made or changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Needs {
+    /// Another resource.
+    Resource(Key),
+    /// A group, healthy as a whole.
+    Group(String),
+}
+
+/// A declared resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declared {
+    /// Inputs; may hold references to outputs of other resources.
+    pub inputs: Value,
+    /// What it needs, beyond the resources that its inputs refer to.
+    pub needs: BTreeSet<Needs>,
+}
+
+/// A declaration as a program leaves it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Declaration {
+    /// The resources.
+    pub resources: BTreeMap<Key, Declared>,
+    /// The groups that the nodes form.
+    pub groups: BTreeMap<String, Group>,
+    /// Values to show after `up`, in JSON with references.
+    pub outputs: BTreeMap<String, Value>,
+}
+
+/// The stack that a program declares resources in.
+#[derive(Debug)]
+pub struct Stack {
+    name: Name,
+    declaration: Declaration,
+    faults: Vec<Fault>,
+}
+
+impl Stack {
+    /// An empty stack.
+    pub fn new(name: Name) -> Self {
+        Self { name, declaration: Declaration::default(), faults: Vec::new() }
+    }
+
+    /// The stack's name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Declares a host and returns its address: known where the inputs give it, else known after up.
+    pub fn host(&mut self, name: &Name, inputs: &HostInputs) -> Output<String> {
+        let key = Key::new(HostKind::NAME, name.as_ref());
+        let address = match inputs.address {
+            Some(address) => Output::Known(address.to_string()),
+            None => Output::Reference(Reference { resource: key.clone(), field: "address".into() }),
+        };
+        self.declare(key, json!(inputs), BTreeSet::new());
+        address
+    }
+
+    /// Declares a node as a member of the group that its facts name. It is made once its host and the groups in
+    /// `after` are in place.
+    pub fn node(&mut self, facts: &NodeFacts, after: impl IntoIterator<Item = String>) {
+        let key = Key::new(NodeKind::NAME, &facts.node);
+        let host = Needs::Resource(Key::new(HostKind::NAME, &facts.host.name));
+        let needs = after.into_iter().map(Needs::Group).chain([host]).collect();
+        let group = self
+            .declaration
+            .groups
+            .entry(facts.group.clone())
+            .or_insert_with(|| Group { role: facts.role.clone(), members: BTreeSet::new() });
+        group.members.insert(key.clone());
+        self.declare(key, json!(facts), needs);
+    }
+
+    /// Declares a topic. It is made once its cluster is healthy.
+    pub fn topic(&mut self, name: &TopicName, inputs: &TopicInputs) {
+        let key = Key::new(TopicKind::NAME, name.as_ref());
+        self.declare(key, json!(inputs), [Needs::Group(inputs.cluster.clone())].into());
+    }
+
+    /// Declares a value to show after `up`.
+    pub fn output(&mut self, name: &str, value: &Output<String>) {
+        self.declaration.outputs.insert(name.to_owned(), json!(value));
+    }
+
+    /// Tells of something that is wrong. The program goes on, so that all faults are told at once.
+    pub fn fault(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    /// Checks what was declared.
+    ///
+    /// # Errors
+    /// Every fault, those that the program found first.
+    pub fn validate(self, registry: &Registry) -> Result<ValidStack, super::Faults> {
+        super::validate::validate(self.name, self.declaration, self.faults, registry)
+    }
+
+    fn declare(&mut self, key: Key, inputs: Value, needs: BTreeSet<Needs>) {
+        if self.declaration.resources.contains_key(&key) {
+            self.fault(Fault::new("", format!("{key} is declared twice"), "give one of them another name"));
+            return;
+        }
+        self.declaration.resources.insert(key, Declared { inputs, needs });
+    }
+}

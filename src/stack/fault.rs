@@ -1,0 +1,45 @@
+//! What is wrong with a declaration. All faults are collected before any is told. Pure data.
+
+use std::fmt;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where in the stack file, as a dotted path (`kafka.brokers`); empty for the whole.
+    pub path: String,
+    /// What is wrong, with the value.
+    pub message: String,
+    /// What to write instead; may be empty.
+    pub hint: String,
+}
+
+impl Fault {
+    /// A fault at `path`.
+    pub fn new(path: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), hint: hint.into() }
+    }
+}
+
+/// Everything that is wrong with one declaration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            if !fault.path.is_empty() {
+                write!(f, "{}: ", fault.path)?;
+            }
+            f.write_str(&fault.message)?;
+            if !fault.hint.is_empty() {
+                write!(f, " ({})", fault.hint)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}

@@ -1,0 +1,184 @@
+//! The checks on a whole declaration. What passes is a [`ValidStack`]; there is no other way to make one.
+
+use super::{Declaration, Declared, Fault, Faults, Name, Needs};
+use crate::engine::Registry;
+use crate::resource::{HostKind, Key, NodeFacts, NodeKind, references};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A declaration that was checked: every reference and every need names something declared, nothing goes in circles,
+/// every kind knows its inputs, and no two nodes claim the same address and port.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidStack {
+    name: Name,
+    declaration: Declaration,
+}
+
+impl ValidStack {
+    /// The stack's name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// A stack that declares nothing: applying it removes everything.
+    pub fn empty(name: Name) -> Self {
+        Self { name, declaration: Declaration::default() }
+    }
+}
+
+impl std::ops::Deref for ValidStack {
+    type Target = Declaration;
+    fn deref(&self) -> &Declaration {
+        &self.declaration
+    }
+}
+
+pub(super) fn validate(
+    name: Name,
+    declaration: Declaration,
+    mut faults: Vec<Fault>,
+    registry: &Registry,
+) -> Result<ValidStack, Faults> {
+    forms(&declaration, registry, &mut faults);
+    needs(&declaration, &mut faults);
+    circles(&declaration, &mut faults);
+    endpoints(&declaration, &mut faults);
+    if faults.is_empty() { Ok(ValidStack { name, declaration }) } else { Err(Faults(faults)) }
+}
+
+fn forms(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>) {
+    for (key, Declared { inputs, .. }) in &declaration.resources {
+        match registry.kind(&key.kind) {
+            None => faults.push(Fault::new("", format!("{key} is of a kind that is not known"), "")),
+            Some(kind) => {
+                if let Err(message) = kind.validate(inputs) {
+                    faults.push(Fault::new("", format!("{key}: {message}"), ""));
+                }
+            }
+        }
+    }
+}
+
+fn needs(declaration: &Declaration, faults: &mut Vec<Fault>) {
+    for (key, declared) in &declaration.resources {
+        let referred = references(&declared.inputs).into_iter().map(|reference| reference.resource);
+        let named = declared.needs.iter().filter_map(|needs| match needs {
+            Needs::Resource(key) => Some(key.clone()),
+            Needs::Group(_) => None,
+        });
+        for missing in referred.chain(named).filter(|key| !declaration.resources.contains_key(key)) {
+            faults.push(Fault::new("", format!("{key} needs {missing}, which is not declared"), ""));
+        }
+        for needs in &declared.needs {
+            if let Needs::Group(group) = needs
+                && !declaration.groups.contains_key(group)
+            {
+                faults.push(Fault::new(
+                    "",
+                    format!("{key} needs the group {group}, which has no members"),
+                    "",
+                ));
+            }
+        }
+    }
+}
+
+/// Every resource that must be in place before this one, groups taken as all their members.
+pub(crate) fn direct_needs(declaration: &Declaration, key: &Key) -> BTreeSet<Key> {
+    let Some(declared) = declaration.resources.get(key) else { return BTreeSet::new() };
+    let mut all: BTreeSet<Key> = references(&declared.inputs).into_iter().map(|r| r.resource).collect();
+    for needs in &declared.needs {
+        match needs {
+            Needs::Resource(key) => {
+                all.insert(key.clone());
+            }
+            Needs::Group(group) => {
+                all.extend(declaration.groups.get(group).into_iter().flat_map(|group| group.members.clone()));
+            }
+        }
+    }
+    all
+}
+
+fn circles(declaration: &Declaration, faults: &mut Vec<Fault>) {
+    // Kahn's algorithm: what can't be taken away waits for itself.
+    let mut waiting: BTreeMap<&Key, BTreeSet<Key>> =
+        declaration.resources.keys().map(|key| (key, direct_needs(declaration, key))).collect();
+    loop {
+        let ready: Vec<&Key> = waiting
+            .iter()
+            .filter(|(_, needs)| needs.iter().all(|needed| !waiting.contains_key(needed)))
+            .map(|(key, _)| *key)
+            .collect();
+        if ready.is_empty() {
+            break;
+        }
+        for key in ready {
+            waiting.remove(key);
+        }
+    }
+    if !waiting.is_empty() {
+        let names: Vec<_> = waiting.keys().map(ToString::to_string).collect();
+        faults.push(Fault::new("", format!("{} need each other in a circle", names.join(", ")), ""));
+    }
+}
+
+fn endpoints(declaration: &Declaration, faults: &mut Vec<Fault>) {
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    let mut claim = |place: String, by: &str| {
+        if let Some(other) = taken.insert(place.clone(), by.to_owned()) {
+            faults.push(Fault::new(
+                "",
+                format!("{other} and {by} both claim {place}"),
+                "give one of them another",
+            ));
+        }
+    };
+    for (key, declared) in &declaration.resources {
+        if key.kind == HostKind::NAME
+            && let Some(address) = declared.inputs.get("address").and_then(|address| address.as_str())
+        {
+            claim(format!("the address {address}"), &key.to_string());
+        }
+        if key.kind == NodeKind::NAME
+            && let Ok(facts) = serde_json::from_value::<NodeFacts>(declared.inputs.clone())
+        {
+            for port in facts.ports.values() {
+                claim(format!("port {port} of host {}", facts.host.name), &key.to_string());
+            }
+            claim(format!("id {} in the group {}", facts.id, facts.group), &key.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::HostInputs;
+    use crate::stack::Stack;
+
+    fn host(address: Option<&str>) -> HostInputs {
+        HostInputs { backend: "local".into(), address: address.map(|a| a.parse().unwrap()), zone: None }
+    }
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn two_hosts_with_one_address_are_a_fault() {
+        let mut stack = Stack::new(name("s"));
+        stack.host(&name("a"), &host(Some("127.0.0.9")));
+        stack.host(&name("b"), &host(Some("127.0.0.9")));
+        let faults = stack.validate(&Registry::standard()).unwrap_err();
+        insta::assert_snapshot!(faults, @"host/a and host/b both claim the address 127.0.0.9 (give one of them another)");
+    }
+
+    #[test]
+    fn a_resource_declared_twice_is_a_fault() {
+        let mut stack = Stack::new(name("s"));
+        stack.host(&name("a"), &host(None));
+        stack.host(&name("a"), &host(None));
+        let faults = stack.validate(&Registry::standard()).unwrap_err();
+        insta::assert_snapshot!(faults, @"host/a is declared twice (give one of them another name)");
+    }
+}
