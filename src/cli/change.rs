@@ -2,27 +2,20 @@
 
 use super::session::Session;
 use super::{Changing, CliError};
-use crate::engine::{self, Checked, Event, Inventory, Options, Plan, State, Store};
+use crate::engine::{self, Checked, Event, Options, Plan, State, Store};
 use crate::stack::ValidStack;
 use std::time::Instant;
-
-/// A proved plan with all that it was made from.
-pub(super) struct Planned {
-    pub(super) plan: Plan<Checked>,
-    pub(super) inventory: Inventory,
-}
 
 /// Observes, plans and checks.
 pub(super) async fn planned(
     session: &Session,
     stack: &ValidStack,
     state: &State,
-) -> Result<Planned, CliError> {
+) -> Result<Plan<Checked>, CliError> {
     let context = session.context(stack, state)?;
     let inventory = engine::observe(&context, stack, state).await;
     let plan = engine::plan(session.registry(), stack, state, &inventory);
-    let plan = engine::check(plan, session.registry(), stack, &inventory)?;
-    Ok(Planned { plan, inventory })
+    Ok(engine::check(plan, session.registry(), stack, &inventory)?)
 }
 
 /// Brings the world to what `stack` declares. Returns whether anything was to be done.
@@ -58,7 +51,7 @@ async fn locked_change(
 ) -> Result<bool, CliError> {
     let begun = Instant::now();
     let store = Store::open(&session.site(stack.name())?, stack.name().as_ref())?;
-    let Planned { plan, .. } = planned(session, stack, store.state()).await?;
+    let plan = planned(session, stack, store.state()).await?;
     if !plan.is_empty() {
         session.output().preview(&plan);
     }

@@ -20,7 +20,7 @@ impl Preview {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let stack = session.declare()?;
         let state = session.state(stack.name())?;
-        let change::Planned { plan, .. } = change::planned(session, &stack, &state).await?;
+        let plan = change::planned(session, &stack, &state).await?;
         session.output().plan(&plan);
         if !plan.refusals.is_empty() {
             return Err(CliError::Refused { refusals: plan.refusals });

@@ -2,7 +2,7 @@
 
 use super::{CliError, Global};
 use crate::engine::{Context, Events, Interrupt, Interrupter, Lock, Registry, State, Store, interrupt};
-use crate::output::{Output, Style};
+use crate::output::Output;
 use crate::program::{Programs, StackFile, StackFileError};
 use crate::report::Report;
 use crate::stack::{Name, ValidStack};
@@ -60,10 +60,6 @@ impl Session {
 
     pub(super) fn output(&self) -> &Output {
         &self.output
-    }
-
-    pub(super) fn style(&self) -> Style {
-        self.output.style()
     }
 
     pub(super) fn registry(&self) -> &Registry {

@@ -1,6 +1,7 @@
 //! Carries a checked plan out: steps side by side as far as their order allows, each journalled before and after.
 //! Decides nothing.
 
+use super::order::Order;
 use super::plan::{Action, Change, Checked, Plan};
 use super::state::{StateError, Store};
 use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, gate, observe};
@@ -130,34 +131,28 @@ pub async fn apply(
     work.append(Record::Stack { groups: merged_groups(stack, &work), outputs: stack.outputs.clone() })
         .map_err(nothing)?;
     let steps = Arc::new(plan.steps);
+    let mut order = Order::of(&steps);
     let mut open: BTreeSet<usize> = (0..steps.len()).collect();
-    let mut done: BTreeSet<usize> = BTreeSet::new();
+    let mut done: Vec<usize> = Vec::new();
     let mut running: JoinSet<(usize, Result<(), StepError>)> = JoinSet::new();
     let mut failure: Option<StepError> = None;
     loop {
-        if failure.is_none() && options.interrupt.asked() && !open.is_empty() {
-            failure = Some(StepError::Interrupted);
+        if options.interrupt.asked() && !open.is_empty() {
+            failure.get_or_insert(StepError::Interrupted);
         }
-        if failure.is_none() {
-            let ready: Vec<usize> = open
-                .iter()
-                .copied()
-                .filter(|number| steps[*number].after.is_subset(&done))
-                .take(options.parallel.saturating_sub(running.len()))
-                .collect();
-            for number in ready {
-                open.remove(&number);
-                let (work, steps) = (work.clone(), steps.clone());
-                running.spawn(async move { (number, work.step(number, &steps[number]).await) });
-            }
+        while failure.is_none() && running.len() < options.parallel {
+            let Some(number) = order.begin() else { break };
+            let (work, steps) = (work.clone(), steps.clone());
+            running.spawn(async move { (number, work.step(number, &steps[number]).await) });
         }
         match running.join_next().await {
             None => break,
             Some(Ok((number, Ok(())))) => {
-                done.insert(number);
+                open.remove(&number);
+                done.push(number);
+                order.done(number);
             }
-            Some(Ok((number, Err(error)))) => {
-                open.insert(number);
+            Some(Ok((_, Err(error)))) => {
                 failure.get_or_insert(error);
             }
             Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),

@@ -1,11 +1,12 @@
 //! Proves a plan before anything is touched, without trusting the planner: every way a roll can go keeps its group's
 //! promises, no healthy member is stopped outside a roll, and the order of steps leads to an end. Pure.
 
+use super::order::Order;
 use super::plan::{Action, Checked, Plan, Step};
 use super::{Inventory, Registry};
 use crate::role::{GroupView, Next, NotSafe, Role, Roll};
 use crate::stack::ValidStack;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 /// Why a plan is not safe to apply. It means that the planner erred, or that the world moved while it planned.
@@ -102,24 +103,9 @@ pub fn check(
 }
 
 fn order_ends(steps: &[Step]) -> Result<(), Violation> {
-    let mut waiting: BTreeMap<usize, &BTreeSet<usize>> =
-        steps.iter().enumerate().map(|(number, step)| (number, &step.after)).collect();
-    loop {
-        let ready: Vec<usize> = waiting
-            .iter()
-            .filter(|(_, after)| {
-                after.iter().all(|other| *other < steps.len() && !waiting.contains_key(other))
-            })
-            .map(|(number, _)| *number)
-            .collect();
-        if ready.is_empty() {
-            break;
-        }
-        for number in ready {
-            waiting.remove(&number);
-        }
-    }
-    if waiting.is_empty() { Ok(()) } else { Err(Violation::Circle { steps: waiting.into_keys().collect() }) }
+    let placed: BTreeSet<usize> = Order::of(steps).levels().into_iter().flatten().collect();
+    let stuck: Vec<usize> = (0..steps.len()).filter(|step| !placed.contains(step)).collect();
+    if stuck.is_empty() { Ok(()) } else { Err(Violation::Circle { steps: stuck }) }
 }
 
 /// Walks every state that a roll can reach: whoever leads after each turn, in any sequence.

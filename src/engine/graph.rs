@@ -1,5 +1,6 @@
 //! The order among steps. Pure.
 
+use super::order::Order;
 use super::plan::{Action, Step};
 use crate::resource::Key;
 use crate::role::Group;
@@ -131,8 +132,20 @@ impl Graph {
         steps
     }
 
-    /// The steps, numbered as they were added.
+    /// The steps, numbered in an order in which they can be done. Steps in a circle come last; the check finds them.
     pub(super) fn into_steps(self) -> Vec<Step> {
-        self.steps
+        let mut sequence: Vec<usize> = Order::of(&self.steps).levels().into_iter().flatten().collect();
+        let placed: BTreeSet<usize> = sequence.iter().copied().collect();
+        sequence.extend((0..self.steps.len()).filter(|step| !placed.contains(step)));
+        let mut number = vec![0; self.steps.len()];
+        for (new, old) in sequence.iter().enumerate() {
+            number[*old] = new;
+        }
+        let mut steps: Vec<(usize, Step)> = self.steps.into_iter().enumerate().collect();
+        steps.sort_by_key(|(old, _)| number[*old]);
+        steps
+            .into_iter()
+            .map(|(_, step)| Step { after: step.after.iter().map(|old| number[*old]).collect(), ..step })
+            .collect()
     }
 }

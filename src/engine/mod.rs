@@ -14,6 +14,7 @@ mod interrupt;
 mod journal;
 mod lock;
 mod observe;
+mod order;
 mod plan;
 mod registry;
 mod roll;

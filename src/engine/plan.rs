@@ -149,11 +149,18 @@ impl<Stage> Plan<Stage> {
 
 /// Decides what is to be done.
 pub fn plan(registry: &Registry, stack: &ValidStack, state: &State, inventory: &Inventory) -> Plan {
+    let known = || [&stack.groups, &state.groups].into_iter().flatten();
     let mut planner = Planner {
         registry,
         stack,
         state,
         inventory,
+        groups: known()
+            .map(|(name, _)| (name.as_str(), group_subject(name, stack, state, inventory)))
+            .collect(),
+        member_of: known()
+            .flat_map(|(name, group)| group.members.iter().map(move |member| (member, name.as_str())))
+            .collect(),
         graph: Graph::default(),
         rolls: BTreeMap::new(),
         refusals: Vec::new(),
@@ -176,11 +183,30 @@ pub fn plan(registry: &Registry, stack: &ValidStack, state: &State, inventory: &
     }
 }
 
+fn group_subject<'a>(
+    name: &'a str,
+    stack: &ValidStack,
+    state: &State,
+    inventory: &'a Inventory,
+) -> GroupSubject<'a> {
+    let members = state.groups.get(name).map(|group| &group.members).into_iter().flatten();
+    let certain =
+        members.filter_map(|member| state.resources.get(member)).filter(|recorded| !recorded.pending);
+    GroupSubject {
+        name,
+        view: inventory.groups.get(name),
+        recorded: certain.count(),
+        declared: stack.groups.get(name).map_or(0, |group| group.members.len()),
+    }
+}
+
 struct Planner<'a> {
     registry: &'a Registry,
     stack: &'a ValidStack,
     state: &'a State,
     inventory: &'a Inventory,
+    groups: BTreeMap<&'a str, GroupSubject<'a>>,
+    member_of: BTreeMap<&'a Key, &'a str>,
     graph: Graph,
     rolls: BTreeMap<String, BTreeMap<String, Change>>,
     refusals: Vec<Refusal>,
@@ -240,32 +266,17 @@ impl Planner<'_> {
         }
     }
 
-    /// The group around a member, as its kind may want to know it.
+    /// The group around a member or around what a group holds.
     fn group_of(&self, key: &Key) -> Option<GroupSubject<'_>> {
-        let known = || [&self.stack.groups, &self.state.groups].into_iter().flatten();
-        let member_of = known().find(|(_, group)| group.members.contains(key)).map(|(name, _)| name);
-        let holder = || {
-            let inputs = match (self.stack.resources.get(key), self.state.resources.get(key)) {
-                (Some(declared), _) => &declared.inputs,
-                (None, recorded) => &recorded?.inputs,
-            };
-            let holder = self.registry.kind(&key.kind)?.held_by(inputs)?;
-            known().find(|(name, _)| **name == holder).map(|(name, _)| name)
+        if let Some(group) = self.member_of.get(key) {
+            return self.groups.get(group).copied();
+        }
+        let inputs = match (self.stack.resources.get(key), self.state.resources.get(key)) {
+            (Some(declared), _) => &declared.inputs,
+            (None, recorded) => &recorded?.inputs,
         };
-        let name = member_of.or_else(holder)?;
-        let recorded = self.state.groups.get(name).map(|group| &group.members).into_iter().flatten();
-        let recorded = recorded
-            .filter_map(|member| {
-                let recorded = self.state.resources.get_key_value(member)?;
-                (!recorded.1.pending).then_some((recorded.0, &recorded.1.inputs))
-            })
-            .collect();
-        Some(GroupSubject {
-            name,
-            view: self.inventory.groups.get(name),
-            recorded,
-            declared: self.stack.groups.get(name).map_or(0, |group| group.members.len()),
-        })
+        let holder = self.registry.kind(&key.kind)?.held_by(inputs)?;
+        self.groups.get(holder.as_str()).copied()
     }
 
     /// One step for each group that has running members to change.

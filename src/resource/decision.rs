@@ -4,7 +4,7 @@ use super::Key;
 use crate::role::GroupView;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A resource as the state has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,14 +56,14 @@ pub struct Subject<'a> {
 }
 
 /// The group around a subject.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct GroupSubject<'a> {
     /// The group's name.
     pub name: &'a str,
     /// The group as seen over the wire.
     pub view: Option<&'a GroupView>,
-    /// Recorded inputs of the members that exist.
-    pub recorded: BTreeMap<&'a Key, &'a Value>,
+    /// How many members are certain to exist.
+    pub recorded: usize,
     /// How many members are declared.
     pub declared: usize,
 }

@@ -123,7 +123,7 @@ impl Kind for NodeKind {
             let bootstrap = facts(subject.key, declared)
                 .and_then(|facts| self.role(subject.key, &facts).cloned())
                 .map(|role| match &subject.group {
-                    Some(group) => role.bootstraps(group.recorded.len(), group.declared),
+                    Some(group) => role.bootstraps(group.recorded, group.declared),
                     None => true,
                 });
             match bootstrap {
