@@ -280,7 +280,16 @@ impl Worker {
     }
 
     async fn gate(&self, number: usize, group: &str) -> Result<(), StepError> {
-        let tell = |message| self.tell(number, message);
+        let tell = |told: gate::Told<'_>| match told {
+            gate::Told::Reason(reason) => self.tell(number, reason),
+            gate::Told::Member { name, seen, after } => self.context.events().emit(Event::StepMember {
+                step: number,
+                member: name.to_owned(),
+                up: seen.up,
+                note: seen.note.clone(),
+                millis: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+            }),
+        };
         let timeout = self.options.gate_timeout;
         gate::wait_healthy(&self.context, group, timeout, &self.options.interrupt, &tell).await?;
         self.settle(number, group).await;

@@ -33,7 +33,7 @@ pub enum Event {
     StepStarted {
         /// The step's number in the plan.
         step: usize,
-        /// What it does: `create`, `update`, `delete`, `roll`, `gate`.
+        /// What it does: `create`, `start`, `update`, `delete`, `roll`, `gate`.
         action: &'static str,
         /// The resource or group.
         subject: String,
@@ -46,6 +46,19 @@ pub enum Event {
         step: usize,
         /// What it says.
         message: String,
+    },
+    /// A member of the group that a step waits for came or went.
+    StepMember {
+        /// The step's number in the plan.
+        step: usize,
+        /// The member's name.
+        member: String,
+        /// It serves as a member of the group.
+        up: bool,
+        /// What it is in the group, for people.
+        note: String,
+        /// How long the step has waited by now, in milliseconds.
+        millis: u64,
     },
     /// A step ended.
     StepFinished {

@@ -2,7 +2,7 @@
 
 use super::{Context, Interrupt};
 use crate::resource::{Key, Observed};
-use crate::role::Health;
+use crate::role::{Health, MemberView};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,15 @@ pub enum GateError {
     },
 }
 
-/// Waits until `group` is healthy. `tell` hears each new reason for waiting.
+/// What a gate has to say while it waits.
+pub(super) enum Told<'a> {
+    /// A new reason for waiting.
+    Reason(String),
+    /// A member came or went.
+    Member { name: &'a str, seen: &'a MemberView, after: Duration },
+}
+
+/// Waits until `group` is healthy. `tell` hears each new reason for waiting and each member that comes or goes.
 ///
 /// # Errors
 /// Where it doesn't become healthy in `timeout`, can't by itself, or Octad is asked to stop.
@@ -64,22 +72,29 @@ pub(super) async fn wait_healthy(
     group: &str,
     timeout: Duration,
     interrupt: &Interrupt,
-    tell: &(dyn Fn(String) + Send + Sync),
+    tell: &(dyn Fn(Told<'_>) + Send + Sync),
 ) -> Result<(), GateError> {
     let role = context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut told = String::new();
+    let mut seen: BTreeMap<String, MemberView> = BTreeMap::new();
     let mut looked = begun;
     loop {
         let members = context.made_members(group);
         let view = role.observe(context.registry().wire().as_ref(), &members).await;
+        for (name, member) in &view.members {
+            if seen.get(name) != Some(member) {
+                tell(Told::Member { name, seen: member, after: begun.elapsed() });
+            }
+        }
+        seen.clone_from(&view.members);
         let reason = match role.health(&view, &members) {
             Health::Healthy => return Ok(()),
             Health::Unhealthy(reason) => reason,
         };
         if reason != told {
-            tell(format!("waiting for {group}: {reason}"));
+            tell(Told::Reason(format!("waiting for {group}: {reason}")));
             told.clone_from(&reason);
         }
         if looked.elapsed() >= LOOK_AT_MEMBERS {

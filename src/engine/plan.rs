@@ -116,6 +116,8 @@ impl Action {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Create { .. } => "create",
+            // What differs is only that it doesn't run.
+            Self::Update(change) if change.changes.is_empty() => "start",
             Self::Update(_) => "update",
             Self::Delete { .. } | Self::Forget { .. } => "delete",
             Self::Roll { .. } => "roll",

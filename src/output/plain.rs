@@ -30,6 +30,7 @@ pub(super) fn finished(
     }
     let (sign, done) = match action {
         "create" => (style.good("+"), "created"),
+        "start" => (style.good("▸"), "started"),
         "update" => (style.changing("~"), "updated"),
         "delete" => (style.bad("-"), "deleted"),
         "roll" => (style.changing("~"), "rolled"),
@@ -43,7 +44,8 @@ pub(super) fn finished(
 impl Progress for Plain {
     fn event(&mut self, event: &Event) {
         let line = match event {
-            Event::Started { .. } | Event::StepStarted { .. } => return,
+            // What is still missing is told by the message that comes with it.
+            Event::Started { .. } | Event::StepStarted { .. } | Event::StepMember { .. } => return,
             Event::Progress { what, done, total } => {
                 let tenth = (done * 10).checked_div(*total).unwrap_or(0);
                 let now = Some((what.clone(), tenth));

@@ -19,8 +19,12 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
                 line(&mut out, &style.good("+"), key, &described(inputs), &step.reason, style);
             }
             Action::Update(change) => {
-                *counts.entry("to change").or_default() += 1;
-                line(&mut out, &style.changing("~"), &change.key, "", &step.reason, style);
+                let (count, sign) = match change.changes.is_empty() {
+                    true => ("to start", style.good("▸")),
+                    false => ("to change", style.changing("~")),
+                };
+                *counts.entry(count).or_default() += 1;
+                line(&mut out, &sign, &change.key, "", &step.reason, style);
                 properties(&mut out, &change.changes, style);
             }
             Action::Delete { key, loses, .. } => {

@@ -14,6 +14,8 @@ pub(super) struct Tree {
     style: Style,
     all: MultiProgress,
     steps: BTreeMap<usize, ProgressBar>,
+    /// Members that a step waits for, below it.
+    members: BTreeMap<(usize, String), ProgressBar>,
     work: BTreeMap<String, ProgressBar>,
     overall: Option<ProgressBar>,
 }
@@ -24,6 +26,7 @@ impl Tree {
             style,
             all: MultiProgress::new(),
             steps: BTreeMap::new(),
+            members: BTreeMap::new(),
             work: BTreeMap::new(),
             overall: None,
         }
@@ -86,6 +89,8 @@ impl Progress for Tree {
                 }
                 let sign = match *action {
                     "create" => self.style.good("+"),
+                    "start" => self.style.good("▸"),
+                    "gate" => self.style.dim("…"),
                     "delete" => self.style.bad("-"),
                     _ => self.style.changing("~"),
                 };
@@ -99,7 +104,35 @@ impl Progress for Tree {
                     bar.set_message(self.style.dim(message));
                 }
             }
+            Event::StepMember { step, member, up, note, millis } => {
+                let place = (*step, member.clone());
+                if *up {
+                    if let Some(bar) = self.members.remove(&place) {
+                        bar.finish_and_clear();
+                        let time = format!("({:.1} s)", *millis as f64 / 1000.0);
+                        self.say(&format!(
+                            "  {} {member} {note} {}",
+                            self.style.good("✓"),
+                            self.style.dim(&time)
+                        ));
+                    }
+                } else {
+                    let bar = match self.members.get(&place) {
+                        Some(bar) => bar.clone(),
+                        None => self.add(ProgressBar::new_spinner(), "  {spinner} {prefix} {wide_msg}"),
+                    };
+                    bar.set_prefix(member.clone());
+                    bar.set_message(self.style.dim(note));
+                    self.members.insert(place, bar);
+                }
+            }
             Event::StepFinished { step, action, subject, millis, error } => {
+                let waited: Vec<_> = self.members.keys().filter(|(s, _)| s == step).cloned().collect();
+                for place in waited {
+                    if let Some(bar) = self.members.remove(&place) {
+                        bar.finish_and_clear();
+                    }
+                }
                 if let Some(bar) = self.steps.remove(step) {
                     bar.finish_and_clear();
                 }
@@ -124,7 +157,8 @@ impl Progress for Tree {
     fn finish(&mut self) {
         let bars = std::mem::take(&mut self.steps).into_values();
         let work = std::mem::take(&mut self.work).into_values();
-        for bar in bars.chain(work).chain(self.overall.take()) {
+        let members = std::mem::take(&mut self.members).into_values();
+        for bar in bars.chain(members).chain(work).chain(self.overall.take()) {
             bar.finish_and_clear();
         }
     }

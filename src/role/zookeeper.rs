@@ -125,6 +125,13 @@ impl Role for Zookeeper {
     }
 
     fn health(&self, view: &GroupView, members: &[NodeFacts]) -> Health {
+        let away: Vec<&str> =
+            view.members.iter().filter(|(_, m)| !m.up).map(|(name, _)| name.as_str()).collect();
+        if !away.is_empty() {
+            let up = view.members.len() - away.len();
+            let size = view.members.len();
+            return Health::Unhealthy(format!("{up} of {size} servers serve, without {}", away.join(", ")));
+        }
         let expected = members.iter().map(|facts| facts.id).collect();
         match ensemble(view).health(&expected) {
             Ok(_) => Health::Healthy,
