@@ -3,7 +3,8 @@
 //! The engine knows these traits and no socket. The real door is [`NetworkWire`]; a simulated world
 //! implements [`Wire`] too, so that plans, gates and rolls are tested without a server. Does no I/O itself.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use crate::kafka::{self, Kafka};
 use crate::zookeeper::{self, Zookeeper};
@@ -11,7 +12,7 @@ use crate::zookeeper::{self, Zookeeper};
 /// Gives clients for one cluster's services.
 pub trait Wire: Send + Sync {
     /// A client for the Kafka cluster with these bootstrap addresses (`host:port`, one for each broker that
-    /// should be asked). Connects to nothing yet. The client caches connections: keep it for the whole run.
+    /// should be asked). Connects to nothing yet. The same addresses give the same client, with its connections.
     fn kafka(&self, bootstrap: &[String]) -> Arc<dyn Kafka>;
 
     /// A client for ZooKeeper ensembles; it holds no connection.
@@ -19,17 +20,27 @@ pub trait Wire: Send + Sync {
 }
 
 /// The real network: plain-text TCP, without authentication.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct NetworkWire {
-    /// How long Kafka may take to answer.
-    pub kafka: kafka::Timeouts,
-    /// How long ZooKeeper may take to answer.
-    pub zookeeper: zookeeper::Timeout,
+    kafka: kafka::Timeouts,
+    zookeeper: zookeeper::Timeout,
+    clients: Mutex<BTreeMap<Vec<String>, Arc<kafka::Client>>>,
+}
+
+impl NetworkWire {
+    /// The network, with how long Kafka and ZooKeeper may take to answer.
+    pub fn new(kafka: kafka::Timeouts, zookeeper: zookeeper::Timeout) -> Self {
+        Self { kafka, zookeeper, clients: Mutex::default() }
+    }
 }
 
 impl Wire for NetworkWire {
     fn kafka(&self, bootstrap: &[String]) -> Arc<dyn Kafka> {
-        Arc::new(kafka::Client::new(bootstrap.to_vec(), self.kafka))
+        let mut clients = self.clients.lock().expect("no holder of the clients panics");
+        let client = clients
+            .entry(bootstrap.to_vec())
+            .or_insert_with(|| Arc::new(kafka::Client::new(bootstrap.to_vec(), self.kafka)));
+        client.clone()
     }
 
     fn zookeeper(&self) -> Arc<dyn Zookeeper> {

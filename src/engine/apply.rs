@@ -291,17 +291,25 @@ impl Worker {
             }),
         };
         let timeout = self.options.gate_timeout;
-        gate::wait_healthy(&self.context, group, timeout, &self.options.interrupt, &tell).await?;
-        self.settle(number, group).await;
+        let wait = || gate::wait_healthy(&self.context, group, timeout, &self.options.interrupt, &tell);
+        wait().await?;
+        if self.settle(number, group).await {
+            // Leaders that move are news that every member must hear before the group counts as well again.
+            wait().await?;
+        }
         Ok(())
     }
 
     /// Preferred order is a comfort, not a condition: that it isn't had is told and stops nothing.
-    async fn settle(&self, number: usize, group: &str) {
-        let Some(role) = self.context.role_of(group) else { return };
+    async fn settle(&self, number: usize, group: &str) -> bool {
+        let Some(role) = self.context.role_of(group) else { return false };
         let members = self.context.made_members(group);
-        if let Err(error) = role.settle(self.context.registry().wire().as_ref(), &members).await {
-            self.tell(number, format!("{group} is healthy, not in its preferred order: {error}"));
+        match role.settle(self.context.registry().wire().as_ref(), &members).await {
+            Ok(moved) => moved,
+            Err(error) => {
+                self.tell(number, format!("{group} is healthy, not in its preferred order: {error}"));
+                false
+            }
         }
     }
 

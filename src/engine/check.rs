@@ -4,6 +4,7 @@
 use super::order::Order;
 use super::plan::{Action, Checked, Plan, Step};
 use super::{Inventory, Registry};
+use crate::resource::Observed;
 use crate::role::{GroupView, Next, NotSafe, Role, Roll};
 use crate::stack::ValidStack;
 use std::collections::BTreeSet;
@@ -79,11 +80,15 @@ pub fn check(
     for step in &steps {
         match &step.action {
             Action::Update(change) => {
-                if let Some((group, _)) = inventory.groups.iter().find(|(name, view)| {
-                    let member =
-                        stack.groups.get(*name).is_some_and(|group| group.members.contains(&change.key));
+                let runs = matches!(
+                    inventory.resources.get(&change.key),
+                    Some(Observed::Present { runs: true, .. })
+                );
+                let serves = |(name, view): &(&String, &GroupView)| {
+                    let member = stack.groups.get(*name).is_some_and(|g| g.members.contains(&change.key));
                     member && view.members.get(&change.key.name).is_some_and(|member| member.up)
-                }) {
+                };
+                if let Some((group, _)) = inventory.groups.iter().find(serves).filter(|_| runs) {
                     let member = change.key.name.clone();
                     return Err(Violation::OutsideRoll { member, group: group.clone() });
                 }

@@ -33,6 +33,8 @@ pub enum Observed {
         status: String,
         /// The kind's own description.
         detail: Value,
+        /// It has a process, or needs none. One that doesn't run can't be missed, whatever its service still believes.
+        runs: bool,
         /// Why it won't come to work by itself, where that is so.
         broken: Option<String>,
     },

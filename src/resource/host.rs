@@ -84,6 +84,7 @@ impl Kind for HostKind {
                     Ok(Some(up)) => Observed::Present {
                         status: if up { "up" } else { "down" }.into(),
                         detail: Value::Null,
+                        runs: up,
                         broken: None,
                     },
                     Err(error) => Observed::Unknown(error.to_string()),

@@ -200,7 +200,8 @@ impl Kind for NodeKind {
                     Ok(None) => Observed::Absent,
                     Ok(Some(found)) => {
                         let (status, broken) = (status(&found).into(), broken(&found.run));
-                        Observed::Present { status, detail: json!(found), broken }
+                        let runs = matches!(found.run, RunState::Running { .. });
+                        Observed::Present { status, detail: json!(found), runs, broken }
                     }
                     Err(error) => Observed::Unknown(error.to_string()),
                 },
@@ -291,8 +292,10 @@ fn status(found: &NodeObservation) -> &'static str {
     }
 }
 
-/// A process that ends this often right after its start won't come to work by itself.
-const FAILURES_BEFORE_BROKEN: u64 = 5;
+/// A process that ends this often in a row won't come to work by itself. With the supervisor's pauses that is at least
+/// 12 s, and longer than the 18 s for which ZooKeeper keeps the session of a broker that was killed: until then Kafka
+/// itself refuses to start again.
+const FAILURES_BEFORE_BROKEN: u64 = 9;
 
 fn broken(run: &RunState) -> Option<String> {
     match run {

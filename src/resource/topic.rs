@@ -208,7 +208,7 @@ impl Kind for TopicKind {
                     None => Observed::Absent,
                     Some(topic) => {
                         let detail = json!(found(topic));
-                        Observed::Present { status: "exists".into(), detail, broken: None }
+                        Observed::Present { status: "exists".into(), detail, runs: true, broken: None }
                     }
                 },
             };

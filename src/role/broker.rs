@@ -1,7 +1,7 @@
 //! The role `broker`: a Kafka broker whose metadata is in ZooKeeper.
 
 use super::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
-use crate::kafka::{ClusterView, ControllerStanding, KafkaError, LocatedPartition};
+use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition};
 use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
@@ -80,6 +80,12 @@ fn id_of(node: &str, view: &GroupView) -> Option<i32> {
     serde_json::from_value(view.detail.get("ids")?.get(node)?.clone()).ok()
 }
 
+/// Whether a broker answers at its own address and takes part in the cluster; while it starts it sees nobody alive.
+fn knows_itself(cluster: &ClusterView, facts: &NodeFacts) -> bool {
+    let answer = facts.endpoint("client").and_then(|address| cluster.answers.get(&address));
+    matches!(answer, Some(BrokerAnswer::Answered { alive, .. }) if alive.contains(&facts.id))
+}
+
 /// The strict rule for disturbing a healthy broker: nothing under-replicated, nothing on the move.
 fn quiet(cluster: &ClusterView) -> Result<(), NotSafe> {
     let Some(moving) = &cluster.reassignments else { return Err(NotSafe::NoSingleLeader) };
@@ -142,13 +148,17 @@ impl Role for Broker {
         let seen = wire.kafka(&bootstrap).describe().await.ok();
         let member = |facts: &NodeFacts| {
             let registered = seen.as_ref().is_some_and(|cluster| cluster.brokers.contains_key(&facts.id));
+            let answers = seen.as_ref().is_some_and(|cluster| knows_itself(cluster, facts));
             let leads = seen.as_ref().is_some_and(|cluster| cluster.controller == Some(facts.id));
-            let note = match (registered, leads) {
-                (true, true) => "controller",
-                (true, false) => "registered",
-                (false, _) => "not registered",
+            let note = match (registered, answers, leads) {
+                (true, true, true) => "controller",
+                (true, true, false) => "registered",
+                // ZooKeeper keeps the session of a broker that died for a while.
+                (true, false, _) => "registered, not answering",
+                (false, _, _) => "not registered",
             };
-            MemberView { up: registered, leads: registered && leads, note: note.to_owned() }
+            let up = registered && answers;
+            MemberView { up, leads: up && leads, note: note.to_owned() }
         };
         let ids: BTreeMap<_, _> = members.iter().map(|facts| (&facts.node, facts.id)).collect();
         let mut detail = serde_json::json!(seen);
@@ -169,7 +179,7 @@ impl Role for Broker {
         if !away.is_empty() {
             let up = view.members.len() - away.len();
             return Health::Unhealthy(format!(
-                "{up} of {} brokers registered, without {}",
+                "{up} of {} brokers serve, without {}",
                 view.members.len(),
                 away.join(", ")
             ));
@@ -189,6 +199,13 @@ impl Role for Broker {
         }
         if let Some(first) = cluster.under_replicated().next() {
             return told(cluster.under_replicated().count(), &first, "under-replicated");
+        }
+        let behind = |answer: &BrokerAnswer| match answer {
+            BrokerAnswer::Answered { differing, .. } => !differing.is_empty(),
+            BrokerAnswer::Silent { .. } => true,
+        };
+        if cluster.answers.values().any(behind) {
+            return Health::Unhealthy("not every broker knows of all leaders yet".into());
         }
         Health::Healthy
     }
@@ -302,15 +319,16 @@ impl Role for Broker {
         }
     }
 
-    async fn settle(&self, wire: &dyn Wire, members: &[NodeFacts]) -> Result<(), KafkaError> {
+    async fn settle(&self, wire: &dyn Wire, members: &[NodeFacts]) -> Result<bool, KafkaError> {
         let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
         let kafka = wire.kafka(&bootstrap);
         let view = kafka.describe().await?;
         let strayed: BTreeSet<_> = view.not_preferred().map(|partition| partition.name()).collect();
         if strayed.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
-        kafka.elect_preferred(&strayed).await
+        kafka.elect_preferred(&strayed).await?;
+        Ok(true)
     }
 }
 

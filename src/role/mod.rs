@@ -68,10 +68,11 @@ pub trait Role: Send + Sync {
     /// Whether a member may leave a group that goes on.
     fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal>;
 
-    /// Puts the group in its preferred order after members came back (Kafka: preferred leaders).
-    async fn settle(&self, wire: &dyn Wire, members: &[NodeFacts]) -> Result<(), crate::kafka::KafkaError> {
+    /// Puts the group in its preferred order after members came back (Kafka: preferred leaders). Returns whether
+    /// anything moved.
+    async fn settle(&self, wire: &dyn Wire, members: &[NodeFacts]) -> Result<bool, crate::kafka::KafkaError> {
         let _ = (wire, members);
-        Ok(())
+        Ok(false)
     }
 }
 

@@ -73,11 +73,10 @@ impl Role for Zookeeper {
 
     fn process(&self, _facts: &NodeFacts, layout: &Layout) -> Process {
         Process::Java {
-            options: vec![
-                format!("-Dlogback.configurationFile={}", layout.config.join("logback.xml").display()),
-                "-Dzookeeper.db.autocreate=false".into(),
-                "-Dzookeeper.admin.enableServer=false".into(),
-            ],
+            options: vec![format!(
+                "-Dlogback.configurationFile={}",
+                layout.config.join("logback.xml").display()
+            )],
             main: "org.apache.zookeeper.server.quorum.QuorumPeerMain".into(),
             arguments: vec![layout.config.join("zoo.cfg").display().to_string()],
         }

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 fn wire() -> NetworkWire {
     let kafka = Timeouts { answer: Duration::from_secs(2), ..Timeouts::default() };
-    NetworkWire { kafka, ..NetworkWire::default() }
+    NetworkWire::new(kafka, octad::zookeeper::Timeout::default())
 }
 
 /// Describes until the view is as wanted.
