@@ -62,7 +62,7 @@ async fn locked_change(
         return Ok(false);
     }
     if !plan.only_waits() {
-        session.consent(verb, arguments.yes, &question(&plan))?;
+        session.consent(verb, arguments.yes, &question(&plan)).await?;
     }
     let context = session.context(stack, store.state())?;
     let options = Options {

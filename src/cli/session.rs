@@ -121,15 +121,26 @@ impl Session {
         Ok(Arc::new(Context::new(&site, self.registry.clone(), self.events(), stack, state)))
     }
 
-    /// Asks for consent, unless it was given on the command line.
-    pub(super) fn consent(&self, verb: &'static str, yes: bool, question: &str) -> Result<(), CliError> {
+    /// Asks for consent, unless it was given on the command line. ^C is a no.
+    pub(super) async fn consent(
+        &self,
+        verb: &'static str,
+        yes: bool,
+        question: &str,
+    ) -> Result<(), CliError> {
         if yes {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             return Err(CliError::NoConsent { verb });
         }
-        if self.output.ask(question) { Ok(()) } else { Err(CliError::Declined) }
+        self.output.question(question);
+        // Reading a terminal can't be cancelled: the thread that waits for the answer ends with the process.
+        let answer = tokio::task::spawn_blocking(Output::answer);
+        tokio::select! {
+            answer = answer => if answer.unwrap_or(false) { Ok(()) } else { Err(CliError::Declined) },
+            () = self.interrupt.wait() => Err(CliError::Declined),
+        }
     }
 
     pub(super) fn show_failure(&self, report: &Report) {

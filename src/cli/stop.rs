@@ -19,11 +19,13 @@ impl Stop {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let name = session.stack_name()?;
         session.existing_state(&name)?;
-        session.consent(
-            "stop",
-            self.changing.yes,
-            &format!("Halt the stack {name}? No records are taken or given until it is up again."),
-        )?;
+        session
+            .consent(
+                "stop",
+                self.changing.yes,
+                &format!("Halt the stack {name}? No records are taken or given until it is up again."),
+            )
+            .await?;
         let _lock = session.lock(&name, "stop", self.changing.lock_timeout)?;
         let state = session.existing_state(&name)?;
         let stack = ValidStack::empty(name);

@@ -6,6 +6,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -64,24 +65,27 @@ impl Lock {
     pub fn take(site: &Path, verb: &str, timeout: Duration) -> Result<Self, LockError> {
         let path = site.join("lock");
         let io = |action| StateError::io(action, &path);
-        fs::create_dir_all(site).map_err(StateError::io("create", site))?;
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(io("open"))?;
         let deadline = Instant::now() + timeout;
-        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            if error != rustix::io::Errno::WOULDBLOCK {
-                return Err(io("lock")(error.into()).into());
+        let mut file = loop {
+            fs::create_dir_all(site).map_err(StateError::io("create", site))?;
+            let mut file = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .read(true)
+                .write(true)
+                .open(&path)
+                .map_err(io("open"))?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                // A `destroy` that ended just now took the file with it: then this lock keeps nobody out.
+                Ok(()) if is_at(&file, &path) => break file,
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() >= deadline => {
+                    return Err(LockError::Held { holder: read(&mut file), path });
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(100)),
+                Err(error) => return Err(io("lock")(error.into()).into()),
             }
-            if Instant::now() >= deadline {
-                return Err(LockError::Held { holder: read(&mut file), path });
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        };
         let abandoned = read(&mut file);
         let mut lock = Self { file, abandoned };
         lock.write(&serde_json::to_vec(&holder(verb)).expect("a holder is plain text"))
@@ -100,6 +104,14 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // An empty file tells that the holder released it; the kernel's lock goes with the file.
         let _ = self.write(b"");
+    }
+}
+
+/// Whether the open file is the one that stands at `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
+        _ => false,
     }
 }
 

@@ -191,11 +191,15 @@ impl Output {
         self.aside(&text);
     }
 
-    /// Asks a question on the terminal; anything but yes is no.
-    pub fn ask(&self, question: &str) -> bool {
+    /// Writes a question whose answer is yes or no.
+    pub fn question(&self, question: &str) {
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "{} [y/N] ", self.progress_style.strong(question));
         let _ = stderr.flush();
+    }
+
+    /// Waits for the answer; anything but yes is no. Blocks.
+    pub fn answer() -> bool {
         let mut answer = String::new();
         let _ = std::io::stdin().read_line(&mut answer);
         matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
