@@ -4,6 +4,7 @@ use crate::artifact::{ArtifactError, JavaError};
 use crate::cli::CliError;
 use crate::engine::{ApplyError, GateError, LockError, StateError, StepError};
 use crate::host::HostError;
+use crate::program::StackFileError;
 use crate::resource::KindError;
 use std::error::Error;
 
@@ -80,9 +81,11 @@ fn effect(error: &CliError) -> Vec<String> {
             };
             vec![format!("done: {}", listed(done)), format!("not done: {}", listed(not_done))]
         }
-        CliError::Refused { .. } | CliError::Prepare(_) | CliError::Check(_) | CliError::NoConsent { .. } => {
-            nothing()
-        }
+        CliError::Refused { .. }
+        | CliError::Prepare(_)
+        | CliError::Check(_)
+        | CliError::NoConsent { .. }
+        | CliError::Lock(_) => nothing(),
         _ => Vec::new(),
     }
 }
@@ -112,14 +115,18 @@ fn code(error: &CliError) -> u8 {
 
 fn hint(error: &CliError) -> Option<String> {
     match error {
-        CliError::NoConsent { verb } => Some(format!("say `octad {verb} --yes`, or run it on a terminal")),
+        // Not as a whole command line: one without this stack's name would be meant for another.
+        CliError::NoConsent { .. } => Some("add `--yes`, or run it on a terminal".into()),
         CliError::Usage { hint, .. } => Some(hint.clone()),
-        CliError::StackFile(_) | CliError::Declined | CliError::Unhealthy | CliError::Refused { .. } => None,
+        CliError::StackFile(error) => stack_file(error),
+        CliError::Declined | CliError::Unhealthy | CliError::Refused { .. } => None,
         CliError::Lock(LockError::Held { .. }) => {
             Some("wait for it, with `--lock-timeout 10m`, or end that process".into())
         }
         CliError::Lock(LockError::File(error)) | CliError::State(error) => state(error),
-        CliError::NoStack { stack } => Some(format!("`octad up --stack {stack}` makes it")),
+        CliError::NoStack { wanted, .. } => Some(format!(
+            "`octad up --stack {wanted}` makes it; if it was made elsewhere, name that place with --state-dir"
+        )),
         CliError::Check(_) => {
             Some("run it again; if it says the same, this is a defect of Octad: please report it".into())
         }
@@ -147,6 +154,17 @@ fn hint(error: &CliError) -> Option<String> {
             StepError::State(error) => state(error),
         },
         CliError::Io { .. } => None,
+    }
+}
+
+fn stack_file(error: &StackFileError) -> Option<String> {
+    match error {
+        StackFileError::NoFile { .. } | StackFileError::NotFound { .. } => {
+            Some("`--stack FILE` takes the file of a stack of your own, `--stack ha` one of Octad's".into())
+        }
+        StackFileError::Name(_) => Some("rename the file, to `my-cluster.toml` for instance".into()),
+        // Each fault has its own.
+        StackFileError::Read { .. } | StackFileError::Faults(_) => None,
     }
 }
 

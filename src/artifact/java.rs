@@ -33,7 +33,7 @@ pub struct Java {
 #[derive(Debug, thiserror::Error)]
 pub enum JavaError {
     /// None where one may be.
-    #[error("Java was not found at {}", tried.join(", "))]
+    #[error("no Java was found; looked for {}", tried.join(", then "))]
     NotFound {
         /// The places, such as `$JAVA_HOME/bin/java (/opt/x/bin/java)`.
         tried: Vec<String>,

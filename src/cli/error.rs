@@ -4,6 +4,7 @@ use crate::engine::{ApplyError, LockError, StateError, Violation};
 use crate::program::StackFileError;
 use crate::resource::{KindError, Refusal};
 use std::io;
+use std::path::PathBuf;
 
 /// Why a verb did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,7 @@ pub enum CliError {
     #[error(transparent)]
     State(#[from] StateError),
     /// The plan has refusals.
-    #[error("{} of the stack can't be done safely", .refusals.len())]
+    #[error("{}", refused(.refusals.len()))]
     Refused {
         /// Which.
         refusals: Vec<Refusal>,
@@ -48,10 +49,14 @@ pub enum CliError {
     #[error("stopped at once; operations under way were left as they are")]
     Interrupted,
     /// There is no such stack.
-    #[error("the stack {stack} doesn't exist")]
+    #[error("there is no stack {stack} in {}", state_dir.display())]
     NoStack {
         /// Its name.
         stack: String,
+        /// Where stacks were looked for.
+        state_dir: PathBuf,
+        /// As it was asked for: a name or a file.
+        wanted: String,
     },
     /// An argument doesn't fit.
     #[error("{message}")]
@@ -72,4 +77,11 @@ pub enum CliError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+fn refused(count: usize) -> String {
+    match count {
+        1 => "one change can't be made safely, so none is made".into(),
+        n => format!("{n} changes can't be made safely, so none is made"),
+    }
 }

@@ -101,7 +101,11 @@ impl Session {
     /// The state of a stack that must exist.
     pub(super) fn existing_state(&self, stack: &Name) -> Result<State, CliError> {
         let state = self.state(stack)?;
-        if state.is_empty() { Err(CliError::NoStack { stack: stack.to_string() }) } else { Ok(state) }
+        if !state.is_empty() {
+            return Ok(state);
+        }
+        let (stack, wanted) = (stack.to_string(), self.wanted.clone());
+        Err(CliError::NoStack { stack, state_dir: self.state_dir.clone(), wanted })
     }
 
     /// Takes the stack's lock, and tells where it was left by a process that is gone.

@@ -26,6 +26,12 @@ pub struct StackFile {
 /// Why a stack file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StackFileError {
+    /// There is no such file.
+    #[error("there is no stack file {}", path.display())]
+    NoFile {
+        /// As asked for.
+        path: PathBuf,
+    },
     /// There is no such file and no shipped stack of that name.
     #[error("there is no stack `{wanted}`: neither a file {} nor one of Octad's own ({shipped})", tried.display())]
     NotFound {
@@ -69,7 +75,10 @@ impl StackFile {
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(Self { name: stem.parse()?, origin: path.display().to_string(), text }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let shipped = SHIPPED.iter().find(|(name, _)| !is_path && *name == wanted);
+                if is_path {
+                    return Err(StackFileError::NoFile { path });
+                }
+                let shipped = SHIPPED.iter().find(|(name, _)| *name == wanted);
                 let Some((name, text)) = shipped else {
                     let shipped = SHIPPED.map(|(name, _)| name).join(", ");
                     return Err(StackFileError::NotFound { wanted: wanted.to_owned(), tried: path, shipped });

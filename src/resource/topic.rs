@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a deleted topic may keep its name: tenths of a second, but as long as a broker with a replica of it is
+/// away.
+const DELETION_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The pause before a name is tried again.
+const DELETION_POLL: Duration = Duration::from_millis(200);
 
 /// Inputs of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,23 +235,25 @@ impl Kind for TopicKind {
         let inputs = read(key, value)?;
         let kafka =
             context.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
-        let made = kafka
-            .create_topic(&NewTopic {
-                name: key.name.clone(),
-                partitions: inputs.partitions,
-                replication_factor: inputs.replication_factor,
-                configs: inputs.configs.clone(),
-            })
-            .await;
-        match made {
-            Ok(()) => {}
-            // An earlier `up` that was cut off got this far.
-            Err(KafkaError::TopicExists { .. }) => {
-                if let Some(now) = current(&kafka, key).await? {
-                    bring(&kafka, key, &now, &inputs).await?;
-                }
+        let topic = NewTopic {
+            name: key.name.clone(),
+            partitions: inputs.partitions,
+            replication_factor: inputs.replication_factor,
+            configs: inputs.configs.clone(),
+        };
+        let deadline = Instant::now() + DELETION_PATIENCE;
+        loop {
+            match kafka.create_topic(&topic).await {
+                Ok(()) => break,
+                Err(taken @ KafkaError::TopicExists { .. }) => match current(&kafka, key).await? {
+                    // An earlier `up` that was cut off got this far.
+                    Some(now) => break bring(&kafka, key, &now, &inputs).await?,
+                    // One that was just deleted still has the name.
+                    None if Instant::now() < deadline => tokio::time::sleep(DELETION_POLL).await,
+                    None => return Err(taken.into()),
+                },
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
         }
         let id = current(&kafka, key).await?.and_then(|topic| topic.id).unwrap_or_default();
         Ok(json!({ "id": id }))

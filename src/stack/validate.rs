@@ -39,6 +39,7 @@ pub(super) fn validate(
     registry: &Registry,
 ) -> Result<ValidStack, Faults> {
     forms(&declaration, registry, &mut faults);
+    backends(&declaration, registry, &mut faults);
     needs(&declaration, &mut faults);
     circles(&declaration, &mut faults);
     endpoints(&declaration, &mut faults);
@@ -55,6 +56,18 @@ fn forms(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>
                 }
             }
         }
+    }
+}
+
+fn backends(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>) {
+    let hosts = declaration.resources.iter().filter(|(key, _)| key.kind == HostKind::NAME);
+    let named: BTreeSet<&str> = hosts.filter_map(|(_, host)| host.inputs.get("backend")?.as_str()).collect();
+    for name in named.into_iter().filter(|name| registry.backend_named(name).is_none()) {
+        faults.push(Fault::new(
+            "hosts.backend",
+            format!("there is no host backend `{name}`"),
+            format!("known: {}", registry.backend_names().join(", ")),
+        ));
     }
 }
 

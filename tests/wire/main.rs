@@ -14,7 +14,7 @@ use octad::kafka::{
 use octad::wire::{NetworkWire, Wire};
 use octad::zookeeper::{EnsembleView, Healthy, MemberView, Mode, Unhealthy};
 
-use servers::{Cluster, Ensemble, available};
+use servers::{Cluster, Ensemble};
 
 /// Generous: JVMs start beside other builds on two cores.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -57,9 +57,6 @@ fn one(topic: &str, partition: i32) -> BTreeSet<TopicPartition> {
 
 #[tokio::test]
 async fn a_cluster_is_described_and_changed() {
-    if !available() {
-        return;
-    }
     // One cluster for all of it, since starting it takes longest; each part cleans up or names its topics.
     let mut cluster = Cluster::start(3);
     let kafka = wire().kafka(&cluster.bootstrap());
@@ -287,9 +284,6 @@ async fn a_single_zookeeper_is_healthy_alone(cluster: &mut Cluster) {
 
 #[tokio::test]
 async fn an_ensemble_tells_its_leader_and_its_losses() {
-    if !available() {
-        return;
-    }
     let mut ensemble = Ensemble::start(3, 201);
     let members: BTreeMap<i32, String> = (1..=3).map(|id| (id, ensemble.address(id))).collect();
     let expected: BTreeSet<i32> = members.keys().copied().collect();
@@ -332,9 +326,6 @@ async fn an_ensemble_tells_its_leader_and_its_losses() {
 #[tokio::test]
 #[ignore = "measures the time of a description; run it alone, with --nocapture"]
 async fn a_description_of_5_brokers_and_50_topics_is_fast() {
-    if !available() {
-        return;
-    }
     let cluster = Cluster::start(5);
     let kafka = wire().kafka(&cluster.bootstrap());
     until(&kafka, "a whole cluster", |view| whole(view, 5)).await;

@@ -1,10 +1,14 @@
 //! Real ZooKeeper and Kafka servers on loopback addresses, gone when the test is.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::thread;
 
+use octad::artifact::{ArtifactSet, Environment, Store};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use tempfile::TempDir;
 
@@ -15,23 +19,25 @@ pub(crate) enum Software {
     Zookeeper,
 }
 
-/// The class path that starts a server; `None` when this machine was told of none.
-pub(crate) fn class_path(software: Software) -> Option<String> {
-    let variable = match software {
-        Software::Kafka => "OCTAD_TEST_JARS_KAFKA",
-        Software::Zookeeper => "OCTAD_TEST_JARS_ZOOKEEPER",
-    };
-    let folder = std::env::var(variable).ok()?;
-    Some(format!("{folder}/*"))
+/// The class path that starts a server, as Octad itself would start it: fetched where the store lacks it.
+fn class_path(software: Software) -> &'static OsStr {
+    static KAFKA: LazyLock<OsString> = LazyLock::new(|| resolved("kafka", "3.9.2"));
+    static ZOOKEEPER: LazyLock<OsString> = LazyLock::new(|| resolved("zookeeper", "3.9.5"));
+    match software {
+        Software::Kafka => &KAFKA,
+        Software::Zookeeper => &ZOOKEEPER,
+    }
 }
 
-/// Whether the servers can be started; says so where they can't, since a skipped test proves nothing.
-pub(crate) fn available() -> bool {
-    let found = [Software::Kafka, Software::Zookeeper].iter().all(|s| class_path(*s).is_some());
-    if !found {
-        eprintln!("SKIPPED: set OCTAD_TEST_JARS_KAFKA and OCTAD_TEST_JARS_ZOOKEEPER to folders of jars");
-    }
-    found
+fn resolved(name: &str, version: &str) -> OsString {
+    let resolve = async {
+        let store = Store::locate(Environment::from_process()).unwrap();
+        store.resolve(ArtifactSet::find(name, version).unwrap(), &|_| {}).await.unwrap().to_arg()
+    };
+    // A thread of its own: the tests' threads are within a runtime already, which can't wait for another.
+    let alone =
+        || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(resolve);
+    thread::scope(|scope| scope.spawn(alone).join().unwrap())
 }
 
 /// A running JVM, killed on drop. It dies with the thread that started it, so that thread must outlive it:
@@ -53,7 +59,9 @@ impl Server {
             .current_dir(folder)
             .args([heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
             .args(["-Dlog4j.configuration=file:log4j.properties", "-Dlogback.configurationFile=logback.xml"])
-            .args(["-cp", &class_path(software).unwrap(), main_class, "server.properties"])
+            .arg("-cp")
+            .arg(class_path(software))
+            .args([main_class, "server.properties"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);

@@ -1,0 +1,561 @@
+//! What people read when something is wrong: each failure tells what was tried, where, why, what changed and what to
+//! do next. No server is started here.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use octad::artifact::Environment;
+use octad::engine::{Lock, Outcome, Record, Registry, Store};
+use octad::program::{Programs, StackFile};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Addresses of these tests' own.
+const STACK: &str = "program = \"minimal\"\n[hosts]\nsubnet = \"127.90.20.0/24\"\n";
+
+/// A directory in which octad is run, and the variables that it is run with.
+struct Bench {
+    directory: TempDir,
+    variables: Vec<(&'static str, String)>,
+    hidden: Vec<&'static str>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let hidden = vec!["OCTAD_STACK", "OCTAD_STATE_DIR", "OCTAD_ARTIFACTS", "OCTAD_JAVA", "JAVA_HOME"];
+        Self { directory: tempfile::tempdir().unwrap(), variables: vec![], hidden }
+    }
+
+    /// A bench with a stack file.
+    fn with(file: &str, text: &str) -> Self {
+        let bench = Self::new();
+        bench.write(file, text);
+        bench
+    }
+
+    fn set(mut self, variable: &'static str, value: impl Into<String>) -> Self {
+        self.hidden.retain(|hidden| *hidden != variable);
+        self.variables.push((variable, value.into()));
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn program(&self, name: &str, body: &str) -> String {
+        self.write(name, &format!("#!/bin/sh\n{body}\n"));
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        self.path(name).display().to_string()
+    }
+
+    /// Runs octad; its exit code and what it says of its failure, without what differs from run to run.
+    fn fails(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_octad"));
+        for hidden in &self.hidden {
+            command.env_remove(hidden);
+        }
+        let output = command
+            .current_dir(self.directory.path())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let failure = said.find("error: ").map_or(said.as_str(), |at| &said[at..]);
+        let told = failure.replace(&*self.directory.path().to_string_lossy(), "[DIR]");
+        format!("exit {}\n{told}", output.status.code().unwrap())
+    }
+
+    /// Asserts that nothing of the stack lies on the disk.
+    #[track_caller]
+    fn assert_untouched(&self) {
+        assert!(!self.path(".octad").exists(), "nothing is left behind");
+    }
+
+    /// A stack that counts as made, of which nothing runs.
+    fn made(&self, name: &str, text: &str) {
+        let name = name.parse().unwrap();
+        let stack = StackFile::of_text(name, text);
+        let stack = stack.declare(&Programs::standard(), &Registry::standard()).unwrap();
+        let site = self.path(".octad").join(stack.name().as_ref());
+        fs::create_dir_all(&site).unwrap();
+        let mut store = Store::open(&site, stack.name().as_ref()).unwrap();
+        let groups = stack.groups.clone();
+        store.append(Record::Stack { groups, outputs: stack.outputs.clone() }).unwrap();
+        for (key, declared) in &stack.resources {
+            let (inputs, outputs, needs) = (declared.inputs.clone(), Value::Null, BTreeSet::new());
+            let outcome = Outcome::Applied { inputs, outputs, needs };
+            store.append(Record::End { key: key.clone(), outcome }).unwrap();
+        }
+    }
+}
+
+fn java() -> String {
+    Environment::from_process().program("java").expect("these tests need Java").display().to_string()
+}
+
+#[test]
+fn without_java() {
+    let bench = Bench::with("here.toml", STACK).set("PATH", "/nonexistent");
+    assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
+    exit 1
+    error: could not prepare for the change
+      because no Java was found; looked for java on PATH
+      nothing was changed
+    hint: apt-get install openjdk-17-jre-headless, or set OCTAD_JAVA to a java program
+    ");
+    let bench = bench.set("JAVA_HOME", "/no/jdk");
+    assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
+    exit 1
+    error: could not prepare for the change
+      because no Java was found; looked for $JAVA_HOME/bin/java (/no/jdk/bin/java), then java on PATH
+      nothing was changed
+    hint: apt-get install openjdk-17-jre-headless, or set OCTAD_JAVA to a java program
+    ");
+    let bench = bench.set("OCTAD_JAVA", "/no/java");
+    assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
+    exit 1
+    error: could not prepare for the change
+      because no Java was found; looked for $OCTAD_JAVA (/no/java)
+      nothing was changed
+    hint: apt-get install openjdk-17-jre-headless, or set OCTAD_JAVA to a java program
+    ");
+    bench.assert_untouched();
+}
+
+#[test]
+fn with_a_java_that_is_too_old() {
+    let bench = Bench::with("here.toml", STACK);
+    let java = bench.program("old/java", "echo 'openjdk version \"11.0.2\" 2019-01-15' >&2");
+    let bench = bench.set("OCTAD_JAVA", java);
+    assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
+    exit 1
+    error: could not prepare for the change
+      because [DIR]/old/java is Java 11.0.2; Java 17 or newer is needed
+      nothing was changed
+    hint: apt-get install openjdk-17-jre-headless and set OCTAD_JAVA to a java program of version 17 or newer
+    ");
+    bench.assert_untouched();
+}
+
+#[test]
+fn without_maven_and_without_jars() {
+    let bench = Bench::with("here.toml", STACK).set("OCTAD_JAVA", java()).set("PATH", "/nonexistent");
+    let store = bench.path("store").display().to_string();
+    let bench = bench.set("OCTAD_STORE", store);
+    assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
+    exit 1
+    error: could not prepare for the change
+      because 42 jars of kafka 3.9.2 are missing from [DIR]/store and Maven, which fetches them, is not on PATH
+      nothing was changed
+    hint: apt-get install maven (or set OCTAD_ARTIFACTS to a directory with the jars)
+    ");
+    bench.assert_untouched();
+}
+
+#[test]
+fn with_a_maven_that_is_offline_and_without_jars() {
+    let bench = Bench::with("here.toml", STACK);
+    bench.write("home/.m2/settings.xml", "<settings><offline>true</offline></settings>");
+    let (store, home) = (bench.path("store").display().to_string(), bench.path("home").display().to_string());
+    // Java takes the home directory from the user database and not from HOME, hence the property.
+    let options = format!("-Duser.home={home}");
+    let bench = bench.set("OCTAD_STORE", store).set("HOME", home).set("MAVEN_OPTS", options);
+    let told = bench.fails(&["up", "--yes", "--stack", "here.toml"]);
+    // Which plugin is missed first, and how that is said, is Maven's own.
+    let (before, rest) = told.split_once("  because Plugin ").unwrap_or_else(|| panic!("{told}"));
+    let (of_maven, after) = rest.split_once('\n').unwrap();
+    assert!(of_maven.contains("in offline mode"), "{told}");
+    assert_snapshot!(format!("{before}  because [MAVEN]\n{after}"), @"
+    exit 1
+    error: could not prepare for the change
+      because 42 jars of kafka 3.9.2 are missing and Maven could not reach a repository that has them
+      because [MAVEN]
+      nothing was changed
+    hint: connect to the network once (mirror and proxy come from Maven's settings.xml), or set OCTAD_ARTIFACTS to a directory with the jars
+    ");
+    bench.assert_untouched();
+}
+
+#[test]
+fn with_jars_that_are_supplied_in_part() {
+    let bench = Bench::with("here.toml", STACK);
+    let supplied = bench.path("supplied").display().to_string();
+    let bench = bench.set("OCTAD_ARTIFACTS", supplied);
+    assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
+    exit 1
+    error: could not prepare for the change
+      because OCTAD_ARTIFACTS does not supply at.yawk.lz4:lz4-java:1.10.1 for kafka 3.9.2 at [DIR]/supplied/jars/a58a84c4271e50df4c96ed916ccb7e48a869f8ed9cdcda1ad5d3d4c33b0214a3-lz4-java-1.10.1.jar
+      because it is missing
+      nothing was changed
+    hint: supply the jar, or unset OCTAD_ARTIFACTS to have Maven fetch it
+    ");
+    bench.assert_untouched();
+}
+
+#[test]
+fn on_a_port_that_is_taken() {
+    let bench = Bench::with("here.toml", STACK);
+    let _listener = TcpListener::bind("127.90.20.12:9092").unwrap();
+    assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @r#"
+    exit 1
+    error: could not prepare for the change
+      because broker-1 needs 127.90.20.12:9092, which another process listens on
+      nothing was changed
+    hint: `ss -ltnp 'sport = :9092'` tells who listens there; end it, or give this stack other addresses with `subnet = "127.x.y.0/24"` under [hosts]
+    "#);
+    bench.assert_untouched();
+    let text = fs::read_to_string(bench.path("here.toml")).unwrap();
+    bench.write("here.toml", &text.replace("127.90.20.0", "192.0.2.0"));
+    assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
+    exit 1
+    error: could not prepare for the change
+      because broker-1 needs the address 192.0.2.12:9092, which this machine can't listen on
+      because Cannot assign requested address (os error 99)
+      nothing was changed
+    hint: give this stack addresses within 127.0.0.0/8 with `subnet` under [hosts]
+    ");
+    bench.assert_untouched();
+}
+
+#[test]
+fn with_a_stack_file_that_asks_for_the_impossible() {
+    let file = |text: &str| Bench::with("it.toml", text).fails(&["up", "--yes", "--stack", "it.toml"]);
+    assert_snapshot!(file("program = \"ha\"\n[zookeeper]\nservers = 2\n"), @"
+    exit 64
+    error: the stack file can't be used
+      it.toml:3:11: zookeeper.servers: an ensemble of 2 servers can't be
+        |
+      3 | servers = 2
+        |           ^
+        help: 2 tolerate no more failures than 1: write 1 or 3
+    ");
+    assert_snapshot!(file("program = \"ha\"\n[kafka]\nbrokers = 2\nreplication-factor = 3\n"), @"
+    exit 64
+    error: the stack file can't be used
+      it.toml:4:22: kafka.replication-factor: 3 replicas can't be on 2 brokers
+        |
+      4 | replication-factor = 3
+        |                      ^
+        help: write 1 to 2, or more brokers
+    ");
+    assert_snapshot!(
+        file("program = \"ha\"\n[kafka]\nreplication-factor = 3\nmin-insync-replicas = 4\n"), @"
+    exit 64
+    error: the stack file can't be used
+      it.toml:4:23: kafka.min-insync-replicas: 4 of 3 replicas can't be in sync
+        |
+      4 | min-insync-replicas = 4
+        |                       ^
+        help: write 2: then one replica may be away while records are still taken
+    ");
+    assert_snapshot!(file("program = \"ha\"\n[kafka]\nversion = \"4.0.0\"\n"), @r#"
+    exit 64
+    error: the stack file can't be used
+      it.toml:3:11: kafka.version: octad carries no kafka 4.0.0
+        |
+      3 | version = "4.0.0"
+        |           ^^^^^^^
+        help: known versions of kafka: 3.9.2
+    "#);
+    assert_snapshot!(file("program = \"ha\"\n[hosts]\nbackend = \"azure\"\n"), @r#"
+    exit 64
+    error: the stack file can't be used
+      it.toml:3:11: hosts.backend: there is no host backend `azure`
+        |
+      3 | backend = "azure"
+        |           ^^^^^^^
+        help: known: local
+    "#);
+}
+
+#[test]
+fn with_a_stack_file_that_says_what_nobody_knows() {
+    let file = |text: &str| Bench::with("it.toml", text).fails(&["preview", "--stack", "it.toml"]);
+    assert_snapshot!(file("program = \"ha\"\n[kafka]\nbrokrs = 5\n"), @"
+    exit 64
+    error: the stack file can't be used
+      it.toml:3:1: unknown field `brokrs`, expected one of `brokers`, `version`, `heap-mib`, `replication-factor`, `min-insync-replicas`, `settings`
+        |
+      3 | brokrs = 5
+        | ^^^^^^
+    ");
+    assert_snapshot!(file("program = \"ah\"\n"), @r#"
+    exit 64
+    error: the stack file can't be used
+      it.toml:1:11: program: there is no program `ah`
+        |
+      1 | program = "ah"
+        |           ^^^^
+        help: known: ha, minimal
+    "#);
+    assert_snapshot!(file("[kafka]\nbrokers = 5\n"), @r#"
+    exit 64
+    error: the stack file can't be used
+      it.toml: program: the line `program = "…"` is missing
+        help: known: ha, minimal
+    "#);
+    assert_snapshot!(file("program = \"ha\"\n[kafka]\nbrokers = \"five\"\n"), @r#"
+    exit 64
+    error: the stack file can't be used
+      it.toml:3:11: invalid type: string "five", expected u16
+        |
+      3 | brokers = "five"
+        |           ^^^^^^
+    "#);
+    assert_snapshot!(file("program = \"ha\"\n[kafka\n"), @"
+    exit 64
+    error: the stack file can't be used
+      it.toml:2:7: unclosed table, expected `]`
+        |
+      2 | [kafka
+        |       ^
+    ");
+}
+
+#[test]
+fn with_several_faults_all_are_told_at_once() {
+    let text = r#"
+program = "ha"
+[hosts]
+subnet = "127.90.20.0/16"
+[zookeeper]
+servers = 4
+[kafka]
+brokers = 2
+heap-mib = 64
+[kafka.settings]
+"broker.id" = 7
+[topics."page views"]
+partitions = 1
+[topics.activity]
+partitions = 0
+replication-factor = 2
+"#;
+    assert_snapshot!(Bench::with("it.toml", text).fails(&["up", "--stack", "it.toml"]), @r#"
+    exit 64
+    error: the stack file can't be used
+      it.toml:4:10: hosts.subnet: `127.90.20.0/16` is not a subnet of 256 addresses
+        |
+      4 | subnet = "127.90.20.0/16"
+        |          ^^^^^^^^^^^^^^^^
+        help: write it like 127.80.1.0/24
+      it.toml:6:11: zookeeper.servers: an ensemble of 4 servers can't be
+        |
+      6 | servers = 4
+        |           ^
+        help: 4 tolerate no more failures than 3: write 3 or 5
+      it.toml:7:1: kafka.replication-factor: 3 replicas can't be on 2 brokers
+        |
+      7 | [kafka]
+        | ^^^^^^^
+        help: write 1 to 2, or more brokers
+      it.toml:9:12: kafka.heap-mib: 64 MiB are too little for a broker
+        |
+      9 | heap-mib = 64
+        |            ^^
+        help: write 384 to 448 for a machine of 1 GB
+      it.toml:11:15: kafka.settings.broker.id: `broker.id` is set by Octad itself
+         |
+      11 | "broker.id" = 7
+         |               ^
+        help: ids follow from the number of brokers
+      it.toml:15:14: topics.activity.partitions: 0 partitions can't be
+         |
+      15 | partitions = 0
+         |              ^
+        help: write 1 to 100000
+      it.toml:12:1: topics.page views: `page views` is not a topic name: 1 to 249 letters, digits, dots, underscores or hyphens, not `.` or `..`
+         |
+      12 | [topics."page views"]
+         | ^^^^^^^^^^^^^^^^^^^^^
+    "#);
+}
+
+#[test]
+fn for_a_stack_that_is_not_there() {
+    let bench = Bench::new();
+    assert_snapshot!(bench.fails(&["up", "--stack", "production"]), @"
+    exit 64
+    error: there is no stack `production`: neither a file stacks/production.toml nor one of Octad's own (ha, minimal)
+    hint: `--stack FILE` takes the file of a stack of your own, `--stack ha` one of Octad's
+    ");
+    assert_snapshot!(bench.fails(&["up", "--stack", "stacks/mine.toml"]), @"
+    exit 64
+    error: there is no stack file stacks/mine.toml
+    hint: `--stack FILE` takes the file of a stack of your own, `--stack ha` one of Octad's
+    ");
+    assert_snapshot!(bench.fails(&["status", "--stack", "minimal"]), @"
+    exit 1
+    error: there is no stack minimal in .octad
+    hint: `octad up --stack minimal` makes it; if it was made elsewhere, name that place with --state-dir
+    ");
+    let told = bench.fails(&["status", "--stack", "minimal"]);
+    for verb in ["outputs", "logs", "stop", "destroy"] {
+        assert_eq!(bench.fails(&[verb, "--stack", "minimal"]), told, "{verb}");
+    }
+    bench.write("Mine.toml", STACK);
+    assert_snapshot!(bench.fails(&["up", "--stack", "Mine.toml"]), @"
+    exit 64
+    error: a stack is named after its file
+      because `Mine` is not a name: 1 to 63 lower-case letters, digits or hyphens, with a letter or digit at both ends
+    hint: rename the file, to `my-cluster.toml` for instance
+    ");
+    bench.assert_untouched();
+}
+
+#[test]
+fn without_consent() {
+    let bench = Bench::with("here.toml", STACK);
+    assert_snapshot!(bench.fails(&["up", "--stack", "here.toml"]), @"
+    exit 64
+    error: `up` changes things and needs your consent
+      nothing was changed
+    hint: add `--yes`, or run it on a terminal
+    ");
+    bench.assert_untouched();
+    bench.made("here", STACK);
+    assert_snapshot!(bench.fails(&["destroy", "--stack", "here.toml"]), @"
+    exit 64
+    error: `destroy` changes things and needs your consent
+      nothing was changed
+    hint: add `--yes`, or run it on a terminal
+    ");
+    assert_snapshot!(bench.fails(&["stop", "--stack", "here.toml"]), @"
+    exit 64
+    error: `stop` changes things and needs your consent
+      nothing was changed
+    hint: add `--yes`, or run it on a terminal
+    ");
+    assert!(bench.path(".octad/here").exists(), "what was not to be removed is there");
+}
+
+#[test]
+fn for_nodes_and_outputs_that_are_not_there() {
+    let bench = Bench::new();
+    bench.made("minimal", STACK);
+    assert_snapshot!(bench.fails(&["logs", "broker-9", "--stack", "minimal"]), @"
+    exit 64
+    error: the stack minimal has no node `broker-9`
+    hint: it has: broker-1, zk-1
+    ");
+    assert_snapshot!(bench.fails(&["outputs", "bootstrap", "--stack", "minimal"]), @"
+    exit 64
+    error: the stack minimal has no output `bootstrap`
+    hint: it has: bootstrap servers, zookeeper connect
+    ");
+}
+
+#[test]
+fn while_another_octad_works_on_the_stack() {
+    let bench = Bench::new();
+    bench.made("minimal", STACK);
+    let _lock = Lock::take(&bench.path(".octad/minimal"), "up", Duration::ZERO).unwrap();
+    let told = ["up", "stop", "destroy"].map(|verb| bench.fails(&[verb, "--yes", "--stack", "minimal"]));
+    assert!(told.iter().all(|other| *other == told[0]), "{told:?}");
+    let (before, rest) = told[0].split_once(" of ").unwrap();
+    let (holder, after) = rest.split_once(")\n").unwrap();
+    assert!(holder.contains(&format!("(process {}, since 2", std::process::id())), "{holder}");
+    assert_snapshot!(format!("{before} of [HOLDER])\n{after}"), @"
+    exit 12
+    error: the stack is locked by `octad up` of [HOLDER])
+      nothing was changed
+    hint: wait for it, with `--lock-timeout 10m`, or end that process
+    ");
+}
+
+#[test]
+fn with_a_state_that_is_not_readable() {
+    let bench = Bench::new();
+    bench.made("minimal", STACK);
+    let journal = bench.path(".octad/minimal").join("journal.ndjson");
+    let state = bench.path(".octad/minimal").join("state.json");
+    let _ = fs::remove_file(&journal);
+    let told = |text: &str| {
+        fs::write(&state, text).unwrap();
+        bench.fails(&["up", "--yes", "--stack", "minimal"])
+    };
+    assert_snapshot!(told("{ not JSON"), @"
+    exit 1
+    error: [DIR]/.octad/minimal/state.json is damaged
+      because key must be a string at line 1 column 3
+    hint: nothing was lost yet: put a copy of [DIR]/.octad/minimal/state.json aside before anything else, and restore it from a backup
+    ");
+    let other = r#"{"format":1,"stack":"other","serial":0,"resources":{},"groups":{},"outputs":{}}"#;
+    assert_snapshot!(told(other), @"
+    exit 1
+    error: [DIR]/.octad/minimal/state.json belongs to the stack `other`, not to `minimal`
+    hint: use another --stack or --state-dir
+    ");
+    assert_snapshot!(told(&other.replace("\"format\":1", "\"format\":99")), @"
+    exit 1
+    error: [DIR]/.octad/minimal/state.json has format 99, and this Octad knows formats up to 1
+    hint: use the newer Octad that wrote it
+    ");
+    assert_eq!(
+        fs::read_to_string(&state).unwrap(),
+        other.replace("\"format\":1", "\"format\":99"),
+        "left alone"
+    );
+}
+
+#[test]
+fn on_a_wrong_command_line() {
+    let bench = Bench::new();
+    assert_snapshot!(bench.fails(&["frobnicate"]), @"
+    exit 64
+    error: unrecognized subcommand 'frobnicate'
+
+    Usage: octad [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(bench.fails(&["up", "--parallel", "0"]), @"
+    exit 64
+    error: invalid value '0' for '--parallel <N>': 0 is not in 1..=65535
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(bench.fails(&["logs", "--since", "yesterday"]), @"
+    exit 64
+    error: invalid value 'yesterday' for '--since <TIME>': expected number at 0
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(bench.fails(&["status", "--output", "xml"]), @"
+    exit 64
+    error: invalid value 'xml' for '--output <OUTPUT>'
+      [possible values: text, json, ndjson]
+
+    For more information, try '--help'.
+    ");
+    assert!(bench.fails(&[]).starts_with("exit 64\nDeploys a highly available Kafka cluster"));
+}
+
+#[test]
+fn failures_are_for_scripts_too() {
+    let output = Command::new(env!("CARGO_BIN_EXE_octad"))
+        .args(["--output", "ndjson", "--stack", "production", "up"])
+        .current_dir(Path::new("/"))
+        .output()
+        .unwrap();
+    let event: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &event["failure"]["code"]), (Some(64), &Value::from(64)));
+    assert_eq!(
+        event["failure"]["message"],
+        "there is no stack `production`: neither a file stacks/production.toml nor one of Octad's own (ha, minimal)"
+    );
+}
