@@ -62,12 +62,23 @@ fn causes(error: &dyn Error) -> Vec<String> {
 }
 
 impl Report {
-    /// What `error` tells.
-    pub fn of(error: &CliError) -> Self {
+    /// What `error` tells. `flags` are those that name the stack, and are put into each command of the hint: without
+    /// them it would be meant for another stack.
+    pub fn of(error: &CliError, flags: &str) -> Self {
         let mut causes = causes(error);
         let message = causes.remove(0);
-        Self { message, causes, effect: effect(error), hint: hint(error), code: code(error) }
+        let hint = hint(error).map(|hint| with_flags(&hint, flags));
+        Self { message, causes, effect: effect(error), hint, code: code(error) }
     }
+}
+
+/// Puts `flags` behind each `octad …` between backquotes that doesn't name its stack itself.
+fn with_flags(hint: &str, flags: &str) -> String {
+    let parts = hint.split('`').enumerate().map(|(place, part)| {
+        let command = place % 2 == 1 && part.starts_with("octad ") && !part.contains("--stack");
+        if command { format!("{part}{flags}") } else { part.to_owned() }
+    });
+    parts.collect::<Vec<_>>().join("`")
 }
 
 fn effect(error: &CliError) -> Vec<String> {
@@ -219,4 +230,18 @@ fn artifact(error: &ArtifactError) -> Option<String> {
 
 fn java(error: &JavaError) -> Option<String> {
     error.hint()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_in_a_hint_name_the_stack_that_was_asked_for() {
+        let hint = with_flags(
+            "`octad status` tells more; `ss -ltn` too; `octad up --stack x` makes it",
+            " --stack s",
+        );
+        assert_eq!(hint, "`octad status --stack s` tells more; `ss -ltn` too; `octad up --stack x` makes it");
+    }
 }

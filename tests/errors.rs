@@ -159,7 +159,7 @@ fn without_maven_and_without_jars() {
     assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
     exit 1
     error: could not prepare for the change
-      because 42 jars of kafka 3.9.2 are missing from [DIR]/store and Maven, which fetches them, is not on PATH
+      because 17 jars of zookeeper 3.9.5 are missing from [DIR]/store and Maven, which fetches them, is not on PATH
       nothing was changed
     hint: apt-get install maven (or set OCTAD_ARTIFACTS to a directory with the jars)
     ");
@@ -182,7 +182,7 @@ fn with_a_maven_that_is_offline_and_without_jars() {
     assert_snapshot!(format!("{before}  because [MAVEN]\n{after}"), @"
     exit 1
     error: could not prepare for the change
-      because 42 jars of kafka 3.9.2 are missing and Maven could not reach a repository that has them
+      because 17 jars of zookeeper 3.9.5 are missing and Maven could not reach a repository that has them
       because [MAVEN]
       nothing was changed
     hint: connect to the network once (mirror and proxy come from Maven's settings.xml), or set OCTAD_ARTIFACTS to a directory with the jars
@@ -198,7 +198,7 @@ fn with_jars_that_are_supplied_in_part() {
     assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
     exit 1
     error: could not prepare for the change
-      because OCTAD_ARTIFACTS does not supply at.yawk.lz4:lz4-java:1.10.1 for kafka 3.9.2 at [DIR]/supplied/jars/a58a84c4271e50df4c96ed916ccb7e48a869f8ed9cdcda1ad5d3d4c33b0214a3-lz4-java-1.10.1.jar
+      because OCTAD_ARTIFACTS does not supply ch.qos.logback:logback-classic:1.3.15 for zookeeper 3.9.5 at [DIR]/supplied/jars/06c68fb7468143c3c6512d13bb8eb6676724b019330de3a5ab493e267dde2084-logback-classic-1.3.15.jar
       because it is missing
       nothing was changed
     hint: supply the jar, or unset OCTAD_ARTIFACTS to have Maven fetch it
@@ -209,11 +209,11 @@ fn with_jars_that_are_supplied_in_part() {
 #[test]
 fn on_a_port_that_is_taken() {
     let bench = Bench::with("here.toml", STACK);
-    let _listener = TcpListener::bind("127.90.20.12:9092").unwrap();
+    let _listener = TcpListener::bind("127.90.20.101:9092").unwrap();
     assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @r#"
     exit 1
     error: could not prepare for the change
-      because broker-1 needs 127.90.20.12:9092, which another process listens on
+      because broker-1 needs 127.90.20.101:9092, which another process listens on
       nothing was changed
     hint: `ss -ltnp 'sport = :9092'` tells who listens there; end it, or give this stack other addresses with `subnet = "127.x.y.0/24"` under [hosts]
     "#);
@@ -223,7 +223,7 @@ fn on_a_port_that_is_taken() {
     assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
     exit 1
     error: could not prepare for the change
-      because broker-1 needs the address 192.0.2.12:9092, which this machine can't listen on
+      because zk-1 needs the address 192.0.2.11:2181, which this machine can't listen on
       because Cannot assign requested address (os error 99)
       nothing was changed
     hint: give this stack addresses within 127.0.0.0/8 with `subnet` under [hosts]

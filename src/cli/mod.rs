@@ -48,13 +48,18 @@ Examples:
 Exit codes: 0 ok, 1 failed, 8 cancelled, 10 refused or not healthy in time, 12 locked by another octad, 64 wrong usage,
 255 a defect of octad";
 
+/// The stack where none is named.
+const DEFAULT_STACK: &str = "ha";
+/// Where stacks are where no other place is named.
+const DEFAULT_STATE_DIR: &str = ".octad";
+
 #[derive(Debug, Args)]
 struct Global {
     /// The stack: a name (stacks/NAME.toml, or one that octad ships: ha, minimal) or a file
-    #[arg(long, short, global = true, default_value = "ha", env = "OCTAD_STACK", value_name = "NAME|FILE")]
+    #[arg(long, short, global = true, default_value = DEFAULT_STACK, env = "OCTAD_STACK", value_name = "NAME|FILE")]
     stack: String,
     /// Where stacks keep their state and local hosts their data
-    #[arg(long, global = true, default_value = ".octad", env = "OCTAD_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, default_value = DEFAULT_STATE_DIR, env = "OCTAD_STATE_DIR", value_name = "DIR")]
     state_dir: PathBuf,
     /// How results and progress are written
     #[arg(long, short, global = true, value_enum, default_value_t = OutputFormat::Text)]
@@ -129,7 +134,7 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
     let code = match &result {
         Ok(code) => *code,
         Err(error) => {
-            let report = Report::of(error);
+            let report = Report::of(error, &session.flags());
             session.show_failure(&report);
             report.code
         }

@@ -1,13 +1,13 @@
 //! What all verbs share: the stack file, the stack's directory, the lock, signals, and where results go.
 
-use super::{CliError, Global};
+use super::{CliError, DEFAULT_STACK, DEFAULT_STATE_DIR, Global};
 use crate::engine::{Context, Events, Interrupt, Interrupter, Lock, Registry, State, Store, interrupt};
 use crate::output::Output;
 use crate::program::{Programs, StackFile, StackFileError};
 use crate::report::Report;
 use crate::stack::{Name, ValidStack};
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,6 +68,18 @@ impl Session {
 
     pub(super) fn events(&self) -> Events {
         self.output.events()
+    }
+
+    /// The flags that name this stack again, with a space before each; empty for the default stack in the default place.
+    pub(super) fn flags(&self) -> String {
+        let mut flags = String::new();
+        if self.wanted != DEFAULT_STACK {
+            flags.push_str(&format!(" --stack {}", self.wanted));
+        }
+        if self.state_dir != Path::new(DEFAULT_STATE_DIR) {
+            flags.push_str(&format!(" --state-dir {}", self.state_dir.display()));
+        }
+        flags
     }
 
     /// The stack's name. A stack whose file is gone is still known by the name that it was given.

@@ -4,12 +4,11 @@ use crate::resource::{HostInputs, Output};
 use crate::stack::{Fault, Name, Stack};
 use std::net::Ipv4Addr;
 
-/// Makes hosts as nodes ask for them.
+/// Where hosts are made.
 #[derive(Debug, Clone)]
 pub struct Hosts {
     backend: String,
     subnet: Option<[u8; 3]>,
-    next: u8,
 }
 
 impl Hosts {
@@ -28,16 +27,23 @@ impl Hosts {
             None if backend == "local" => Some(derived(stack.name())),
             None => None,
         };
-        Self { backend: backend.to_owned(), subnet, next: 11 }
+        Self { backend: backend.to_owned(), subnet }
     }
 
-    /// Declares the next host and returns its address.
-    pub fn host(&mut self, stack: &mut Stack, name: &Name, zone: Option<&str>) -> Output<String> {
-        let address = self.subnet.map(|[a, b, c]| Ipv4Addr::new(a, b, c, self.next));
-        if self.next == u8::MAX {
-            stack.fault(Fault::new("hosts", "more than 244 hosts do not fit into one subnet", ""));
-        }
-        self.next = self.next.saturating_add(1);
+    /// Declares a host and returns its address, which ends with `number` where the backend doesn't assign one.
+    pub fn host(&self, stack: &mut Stack, name: &Name, number: u16, zone: Option<&str>) -> Output<String> {
+        let address = match (self.subnet, u8::try_from(number)) {
+            (Some([a, b, c]), Ok(last)) if last < u8::MAX => Some(Ipv4Addr::new(a, b, c, last)),
+            (Some(_), _) => {
+                stack.fault(Fault::new(
+                    "hosts",
+                    format!("{name} does not fit into one subnet"),
+                    "declare fewer hosts",
+                ));
+                None
+            }
+            (None, _) => None,
+        };
         let inputs = HostInputs { backend: self.backend.clone(), address, zone: zone.map(str::to_owned) };
         stack.host(name, &inputs)
     }

@@ -53,12 +53,15 @@ const OWNED: [(&str, &str); 11] = [
     ("node.id", "ids follow from the number of brokers"),
 ];
 
+/// The last byte of the first broker's address, less one.
+const FIRST_ADDRESS: u16 = 100;
+
 impl KafkaCluster {
     /// Declares the cluster, with a host for each broker, and its topics. Returns the bootstrap servers for clients.
     pub fn declare(
         &self,
         stack: &mut Stack,
-        hosts: &mut Hosts,
+        hosts: &Hosts,
         topics: &BTreeMap<String, TopicSpec>,
     ) -> Output<String> {
         self.check(stack);
@@ -70,7 +73,7 @@ impl KafkaCluster {
         let mut endpoints = Vec::new();
         for id in 1..=self.brokers {
             let Ok(name) = format!("broker-{id}").parse::<Name>() else { continue };
-            let address = hosts.host(stack, &name, None);
+            let address = hosts.host(stack, &name, FIRST_ADDRESS + id, None);
             let listener =
                 Output::format(["PLAINTEXT://".into(), address.clone(), format!(":{port}").into()]);
             let mut settings = common.clone();

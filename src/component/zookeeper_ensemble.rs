@@ -29,10 +29,14 @@ const OWNED: [(&str, &str); 4] = [
     ("server", "say `servers = …`"),
 ];
 
+/// The last byte of the first server's address, less one. Brokers have a range of their own, so that neither number
+/// moves the other's addresses.
+const FIRST_ADDRESS: u16 = 10;
+
 impl ZookeeperEnsemble {
     /// Declares the ensemble, with a host for each server. Returns the connect string for clients.
-    pub fn declare(&self, stack: &mut Stack, hosts: &mut Hosts) -> Output<String> {
-        if self.servers == 0 || self.servers % 2 == 0 {
+    pub fn declare(&self, stack: &mut Stack, hosts: &Hosts) -> Output<String> {
+        if self.servers == 0 || self.servers.is_multiple_of(2) {
             let path = format!("{}.servers", self.name);
             let message = format!("an ensemble of {} servers can't be", self.servers);
             let hint = match self.servers {
@@ -45,7 +49,7 @@ impl ZookeeperEnsemble {
         let mut servers = Vec::new();
         for id in 1..=self.servers {
             let Ok(name) = format!("zk-{id}").parse::<Name>() else { continue };
-            let address = hosts.host(stack, &name, None);
+            let address = hosts.host(stack, &name, FIRST_ADDRESS + id, None);
             servers.push((i32::from(id), name, address));
         }
         let mut settings = Zookeeper::default_settings();

@@ -99,8 +99,8 @@ impl Output {
         }
     }
 
-    /// The end of an `up`.
-    pub fn ready(&self, state: &State, changed: bool) {
+    /// The end of an `up`. `flags` name the stack in the commands to try next.
+    pub fn ready(&self, state: &State, changed: bool, flags: &str) {
         if self.format != OutputFormat::Text {
             self.document("ready", json!({ "changed": changed, "outputs": resolved_outputs(state) }));
             return;
@@ -109,10 +109,9 @@ impl Output {
         let stack = &state.stack;
         self.line(&format!("The stack {} {head}.\n", self.style.strong(stack)));
         self.outputs(state);
-        let option = if stack == "ha" { String::new() } else { format!(" --stack {stack}") };
         let node = state.resources.keys().rfind(|key| key.kind == "node").map_or("", |key| key.name.as_str());
         self.line(&format!(
-            "\nTry next:\n  octad status{option}\n  octad logs {node} -f{option}\n  octad stop{option}"
+            "\nTry next:\n  octad status{flags}\n  octad logs {node} -f{flags}\n  octad stop{flags}"
         ));
     }
 

@@ -127,7 +127,7 @@ fn texts(settings: BTreeMap<String, Scalar>) -> BTreeMap<String, String> {
 /// Declares the ensemble, then the cluster, then its topics.
 pub fn ha(stack: &mut Stack, config: Ha) {
     let Ha { hosts, zookeeper, kafka, topics } = config;
-    let mut hosts = Hosts::new(stack, &hosts.backend, hosts.subnet.as_deref());
+    let hosts = Hosts::new(stack, &hosts.backend, hosts.subnet.as_deref());
     let ensemble = ZookeeperEnsemble {
         name: "zookeeper".into(),
         servers: zookeeper.servers,
@@ -135,7 +135,7 @@ pub fn ha(stack: &mut Stack, config: Ha) {
         heap_mib: zookeeper.heap_mib,
         settings: texts(zookeeper.settings),
     };
-    let connect = ensemble.declare(stack, &mut hosts);
+    let connect = ensemble.declare(stack, &hosts);
     let cluster = KafkaCluster {
         name: "kafka".into(),
         brokers: kafka.brokers,
@@ -153,7 +153,7 @@ pub fn ha(stack: &mut Stack, config: Ha) {
             (name, TopicSpec { partitions, replication_factor, configs: texts(configs) })
         })
         .collect();
-    let bootstrap = cluster.declare(stack, &mut hosts, &topics);
+    let bootstrap = cluster.declare(stack, &hosts, &topics);
     stack.output("bootstrap servers", &bootstrap);
     stack.output("zookeeper connect", &connect);
 }
