@@ -34,7 +34,7 @@ impl Hosts {
     /// Declares the next host and returns its address.
     pub fn host(&mut self, stack: &mut Stack, name: &Name, zone: Option<&str>) -> Output<String> {
         let address = self.subnet.map(|[a, b, c]| Ipv4Addr::new(a, b, c, self.next));
-        if self.next == u8::MAX {
+        if self.subnet.is_some() && self.next == u8::MAX {
             stack.fault(Fault::new("hosts", "more than 244 hosts do not fit into one subnet", ""));
         }
         self.next = self.next.saturating_add(1);
@@ -73,6 +73,20 @@ mod tests {
         for text in ["127.80.1.0", "127.80.1.5/24", "127.80.0.0/16", "x/24"] {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn only_a_subnet_can_be_full() {
+        let of = |backend: &str| {
+            let mut stack = Stack::new("s".parse().unwrap());
+            let mut hosts = Hosts::new(&mut stack, backend, None);
+            for number in 0..300 {
+                hosts.host(&mut stack, &format!("h-{number}").parse().unwrap(), None);
+            }
+            stack.validate(&crate::engine::Registry::standard())
+        };
+        assert!(of("local").unwrap_err().to_string().contains("244 hosts"));
+        assert!(of("elsewhere").is_ok());
     }
 
     #[test]
