@@ -16,6 +16,8 @@ pub(super) struct Cluster {
     /// Registered brokers, by id, with their place in the order in which they came.
     pub(super) registered: BTreeMap<i32, u64>,
     order: BTreeMap<u64, i32>,
+    /// The places of those that were registered when ZooKeeper lost its quorum: their sessions go on.
+    places: BTreeMap<i32, u64>,
     /// The disk that each broker was last seen with.
     disks: BTreeMap<i32, u64>,
     pub(super) topics: BTreeMap<String, Topic>,
@@ -247,6 +249,7 @@ impl World {
         for id in fresh {
             let place = self.number();
             let Some(cluster) = self.clusters.get_mut(group) else { return };
+            let place = cluster.places.remove(&id).unwrap_or(place);
             cluster.register(id, place);
             let node = cluster.running[&id].clone();
             if let Some(pid) = self.nodes[&node].pid() {
@@ -281,6 +284,7 @@ impl World {
         let Some(cluster) = self.clusters.get_mut(&facts.group) else { return };
         cluster.running.remove(&facts.id);
         cluster.joined.remove(&facts.id);
+        cluster.places.remove(&facts.id);
         for loss in cluster.missed(facts.id) {
             self.breach(loss);
         }
@@ -309,7 +313,7 @@ impl World {
             .collect();
         for group in groups {
             let Some(cluster) = self.clusters.get_mut(&group) else { continue };
-            cluster.registered.clear();
+            cluster.places.append(&mut cluster.registered);
             cluster.order.clear();
             if served {
                 self.register_joined(&group);

@@ -70,9 +70,9 @@ impl World {
             self.breach(Loss::Quorum { group: facts.group.clone(), voters, size });
             self.lose_quorum(&facts.group);
         } else if ensemble.leader == Some(facts.id) {
+            // Sessions outlive a change of leader: nobody has to register again.
             self.note_all(&facts.group);
-            self.ensembles.entry(facts.group.clone()).or_default().leader = None;
-            self.elect(&facts.group);
+            self.choose_leader(&facts.group);
         }
     }
 
@@ -98,24 +98,11 @@ impl World {
         }
     }
 
-    /// Elects a leader where one is missing and can be had, and lets empty members fetch its data.
+    /// Forms a quorum where one is missing and can be had, and lets empty members fetch its data.
     fn elect(&mut self, group: &str) {
-        let Some(ensemble) = self.ensembles.get_mut(group) else { return };
+        let ensemble = &self.ensembles[group];
         if ensemble.has_majority() && ensemble.leader.is_none() {
-            let zxid = |id: &i32| {
-                let node = self.nodes.get(&ensemble.running[id]);
-                node.and_then(|node| node.disk.as_ref()).map_or(0, |disk| disk.zxid)
-            };
-            // Whoever has seen most leads; the id decides among equals.
-            let chosen = ensemble.voters.iter().map(|id| (zxid(id), *id)).max();
-            let Some((newest, leader)) = chosen else { return };
-            let known = std::mem::replace(&mut ensemble.zxid, ((newest >> 32) + 1) << 32);
-            ensemble.leader = Some(leader);
-            if newest < known {
-                let what =
-                    format!("transactions of {group}: {newest:#x} leads where {known:#x} was agreed on");
-                self.breach(Loss::Data { what });
-            }
+            self.choose_leader(group);
             self.quorum_changed(group);
         }
         let ensemble = &self.ensembles[group];
@@ -126,6 +113,22 @@ impl World {
                 let Some(pid) = self.nodes[&node].pid() else { continue };
                 self.later(Due::Synced(node, pid));
             }
+        }
+    }
+
+    /// Whoever has seen most leads; the id decides among equals.
+    fn choose_leader(&mut self, group: &str) {
+        let Some(ensemble) = self.ensembles.get_mut(group) else { return };
+        let zxid = |id: &i32| {
+            let node = self.nodes.get(&ensemble.running[id]);
+            node.and_then(|node| node.disk.as_ref()).map_or(0, |disk| disk.zxid)
+        };
+        let Some((newest, leader)) = ensemble.voters.iter().map(|id| (zxid(id), *id)).max() else { return };
+        let known = std::mem::replace(&mut ensemble.zxid, ((newest >> 32) + 1) << 32);
+        ensemble.leader = Some(leader);
+        if newest < known {
+            let what = format!("transactions of {group}: {newest:#x} leads where {known:#x} was agreed on");
+            self.breach(Loss::Data { what });
         }
     }
 
