@@ -325,6 +325,8 @@ impl Worker {
         let mut pending: BTreeSet<String> = members.keys().cloned().collect();
         let mut recovering: Option<String> = None;
         let mut waiting_since: Option<Instant> = None;
+        let mut looked = Instant::now();
+        let mut told: Option<NotSafe> = None;
         loop {
             let stopped = |reason| StepError::NotSafe {
                 group: group.to_owned(),
@@ -356,7 +358,16 @@ impl Worker {
                     if since.elapsed() >= self.options.gate_timeout {
                         return Err(stopped(reason));
                     }
-                    self.tell(number, format!("waiting: {reason}"));
+                    if looked.elapsed() >= gate::LOOK_AT_MEMBERS {
+                        looked = Instant::now();
+                        if let Some((member, reason)) = gate::broken_member(&self.context, group).await {
+                            return Err(GateError::Broken { group: group.to_owned(), member, reason }.into());
+                        }
+                    }
+                    if told.as_ref() != Some(&reason) {
+                        self.tell(number, format!("waiting: {reason}"));
+                        told = Some(reason);
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(Duration::from_millis(250)) => {}
                         () = self.options.interrupt.wait() => return Err(StepError::Interrupted),

@@ -29,7 +29,8 @@ struct Roster {
 }
 
 impl Context {
-    /// The surroundings of a run on the stack at `site`. What is declared comes before what is recorded.
+    /// The surroundings of a run on the stack at `site`. What is recorded is what is there until it is changed; only
+    /// what was never made is as declared.
     pub fn new(site: &Path, registry: Registry, events: Events, stack: &ValidStack, state: &State) -> Self {
         let mut roster = Roster { groups: state.groups.clone(), ..Roster::default() };
         for (key, recorded) in &state.resources {
@@ -38,7 +39,7 @@ impl Context {
             roster.made.insert(key.clone());
         }
         for (key, declared) in &stack.resources {
-            roster.inputs.insert(key.clone(), declared.inputs.clone());
+            roster.inputs.entry(key.clone()).or_insert_with(|| declared.inputs.clone());
         }
         // Members that are recorded and no longer declared are still part of the group until they are removed.
         for (name, group) in &stack.groups {

@@ -14,7 +14,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How often it asks at most once it has waited for long.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How often the members' processes are looked at meanwhile.
-const LOOK_AT_MEMBERS: Duration = Duration::from_secs(1);
+pub(super) const LOOK_AT_MEMBERS: Duration = Duration::from_secs(1);
 
 /// Why a gate did not open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,7 +114,8 @@ pub(super) async fn wait_healthy(
     }
 }
 
-async fn broken_member(context: &Context, group: &str) -> Option<(String, String)> {
+/// A member that won't come up by itself, and why.
+pub(super) async fn broken_member(context: &Context, group: &str) -> Option<(String, String)> {
     let mut by_kind: BTreeMap<String, BTreeMap<Key, serde_json::Value>> = BTreeMap::new();
     for (key, inputs) in context.made_inputs(group) {
         by_kind.entry(key.kind.clone()).or_default().insert(key, inputs);

@@ -1,7 +1,9 @@
 //! Hosts: where nodes run. A backend is one file here; every backend passes the contract in `tests/host_contract.rs`.
 
+pub mod fake;
 mod local;
 
+pub use fake::{FakeBackend, FakeWorld};
 pub use local::LocalBackend;
 
 use crate::resource::{HostInputs, NodeFacts};

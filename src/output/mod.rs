@@ -176,17 +176,7 @@ impl Output {
             );
             return;
         }
-        let style = self.progress_style;
-        let mut text = format!("{} {}\n", style.error("error:"), report.message);
-        for cause in &report.causes {
-            text.push_str(&format!("  because {}\n", cause.replace('\n', "\n  ")));
-        }
-        for effect in &report.effect {
-            text.push_str(&format!("  {effect}\n"));
-        }
-        if let Some(hint) = &report.hint {
-            text.push_str(&format!("{} {hint}\n", style.hint("hint:")));
-        }
+        let text = failure(report, self.progress_style);
         self.aside(&text);
     }
 
@@ -221,6 +211,35 @@ impl Output {
         };
         self.line(&text);
     }
+}
+
+/// A preview without colours, as a pipe gets it.
+pub fn preview_text(plan: &Plan<Checked>) -> String {
+    preview::text(plan, Style::plain())
+}
+
+/// A status without colours, as a pipe gets it.
+pub fn status_text(status: &StackStatus) -> String {
+    status.text(Style::plain())
+}
+
+/// A failure without colours, as a pipe gets it.
+pub fn failure_text(report: &Report) -> String {
+    failure(report, Style::plain())
+}
+
+fn failure(report: &Report, style: Style) -> String {
+    let mut text = format!("{} {}\n", style.error("error:"), report.message);
+    for cause in &report.causes {
+        text.push_str(&format!("  because {}\n", cause.replace('\n', "\n  ")));
+    }
+    for effect in &report.effect {
+        text.push_str(&format!("  {effect}\n"));
+    }
+    if let Some(hint) = &report.hint {
+        text.push_str(&format!("{} {hint}\n", style.hint("hint:")));
+    }
+    text
 }
 
 /// The outputs of a stack, references filled in; what isn't known yet says so.

@@ -256,9 +256,14 @@ impl Kind for NodeKind {
     ) -> Result<Value, KindError> {
         let deployment = self.deployment(key, after)?;
         let host = context.host(&host_key(&deployment.facts))?;
+        let found = host.node(&key.name).await?;
         let generation = host.install(&deployment).await?;
-        host.stop(&key.name, STOP_TIMEOUT).await?;
-        host.start(&key.name).await?;
+        // A host that was down starts its nodes by itself as soon as it is up. Such a node may serve by now, and to
+        // restart it once more would take a healthy member away outside a roll.
+        if !found.is_some_and(|found| runs_as_declared(&found, &deployment.facts)) {
+            host.stop(&key.name, STOP_TIMEOUT).await?;
+            host.start(&key.name).await?;
+        }
         Ok(json!({ "generation": generation }))
     }
 
@@ -280,6 +285,12 @@ impl Kind for NodeKind {
         host.stop(&key.name, Duration::from_secs(2)).await?;
         Ok(host.remove(&key.name).await?)
     }
+}
+
+fn runs_as_declared(found: &NodeObservation, facts: &NodeFacts) -> bool {
+    matches!(found.run, RunState::Running { current: true, .. })
+        && found.altered.is_empty()
+        && found.facts.as_ref() == Some(&json!(facts))
 }
 
 fn status(found: &NodeObservation) -> &'static str {

@@ -50,6 +50,11 @@ fn members_of(facts: &NodeFacts) -> BTreeMap<&String, &Output<String>> {
     facts.settings.iter().filter(|(name, _)| name.starts_with("server.")).collect()
 }
 
+/// A member that knows of no others is alone.
+fn size(members: &BTreeMap<&String, &Output<String>>) -> usize {
+    members.len().max(1)
+}
+
 fn ensemble(view: &GroupView) -> EnsembleView {
     view.detail().unwrap_or_default()
 }
@@ -201,8 +206,8 @@ impl Role for Zookeeper {
             reason: format!(
                 "the ensemble can't change from {} to {} members yet: \
                  empty new members could outvote the one that holds the data",
-                old.len(),
-                new.len()
+                size(&old),
+                size(&new)
             ),
             hint: "put the old number of servers, their ids and addresses back".into(),
         })

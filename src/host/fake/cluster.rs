@@ -1,0 +1,400 @@
+//! The simulated Kafka clusters: who is registered, who controls, who leads and who is in sync.
+
+use super::record::Loss;
+use super::world::{Due, World};
+use crate::resource::NodeFacts;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Default)]
+pub(super) struct Cluster {
+    /// The endpoints of the ensemble that holds the metadata.
+    connect: Vec<String>,
+    /// Brokers that run, by id.
+    pub(super) running: BTreeMap<i32, String>,
+    /// Those that reached ZooKeeper; registered while it has a quorum.
+    joined: BTreeSet<i32>,
+    /// Registered brokers, by id, with their place in the order in which they came.
+    pub(super) registered: BTreeMap<i32, u64>,
+    order: BTreeMap<u64, i32>,
+    /// The places of those that were registered when ZooKeeper lost its quorum: their sessions go on.
+    places: BTreeMap<i32, u64>,
+    /// The disk that each broker was last seen with.
+    disks: BTreeMap<i32, u64>,
+    pub(super) topics: BTreeMap<String, Topic>,
+    /// Partitions by broker that has a replica.
+    held: BTreeMap<i32, BTreeSet<(String, i32)>>,
+    /// `min.insync.replicas` of topics that don't set it.
+    pub(super) min_insync: u32,
+}
+
+pub(super) struct Topic {
+    pub(super) id: String,
+    pub(super) configs: BTreeMap<String, String>,
+    pub(super) partitions: BTreeMap<i32, Partition>,
+}
+
+#[derive(Clone)]
+pub(super) struct Partition {
+    pub(super) leader: Option<i32>,
+    pub(super) replicas: Vec<i32>,
+    pub(super) isr: Vec<i32>,
+    /// The replicas that a reassignment leads to.
+    pub(super) target: Option<Vec<i32>>,
+}
+
+impl Cluster {
+    /// The controller: whoever registered first.
+    pub(super) fn controller(&self) -> Option<i32> {
+        self.order.values().next().copied()
+    }
+
+    pub(super) fn min_insync_of(&self, topic: &Topic) -> u32 {
+        let own = topic.configs.get("min.insync.replicas").and_then(|value| value.parse().ok());
+        own.unwrap_or(self.min_insync)
+    }
+
+    pub(super) fn partition(&mut self, topic: &str, partition: i32) -> Option<&mut Partition> {
+        self.topics.get_mut(topic)?.partitions.get_mut(&partition)
+    }
+
+    fn register(&mut self, id: i32, place: u64) {
+        if self.registered.contains_key(&id) {
+            return;
+        }
+        self.registered.insert(id, place);
+        self.order.insert(place, id);
+        // The last one in sync leads again as soon as it is back.
+        self.each_held(id, |partition, _| {
+            if partition.leader.is_none() && partition.isr.contains(&id) {
+                partition.leader = Some(id);
+            }
+        });
+    }
+
+    fn each_held(&mut self, id: i32, mut change: impl FnMut(&mut Partition, &BTreeMap<i32, u64>)) {
+        for (topic, number) in self.held.get(&id).into_iter().flatten() {
+            if let Some(partition) =
+                self.topics.get_mut(topic).and_then(|topic| topic.partitions.get_mut(number))
+            {
+                change(partition, &self.registered);
+            }
+        }
+    }
+
+    fn unregister(&mut self, id: i32) {
+        if let Some(place) = self.registered.remove(&id) {
+            self.order.remove(&place);
+        }
+        self.each_held(id, |partition, registered| {
+            if partition.isr.len() > 1 {
+                partition.isr.retain(|other| *other != id);
+            }
+            if partition.leader == Some(id) {
+                partition.leader = elected(partition, registered);
+            }
+        });
+    }
+
+    /// Partitions that have fewer live replicas in sync than they need, among those of one broker in sync.
+    fn missed(&self, id: i32) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        for (name, number) in self.held.get(&id).into_iter().flatten() {
+            let Some(topic) = self.topics.get(name) else { continue };
+            let Some(partition) = topic.partitions.get(number) else { continue };
+            if !partition.isr.contains(&id) {
+                continue;
+            }
+            let live: Vec<i32> =
+                partition.isr.iter().copied().filter(|one| self.running.contains_key(one)).collect();
+            let required = (self.min_insync_of(topic) as usize).min(partition.replicas.len());
+            if live.len() < required {
+                losses.push(Loss::MinIsr { topic: name.clone(), partition: *number, live, required });
+            }
+        }
+        losses
+    }
+
+    /// Replicas for `count` partitions from number `first` on, over registered brokers, each rack once before twice.
+    pub(super) fn assign(
+        &self,
+        racks: &BTreeMap<i32, String>,
+        first: usize,
+        count: usize,
+        replicas: usize,
+    ) -> Vec<Vec<i32>> {
+        let mut by_rack: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+        for id in self.registered.keys() {
+            by_rack.entry(racks.get(id).map_or("", String::as_str)).or_default().push(*id);
+        }
+        let deepest = by_rack.values().map(Vec::len).max().unwrap_or(0);
+        let ring: Vec<(i32, &str)> = (0..deepest)
+            .flat_map(|depth| by_rack.iter().filter_map(move |(rack, ids)| Some((*ids.get(depth)?, *rack))))
+            .collect();
+        let place = |number: usize| {
+            let around = || (0..ring.len()).map(|step| ring[(number + step) % ring.len()]);
+            let mut chosen: Vec<i32> = Vec::new();
+            let mut seen = BTreeSet::new();
+            for (id, rack) in around().take(if replicas == 0 { 0 } else { ring.len() }) {
+                if chosen.len() < replicas && seen.insert(rack) {
+                    chosen.push(id);
+                }
+                if chosen.len() == replicas {
+                    break;
+                }
+            }
+            for (id, _) in around() {
+                if chosen.len() < replicas && !chosen.contains(&id) {
+                    chosen.push(id);
+                }
+                if chosen.len() == replicas {
+                    break;
+                }
+            }
+            chosen
+        };
+        (first..first + count).map(place).collect()
+    }
+
+    pub(super) fn add_partition(&mut self, topic: &str, number: i32, replicas: Vec<i32>) {
+        for id in &replicas {
+            self.held.entry(*id).or_default().insert((topic.to_owned(), number));
+        }
+        let leader = replicas.first().copied();
+        let partition = Partition { leader, isr: replicas.clone(), replicas, target: None };
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.partitions.insert(number, partition);
+        }
+    }
+
+    pub(super) fn drop_topic(&mut self, name: &str) -> Option<Topic> {
+        let topic = self.topics.remove(name)?;
+        for (number, partition) in &topic.partitions {
+            for id in &partition.replicas {
+                if let Some(held) = self.held.get_mut(id) {
+                    held.remove(&(name.to_owned(), *number));
+                }
+            }
+        }
+        Some(topic)
+    }
+
+    /// Takes one replica out of a partition's ISR, as if it had fallen behind.
+    pub(super) fn shrink(&mut self, topic: &str, partition: i32, id: i32) -> bool {
+        let registered = self.registered.clone();
+        let Some(partition) = self.partition(topic, partition) else { return false };
+        if partition.isr.len() < 2 || !partition.isr.contains(&id) {
+            return false;
+        }
+        partition.isr.retain(|other| *other != id);
+        if partition.leader == Some(id) {
+            partition.leader = elected(partition, &registered);
+        }
+        true
+    }
+}
+
+/// The first replica that is in sync and registered.
+fn elected(partition: &Partition, registered: &BTreeMap<i32, u64>) -> Option<i32> {
+    let fit = |id: &&i32| partition.isr.contains(id) && registered.contains_key(id);
+    partition.replicas.iter().find(fit).copied()
+}
+
+impl World {
+    fn ensemble_of(&self, cluster: &Cluster) -> Option<String> {
+        let node = cluster.connect.iter().find_map(|endpoint| self.endpoints.get(endpoint))?;
+        Some(self.nodes.get(node)?.generation.as_ref()?.facts.group.clone())
+    }
+
+    fn quorum_for(&self, group: &str) -> bool {
+        let ensemble = self.clusters.get(group).and_then(|cluster| self.ensemble_of(cluster));
+        ensemble.is_some_and(|ensemble| self.has_quorum(&ensemble))
+    }
+
+    pub(super) fn broker_starts(&mut self, facts: &NodeFacts) {
+        let setting = |name: &str| facts.settings.get(name).and_then(|value| value.known().ok());
+        let connect = setting("zookeeper.connect").map(|text| text.split(',').map(str::to_owned).collect());
+        let min = setting("min.insync.replicas").and_then(|text| text.parse().ok());
+        let cluster = self.clusters.entry(facts.group.clone()).or_default();
+        cluster.connect = connect.unwrap_or_default();
+        cluster.min_insync = min.unwrap_or(1);
+        cluster.running.insert(facts.id, facts.node.clone());
+    }
+
+    pub(super) fn broker_joins(&mut self, node: &str) {
+        let Some(facts) = self.nodes[node].facts() else { return };
+        let (group, id) = (facts.group.clone(), facts.id);
+        let disk = self.nodes[node].disk.as_ref().map_or(0, |disk| disk.number);
+        let Some(cluster) = self.clusters.get_mut(&group) else { return };
+        cluster.joined.insert(id);
+        if cluster.disks.insert(id, disk).is_some_and(|before| before != disk) {
+            let mut emptied = Vec::new();
+            for (topic, number) in cluster.held.get(&id).cloned().unwrap_or_default() {
+                if cluster.partition(&topic, number).is_some_and(|partition| partition.isr.contains(&id)) {
+                    emptied.push(format!("{topic}-{number}: in sync on broker {id}, which came back empty"));
+                }
+            }
+            emptied.into_iter().for_each(|what| self.breach(Loss::Data { what }));
+        }
+        self.register_joined(&group);
+    }
+
+    /// Registers all that can be, and has them catch up.
+    fn register_joined(&mut self, group: &str) {
+        if !self.quorum_for(group) {
+            return;
+        }
+        let Some(cluster) = self.clusters.get(group) else { return };
+        let fresh: Vec<i32> =
+            cluster.joined.iter().copied().filter(|id| !cluster.registered.contains_key(id)).collect();
+        for id in fresh {
+            let place = self.number();
+            let Some(cluster) = self.clusters.get_mut(group) else { return };
+            let place = cluster.places.remove(&id).unwrap_or(place);
+            cluster.register(id, place);
+            let node = cluster.running[&id].clone();
+            if let Some(pid) = self.nodes[&node].pid() {
+                self.later(Due::CaughtUp(node, pid));
+            }
+        }
+        self.metadata_changed(group);
+    }
+
+    pub(super) fn broker_caught_up(&mut self, node: &str) {
+        let Some(facts) = self.nodes[node].facts() else { return };
+        let (group, id) = (facts.group.clone(), facts.id);
+        let Some(cluster) = self.clusters.get_mut(&group) else { return };
+        if !cluster.registered.contains_key(&id) {
+            return;
+        }
+        cluster.each_held(id, |partition, registered| {
+            if partition.leader.is_none() {
+                return;
+            }
+            for replica in partition.replicas.clone() {
+                if registered.contains_key(&replica) && !partition.isr.contains(&replica) {
+                    partition.isr.push(replica);
+                }
+            }
+        });
+        self.metadata_changed(&group);
+    }
+
+    pub(super) fn broker_leaves(&mut self, facts: &NodeFacts) {
+        let quorum = self.quorum_for(&facts.group);
+        let Some(cluster) = self.clusters.get_mut(&facts.group) else { return };
+        cluster.running.remove(&facts.id);
+        cluster.joined.remove(&facts.id);
+        cluster.places.remove(&facts.id);
+        for loss in cluster.missed(facts.id) {
+            self.breach(loss);
+        }
+        let Some(cluster) = self.clusters.get_mut(&facts.group) else { return };
+        if quorum {
+            cluster.unregister(facts.id);
+            self.metadata_changed(&facts.group);
+        } else {
+            // Without ZooKeeper nobody can take it out of an ISR or elect another.
+            cluster.each_held(facts.id, |partition, _| {
+                if partition.leader == Some(facts.id) {
+                    partition.leader = None;
+                }
+            });
+        }
+    }
+
+    /// An ensemble got or lost its quorum.
+    pub(super) fn quorum_changed(&mut self, ensemble: &str) {
+        let served = self.has_quorum(ensemble);
+        let groups: Vec<String> = self
+            .clusters
+            .iter()
+            .filter(|(_, cluster)| self.ensemble_of(cluster).as_deref() == Some(ensemble))
+            .map(|(group, _)| group.clone())
+            .collect();
+        for group in groups {
+            let Some(cluster) = self.clusters.get_mut(&group) else { continue };
+            cluster.places.append(&mut cluster.registered);
+            cluster.order.clear();
+            if served {
+                self.register_joined(&group);
+                self.mend(&group);
+            }
+        }
+    }
+
+    /// Makes good what happened to a cluster while nobody could decide: brokers that left leave their ISRs.
+    fn mend(&mut self, group: &str) {
+        let Some(cluster) = self.clusters.get_mut(group) else { return };
+        let registered = cluster.registered.clone();
+        for partition in cluster.topics.values_mut().flat_map(|topic| topic.partitions.values_mut()) {
+            let live: Vec<i32> =
+                partition.isr.iter().copied().filter(|id| registered.contains_key(id)).collect();
+            if !live.is_empty() {
+                partition.isr = live;
+            } else {
+                partition.isr.truncate(1);
+            }
+            if partition.leader.is_none_or(|leader| !registered.contains_key(&leader)) {
+                partition.leader = elected(partition, &registered);
+            }
+        }
+    }
+
+    fn metadata_changed(&mut self, group: &str) {
+        let ensemble = self.clusters.get(group).and_then(|cluster| self.ensemble_of(cluster));
+        if let Some(ensemble) = ensemble.and_then(|ensemble| self.ensembles.get_mut(&ensemble)) {
+            ensemble.zxid += 1;
+        }
+    }
+
+    /// A broker's disk is gone for good.
+    pub(super) fn disk_gone(&mut self, facts: &NodeFacts) {
+        let Some(cluster) = self.clusters.get_mut(&facts.group) else { return };
+        let mut only = Vec::new();
+        for (topic, number) in cluster.held.get(&facts.id).cloned().unwrap_or_default() {
+            if cluster.partition(&topic, number).is_some_and(|partition| partition.isr == [facts.id]) {
+                only.push(format!("{topic}-{number}: broker {} was the last one in sync", facts.id));
+            }
+        }
+        only.into_iter().for_each(|what| self.breach(Loss::Data { what }));
+    }
+
+    /// An ensemble is gone for good, and what its clusters know of their topics with it.
+    pub(super) fn metadata_gone(&mut self, ensemble: &str) {
+        let groups: Vec<String> = self
+            .clusters
+            .iter()
+            .filter(|(_, cluster)| self.ensemble_of(cluster).is_none_or(|one| one == ensemble))
+            .map(|(group, _)| group.clone())
+            .collect();
+        for group in groups {
+            let Some(cluster) = self.clusters.get_mut(&group) else { continue };
+            let topics: Vec<String> = cluster.topics.keys().cloned().collect();
+            for topic in topics {
+                cluster.drop_topic(&topic);
+            }
+        }
+    }
+
+    /// A reassignment is done.
+    pub(super) fn moved(&mut self, group: &str, topic: &str, number: i32) {
+        let Some(cluster) = self.clusters.get_mut(group) else { return };
+        let registered = cluster.registered.clone();
+        let Some(partition) = cluster.partition(topic, number) else { return };
+        let Some(target) = partition.target.take() else { return };
+        let before = std::mem::replace(&mut partition.replicas, target.clone());
+        partition.isr = target.iter().copied().filter(|id| registered.contains_key(id)).collect();
+        if partition.leader.is_none_or(|leader| !target.contains(&leader)) {
+            partition.leader = elected(partition, &registered);
+        }
+        for id in before.iter().filter(|id| !target.contains(id)) {
+            if let Some(held) = cluster.held.get_mut(id) {
+                held.remove(&(topic.to_owned(), number));
+            }
+        }
+        for id in target {
+            cluster.held.entry(id).or_default().insert((topic.to_owned(), number));
+        }
+        self.metadata_changed(group);
+    }
+}

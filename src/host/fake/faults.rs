@@ -1,0 +1,269 @@
+//! What tests do to a simulated world and ask of it.
+
+use super::FakeWorld;
+use super::record::{Breach, Cause, Cut, Deed};
+use super::world::{Disk, Run, World};
+use std::collections::BTreeMap;
+
+impl FakeWorld {
+    /// Does something that nobody asked Octad for. Unknown nodes, hosts and topics are a mistake in the test.
+    fn fault<T>(&self, what: String, fault: impl FnOnce(&mut World) -> Option<T>) -> T {
+        let mut world = self.lock();
+        world.cause = Cause::Fault(what.clone());
+        let result = fault(&mut world);
+        world.cause = Cause::Time;
+        drop(world);
+        result.unwrap_or_else(|| panic!("{what}: there is no such thing in this world"))
+    }
+
+    /// How many observations joining and catching up each take. Default: 1; 0 is at once.
+    pub fn set_lag(&self, observations: u64) {
+        self.lock().lag = observations;
+    }
+
+    /// Lets everything that was begun take effect.
+    pub fn settle(&self) {
+        self.lock().settle();
+    }
+
+    /// A node's process dies and is started again by its host.
+    pub fn crash(&self, node: &str) {
+        self.fault(format!("crash {node}"), |world| {
+            world.nodes.get(node)?.pid()?;
+            world.end(node, Run::Stopped);
+            let pid = world.number();
+            world.nodes.get_mut(node)?.restarts += 1;
+            world.spawn(node, pid);
+            Some(())
+        });
+    }
+
+    /// A node's process dies, and so does each that its host starts, until [`FakeWorld::mend`].
+    pub fn kill(&self, node: &str) {
+        self.fault(format!("kill {node}"), |world| {
+            world.nodes.get_mut(node)?.broken = true;
+            world.end(node, Run::Failing { last_exit: "signal 9".into() });
+            world.nodes.get_mut(node)?.restarts = 7;
+            Some(())
+        });
+    }
+
+    /// A killed node's next process lives, and so does one that is refused to start.
+    pub fn mend(&self, node: &str) {
+        self.fault(format!("mend {node}"), |world| {
+            world.refused.remove(node);
+            let pid = world.number();
+            let mended = world.nodes.get_mut(node)?;
+            mended.broken = false;
+            if matches!(mended.run, Run::Failing { .. }) {
+                world.spawn(node, pid);
+            }
+            Some(())
+        });
+    }
+
+    /// Somebody stops a node, and it stays so.
+    pub fn stop_by_hand(&self, node: &str) {
+        self.fault(format!("stop {node}"), |world| {
+            world.nodes.get(node)?;
+            world.stop(node);
+            Some(())
+        });
+    }
+
+    /// A node's data disk is away: unmounted, or broken.
+    pub fn lose_data(&self, node: &str) {
+        self.fault(format!("lose the data of {node}"), |world| {
+            let lost = world.nodes.get_mut(node)?.disk.take();
+            world.end(node, Run::Failed { reason: "the marker of its data directory is missing".into() });
+            world.nodes.get_mut(node)?.lost = lost;
+            Some(())
+        });
+    }
+
+    /// The data disk is back.
+    pub fn restore_data(&self, node: &str) {
+        self.fault(format!("restore the data of {node}"), |world| {
+            let node = world.nodes.get_mut(node)?;
+            node.disk = node.lost.take();
+            node.disk.as_ref().map(|_| ())
+        });
+    }
+
+    /// Data that is nobody's lies where that of `node` on `host` will be.
+    pub fn put_foreign_data(&self, host: &str, node: &str) {
+        self.fault(format!("foreign data of {node}"), |world| {
+            let number = world.number();
+            let disk = Disk { number, marker: None, trusted: false, zxid: 0 };
+            world.node_on(host, node).ok()?.disk = Some(disk);
+            Some(())
+        });
+    }
+
+    /// Somebody changes a file of a node's generation.
+    pub fn alter_file(&self, node: &str, file: &str) {
+        self.fault(format!("alter {file} of {node}"), |world| {
+            let generation = world.nodes.get_mut(node)?.generation.as_mut()?;
+            generation.files.contains(file).then(|| generation.altered.insert(file.to_owned()))
+        });
+    }
+
+    /// A host is off at once, with all that ran on it.
+    pub fn lose_host(&self, host: &str) {
+        self.fault(format!("lose {host}"), |world| {
+            world.machines.get(host)?;
+            world.go_down(host);
+            Some(())
+        });
+    }
+
+    /// A node can't be started any more, until [`FakeWorld::mend`].
+    pub fn refuse_start(&self, node: &str, reason: &str) {
+        self.lock().refused.insert(node.to_owned(), reason.to_owned());
+    }
+
+    /// Somebody sets a topic's setting, or unsets it.
+    pub fn alter_topic(&self, topic: &str, setting: &str, value: Option<&str>) {
+        self.fault(format!("alter {topic}"), |world| {
+            let mut clusters = world.clusters.values_mut();
+            let topic = clusters.find_map(|cluster| cluster.topics.get_mut(topic))?;
+            match value {
+                Some(value) => topic.configs.insert(setting.to_owned(), value.to_owned()),
+                None => topic.configs.remove(setting),
+            };
+            Some(())
+        });
+    }
+
+    /// Somebody deletes a topic.
+    pub fn delete_topic(&self, topic: &str) {
+        self.fault(format!("delete {topic}"), |world| {
+            world.clusters.values_mut().find_map(|cluster| cluster.drop_topic(topic))
+        });
+    }
+
+    /// A replica falls behind and out of a partition's ISR; it comes back when its broker is started again, or by
+    /// [`FakeWorld::catch_up`]. The last one in sync stays. Returns whether it was in it.
+    pub fn shrink_isr(&self, topic: &str, partition: i32, broker: i32) -> bool {
+        self.fault(format!("shrink {topic}-{partition}"), |world| {
+            let mut clusters = world.clusters.values_mut();
+            let cluster = clusters.find(|cluster| cluster.topics.contains_key(topic))?;
+            Some(cluster.shrink(topic, partition, broker))
+        })
+    }
+
+    /// Every replica on a running node catches up.
+    pub fn catch_up(&self) {
+        let mut world = self.lock();
+        let running: Vec<String> =
+            world.clusters.values().flat_map(|cluster| cluster.running.values().cloned()).collect();
+        running.iter().for_each(|node| world.broker_caught_up(node));
+    }
+
+    /// The deed of this number, counted from the first after now as 1, is cut off.
+    pub fn cut_at(&self, deed: usize, cut: Cut) {
+        let mut world = self.lock();
+        world.cut = Some((world.deeds.len() + deed, cut));
+    }
+
+    /// The deed of this number, counted from the first after now as 1, fails without effect.
+    pub fn fail_at(&self, deed: usize) {
+        self.cut_at(deed, Cut::Refused);
+    }
+
+    /// No deed is cut off any more.
+    pub fn fail_never(&self) {
+        self.lock().cut = None;
+    }
+
+    /// Everything that Octad did, in order.
+    pub fn deeds(&self) -> Vec<Deed> {
+        self.lock().deeds.clone()
+    }
+
+    /// How many deeds there were.
+    pub fn deed_count(&self) -> usize {
+        self.lock().deeds.len()
+    }
+
+    /// Every moment at which a promise was broken, in order.
+    pub fn breaches(&self) -> Vec<Breach> {
+        self.lock().breaches.clone()
+    }
+
+    /// Those that no fault of a test caused.
+    pub fn own_breaches(&self) -> Vec<Breach> {
+        let breaches = self.breaches().into_iter();
+        breaches.filter(|breach| !matches!(breach.cause, Cause::Fault(_))).collect()
+    }
+
+    /// How often a process of each node was made.
+    pub fn spawns(&self) -> BTreeMap<String, u64> {
+        self.each_node(|node| node.spawns)
+    }
+
+    /// How often each node was given an empty disk.
+    pub fn formats(&self) -> BTreeMap<String, u64> {
+        self.each_node(|node| node.formats)
+    }
+
+    fn each_node(&self, of: impl Fn(&super::world::Node) -> u64) -> BTreeMap<String, u64> {
+        self.lock().nodes.iter().map(|(name, node)| (name.clone(), of(node))).collect()
+    }
+
+    /// Whether nothing exists in it.
+    pub fn is_empty(&self) -> bool {
+        let world = self.lock();
+        world.machines.is_empty() && world.nodes.is_empty() && world.clusters.is_empty()
+    }
+
+    /// All that lasts, as text: hosts, nodes with what they run, ensembles and topics. Two worlds with the same text
+    /// serve alike; who leads and process ids are not in it.
+    pub fn portrait(&self) -> String {
+        let world = self.lock();
+        let mut lines = Vec::new();
+        for (name, machine) in &world.machines {
+            lines.push(format!("host {name} {}", if machine.up { "up" } else { "down" }));
+        }
+        for (name, node) in &world.nodes {
+            let observed = world.observe(&node.host, name);
+            let word = match &node.run {
+                Run::Running { .. } => "runs",
+                Run::Failing { .. } => "keeps failing",
+                Run::Failed { .. } => "failed",
+                Run::Stopped => "stopped",
+            };
+            let settings = node.generation.as_ref().map(|generation| {
+                let facts = &generation.facts;
+                let addresses: BTreeMap<_, _> = facts
+                    .settings
+                    .iter()
+                    .filter(|(_, value)| value.known().is_ok_and(|v| !v.contains("10.")))
+                    .collect();
+                format!("{:?} {:?}", addresses, facts.jvm)
+            });
+            let data = observed.is_some_and(|observed| observed.data);
+            lines.push(format!(
+                "node {name} on {} {word} data={data} {}",
+                node.host,
+                settings.unwrap_or_default()
+            ));
+        }
+        for (name, ensemble) in &world.ensembles {
+            lines.push(format!("ensemble {name} serves={}", ensemble.leader.is_some()));
+        }
+        for (name, cluster) in &world.clusters {
+            lines.push(format!("cluster {name} brokers={:?}", cluster.registered.keys()));
+            for (name, topic) in &cluster.topics {
+                lines.push(format!("topic {name} {:?}", topic.configs));
+                for (number, partition) in &topic.partitions {
+                    let mut isr = partition.isr.clone();
+                    isr.sort_unstable();
+                    let replicas = partition.replicas.len();
+                    lines.push(format!("  {number} replicas={replicas} in sync={}", isr.len()));
+                }
+            }
+        }
+        lines.join("\n")
+    }
+}

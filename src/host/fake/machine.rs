@@ -1,0 +1,110 @@
+//! One simulated host, as the engine sees it.
+
+use super::FakeWorld;
+use super::world::Run;
+use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservation};
+use async_trait::async_trait;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+pub(super) struct FakeHost {
+    world: FakeWorld,
+    name: String,
+    address: Option<Ipv4Addr>,
+}
+
+impl FakeHost {
+    pub(super) fn new(world: FakeWorld, name: &str, address: Option<Ipv4Addr>) -> Self {
+        Self { world, name: name.to_owned(), address }
+    }
+}
+
+fn cut_off(action: &'static str, subject: &str) -> impl FnOnce() -> HostError {
+    let path = subject.to_owned();
+    move || HostError::Io { action, path, source: std::io::Error::other("the world cut it off") }
+}
+
+#[async_trait]
+impl Host for FakeHost {
+    async fn power(&self) -> Result<Option<bool>, HostError> {
+        Ok(self.world.lock().machines.get(&self.name).map(|machine| machine.up))
+    }
+
+    async fn boot(&self) -> Result<String, HostError> {
+        let boot = |world: &mut super::World| Ok(world.boot(&self.name, self.address).to_string());
+        self.world.act("boot", &self.name, boot, cut_off("boot", &self.name)).await
+    }
+
+    async fn node(&self, node: &str) -> Result<Option<NodeObservation>, HostError> {
+        Ok(self.world.lock().observe(&self.name, node))
+    }
+
+    async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError> {
+        let node = &deployment.facts.node;
+        let format = |world: &mut super::World| world.format(&self.name, deployment, bootstrap);
+        self.world.act("format", node, format, cut_off("format", node)).await
+    }
+
+    async fn install(&self, deployment: &Deployment) -> Result<String, HostError> {
+        let node = &deployment.facts.node;
+        let install = |world: &mut super::World| world.install(&self.name, deployment);
+        self.world.act("install", node, install, cut_off("install", node)).await
+    }
+
+    async fn start(&self, node: &str) -> Result<(), HostError> {
+        let start = |world: &mut super::World| {
+            world.machine(&self.name)?;
+            world.start(node)
+        };
+        self.world.act("start", node, start, cut_off("start", node)).await
+    }
+
+    async fn stop(&self, node: &str, _timeout: Duration) -> Result<(), HostError> {
+        let stop = |world: &mut super::World| {
+            // A host that is down can't be told; what it starts when it is up again stays as it was.
+            if world.machine(&self.name).is_ok() {
+                world.stop(node);
+            }
+            Ok(())
+        };
+        self.world.act("stop", node, stop, cut_off("stop", node)).await
+    }
+
+    async fn remove(&self, node: &str) -> Result<(), HostError> {
+        let remove = |world: &mut super::World| {
+            if world
+                .nodes
+                .get(node)
+                .is_some_and(|node| !matches!(node.run, Run::Stopped | Run::Failed { .. }))
+            {
+                let missing = "it must be stopped before it is removed".to_owned();
+                return Err(HostError::Incomplete { subject: node.to_owned(), missing });
+            }
+            world.forget(node);
+            Ok(())
+        };
+        self.world.act("remove", node, remove, cut_off("remove", node)).await
+    }
+
+    async fn halt(&self) -> Result<(), HostError> {
+        let halt = |world: &mut super::World| {
+            world.go_down(&self.name);
+            Ok(())
+        };
+        self.world.act("halt", &self.name, halt, cut_off("halt", &self.name)).await
+    }
+
+    async fn destroy(&self) -> Result<(), HostError> {
+        let destroy = |world: &mut super::World| {
+            world.destroy(&self.name);
+            Ok(())
+        };
+        self.world.act("destroy", &self.name, destroy, cut_off("destroy", &self.name)).await
+    }
+
+    /// Simulated nodes have nothing to say.
+    async fn logs(&self, _node: &str, _query: LogQuery) -> Result<mpsc::Receiver<LogLine>, HostError> {
+        Ok(mpsc::channel(1).1)
+    }
+}

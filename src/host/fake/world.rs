@@ -1,0 +1,432 @@
+//! The world's hosts, disks and processes, and its time. What the processes are to each other is in `ensemble` and
+//! `cluster`.
+
+use super::cluster::Cluster;
+use super::ensemble::Ensemble;
+use super::record::{Breach, Cause, Cut, Deed, Loss};
+use crate::host::{Deployment, HostError, NodeObservation, RunState};
+use crate::resource::NodeFacts;
+use crate::role::{Broker, Layout, Zookeeper};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+
+pub(super) struct World {
+    pub(super) machines: BTreeMap<String, Machine>,
+    pub(super) nodes: BTreeMap<String, Node>,
+    /// The nodes that exist, by group.
+    pub(super) members: BTreeMap<String, BTreeSet<String>>,
+    /// Client endpoints that a process was started with, running or not.
+    pub(super) endpoints: HashMap<String, String>,
+    pub(super) ensembles: BTreeMap<String, Ensemble>,
+    pub(super) clusters: BTreeMap<String, Cluster>,
+    pub(super) deeds: Vec<Deed>,
+    pub(super) breaches: Vec<Breach>,
+    pub(super) cause: Cause,
+    pub(super) cut: Option<(usize, Cut)>,
+    pub(super) refused: BTreeMap<String, String>,
+    pub(super) lag: u64,
+    now: u64,
+    due: BTreeMap<(u64, u64), Due>,
+    numbers: u64,
+}
+
+/// A host.
+pub(super) struct Machine {
+    pub(super) address: Ipv4Addr,
+    pub(super) up: bool,
+    pub(super) nodes: BTreeSet<String>,
+}
+
+/// All that a host has of one node.
+pub(super) struct Node {
+    pub(super) host: String,
+    pub(super) disk: Option<Disk>,
+    /// The disk that was taken away.
+    pub(super) lost: Option<Disk>,
+    pub(super) generation: Option<Generation>,
+    /// Its host starts it by itself.
+    pub(super) wanted: bool,
+    pub(super) run: Run,
+    pub(super) restarts: u64,
+    /// How often a process of it was made.
+    pub(super) spawns: u64,
+    /// How often it was given an empty disk.
+    pub(super) formats: u64,
+    /// It ends as soon as it is started.
+    pub(super) broken: bool,
+}
+
+/// A data disk.
+pub(super) struct Disk {
+    pub(super) number: u64,
+    /// `None`: what lies on it is nobody's.
+    pub(super) marker: Option<Value>,
+    /// ZooKeeper may vote with what is on it.
+    pub(super) trusted: bool,
+    /// The last ZooKeeper transaction on it.
+    pub(super) zxid: u64,
+}
+
+/// Files of a node.
+pub(super) struct Generation {
+    pub(super) id: String,
+    pub(super) facts: NodeFacts,
+    pub(super) files: BTreeSet<String>,
+    pub(super) altered: BTreeSet<String>,
+}
+
+/// What a process does.
+pub(super) enum Run {
+    Running { pid: u64, generation: String, facts: Box<NodeFacts> },
+    Failing { last_exit: String },
+    Failed { reason: String },
+    Stopped,
+}
+
+/// What takes effect later. The number is the process's: one that was stopped meanwhile does nothing any more.
+pub(super) enum Due {
+    /// A member reaches its group.
+    Joins(String, u64),
+    /// A broker has fetched what it missed.
+    CaughtUp(String, u64),
+    /// An empty ZooKeeper member has the leader's data.
+    Synced(String, u64),
+    /// A reassignment is done.
+    Moved { cluster: String, topic: String, partition: i32 },
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            machines: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            members: BTreeMap::new(),
+            endpoints: HashMap::new(),
+            ensembles: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            deeds: Vec::new(),
+            breaches: Vec::new(),
+            cause: Cause::Time,
+            cut: None,
+            refused: BTreeMap::new(),
+            lag: 1,
+            now: 0,
+            due: BTreeMap::new(),
+            numbers: 0,
+        }
+    }
+}
+
+fn marker_of(facts: &NodeFacts) -> Value {
+    json!({ "stack": facts.stack, "node": facts.node, "role": facts.role, "id": facts.id })
+}
+
+impl Node {
+    pub(super) fn facts(&self) -> Option<&NodeFacts> {
+        match &self.run {
+            Run::Running { facts, .. } => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// The number of its process.
+    pub(super) fn pid(&self) -> Option<u64> {
+        match &self.run {
+            Run::Running { pid, .. } => Some(*pid),
+            _ => None,
+        }
+    }
+}
+
+impl World {
+    /// Begins a deed of Octad's; tells how it is to be cut off, if it is.
+    pub(super) fn begin(&mut self, verb: &'static str, subject: &str) -> Option<Cut> {
+        let deed = Deed { verb, subject: subject.to_owned() };
+        self.cause = Cause::Octad(deed.clone());
+        self.deeds.push(deed);
+        let (at, cut) = self.cut?;
+        (at == self.deeds.len()).then(|| {
+            self.cut = None;
+            cut
+        })
+    }
+
+    pub(super) fn breach(&mut self, loss: Loss) {
+        let (deeds, cause) = (self.deeds.len(), self.cause.clone());
+        self.breaches.push(Breach { deeds, cause, loss });
+    }
+
+    pub(super) fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    // Time.
+
+    /// One observation passes.
+    pub(super) fn pass(&mut self) {
+        self.now += 1;
+        self.catch_up_with_time();
+    }
+
+    /// Everything that was begun takes effect.
+    pub(super) fn settle(&mut self) {
+        while let Some(((at, _), _)) = self.due.last_key_value() {
+            self.now = self.now.max(*at);
+            self.catch_up_with_time();
+        }
+    }
+
+    pub(super) fn later(&mut self, due: Due) {
+        let number = self.number();
+        self.due.insert((self.now + self.lag, number), due);
+        if self.lag == 0 {
+            self.catch_up_with_time();
+        }
+    }
+
+    fn catch_up_with_time(&mut self) {
+        while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= self.now) {
+            let due = first.remove();
+            let cause = std::mem::replace(&mut self.cause, Cause::Time);
+            self.take_effect(due);
+            self.cause = cause;
+        }
+    }
+
+    fn take_effect(&mut self, due: Due) {
+        let alive =
+            |world: &Self, node: &str, pid| world.nodes.get(node).is_some_and(|node| node.pid() == Some(pid));
+        match due {
+            Due::Joins(node, pid) if alive(self, &node, pid) => match self.role_of(&node).as_deref() {
+                Some(Zookeeper::NAME) => self.member_joins(&node),
+                Some(Broker::NAME) => self.broker_joins(&node),
+                _ => {}
+            },
+            Due::Synced(node, pid) if alive(self, &node, pid) => self.member_synced(&node),
+            Due::CaughtUp(node, pid) if alive(self, &node, pid) => self.broker_caught_up(&node),
+            Due::Moved { cluster, topic, partition } => self.moved(&cluster, &topic, partition),
+            Due::Joins(..) | Due::Synced(..) | Due::CaughtUp(..) => {}
+        }
+    }
+
+    fn role_of(&self, node: &str) -> Option<String> {
+        Some(self.nodes.get(node)?.facts()?.role.clone())
+    }
+
+    // Hosts.
+
+    pub(super) fn boot(&mut self, host: &str, address: Option<Ipv4Addr>) -> Ipv4Addr {
+        let assigned = match self.machines.get(host) {
+            Some(machine) => machine.address,
+            None => address.unwrap_or_else(|| {
+                let number = u32::try_from(self.number()).unwrap_or(u32::MAX);
+                Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + number)
+            }),
+        };
+        let machine = self.machines.entry(host.to_owned()).or_insert_with(|| Machine {
+            address: assigned,
+            up: false,
+            nodes: BTreeSet::new(),
+        });
+        if !machine.up {
+            machine.up = true;
+            for node in machine.nodes.clone() {
+                if self.nodes[&node].wanted {
+                    // It failed before Octad asks for it: what went wrong is seen then.
+                    let _ = self.start(&node);
+                }
+            }
+        }
+        assigned
+    }
+
+    pub(super) fn go_down(&mut self, host: &str) {
+        let Some(machine) = self.machines.get_mut(host) else { return };
+        machine.up = false;
+        for node in machine.nodes.clone() {
+            self.end(&node, Run::Stopped);
+        }
+    }
+
+    pub(super) fn destroy(&mut self, host: &str) {
+        self.go_down(host);
+        let nodes = self.machines.remove(host).map(|machine| machine.nodes).unwrap_or_default();
+        for node in nodes {
+            self.forget(&node);
+        }
+    }
+
+    pub(super) fn machine(&mut self, host: &str) -> Result<&mut Machine, HostError> {
+        self.machines
+            .get_mut(host)
+            .filter(|machine| machine.up)
+            .ok_or_else(|| HostError::Down { host: host.to_owned() })
+    }
+
+    // Nodes.
+
+    pub(super) fn observe(&self, host: &str, node: &str) -> Option<NodeObservation> {
+        let node = self.nodes.get(node).filter(|node| node.host == host)?;
+        let generation = node.generation.as_ref();
+        let run = match &node.run {
+            Run::Running { pid, generation: started, .. } => RunState::Running {
+                pid: u32::try_from(*pid).unwrap_or(u32::MAX),
+                since_ms: 0,
+                current: generation.is_some_and(|generation| generation.id == *started),
+                restarts: node.restarts,
+            },
+            Run::Failing { last_exit } => {
+                RunState::Restarting { restarts: node.restarts, last_exit: last_exit.clone() }
+            }
+            Run::Failed { reason } => RunState::Failed { reason: reason.clone() },
+            Run::Stopped => RunState::Stopped,
+        };
+        Some(NodeObservation {
+            facts: generation.map(|generation| json!(generation.facts)),
+            altered: generation.map_or_else(Vec::new, |one| one.altered.iter().cloned().collect()),
+            data: node.disk.as_ref().is_some_and(|disk| disk.marker.is_some()),
+            run,
+        })
+    }
+
+    pub(super) fn node_on(&mut self, host: &str, node: &str) -> Result<&mut Node, HostError> {
+        self.machine(host)?.nodes.insert(node.to_owned());
+        Ok(self.nodes.entry(node.to_owned()).or_insert_with(|| Node {
+            host: host.to_owned(),
+            disk: None,
+            lost: None,
+            generation: None,
+            wanted: false,
+            run: Run::Stopped,
+            restarts: 0,
+            spawns: 0,
+            formats: 0,
+            broken: false,
+        }))
+    }
+
+    pub(super) fn format(
+        &mut self,
+        host: &str,
+        deployment: &Deployment,
+        bootstrap: bool,
+    ) -> Result<(), HostError> {
+        let facts = &deployment.facts;
+        let number = self.number();
+        let node = self.node_on(host, &facts.node)?;
+        if let Some(disk) = &node.disk {
+            return if disk.marker.as_ref() == Some(&marker_of(facts)) {
+                Ok(())
+            } else {
+                Err(HostError::ForeignData { node: facts.node.clone(), directory: format!("{host}:data") })
+            };
+        }
+        // ZooKeeper's own sign that an empty data directory may be trusted.
+        let trusted = deployment.role.data_files(facts, bootstrap).contains_key("initialize");
+        node.disk = Some(Disk { number, marker: Some(marker_of(facts)), trusted, zxid: 0 });
+        node.formats += 1;
+        self.members.entry(facts.group.clone()).or_default().insert(facts.node.clone());
+        Ok(())
+    }
+
+    pub(super) fn install(&mut self, host: &str, deployment: &Deployment) -> Result<String, HostError> {
+        let facts = &deployment.facts;
+        let nowhere = Layout { config: "".into(), data: "".into(), runtime: "".into() };
+        let files = deployment.role.files(facts, &nowhere);
+        let mut hash = Sha256::new();
+        hash.update(json!([facts, files]).to_string());
+        let id: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        self.node_on(host, &facts.node)?.generation = Some(Generation {
+            id: id.clone(),
+            facts: facts.clone(),
+            files: files.into_keys().chain(["facts.json".to_owned()]).collect(),
+            altered: BTreeSet::new(),
+        });
+        Ok(id)
+    }
+
+    pub(super) fn start(&mut self, name: &str) -> Result<(), HostError> {
+        let pid = self.number();
+        let refused = self.refused.get(name).cloned();
+        let node = self.nodes.get_mut(name).filter(|node| node.generation.is_some());
+        let Some(node) = node else {
+            return Err(HostError::NoSuchNode { host: "the host".into(), node: name.to_owned() });
+        };
+        if node.facts().is_some() {
+            return Ok(());
+        }
+        node.wanted = true;
+        node.restarts = 0;
+        let disk = node.disk.as_ref().is_some_and(|disk| disk.marker.is_some());
+        let refused = if disk { refused } else { Some("the marker of its data directory is missing".into()) };
+        if let Some(reason) = refused {
+            node.run = Run::Failed { reason: reason.clone() };
+            return Err(HostError::NotStarted { node: name.to_owned(), reason });
+        }
+        if node.broken {
+            node.restarts = 7;
+            node.run = Run::Failing { last_exit: "exit status 1".into() };
+            return Ok(());
+        }
+        self.spawn(name, pid);
+        Ok(())
+    }
+
+    pub(super) fn spawn(&mut self, name: &str, pid: u64) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        let Some(generation) = &node.generation else { return };
+        let facts = generation.facts.clone();
+        node.spawns += 1;
+        node.run = Run::Running { pid, generation: generation.id.clone(), facts: Box::new(facts.clone()) };
+        if let Some(endpoint) = facts.endpoint("client") {
+            self.endpoints.insert(endpoint, name.to_owned());
+        }
+        if facts.role == Broker::NAME {
+            self.broker_starts(&facts);
+        }
+        self.later(Due::Joins(name.to_owned(), pid));
+    }
+
+    /// Ends a node's process, if it has one.
+    pub(super) fn end(&mut self, name: &str, then: Run) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        if let Run::Running { facts, .. } = std::mem::replace(&mut node.run, then) {
+            match facts.role.as_str() {
+                Zookeeper::NAME => self.member_leaves(&facts),
+                Broker::NAME => self.broker_leaves(&facts),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, name: &str) {
+        if let Some(node) = self.nodes.get_mut(name) {
+            node.wanted = false;
+            self.end(name, Run::Stopped);
+        }
+    }
+
+    /// Removes what is left of a node, its data too.
+    pub(super) fn forget(&mut self, name: &str) {
+        let Some(node) = self.nodes.remove(name) else { return };
+        if let Some(machine) = self.machines.get_mut(&node.host) {
+            machine.nodes.remove(name);
+        }
+        let Some(facts) = node.generation.map(|generation| generation.facts) else { return };
+        if facts.role == Broker::NAME {
+            self.disk_gone(&facts);
+        }
+        let left = self.members.entry(facts.group.clone()).or_default();
+        left.remove(name);
+        if left.is_empty() {
+            self.members.remove(&facts.group);
+            self.clusters.remove(&facts.group);
+            if self.ensembles.remove(&facts.group).is_some() {
+                self.metadata_gone(&facts.group);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Scenarios: scripts of commands with the output that is expected of each, in `*.txt` beside this file. They run the
+//! real stages against a simulated world. `OCTAD_UPDATE_SCENARIOS=1` writes the output that is found into them.
+//!
+//! A script is a list of commands, each a line that begins with `> `; the lines under it are its output. Lines that
+//! begin with `#` are for people. `made` is an `up` that must succeed and is not shown.
+
+#[path = "../support/simulation.rs"]
+mod simulation;
+
+use octad::cli::CliError;
+use octad::engine::{Checked, Event, Plan};
+use octad::host::fake::Cut;
+use octad::output::{failure_text, preview_text, status_text};
+use octad::report::Report;
+use octad::stack::ValidStack;
+use simulation::{Ended, Simulation};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Three ZooKeeper servers and three brokers with one topic: small enough to read.
+const STACK: &str = r#"
+program = "ha"
+hosts.backend = "fake"
+kafka.brokers = 3
+topics.activity.partitions = 3
+"#;
+
+#[test]
+fn every_scenario_goes_as_recorded() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut scripts: Vec<PathBuf> =
+        std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    scripts.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
+    scripts.sort();
+    assert!(!scripts.is_empty());
+    let update = std::env::var_os("OCTAD_UPDATE_SCENARIOS").is_some_and(|value| value == "1");
+    let mut differing = Vec::new();
+    for script in scripts {
+        let recorded = std::fs::read_to_string(&script).unwrap();
+        let found = run(&recorded);
+        if found == recorded {
+            continue;
+        }
+        if update {
+            std::fs::write(&script, found).unwrap();
+        } else {
+            differing.push(format!("{}\n{}", script.display(), difference(&recorded, &found)));
+        }
+    }
+    assert!(differing.is_empty(), "OCTAD_UPDATE_SCENARIOS=1 takes these over:\n{}", differing.join("\n"));
+}
+
+/// The first lines that differ.
+fn difference(recorded: &str, found: &str) -> String {
+    let mut lines = recorded.lines().zip(found.lines()).enumerate();
+    match lines.find(|(_, (recorded, found))| recorded != found) {
+        Some((number, (recorded, found))) => {
+            format!("line {}:\n  recorded {recorded:?}\n  found    {found:?}", number + 1)
+        }
+        None => "one is longer than the other".to_owned(),
+    }
+}
+
+/// The script with the output that its commands have now.
+fn run(script: &str) -> String {
+    let mut simulation = Simulation::of(STACK);
+    let mut out = String::new();
+    for line in script.lines() {
+        if line.starts_with('#') {
+            let _ = writeln!(out, "{line}");
+        } else if let Some(command) = line.strip_prefix("> ") {
+            if !out.is_empty() && !out.ends_with("\n\n") && !out.lines().last().unwrap().starts_with('#') {
+                out.push('\n');
+            }
+            let _ = writeln!(out, "{line}");
+            let told = execute(&mut simulation, command);
+            let told = told.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+            if !told.is_empty() {
+                let _ = writeln!(out, "{}", told.trim_end());
+            }
+        }
+    }
+    out
+}
+
+fn execute(simulation: &mut Simulation, command: &str) -> String {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("`{command}`: {word} is no number"));
+    let world = simulation.world.clone();
+    match words.as_slice() {
+        ["up"] => return simulation.declare().map_or_else(|e| told(&e), |stack| change(simulation, &stack)),
+        ["made"] => {
+            let before = world.own_breaches().len();
+            simulation.up().unwrap();
+            assert_eq!(world.own_breaches()[before..], []);
+        }
+        ["destroy"] => return change(simulation, &ValidStack::empty("sim".parse().unwrap())),
+        ["preview"] => return simulation.preview().map_or_else(|e| told(&e), |plan| preview_text(&plan)),
+        ["stop"] => return stop(simulation),
+        ["status"] => return status_text(&simulation.status()),
+        ["topics"] => return topics(simulation),
+        ["breaches"] => return world.breaches().iter().map(|breach| format!("{breach}\n")).collect(),
+        ["empty"] => return if world.is_empty() { "nothing is left".into() } else { world.portrait() },
+        ["set", path, value] => {
+            let text = format!("value = {value}");
+            let parsed = text.parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
+            simulation.set(path, Some(parsed.unwrap_or_else(|| toml::Value::String((*value).to_owned()))));
+        }
+        ["unset", path] => simulation.set(path, None),
+        ["gate-timeout", millis] => simulation.gate_timeout = Duration::from_millis(number(millis)),
+        ["crash", node] => world.crash(node),
+        ["kill", node] => world.kill(node),
+        ["mend", node] => world.mend(node),
+        ["stop-by-hand", node] => world.stop_by_hand(node),
+        ["lose-data", node] => world.lose_data(node),
+        ["restore-data", node] => world.restore_data(node),
+        ["alter-file", node, file] => world.alter_file(node, file),
+        ["lose-host", host] => world.lose_host(host),
+        ["refuse-start", node, reason @ ..] => world.refuse_start(node, &reason.join(" ")),
+        ["alter-topic", topic, setting, value] => world.alter_topic(topic, setting, Some(value)),
+        ["delete-topic", topic] => world.delete_topic(topic),
+        ["shrink", topic, partition, broker] => {
+            let partition = number(partition).try_into().unwrap();
+            assert!(world.shrink_isr(topic, partition, number(broker).try_into().unwrap()));
+        }
+        ["catch-up"] => world.catch_up(),
+        ["fail-at", deed] => world.fail_at(number(deed).try_into().unwrap()),
+        ["killed-at", deed] => world.cut_at(number(deed).try_into().unwrap(), Cut::KilledAfter),
+        _ => panic!("there is no command `{command}`"),
+    }
+    String::new()
+}
+
+fn told(error: &CliError) -> String {
+    let report = Report::of(error, "");
+    format!("{}exit code {}\n", failure_text(&report), report.code)
+}
+
+fn change(simulation: &Simulation, stack: &ValidStack) -> String {
+    let mut out = String::new();
+    let (breaches, before) = (simulation.world.own_breaches().len(), simulation.world.deed_count());
+    simulation.take_events();
+    let show = |plan: &Plan<Checked>| out.push_str(&preview_text(plan));
+    let result = simulation.change(stack, show);
+    out.push_str(&events(simulation));
+    match result {
+        Ok(Ended::Nothing) => {}
+        Ok(Ended::Changed) => out.push_str("done\n"),
+        Ok(Ended::Killed) => {
+            let deeds = simulation.world.deeds();
+            let _ = writeln!(out, "octad is killed at {}", deeds.last().unwrap());
+        }
+        Err(error) => out.push_str(&told(&error)),
+    }
+    let deeds = simulation.world.deed_count() - before;
+    let breaches = &simulation.world.own_breaches()[breaches..];
+    let shown: String = breaches.iter().map(|breach| format!("breach: {breach}\n")).collect();
+    let _ = writeln!(out, "{deeds} deeds\n{shown}");
+    out
+}
+
+fn stop(simulation: &Simulation) -> String {
+    simulation.take_events();
+    let result = simulation.stop();
+    let mut out = events(simulation);
+    if let Err(error) = result {
+        out.push_str(&told(&error));
+    }
+    out
+}
+
+fn events(simulation: &Simulation) -> String {
+    let mut out = String::new();
+    for event in simulation.take_events() {
+        let _ = match event {
+            Event::StepMessage { message, .. } => writeln!(out, "    {message}"),
+            Event::StepFinished { action, subject, error: None, .. } => writeln!(out, "  {action} {subject}"),
+            Event::StepFinished { action, subject, error: Some(error), .. } => {
+                writeln!(out, "  {action} {subject} failed: {error}")
+            }
+            Event::Notice { message } => writeln!(out, "  note: {message}"),
+            _ => Ok(()),
+        };
+    }
+    out
+}
+
+fn topics(simulation: &Simulation) -> String {
+    let stack = simulation.declare().unwrap();
+    let context = simulation.context(&stack, &simulation.state());
+    let Some(kafka) = context.kafka("kafka") else { return "there is no cluster".into() };
+    let view = match simulation.wait(kafka.describe()) {
+        Ok(view) => view,
+        Err(error) => return format!("{error}"),
+    };
+    let mut out = String::new();
+    for (name, topic) in view.topics {
+        let _ = writeln!(out, "{name} min.insync.replicas={} {:?}", topic.min_insync_replicas, topic.configs);
+        for (number, partition) in topic.partitions {
+            let leader = partition.leader.map_or("none".to_owned(), |id| id.to_string());
+            let _ = writeln!(
+                out,
+                "  {number}: leader {leader}, replicas {:?}, in sync {:?}",
+                partition.replicas, partition.isr
+            );
+        }
+    }
+    out
+}
