@@ -45,8 +45,10 @@ Examples:
   octad stop                      halt it and keep the data
   octad destroy                   remove it with its data
 
-Exit codes: 0 ok, 1 failed, 8 cancelled, 10 refused or not healthy in time, 12 locked by another octad, 64 wrong usage,
-255 a defect of octad";
+Exit codes:
+  0 ok    1 failed    2 there are changes (preview --detailed-exitcode)    8 cancelled
+  10 refused, or not healthy in time    12 locked by another octad
+  64 wrong usage    255 a defect of octad";
 
 /// The stack where none is named.
 const DEFAULT_STACK: &str = "ha";

@@ -156,7 +156,9 @@ impl KafkaCluster {
             Err(error) => return stack.fault(Fault::new(at(""), error.to_string(), "")),
         };
         let replicas = topic.replication_factor.unwrap_or(self.replication_factor);
-        if replicas == 0 || replicas > self.brokers {
+        // The cluster's own figure is told of once, where it stands.
+        let own = topic.replication_factor.is_some();
+        if own && (replicas == 0 || replicas > self.brokers) {
             stack.fault(Fault::new(
                 at(".replication-factor"),
                 format!("{replicas} replicas can't be on {} brokers", self.brokers),

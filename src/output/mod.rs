@@ -109,7 +109,7 @@ impl Output {
         let stack = &state.stack;
         self.line(&format!("The stack {} {head}.\n", self.style.strong(stack)));
         self.outputs(state);
-        let node = state.resources.keys().rfind(|key| key.kind == "node").map_or("", |key| key.name.as_str());
+        let node = state.resources.keys().find(|key| key.kind == "node").map_or("", |key| key.name.as_str());
         self.line(&format!(
             "\nTry next:\n  octad status{flags}\n  octad logs {node} -f{flags}\n  octad stop{flags}"
         ));

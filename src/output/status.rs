@@ -135,7 +135,9 @@ fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) 
         .iter()
         .filter_map(|key| serde_json::from_value(state.resources.get(key)?.inputs.clone()).ok())
         .collect();
+    let runs = |key: &Key| matches!(inventory.resources.get(key), Some(Observed::Present { runs: true, .. }));
     let health = match (registry.role_named(&group.role), inventory.groups.get(name)) {
+        _ if !group.members.iter().any(runs) => Health::Unhealthy("stopped".into()),
         (Some(role), Some(view)) => role.health(view, &members),
         (None, _) => Health::Unhealthy(format!("this program doesn't know the role {}", group.role)),
         (_, None) => Health::Unhealthy("no member exists".into()),

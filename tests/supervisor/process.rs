@@ -14,6 +14,8 @@ use crate::host::{
     OCTAD, TestHost, children, eventually, is_running, lives, reaches, send, sh, sleeper, status, stubborn,
 };
 
+/// What a supervisor may hold that is its own, in kB, whatever the build.
+const OWN_MEMORY_LIMIT_KB: u64 = 2_000;
 /// Resident memory that a supervisor may have: eight of them run beside eight JVMs.
 const MEMORY_LIMIT_KB: u64 = 10 * 1024;
 
@@ -195,7 +197,11 @@ async fn a_supervisor_is_small() {
         kilobytes("RssAnon:"),
         kilobytes("RssFile:")
     );
-    assert!(kilobytes("VmRSS:") <= MEMORY_LIMIT_KB, "{memory}");
+    assert!(kilobytes("RssAnon:") <= OWN_MEMORY_LIMIT_KB, "{memory}");
+    // The text of an unoptimised program is several times as large, and mapped once for all supervisors.
+    if !cfg!(debug_assertions) {
+        assert!(kilobytes("VmRSS:") <= MEMORY_LIMIT_KB, "{memory}");
+    }
 }
 
 #[tokio::test]

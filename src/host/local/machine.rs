@@ -84,7 +84,9 @@ impl Machine {
             flags.extend([format!("-Xms{}m", jvm.heap_mib), format!("-Xmx{}m", jvm.heap_mib)]);
             flags.extend(jvm.options.iter().cloned());
         }
-        let archive = self.software.archive(deployment, &flags).await?;
+        // Heap sizes don't bind an archive, the collector does.
+        let binding = facts.jvm.as_ref().map_or(&[][..], |jvm| &jvm.options);
+        let archive = self.software.archive(deployment, binding).await?;
         let with_class_path = |mut args: Vec<String>| {
             args.extend(["-cp".to_owned(), class_path.clone()]);
             args
