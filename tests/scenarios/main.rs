@@ -34,7 +34,7 @@ fn every_scenario_goes_as_recorded() {
     scripts.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
     scripts.sort();
     assert!(!scripts.is_empty());
-    let update = std::env::var_os("OCTAD_UPDATE_SCENARIOS").is_some();
+    let update = std::env::var_os("OCTAD_UPDATE_SCENARIOS").is_some_and(|value| value == "1");
     let mut differing = Vec::new();
     for script in scripts {
         let recorded = std::fs::read_to_string(&script).unwrap();

@@ -1,0 +1,363 @@
+//! What every host backend must do, as one suite over the traits. The fake world and local hosts (with a real Java and
+//! a real ZooKeeper server) both pass it; a new backend joins by a [`Bench`] of its own.
+
+use octad::engine::Registry;
+use octad::host::{Backend, Deployment, FakeWorld, Host, HostError, LocalBackend, NodeObservation, RunState};
+use octad::program::{Programs, StackFile};
+use octad::resource::{HostInputs, Key, NodeFacts, Output};
+use octad::role::Zookeeper;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const STOP: Duration = Duration::from_secs(30);
+
+/// One host of a backend, with one node that may be put on it, and the means to do it harm.
+struct Bench {
+    host: Arc<dyn Host>,
+    deployment: Deployment,
+    harm: Box<dyn Harm>,
+}
+
+/// What another hand may do.
+trait Harm: Send + Sync {
+    /// Changes a file of the generation in place.
+    fn alter_file(&self);
+    /// Puts somebody else's data where the node's will be.
+    fn put_foreign_data(&self);
+    /// Takes the data disk away.
+    fn lose_data(&self);
+    /// Whether nothing is left of the host.
+    fn nothing_is_left(&self) -> bool;
+}
+
+impl Bench {
+    fn name(&self) -> &str {
+        &self.deployment.facts.node
+    }
+
+    fn with_setting(&self, name: &str, value: &str) -> Deployment {
+        let mut other = self.deployment.clone();
+        other.facts.settings.insert(name.into(), Output::from(value));
+        other
+    }
+
+    async fn node(&self) -> NodeObservation {
+        self.host.node(self.name()).await.unwrap().expect("the host knows the node")
+    }
+
+    /// Brings the node up.
+    async fn made(&self) -> &Self {
+        self.host.boot().await.unwrap();
+        self.host.format(&self.deployment, true).await.unwrap();
+        self.host.install(&self.deployment).await.unwrap();
+        self.host.start(self.name()).await.unwrap();
+        self
+    }
+
+    async fn pid(&self) -> u32 {
+        match self.node().await.run {
+            RunState::Running { pid, .. } => pid,
+            other => panic!("it does not run: {other:?}"),
+        }
+    }
+
+    async fn is_current(&self) -> bool {
+        match self.node().await.run {
+            RunState::Running { current, .. } => current,
+            other => panic!("it does not run: {other:?}"),
+        }
+    }
+}
+
+async fn a_host_comes_to_be_once(bench: &Bench) {
+    assert_eq!(bench.host.power().await.unwrap(), None);
+    assert_eq!(bench.host.node(bench.name()).await.unwrap(), None);
+    let address = bench.host.boot().await.unwrap();
+    assert_eq!(bench.host.boot().await.unwrap(), address);
+    assert_eq!(bench.host.power().await.unwrap(), Some(true));
+    assert_eq!(bench.host.node(bench.name()).await.unwrap(), None);
+}
+
+async fn a_node_is_formatted_once(bench: &Bench) {
+    bench.host.boot().await.unwrap();
+    bench.host.format(&bench.deployment, true).await.unwrap();
+    bench.host.format(&bench.deployment, true).await.unwrap();
+    bench.host.format(&bench.deployment, false).await.unwrap();
+    let node = bench.node().await;
+    assert!(node.data);
+    assert_eq!((node.facts, node.run), (None, RunState::Stopped));
+}
+
+async fn foreign_data_is_not_formatted(bench: &Bench) {
+    bench.host.boot().await.unwrap();
+    bench.harm.put_foreign_data();
+    for _ in 0..2 {
+        let refused = bench.host.format(&bench.deployment, true).await;
+        assert!(matches!(refused, Err(HostError::ForeignData { .. })), "{refused:?}");
+    }
+    assert!(!bench.node().await.data);
+}
+
+async fn data_of_another_id_is_foreign(bench: &Bench) {
+    bench.host.boot().await.unwrap();
+    bench.host.format(&bench.deployment, true).await.unwrap();
+    let mut other = bench.deployment.clone();
+    other.facts.id += 1;
+    let refused = bench.host.format(&other, true).await;
+    assert!(matches!(refused, Err(HostError::ForeignData { .. })), "{refused:?}");
+    bench.host.format(&bench.deployment, true).await.unwrap();
+}
+
+async fn the_same_files_are_the_same_generation(bench: &Bench) {
+    bench.host.boot().await.unwrap();
+    let first = bench.host.install(&bench.deployment).await.unwrap();
+    let again = bench.host.install(&bench.deployment).await.unwrap();
+    assert_eq!(first, again);
+    let other = bench.host.install(&bench.with_setting("maxClientCnxns", "61")).await.unwrap();
+    assert_ne!(first, other);
+    assert_eq!(bench.host.install(&bench.deployment).await.unwrap(), first);
+    let node = bench.node().await;
+    assert_eq!(node.facts, Some(serde_json::to_value(&bench.deployment.facts).unwrap()));
+    assert_eq!(node.altered, Vec::<String>::new());
+    assert!(!node.data);
+}
+
+async fn altered_files_are_seen_and_put_right(bench: &Bench) {
+    bench.host.boot().await.unwrap();
+    bench.host.install(&bench.deployment).await.unwrap();
+    bench.harm.alter_file();
+    assert_eq!(bench.node().await.altered, ["zoo.cfg"]);
+    bench.host.install(&bench.deployment).await.unwrap();
+    assert_eq!(bench.node().await.altered, Vec::<String>::new());
+}
+
+async fn a_node_without_data_does_not_start(bench: &Bench) {
+    bench.host.boot().await.unwrap();
+    bench.host.install(&bench.deployment).await.unwrap();
+    let refused = bench.host.start(bench.name()).await;
+    assert!(matches!(refused, Err(HostError::NotStarted { .. })), "{refused:?}");
+    assert!(matches!(bench.node().await.run, RunState::Failed { .. }));
+    bench.host.format(&bench.deployment, true).await.unwrap();
+    bench.host.start(bench.name()).await.unwrap();
+    assert!(bench.is_current().await);
+}
+
+async fn a_node_that_lost_its_data_does_not_start(bench: &Bench) {
+    bench.made().await;
+    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.harm.lose_data();
+    assert!(!bench.node().await.data);
+    let refused = bench.host.start(bench.name()).await;
+    assert!(matches!(refused, Err(HostError::NotStarted { .. })), "{refused:?}");
+}
+
+async fn a_running_node_is_not_started_again(bench: &Bench) {
+    bench.made().await;
+    let pid = bench.pid().await;
+    bench.host.start(bench.name()).await.unwrap();
+    assert_eq!(bench.pid().await, pid);
+}
+
+async fn a_new_generation_waits_for_a_restart(bench: &Bench) {
+    bench.made().await;
+    let pid = bench.pid().await;
+    assert!(bench.is_current().await);
+    bench.host.install(&bench.deployment).await.unwrap();
+    assert!(bench.is_current().await, "the same generation again changes nothing");
+    bench.host.install(&bench.with_setting("maxClientCnxns", "61")).await.unwrap();
+    assert!(!bench.is_current().await);
+    assert_eq!(bench.pid().await, pid, "what runs goes on");
+    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.host.start(bench.name()).await.unwrap();
+    assert!(bench.is_current().await);
+}
+
+async fn a_stop_is_final_and_may_be_repeated(bench: &Bench) {
+    bench.made().await;
+    for _ in 0..2 {
+        bench.host.stop(bench.name(), STOP).await.unwrap();
+        assert_eq!(bench.node().await.run, RunState::Stopped);
+    }
+    assert!(bench.node().await.data);
+}
+
+async fn an_unknown_node_is_stopped_and_removed_already(bench: &Bench) {
+    bench.host.boot().await.unwrap();
+    bench.host.stop("nobody", STOP).await.unwrap();
+    bench.host.remove("nobody").await.unwrap();
+    assert!(bench.host.start("nobody").await.is_err());
+    assert_eq!(bench.host.node("nobody").await.unwrap(), None);
+}
+
+async fn a_removed_node_is_gone_with_its_data(bench: &Bench) {
+    bench.made().await;
+    assert!(bench.host.remove(bench.name()).await.is_err(), "it runs");
+    bench.host.stop(bench.name(), STOP).await.unwrap();
+    for _ in 0..2 {
+        bench.host.remove(bench.name()).await.unwrap();
+        assert_eq!(bench.host.node(bench.name()).await.unwrap(), None);
+    }
+    bench.made().await;
+    assert!(bench.is_current().await);
+}
+
+async fn a_halted_host_keeps_all_and_starts_what_ran(bench: &Bench) {
+    bench.made().await;
+    for _ in 0..2 {
+        bench.host.halt().await.unwrap();
+        assert_eq!(bench.host.power().await.unwrap(), Some(false));
+    }
+    let node = bench.node().await;
+    assert_eq!((node.data, node.run), (true, RunState::Stopped));
+    assert!(bench.host.start(bench.name()).await.is_err(), "the host is down");
+    // A host that is down can't be told to forget what it ran.
+    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.host.boot().await.unwrap();
+    let begun = Instant::now();
+    while !matches!(bench.node().await.run, RunState::Running { current: true, .. }) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "its host does not start it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.host.halt().await.unwrap();
+    bench.host.boot().await.unwrap();
+    assert_eq!(bench.node().await.run, RunState::Stopped, "what was stopped stays so");
+}
+
+async fn a_destroyed_host_leaves_nothing(bench: &Bench) {
+    bench.made().await;
+    for _ in 0..2 {
+        bench.host.destroy().await.unwrap();
+        assert_eq!(bench.host.power().await.unwrap(), None);
+        assert_eq!(bench.host.node(bench.name()).await.unwrap(), None);
+        assert!(bench.harm.nothing_is_left());
+    }
+}
+
+/// Runs the whole contract, each part on a bench of its own.
+async fn hold(make: &dyn Fn(u8) -> Bench) {
+    let mut subnet = 0;
+    macro_rules! part {
+        ($($contract:ident),+ $(,)?) => {$(
+            subnet += 1;
+            let bench = Arc::new(make(subnet));
+            let part = tokio::spawn({
+                let bench = bench.clone();
+                async move { $contract(&bench).await }
+            });
+            let result = part.await;
+            // Nothing is left running, whatever came of it.
+            let destroyed = bench.host.destroy().await;
+            if let Err(failed) = result {
+                eprintln!("{} does not hold", stringify!($contract));
+                std::panic::resume_unwind(failed.into_panic());
+            }
+            destroyed.unwrap();
+        )+};
+    }
+    part!(
+        a_host_comes_to_be_once,
+        a_node_is_formatted_once,
+        foreign_data_is_not_formatted,
+        data_of_another_id_is_foreign,
+        the_same_files_are_the_same_generation,
+        altered_files_are_seen_and_put_right,
+        a_node_without_data_does_not_start,
+        a_node_that_lost_its_data_does_not_start,
+        a_running_node_is_not_started_again,
+        a_new_generation_waits_for_a_restart,
+        a_stop_is_final_and_may_be_repeated,
+        an_unknown_node_is_stopped_and_removed_already,
+        a_removed_node_is_gone_with_its_data,
+        a_halted_host_keeps_all_and_starts_what_ran,
+        a_destroyed_host_leaves_nothing,
+    );
+}
+
+/// A ZooKeeper server that stands alone, as the program `minimal` declares it.
+fn zookeeper(backend: impl Backend + 'static, subnet: u8, site: &Path) -> (Arc<dyn Host>, Deployment) {
+    let name = backend.name();
+    let text = format!(
+        "program = \"minimal\"\nhosts.backend = \"{name}\"\nhosts.subnet = \"127.91.{subnet}.0/24\"\n"
+    );
+    let registry = Registry::standard().backend(backend);
+    let stack = StackFile::of_text("contract".parse().unwrap(), &text)
+        .declare(&Programs::standard(), &registry)
+        .unwrap();
+    let inputs = |kind: &str| stack.resources[&Key::new(kind, "zk-1")].inputs.clone();
+    let host: HostInputs = serde_json::from_value(inputs("host")).unwrap();
+    let facts: NodeFacts = serde_json::from_value(inputs("node")).unwrap();
+    let host = registry.backend_named(name).unwrap().host(site, "zk-1", &host).unwrap();
+    (host, Deployment { facts, role: Arc::new(Zookeeper) })
+}
+
+impl Harm for FakeWorld {
+    fn alter_file(&self) {
+        FakeWorld::alter_file(self, "zk-1", "zoo.cfg");
+    }
+
+    fn put_foreign_data(&self) {
+        FakeWorld::put_foreign_data(self, "zk-1", "zk-1");
+    }
+
+    fn lose_data(&self) {
+        FakeWorld::lose_data(self, "zk-1");
+    }
+
+    fn nothing_is_left(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+#[tokio::test]
+async fn the_fake_world_holds_the_contract() {
+    hold(&|subnet| {
+        let world = FakeWorld::new();
+        let (host, deployment) = zookeeper(world.backend(), subnet, Path::new("nowhere"));
+        Bench { host, deployment, harm: Box::new(world) }
+    })
+    .await;
+}
+
+/// The files of a local host.
+struct Files {
+    site: tempfile::TempDir,
+}
+
+impl Files {
+    fn node(&self) -> PathBuf {
+        self.site.path().join("hosts/zk-1/nodes/zk-1")
+    }
+}
+
+impl Harm for Files {
+    fn alter_file(&self) {
+        std::fs::write(self.node().join("current/zoo.cfg"), "clientPort=1\n").unwrap();
+    }
+
+    fn put_foreign_data(&self) {
+        std::fs::create_dir_all(self.node().join("data")).unwrap();
+        std::fs::write(self.node().join("data/precious"), "not ours").unwrap();
+    }
+
+    fn lose_data(&self) {
+        std::fs::rename(self.node().join("data"), self.site.path().join("unmounted")).unwrap();
+        std::fs::create_dir(self.node().join("data")).unwrap();
+    }
+
+    fn nothing_is_left(&self) -> bool {
+        std::fs::read_dir(self.site.path()).unwrap().next().is_none()
+    }
+}
+
+#[tokio::test]
+async fn local_hosts_hold_the_contract() {
+    hold(&|subnet| {
+        let site = tempfile::tempdir().unwrap();
+        let backend = LocalBackend::supervised_by(Path::new(env!("CARGO_BIN_EXE_octad")));
+        let (host, deployment) = zookeeper(backend, subnet, site.path());
+        Bench { host, deployment, harm: Box::new(Files { site }) }
+    })
+    .await;
+}
