@@ -8,6 +8,7 @@ mod simulation;
 use octad::cli::CliError;
 use octad::engine;
 use octad::host::fake::{Cause, Cut, Loss};
+use octad::kafka::TopicPartition;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use simulation::{Ended, Simulation};
@@ -398,7 +399,31 @@ mod detector {
     }
 
     #[test]
-    fn a_member_that_comes_back_empty_and_votes_is_seen() {
+    fn replicas_on_the_move_are_seen_until_they_arrived() {
+        let topics = vec![Topic { partitions: 1, replicas: 2, min_insync: 1 }];
+        let simulation = Shape { brokers: 4, servers: 3, topics, parallel: 1, lag: 3 }.simulation();
+        simulation.up().unwrap();
+        let stack = simulation.declare().unwrap();
+        let kafka = simulation.context(&stack, &simulation.state()).kafka("kafka").unwrap();
+        simulation.wait(async {
+            let partition = TopicPartition::new("t0", 0);
+            kafka.reassign(&[(partition.clone(), vec![4, 3])].into()).await.unwrap();
+            let moving = kafka.list_reassignments().await.unwrap();
+            assert_eq!((moving[0].adding.clone(), moving[0].removing.clone()), (vec![4, 3], vec![1, 2]));
+            let mut view = kafka.describe().await.unwrap();
+            while view.reassignments != Some(vec![]) {
+                view = kafka.describe().await.unwrap();
+            }
+            let moved = &view.topics["t0"].partitions[&0];
+            assert_eq!(
+                (moved.replicas.clone(), moved.isr.clone(), moved.leader),
+                (vec![4, 3], vec![4, 3], Some(4))
+            );
+        });
+    }
+
+    #[test]
+    fn a_partition_whose_last_replica_is_removed_is_seen_as_lost() {
         let (_, simulation) = three_brokers();
         // The last one in sync is gone for good.
         simulation.world.stop_by_hand("broker-1");

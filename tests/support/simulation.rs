@@ -1,6 +1,7 @@
 //! A stack in a simulated world, taken through the stages that the command line takes it through.
 
 #![allow(unreachable_pub, dead_code, reason = "each test crate that includes this file uses a part of it")]
+#![allow(clippy::result_large_err, reason = "tests look at errors whole")]
 
 use octad::cli::CliError;
 use octad::engine::{
