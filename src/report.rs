@@ -111,7 +111,9 @@ fn code(error: &CliError) -> u8 {
         CliError::Interrupted => exit::CANCELLED,
         CliError::Apply(ApplyError { error, .. }) => match error {
             StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => exit::CANCELLED,
-            StepError::Gate(_) | StepError::NotSafe { .. } => exit::REFUSED,
+            StepError::Gate(_)
+            | StepError::NotSafe { .. }
+            | StepError::Act { source: KindError::CameBack { .. }, .. } => exit::REFUSED,
             StepError::Act { .. } | StepError::UnknownKind(_) | StepError::State(_) => exit::FAILED,
         },
         CliError::Lock(LockError::File(_))
@@ -142,22 +144,23 @@ fn hint(error: &CliError) -> Option<String> {
             Some("run it again; if it says the same, this is a defect of Octad: please report it".into())
         }
         CliError::Prepare(error) | CliError::Halt(error) => kind(error),
-        CliError::Interrupted => Some("`octad up` goes on from here".into()),
+        CliError::Interrupted => Some("the same command goes on from here".into()),
         CliError::Apply(ApplyError { error, .. }) => match error {
             StepError::Act { source, .. } => {
-                kind(source).or_else(|| Some("`octad up` goes on from here once that is mended".into()))
+                kind(source).or_else(|| Some("the same command goes on from here once that is mended".into()))
             }
             StepError::Gate(GateError::Broken { member, .. }) => {
-                Some(format!("`octad logs {member}` tells what it said; `octad up` goes on from here"))
+                Some(format!("`octad logs {member}` tells what it said; the same command goes on from here"))
             }
             StepError::Gate(GateError::TimedOut { .. }) => {
-                Some("`octad status` and `octad logs` tell more; `octad up` goes on from here".into())
+                Some("`octad status` and `octad logs` tell more; the same command goes on from here".into())
             }
-            StepError::NotSafe { .. } => {
-                Some("`octad status` tells what is away; `octad up` goes on from here once it is back".into())
-            }
+            StepError::NotSafe { .. } => Some(
+                "`octad status` tells what is away; the same command goes on from here once it is back"
+                    .into(),
+            ),
             StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => {
-                Some("`octad up` goes on from here".into())
+                Some("the same command goes on from here".into())
             }
             StepError::Gate(GateError::UnknownRole { .. }) | StepError::UnknownKind(_) => {
                 Some("use the program that made this stack".into())
@@ -196,6 +199,7 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::Host(error) => host(error),
         KindError::Artifact(error) => artifact(error),
         KindError::Java(error) => java(error),
+        KindError::CameBack { .. } => Some("`octad up` again: it takes the node into a roll".into()),
         KindError::UnknownRole { .. } => Some("use the program that has this role".into()),
         KindError::UnknownBackend { .. } => Some("correct `backend` under [hosts] in the stack file".into()),
         KindError::Kafka(_) | KindError::Inputs { .. } | KindError::NotYetKnown { .. } => None,

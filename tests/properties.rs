@@ -195,8 +195,8 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    // A host that was down starts its nodes as they were, and a node that is to be changed as well is then restarted
-    // outside a roll: that is not safe yet, so that lost hosts are on their own here.
+    // A host that was down starts its nodes as they were; an `up` that was to change such a node stops and leaves it to
+    // the next one (tests/scenarios/lost_host_changed.txt), so that lost hosts are on their own here.
     #[test]
     fn lost_hosts_come_back_without_harm(
         shape in shape(),

@@ -81,8 +81,16 @@ impl ZookeeperEnsemble {
                 settings,
                 jvm: Some(Jvm {
                     heap_mib: self.heap_mib,
-                    // One core and a heap this small: the serial collector is smaller and pauses for milliseconds.
-                    options: vec!["-XX:+UseSerialGC".into(), "-XX:+ExitOnOutOfMemoryError".into()],
+                    options: vec![
+                        // One core and a heap this small: the serial collector is smaller and pauses for milliseconds.
+                        "-XX:+UseSerialGC".into(),
+                        "-XX:+ExitOnOutOfMemoryError".into(),
+                        // The JVM's shared counters are a mapped file: a busy disk can stop a thread that writes it.
+                        "-XX:-UsePerfData".into(),
+                        // A few hundred small requests a second: the optimising compiler costs a third of the start
+                        // and has nothing to win back.
+                        "-XX:TieredStopAtLevel=1".into(),
+                    ],
                 }),
             };
             stack.node(&facts, []);

@@ -209,7 +209,7 @@ impl Worker {
         let begun = Instant::now();
         let result = match &step.action {
             Action::Create { key, inputs, detail } => self.create(key, inputs, detail).await,
-            Action::Update(change) => self.update(change).await,
+            Action::Update(change) => self.update_at_rest(change).await,
             Action::Delete { key, before, .. } => self.delete(key, before).await,
             Action::Forget { key, .. } => self.forget(key),
             Action::Roll { group, members, .. } => self.roll(number, group, members).await,
@@ -230,6 +230,13 @@ impl Worker {
         let kind = self.kind(key)?;
         let act = kind.create(&self.context, key, &inputs, detail);
         self.journalled("create", key, &inputs, act).await
+    }
+
+    async fn update_at_rest(&self, change: &Change) -> Result<(), StepError> {
+        let after = self.context.resolve(&change.after);
+        let kind = self.kind(&change.key)?;
+        let act = kind.update_at_rest(&self.context, &change.key, &change.before, &after);
+        self.journalled("update", &change.key, &after, act).await
     }
 
     async fn update(&self, change: &Change) -> Result<(), StepError> {
@@ -350,7 +357,11 @@ impl Worker {
                     self.tell(number, format!("changing {member} ({turn} of {})", members.len()));
                     self.update(change).await?;
                     pending.remove(&member);
-                    self.gate(number, group).await?;
+                    // Others that are away and still to be changed come first: the group can't be whole without them.
+                    let away = |name: &String| view.members.get(name).is_none_or(|seen| !seen.up);
+                    if !pending.iter().any(away) {
+                        self.gate(number, group).await?;
+                    }
                     recovering = Some(member);
                 }
                 Next::Wait(reason) => {

@@ -12,7 +12,7 @@ pub const GATE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How often a gate asks at first; a healthy group is rarely more than this late.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How often it asks at most once it has waited for long.
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// How often the members' processes are looked at meanwhile.
 pub(super) const LOOK_AT_MEMBERS: Duration = Duration::from_secs(1);
 

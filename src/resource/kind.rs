@@ -46,6 +46,18 @@ pub trait Kind: Send + Sync {
         detail: &Value,
     ) -> Result<Value, KindError>;
 
+    /// Changes a resource that does not serve at present, outside a roll. One that turns out to serve by now must not
+    /// be disturbed. For kinds that nothing is disturbed by, it is the same as `update`.
+    async fn update_at_rest(
+        &self,
+        context: &Context,
+        key: &Key,
+        before: &Value,
+        after: &Value,
+    ) -> Result<Value, KindError> {
+        self.update(context, key, before, after).await
+    }
+
     /// Changes the resource and returns its outputs.
     async fn update(
         &self,
@@ -99,6 +111,12 @@ pub enum KindError {
     /// A value was needed before it could be known.
     #[error("{key} needs a value that no step before it has made known")]
     NotYetKnown {
+        /// The resource.
+        key: Key,
+    },
+    /// A node that was down when the plan was made serves by now, with what it had before.
+    #[error("{key} came back by itself with its old configuration, and is not stopped outside a roll")]
+    CameBack {
         /// The resource.
         key: Key,
     },

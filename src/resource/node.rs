@@ -247,6 +247,28 @@ impl Kind for NodeKind {
         Ok(json!({ "generation": generation }))
     }
 
+    async fn update_at_rest(
+        &self,
+        context: &Context,
+        key: &Key,
+        before: &Value,
+        after: &Value,
+    ) -> Result<Value, KindError> {
+        // A host that was down starts its nodes by itself as soon as it is up. Such a node may serve by now, and to
+        // restart it would take a healthy member away outside a roll.
+        let deployment = self.deployment(key, after)?;
+        let host = context.host(&host_key(&deployment.facts))?;
+        match host.node(&key.name).await? {
+            Some(found) if runs_as_declared(&found, &deployment.facts) => {
+                Ok(json!({ "generation": host.install(&deployment).await? }))
+            }
+            Some(found) if matches!(found.run, RunState::Running { .. }) => {
+                Err(KindError::CameBack { key: key.clone() })
+            }
+            _ => self.update(context, key, before, after).await,
+        }
+    }
+
     async fn update(
         &self,
         context: &Context,
@@ -256,14 +278,9 @@ impl Kind for NodeKind {
     ) -> Result<Value, KindError> {
         let deployment = self.deployment(key, after)?;
         let host = context.host(&host_key(&deployment.facts))?;
-        let found = host.node(&key.name).await?;
         let generation = host.install(&deployment).await?;
-        // A host that was down starts its nodes by itself as soon as it is up. Such a node may serve by now, and to
-        // restart it once more would take a healthy member away outside a roll.
-        if !found.is_some_and(|found| runs_as_declared(&found, &deployment.facts)) {
-            host.stop(&key.name, STOP_TIMEOUT).await?;
-            host.start(&key.name).await?;
-        }
+        host.stop(&key.name, STOP_TIMEOUT).await?;
+        host.start(&key.name).await?;
         Ok(json!({ "generation": generation }))
     }
 

@@ -40,6 +40,9 @@ impl Broker {
             ("controlled.shutdown.retry.backoff.ms", "500"),
             // A frozen follower stalls acks=all for as long as it counts as in sync; Kafka's default is 30 s.
             ("replica.lag.time.max.ms", "10000"),
+            // A follower that was told to follow before its leader was told to lead tries again this much later; with
+            // Kafka's 1 s every start and every election has replicas out of sync for a second.
+            ("replica.fetch.backoff.ms", "100"),
             // After a fresh start, consumers of the first group would wait 3 s for others to join.
             ("group.initial.rebalance.delay.ms", "0"),
             // Kafka's 50 partitions are for hundreds of groups; fewer make start, election and recovery shorter.
