@@ -21,9 +21,11 @@
 //! | [`supervisor`] | systemd's part on a local host | yes |
 //! | [`artifact`] | jars, Java, class-data archives | yes |
 //! | [`wire`], [`kafka`], [`zookeeper`] | services as seen over the network | yes |
+//! | [`causes`] | an error as one line | none |
 //! | [`cli`], [`output`], [`report`] | verbs, rendering, failures | terminal |
 
 pub mod artifact;
+pub mod causes;
 pub mod cli;
 pub mod component;
 pub mod engine;

@@ -1,12 +1,12 @@
 //! What a failure tells people and scripts: message, causes, hint and exit code are decided here and nowhere else.
 
 use crate::artifact::{ArtifactError, JavaError};
+use crate::causes::causes;
 use crate::cli::CliError;
 use crate::engine::{ApplyError, GateError, LockError, StateError, StepError};
 use crate::host::HostError;
 use crate::program::StackFileError;
 use crate::resource::KindError;
-use std::error::Error;
 
 /// Exit codes, as the README lists them.
 pub mod exit {
@@ -41,24 +41,6 @@ pub struct Report {
     pub hint: Option<String>,
     /// The exit code.
     pub code: u8,
-}
-
-/// An error and its causes in one line, none told twice.
-pub fn chain(error: &dyn Error) -> String {
-    causes(error).join(": ")
-}
-
-fn causes(error: &dyn Error) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        if !all.last().is_some_and(|last| last.ends_with(&text)) {
-            all.push(text);
-        }
-        next = error.source();
-    }
-    all
 }
 
 impl Report {

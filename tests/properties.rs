@@ -179,7 +179,7 @@ fn converge(shape: &Shape, simulation: &Simulation) -> Result<(), TestCaseError>
             Ok(Ended::Nothing) => return Ok(()),
             Ok(Ended::Changed) | Err(CliError::Apply(_)) => {}
             Ok(Ended::Killed) => prop_assert!(false, "killed twice"),
-            Err(error) => prop_assert!(false, "{}", octad::report::chain(&error)),
+            Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
         }
     }
     prop_assert!(false, "there is still something to do: {}", simulation.world.portrait());
@@ -227,7 +227,7 @@ proptest! {
         }
         match simulation.up() {
             Ok(_) | Err(CliError::Refused { .. } | CliError::Apply(_)) => {}
-            Err(error) => prop_assert!(false, "{}", octad::report::chain(&error)),
+            Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
         }
         prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
     }
@@ -291,7 +291,7 @@ proptest! {
         let first = simulation.up();
         prop_assert!(matches!(first, Ok(Ended::Killed) | Err(CliError::Apply(_))), "{first:?}");
         let second = simulation.up();
-        prop_assert!(second.is_ok(), "{}", octad::report::chain(&second.unwrap_err()));
+        prop_assert!(second.is_ok(), "{}", octad::causes::with_causes(&second.unwrap_err()));
         prop_assert!(matches!(simulation.up(), Ok(Ended::Nothing)));
         prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
         // A node whose answer got lost runs already, and its disk is prepared already.

@@ -1,6 +1,7 @@
 //! `octad supervise` (hidden): plays systemd's part for one local host.
 
-use crate::report::{chain, exit};
+use crate::causes::with_causes;
+use crate::report::exit;
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ impl Supervise {
         match crate::supervisor::serve(&self.directory) {
             Ok(()) => ExitCode::from(exit::OK),
             Err(error) => {
-                eprintln!("error: {}", chain(&error));
+                eprintln!("error: {}", with_causes(&error));
                 ExitCode::from(exit::FAILED)
             }
         }

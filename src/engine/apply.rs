@@ -5,6 +5,7 @@ use super::order::Order;
 use super::plan::{Action, Change, Checked, Plan};
 use super::state::{StateError, Store};
 use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, gate, observe};
+use crate::causes::with_causes;
 use crate::resource::{Key, KindError, Work};
 use crate::role::{Next, NotSafe, Roll};
 use crate::stack::{ValidStack, direct_needs};
@@ -220,7 +221,7 @@ impl Worker {
             action,
             subject,
             millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-            error: result.as_ref().err().map(|error| crate::report::chain(error)),
+            error: result.as_ref().err().map(|error| with_causes(error)),
         });
         result
     }
@@ -279,7 +280,7 @@ impl Worker {
     }
 
     fn failed(&self, verb: &'static str, key: &Key, source: KindError) -> StepError {
-        let outcome = Outcome::Failed { reason: crate::report::chain(&source) };
+        let outcome = Outcome::Failed { reason: with_causes(&source) };
         // The failure itself is what must be told; that it could not be noted down as well changes nothing, since an
         // operation without an end is taken for unknown anyhow.
         let _ = self.append(Record::End { key: key.clone(), outcome });

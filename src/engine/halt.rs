@@ -1,6 +1,7 @@
 //! Stopping everything and keeping it: what needs others goes before them. Needs only the state.
 
 use super::{Context, Event, State};
+use crate::causes::with_causes;
 use crate::resource::{Key, KindError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ async fn halt_one(context: &Context, state: &State, key: &Key, step: usize) -> R
     let begun = Instant::now();
     let result = kind.halt(context, key, &state.resources[key].inputs).await;
     if !matches!(result, Ok(false)) {
-        let error = result.as_ref().err().map(|error| crate::report::chain(error));
+        let error = result.as_ref().err().map(|error| with_causes(error));
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let subject = key.to_string();
         context.events().emit(Event::StepFinished { step, action: "stop", subject, millis, error });

@@ -291,8 +291,8 @@ impl Planner<'_> {
                 (Some(role), Some(view)) => roll::predict(role.as_ref(), &names, view),
                 _ => Err(crate::role::NotSafe::NobodyAnswers),
             };
-            let predicted = match predicted {
-                Ok(order) => order,
+            let (predicted, waits) = match predicted {
+                Ok(found) => found,
                 Err(reason) => {
                     self.refusals.push(Refusal {
                         key: Key::new("group", &group),
@@ -301,12 +301,13 @@ impl Planner<'_> {
                                or `octad stop` the stack and start it with the change"
                             .into(),
                     });
-                    names.into_iter().collect()
+                    (names.into_iter().collect(), None)
                 }
             };
+            let reason = waits.map(|reason| format!("waits first: {reason}")).unwrap_or_default();
             let keys: Vec<Key> = members.values().map(|change| change.key.clone()).collect();
             let action = Action::Roll { group: group.clone(), members, predicted };
-            self.graph.add_for_group(&group, &keys, action, String::new());
+            self.graph.add_for_group(&group, &keys, action, reason);
         }
     }
 

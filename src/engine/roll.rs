@@ -3,7 +3,8 @@
 use crate::role::{GroupView, Next, NotSafe, Role, Roll};
 use std::collections::BTreeSet;
 
-/// The order in which the members would be changed if nothing moved but what the roll itself moves.
+/// The order in which the members would be changed if nothing moved but what the roll itself moves, and what the roll
+/// would wait for before it came to the rest, which are told in name order.
 ///
 /// # Errors
 /// Where the role refuses, and waiting wouldn't help.
@@ -11,7 +12,7 @@ pub(super) fn predict(
     role: &dyn Role,
     members: &BTreeSet<String>,
     view: &GroupView,
-) -> Result<Vec<String>, NotSafe> {
+) -> Result<(Vec<String>, Option<NotSafe>), NotSafe> {
     let mut pending = members.clone();
     let mut view = view.clone();
     let mut order = Vec::new();
@@ -24,10 +25,13 @@ pub(super) fn predict(
                 order.push(member);
             }
             Next::Refuse(reason) => return Err(reason),
-            // What it waits for can't be foreseen; what remains is told in name order.
-            Next::Wait(_) | Next::Do(_) | Next::Done => {
+            Next::Wait(reason) => {
                 order.extend(pending);
-                return Ok(order);
+                return Ok((order, Some(reason)));
+            }
+            Next::Do(_) | Next::Done => {
+                order.extend(pending);
+                return Ok((order, None));
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Keeps connections and nothing else: who the controller is gets asked anew for every change, since it moves
 //! whenever a broker goes. What is asked is in `describe` and `admin`.
 
+use crate::causes::with_causes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
-use super::error::{Attempt, ConnectionError, KafkaError, with_causes};
+use super::error::{Attempt, ConnectionError, KafkaError};
 use super::pool::Pool;
 use super::snapshot::{Snapshot, majority_controller};
 use super::{ClusterView, ConfigEntry, Kafka, NewTopic, Reassignment, TopicPartition};

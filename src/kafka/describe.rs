@@ -4,6 +4,7 @@
 //! and one of metadata to every other broker. `DescribeCluster` is not asked: brokers answer it from the same
 //! cache as metadata, and two answers could disagree.
 
+use crate::causes::with_causes;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::api::Api;
 use super::client::{Client, Heard, metadata};
-use super::error::{Attempt, ErrorCode, KafkaError, with_causes};
+use super::error::{Attempt, ErrorCode, KafkaError};
 use super::snapshot::Snapshot;
 use super::{BrokerAnswer, ClusterView, ConfigEntry, ConfigSource, Reassignment, TopicView};
 

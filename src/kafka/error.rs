@@ -1,5 +1,6 @@
 //! What can go wrong between Octad and a Kafka cluster. No I/O.
 
+use crate::causes::with_causes;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -296,18 +297,6 @@ impl fmt::Display for ErrorCode {
         }
         Ok(())
     }
-}
-
-/// An error and its causes on one line, for places where an error is data (several at once, or in a view)
-/// and nobody will walk its sources.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
 }
 
 fn list(items: &[impl ToString]) -> String {

@@ -38,7 +38,7 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
             }
             Action::Roll { group, members, predicted } => {
                 *counts.entry("to restart").or_default() += members.len();
-                roll(&mut out, group, members, predicted, style);
+                roll(&mut out, group, members, predicted, &step.reason, style);
             }
             Action::Gate { group } if !step.reason.is_empty() => {
                 let _ = writeln!(out, "  {} {group} {}", style.changing("…"), step.reason);
@@ -122,6 +122,7 @@ fn roll(
     group: &str,
     members: &BTreeMap<String, Change>,
     predicted: &[String],
+    reason: &str,
     style: Style,
 ) {
     let _ = writeln!(
@@ -131,6 +132,9 @@ fn roll(
         members.len(),
         predicted.join(", ")
     );
+    if !reason.is_empty() {
+        let _ = writeln!(out, "      {}", style.changing(reason));
+    }
     // What all have in common is told once.
     let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (name, change) in members {

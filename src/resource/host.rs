@@ -31,10 +31,6 @@ impl HostKind {
     pub const NAME: &'static str = "host";
 }
 
-fn inputs(key: &Key, value: &Value) -> Result<HostInputs, KindError> {
-    serde_json::from_value(value.clone()).map_err(|source| KindError::Inputs { key: key.clone(), source })
-}
-
 #[async_trait]
 impl Kind for HostKind {
     fn name(&self) -> &'static str {
@@ -110,7 +106,7 @@ impl Kind for HostKind {
         _detail: &Value,
     ) -> Result<Value, KindError> {
         let address = context.host_of(key, value)?.boot().await?;
-        let zone = inputs(key, value)?.zone.unwrap_or_else(|| key.name.clone());
+        let zone = KindError::read::<HostInputs>(key, value)?.zone.unwrap_or_else(|| key.name.clone());
         Ok(json!({ "address": address, "zone": zone }))
     }
 

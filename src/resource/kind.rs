@@ -5,6 +5,7 @@ use crate::engine::Context;
 use crate::host::HostError;
 use crate::kafka::KafkaError;
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -138,4 +139,11 @@ pub enum KindError {
         /// Those that it knows.
         known: String,
     },
+}
+
+impl KindError {
+    /// Reads inputs in the form of a kind.
+    pub(super) fn read<T: DeserializeOwned>(key: &Key, inputs: &Value) -> Result<T, Self> {
+        T::deserialize(inputs).map_err(|source| Self::Inputs { key: key.clone(), source })
+    }
 }

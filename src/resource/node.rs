@@ -90,7 +90,7 @@ impl NodeKind {
 }
 
 fn facts(key: &Key, inputs: &Value) -> Result<NodeFacts, KindError> {
-    serde_json::from_value(inputs.clone()).map_err(|source| KindError::Inputs { key: key.clone(), source })
+    KindError::read(key, inputs)
 }
 
 fn refuse(key: &Key, reason: String, hint: &str) -> Decision {

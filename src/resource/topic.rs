@@ -50,7 +50,7 @@ impl TopicKind {
 }
 
 fn read(key: &Key, value: &Value) -> Result<TopicInputs, KindError> {
-    serde_json::from_value(value.clone()).map_err(|source| KindError::Inputs { key: key.clone(), source })
+    KindError::read(key, value)
 }
 
 fn found(topic: &TopicView) -> Found {

@@ -279,26 +279,6 @@ impl Role for Broker {
         }
     }
 
-    fn after_restart(&self, node: &str, view: &GroupView) -> Vec<GroupView> {
-        let restarted_controller = view.leader() == Some(node);
-        let controllers: Vec<String> = if restarted_controller && view.members.len() > 1 {
-            view.members.keys().filter(|name| *name != node).cloned().collect()
-        } else {
-            view.leader().into_iter().map(str::to_owned).collect()
-        };
-        controllers
-            .into_iter()
-            .map(|controller| {
-                let mut next = view.clone();
-                for (name, member) in &mut next.members {
-                    member.leads = *name == controller;
-                    member.up = member.up || name == node;
-                }
-                next
-            })
-            .collect()
-    }
-
     fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal> {
         let refuse = |reason: String, hint: &str| {
             Err(Refusal { key: Key::new(NodeKind::NAME, &leaving.node), reason, hint: hint.into() })

@@ -49,4 +49,23 @@ impl GroupView {
             _ => None,
         }
     }
+
+    /// The views that may follow once `node` has been restarted: it is up, and where it led, any other member may lead.
+    pub fn after_restart(&self, node: &str) -> Vec<Self> {
+        let leaders: Vec<&str> = match self.leader() {
+            Some(leader) if leader == node && self.members.len() > 1 => {
+                self.members.keys().map(String::as_str).filter(|name| *name != node).collect()
+            }
+            leader => leader.into_iter().collect(),
+        };
+        let led_by = |leader: &str| {
+            let mut next = self.clone();
+            for (name, member) in &mut next.members {
+                member.leads = name == leader;
+                member.up = member.up || name == node;
+            }
+            next
+        };
+        leaders.into_iter().map(led_by).collect()
+    }
 }

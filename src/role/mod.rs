@@ -57,7 +57,10 @@ pub trait Role: Send + Sync {
     fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe>;
 
     /// All views that may follow once `node` has been restarted and has recovered, for prediction and proof.
-    fn after_restart(&self, node: &str, view: &GroupView) -> Vec<GroupView>;
+    /// Unless a role knows better, whoever remains may lead next.
+    fn after_restart(&self, node: &str, view: &GroupView) -> Vec<GroupView> {
+        view.after_restart(node)
+    }
 
     /// Whether a member's facts may change in this way at all.
     fn allows_change(&self, before: &NodeFacts, after: &NodeFacts) -> Result<(), Refusal> {

@@ -176,26 +176,6 @@ impl Role for Zookeeper {
         Err(NotSafe::QuorumLost { member: node.to_owned(), remaining: others, size, needed })
     }
 
-    fn after_restart(&self, node: &str, view: &GroupView) -> Vec<GroupView> {
-        let restarted_leader = view.leader() == Some(node);
-        let leaders: Vec<String> = if restarted_leader && view.members.len() > 1 {
-            view.members.keys().filter(|name| *name != node).cloned().collect()
-        } else {
-            view.leader().into_iter().map(str::to_owned).collect()
-        };
-        leaders
-            .into_iter()
-            .map(|leader| {
-                let mut next = view.clone();
-                for (name, member) in &mut next.members {
-                    member.leads = *name == leader;
-                    member.up = member.up || name == node;
-                }
-                next
-            })
-            .collect()
-    }
-
     fn allows_change(&self, before: &NodeFacts, after: &NodeFacts) -> Result<(), Refusal> {
         let (old, new) = (members_of(before), members_of(after));
         if old == new {

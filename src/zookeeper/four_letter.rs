@@ -4,8 +4,8 @@
 //! `4lw.commands.whitelist` (by default only `srvr` is). One connection for each command, as the protocol
 //! has it: the server answers and hangs up.
 
+use crate::causes::with_causes;
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -210,17 +210,6 @@ fn parse_latency(latency: &str) -> Option<Latency> {
 /// Only a leader has this line.
 fn synced_followers(mntr: &str) -> Option<u32> {
     mntr.lines().find_map(|line| line.strip_prefix("zk_synced_followers")?.trim().parse().ok())
-}
-
-/// An error and its causes on one line: in a view an error is data, and nobody will walk its sources.
-fn with_causes(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
 }
 
 #[cfg(test)]

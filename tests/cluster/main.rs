@@ -100,7 +100,7 @@ fn a_cluster_serves_strangers_and_comes_back_from_a_crash() {
     assert_eq!(stack.node("broker-3")["process"], "stopped", "who stops a server wants it down");
     stack.octad(&["status"]).exits(1);
     let preview = stack.octad(&["preview", "--detailed-exitcode"]).exits(2);
-    assert!(preview.stdout.contains("  ~ node  broker-3     (is stopped)\n"), "{}", preview.stdout);
+    assert!(preview.stdout.contains("  ▸ node  broker-3     (is stopped)\n"), "{}", preview.stdout);
     stack.up();
     stack.octad(&["status"]).exits(0);
     assert_eq!(stack.node("broker-3")["process"], "running");
