@@ -18,7 +18,7 @@ pub(super) async fn planned(
     Ok(engine::check(plan, session.registry(), stack, &inventory)?)
 }
 
-/// Brings the world to what `stack` declares. Returns whether anything was to be done.
+/// Brings the world to what `stack` declares. Returns whether anything was to be changed.
 pub(super) async fn change(
     session: &Session,
     verb: &'static str,
@@ -61,7 +61,8 @@ async fn locked_change(
     if plan.steps.is_empty() {
         return Ok(false);
     }
-    if !plan.only_waits() {
+    let changes = !plan.only_waits();
+    if changes {
         session.consent(verb, arguments.yes, &question(&plan)).await?;
     }
     let context = session.context(stack, store.state())?;
@@ -86,5 +87,5 @@ async fn locked_change(
     };
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     events.emit(Event::Finished { millis, ok: result.is_ok() });
-    result.map(|()| true)
+    result.map(|()| changes)
 }

@@ -159,6 +159,9 @@ pub async fn apply(
             Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
+    if failure.is_none() {
+        failure = work.all_healthy().await.err();
+    }
     let name =
         |number: &usize| format!("{} {}", steps[*number].action.verb(), steps[*number].action.subject());
     let folded = work.store.lock().expect("no holder of the store panics").fold();
@@ -304,6 +307,16 @@ impl Worker {
         if self.settle(number, group).await {
             // Leaders that move are news that every member must hear before the group counts as well again.
             wait().await?;
+        }
+        Ok(())
+    }
+
+    /// The last steps may have changed what a group holds (a topic is news to every broker), and nobody is to find it
+    /// unsettled once this is over.
+    async fn all_healthy(&self) -> Result<(), StepError> {
+        for group in self.stack.groups.keys() {
+            let (timeout, interrupt) = (self.options.gate_timeout, &self.options.interrupt);
+            gate::wait_healthy(&self.context, group, timeout, interrupt, &|_| {}).await?;
         }
         Ok(())
     }
