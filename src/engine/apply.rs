@@ -344,7 +344,6 @@ impl Worker {
         let role =
             self.context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
         let mut pending: BTreeSet<String> = members.keys().cloned().collect();
-        let mut recovering: Option<String> = None;
         let mut waiting_since: Option<Instant> = None;
         let mut looked = Instant::now();
         let mut told: Option<NotSafe> = None;
@@ -361,7 +360,7 @@ impl Worker {
             let Some(view) = observe::view(&self.context, group).await else {
                 return Err(stopped(NotSafe::NobodyAnswers));
             };
-            match role.next(&Roll { pending: &pending, recovering: recovering.as_deref() }, &view) {
+            match role.next(&Roll { pending: &pending }, &view) {
                 Next::Do(member) => {
                     waiting_since = None;
                     let Some(change) = members.get(&member) else {
@@ -376,7 +375,6 @@ impl Worker {
                     if !pending.iter().any(away) {
                         self.gate(number, group).await?;
                     }
-                    recovering = Some(member);
                 }
                 Next::Wait(reason) => {
                     let since = *waiting_since.get_or_insert_with(Instant::now);

@@ -126,7 +126,7 @@ fn prove_roll(
         if !seen.insert((pending.clone(), view.leader().map(str::to_owned), away(&view))) {
             continue;
         }
-        let Next::Do(member) = role.next(&Roll { pending: &pending, recovering: None }, &view) else {
+        let Next::Do(member) = role.next(&Roll { pending: &pending }, &view) else {
             continue;
         };
         if !pending.contains(&member) {

@@ -17,7 +17,7 @@ pub(super) fn predict(
     let mut view = view.clone();
     let mut order = Vec::new();
     loop {
-        match role.next(&Roll { pending: &pending, recovering: order.last().map(String::as_str) }, &view) {
+        match role.next(&Roll { pending: &pending }, &view) {
             Next::Do(member) if pending.remove(&member) => {
                 if let Some(after) = role.after_restart(&member, &view).into_iter().next() {
                     view = after;

@@ -80,4 +80,10 @@ impl NodeFacts {
         let address = self.host.address.known().ok()?;
         Some(format!("{address}:{}", self.ports.get(purpose)?))
     }
+
+    /// The settings that are known, as lines of `name=value` in name order: the form of Kafka's and ZooKeeper's files.
+    pub fn properties(&self) -> String {
+        let known = self.settings.iter().filter_map(|(name, value)| Some((name, value.known().ok()?)));
+        known.map(|(name, value)| format!("{name}={value}\n")).collect()
+    }
 }

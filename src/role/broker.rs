@@ -118,12 +118,7 @@ impl Role for Broker {
     }
 
     fn files(&self, facts: &NodeFacts, layout: &Layout) -> BTreeMap<String, String> {
-        let mut properties = String::new();
-        for (name, value) in &facts.settings {
-            if let Ok(value) = value.known() {
-                let _ = writeln!(properties, "{name}={value}");
-            }
-        }
+        let mut properties = facts.properties();
         let _ = writeln!(properties, "log.dirs={}", layout.data.display());
         BTreeMap::from([
             ("server.properties".to_owned(), properties),

@@ -8,8 +8,6 @@ use std::collections::BTreeSet;
 pub struct Roll<'a> {
     /// Members still to be changed, by node name.
     pub pending: &'a BTreeSet<String>,
-    /// The member changed last, whose recovery is still to be seen.
-    pub recovering: Option<&'a str>,
 }
 
 /// What a roll does next.

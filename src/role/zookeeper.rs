@@ -66,12 +66,7 @@ impl Role for Zookeeper {
     }
 
     fn files(&self, facts: &NodeFacts, layout: &Layout) -> BTreeMap<String, String> {
-        let mut config = String::new();
-        for (name, value) in &facts.settings {
-            if let Ok(value) = value.known() {
-                let _ = writeln!(config, "{name}={value}");
-            }
-        }
+        let mut config = facts.properties();
         let _ = writeln!(config, "dataDir={}", layout.data.display());
         BTreeMap::from([("zoo.cfg".to_owned(), config), ("logback.xml".to_owned(), LOGBACK.to_owned())])
     }
