@@ -40,3 +40,12 @@ pub mod stack;
 pub mod supervisor;
 pub mod wire;
 pub mod zookeeper;
+
+pub use program::Program;
+
+/// Runs the command line of this process with a program of the user's own: all verbs, and the hidden one with which
+/// local hosts supervise their nodes. The first thing that `main` does, and the last: nothing may have started a
+/// thread before it.
+pub fn run(program: Program) -> std::process::ExitCode {
+    cli::main(program.programs, program.registry)
+}

@@ -5,7 +5,7 @@ use crate::causes::causes;
 use crate::cli::CliError;
 use crate::engine::{ApplyError, GateError, LockError, StateError, StepError};
 use crate::host::HostError;
-use crate::program::StackFileError;
+use crate::program::{StackFaults, StackFileError};
 use crate::resource::KindError;
 
 /// Exit codes, as the README lists them.
@@ -35,6 +35,8 @@ pub struct Report {
     pub message: String,
     /// Why, outermost first.
     pub causes: Vec<String>,
+    /// The faults of the stack file, where it is that which can't be used.
+    pub faults: Option<StackFaults>,
     /// What has changed by then, and what hasn't; empty where that goes without saying.
     pub effect: Vec<String>,
     /// The next command or step.
@@ -44,23 +46,57 @@ pub struct Report {
 }
 
 impl Report {
-    /// What `error` tells. `flags` are those that name the stack, and are put into each command of the hint: without
-    /// them it would be meant for another stack.
-    pub fn of(error: &CliError, flags: &str) -> Self {
+    /// What `error` tells. Each command of the hint is told as `invocation` has it.
+    pub fn of(error: &CliError, invocation: &Invocation) -> Self {
         let mut causes = causes(error);
         let message = causes.remove(0);
-        let hint = hint(error).map(|hint| with_flags(&hint, flags));
-        Self { message, causes, effect: effect(error), hint, code: code(error) }
+        let hint = hint(error).map(|hint| invocation.in_text(&hint));
+        let faults = match error {
+            CliError::StackFile(StackFileError::Faults(faults)) => Some(faults.clone()),
+            _ => None,
+        };
+        Self { message, causes, faults, effect: effect(error), hint, code: code(error) }
     }
 }
 
-/// Puts `flags` behind each `octad …` between backquotes that doesn't name its stack itself.
-fn with_flags(hint: &str, flags: &str) -> String {
-    let parts = hint.split('`').enumerate().map(|(place, part)| {
-        let command = place % 2 == 1 && part.starts_with("octad ") && !part.contains("--stack");
-        if command { format!("{part}{flags}") } else { part.to_owned() }
-    });
-    parts.collect::<Vec<_>>().join("`")
+/// How this process was called, so that commands to try next can be copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// The program as it was written: `octad`, `target/release/octad`.
+    pub program: String,
+    /// The flags that name the stack, with a space before each; without them a command would be meant for another.
+    pub flags: String,
+}
+
+impl Default for Invocation {
+    fn default() -> Self {
+        Self { program: "octad".into(), flags: String::new() }
+    }
+}
+
+impl Invocation {
+    /// A command, from its verb on.
+    pub fn command(&self, words: &str) -> String {
+        let flags = if words.contains("--stack") { "" } else { &self.flags };
+        format!("{} {words}{flags}", self.program)
+    }
+
+    /// The same for another stack of the same place.
+    #[must_use]
+    pub fn on_stack(&self, stack: &str) -> Self {
+        let rest = self.flags.split(" --").filter(|flag| !flag.is_empty() && !flag.starts_with("stack "));
+        let flags: String = rest.map(|flag| format!(" --{flag}")).collect();
+        Self { program: self.program.clone(), flags: format!(" --stack {stack}{flags}") }
+    }
+
+    /// `text` with each `octad …` between backquotes as it would have to be written.
+    fn in_text(&self, text: &str) -> String {
+        let parts = text.split('`').enumerate().map(|(place, part)| match part.strip_prefix("octad ") {
+            Some(words) if place % 2 == 1 => self.command(words),
+            _ => part.to_owned(),
+        });
+        parts.collect::<Vec<_>>().join("`")
+    }
 }
 
 fn effect(error: &CliError) -> Vec<String> {
@@ -155,9 +191,9 @@ fn hint(error: &CliError) -> Option<String> {
 
 fn stack_file(error: &StackFileError) -> Option<String> {
     match error {
-        StackFileError::NoFile { .. } | StackFileError::NotFound { .. } => {
-            Some("`--stack FILE` takes the file of a stack of your own, `--stack ha` one of Octad's".into())
-        }
+        StackFileError::NoFile { .. } | StackFileError::NotFound { .. } => Some(
+            "`--stack FILE` takes the file of a stack of your own, `--stack ha` one that needs none".into(),
+        ),
         StackFileError::Name(_) => Some("rename the file, to `my-cluster.toml` for instance".into()),
         // Each fault has its own.
         StackFileError::Read { .. } | StackFileError::Faults(_) => None,
@@ -224,10 +260,12 @@ mod tests {
 
     #[test]
     fn commands_in_a_hint_name_the_stack_that_was_asked_for() {
-        let hint = with_flags(
-            "`octad status` tells more; `ss -ltn` too; `octad up --stack x` makes it",
-            " --stack s",
+        let invocation = Invocation { program: "./octad".into(), flags: " --stack s".into() };
+        let hint =
+            invocation.in_text("`octad status` tells more; `ss -ltn` too; `octad up --stack x` makes it");
+        assert_eq!(
+            hint,
+            "`./octad status --stack s` tells more; `ss -ltn` too; `./octad up --stack x` makes it"
         );
-        assert_eq!(hint, "`octad status --stack s` tells more; `ss -ltn` too; `octad up --stack x` makes it");
     }
 }

@@ -2,10 +2,13 @@
 //! return to `output`; it decides nothing.
 
 mod change;
+mod completions;
 mod destroy;
 mod error;
 mod logs;
+mod man;
 mod outputs;
+mod overview;
 mod preview;
 mod session;
 mod status;
@@ -19,7 +22,7 @@ use crate::engine::Registry;
 use crate::output::{ColorChoice, OutputFormat};
 use crate::program::Programs;
 use crate::report::{Report, exit};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use session::Session;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,16 +30,18 @@ use std::time::Duration;
 
 /// Deploys a highly available Kafka cluster, proves that it is highly available, and never loses a record.
 #[derive(Debug, Parser)]
-#[command(name = "octad", version, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "octad", version, after_help = EXAMPLES)]
 struct Arguments {
     #[command(flatten)]
     global: Global,
+    /// Without a verb: how things stand, and what to do next.
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  octad                           how things stand, and what to do next
   octad up                        5 brokers and 3 ZooKeeper servers on this machine
   octad up --stack minimal        1 broker and 1 ZooKeeper server
   octad preview --stack prod.toml what `up` would do with a stack file of your own
@@ -50,16 +55,15 @@ Exit codes:
   10 refused, or not healthy in time    12 locked by another octad
   64 wrong usage    255 a defect of octad";
 
-/// The stack where none is named.
-const DEFAULT_STACK: &str = "ha";
 /// Where stacks are where no other place is named.
 const DEFAULT_STATE_DIR: &str = ".octad";
 
 #[derive(Debug, Args)]
 struct Global {
-    /// The stack: a name (stacks/NAME.toml, or one that octad ships: ha, minimal) or a file
-    #[arg(long, short, global = true, default_value = DEFAULT_STACK, env = "OCTAD_STACK", value_name = "NAME|FILE")]
-    stack: String,
+    /// The stack: a name (stacks/NAME.toml, or one that needs no file: ha, minimal) or a file [default: ha, or a
+    /// program's own]
+    #[arg(long, short, global = true, env = "OCTAD_STACK", value_name = "NAME|FILE")]
+    stack: Option<String>,
     /// Where stacks keep their state and local hosts their data
     #[arg(long, global = true, default_value = DEFAULT_STATE_DIR, env = "OCTAD_STATE_DIR", value_name = "DIR")]
     state_dir: PathBuf,
@@ -97,13 +101,18 @@ enum Verb {
     Logs(logs::Logs),
     Stop(stop::Stop),
     Destroy(destroy::Destroy),
-    #[command(hide = true)]
-    Supervise(supervise::Supervise),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Runs the command line of this process with these programs and kinds.
 pub fn main(programs: Programs, registry: Registry) -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    // Before any thread exists: parent-death signals are those of a thread.
+    if let Some(code) = supervise::answered() {
+        return code;
+    }
+    let parsed = command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version come this way too, and are no errors.
@@ -111,10 +120,6 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
-    // Before any thread exists: parent-death signals are those of a thread.
-    if let Verb::Supervise(verb) = &arguments.verb {
-        return verb.run();
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -136,7 +141,7 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
     let code = match &result {
         Ok(code) => *code,
         Err(error) => {
-            let report = Report::of(error, &session.flags());
+            let report = Report::of(error, &session.invocation());
             session.show_failure(&report);
             report.code
         }
@@ -145,7 +150,15 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn run(session: &Session, verb: Verb) -> Result<u8, CliError> {
+/// The command line under the name by which this process was called: a program of the user's own has one of its own.
+fn command() -> clap::Command {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let name = called.as_deref().and_then(|path| path.file_name()?.to_str()).unwrap_or("octad").to_owned();
+    Arguments::command().name(name)
+}
+
+async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
+    let Some(verb) = verb else { return overview::run(session).await };
     match verb {
         Verb::Preview(verb) => verb.run(session).await,
         Verb::Up(verb) => verb.run(session).await,
@@ -154,6 +167,7 @@ async fn run(session: &Session, verb: Verb) -> Result<u8, CliError> {
         Verb::Logs(verb) => verb.run(session).await,
         Verb::Stop(verb) => verb.run(session).await,
         Verb::Destroy(verb) => verb.run(session).await,
-        Verb::Supervise(_) => Ok(exit::DEFECT),
+        Verb::Completions(verb) => verb.run(session),
+        Verb::Man(verb) => verb.run(session),
     }
 }

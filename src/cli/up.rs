@@ -21,7 +21,7 @@ impl Up {
         let question = |_: &_| format!("Make these changes to the stack {}?", stack.name());
         let changed = change::change(session, "up", &stack, &self.changing, question).await?;
         let state = session.existing_state(stack.name())?;
-        session.output().ready(&state, changed, &session.flags());
+        session.output().ready(&state, changed, &session.invocation());
         Ok(exit::OK)
     }
 }

@@ -38,6 +38,13 @@ pub struct TopicSpec {
     pub configs: BTreeMap<String, String>,
 }
 
+impl TopicSpec {
+    /// A topic of so many partitions, in all else as the cluster has it.
+    pub fn new(partitions: u32) -> Self {
+        Self { partitions, replication_factor: None, configs: BTreeMap::new() }
+    }
+}
+
 /// Settings that the cluster itself owns, and what to write instead.
 const OWNED: [(&str, &str); 11] = [
     ("broker.id", "ids follow from the number of brokers"),
@@ -57,6 +64,22 @@ const OWNED: [(&str, &str); 11] = [
 const FIRST_ADDRESS: u16 = 100;
 
 impl KafkaCluster {
+    /// A cluster that keeps its metadata in the ensemble of the group `zookeeper`, reached at `connect`: 5 brokers of
+    /// version 3.9.2 (the last line with ZooKeeper) in the group `kafka`, each partition on 3 of which 2 must have a
+    /// record, heaps of 400 MiB for machines of 1 GB.
+    pub fn new(zookeeper: &str, connect: &Output<String>) -> Self {
+        Self {
+            name: "kafka".into(),
+            brokers: 5,
+            version: "3.9.2".into(),
+            heap_mib: 400,
+            replication_factor: 3,
+            min_insync_replicas: 2,
+            settings: BTreeMap::new(),
+            zookeeper: (zookeeper.to_owned(), connect.clone()),
+        }
+    }
+
     /// Declares the cluster, with a host for each broker, and its topics. Returns the bootstrap servers for clients.
     pub fn declare(
         &self,

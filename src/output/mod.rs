@@ -1,18 +1,21 @@
 //! What people and scripts see. Results go to stdout, progress and failures to stderr; everything here is told, and
 //! nothing is decided.
 
+mod overview;
 mod plain;
 mod preview;
 mod status;
 mod style;
 mod tree;
 
+pub use overview::Overview;
 pub use status::StackStatus;
 pub use style::{ColorChoice, Style};
 
 use crate::engine::{Checked, EVENT_VERSION, Event, Events, Plan, State};
 use crate::host::LogLine;
-use crate::report::Report;
+use crate::program::StackFaults;
+use crate::report::{Invocation, Report};
 use crate::resource::resolve;
 use clap::ValueEnum;
 use plain::Plain;
@@ -99,8 +102,8 @@ impl Output {
         }
     }
 
-    /// The end of an `up`. `flags` name the stack in the commands to try next.
-    pub fn ready(&self, state: &State, changed: bool, flags: &str) {
+    /// The end of an `up`. `invocation` puts the commands to try next.
+    pub fn ready(&self, state: &State, changed: bool, invocation: &Invocation) {
         if self.format != OutputFormat::Text {
             self.document("ready", json!({ "changed": changed, "outputs": resolved_outputs(state) }));
             return;
@@ -111,7 +114,10 @@ impl Output {
         self.outputs(state);
         let node = state.resources.keys().find(|key| key.kind == "node").map_or("", |key| key.name.as_str());
         self.line(&format!(
-            "\nTry next:\n  octad status{flags}\n  octad logs {node} -f{flags}\n  octad stop{flags}"
+            "\nTry next:\n  {}\n  {}\n  {}",
+            invocation.command("status"),
+            invocation.command(&format!("logs {node} -f")),
+            invocation.command("stop")
         ));
     }
 
@@ -135,6 +141,14 @@ impl Output {
         match self.format {
             OutputFormat::Text => self.line(status.text(self.style).trim_end()),
             OutputFormat::Json | OutputFormat::Ndjson => self.document("status", json!(status)),
+        }
+    }
+
+    /// How things stand.
+    pub fn overview(&self, overview: &Overview) {
+        match self.format {
+            OutputFormat::Text => self.line(overview.text(self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("overview", json!(overview)),
         }
     }
 
@@ -171,7 +185,7 @@ impl Output {
                 "failure",
                 json!({
                     "message": report.message, "causes": report.causes, "effect": report.effect,
-                    "hint": report.hint, "code": report.code,
+                    "hint": report.hint, "code": report.code, "faults": report.faults.as_ref().map(StackFaults::to_json),
                 }),
             );
             return;
@@ -229,7 +243,11 @@ pub fn failure_text(report: &Report) -> String {
 }
 
 fn failure(report: &Report, style: Style) -> String {
-    let mut text = format!("{} {}\n", style.error("error:"), report.message);
+    let mut text = String::new();
+    if let Some(faults) = &report.faults {
+        text = faults.render(style.is_colored()) + "\n";
+    }
+    text.push_str(&format!("{} {}\n", style.error("error:"), report.message));
     for cause in &report.causes {
         text.push_str(&format!("  because {}\n", cause.replace('\n', "\n  ")));
     }

@@ -11,7 +11,7 @@ use octad::cli::CliError;
 use octad::engine::{Checked, Event, Plan};
 use octad::host::fake::Cut;
 use octad::output::{failure_text, preview_text, status_text};
-use octad::report::Report;
+use octad::report::{Invocation, Report};
 use octad::stack::ValidStack;
 use simulation::{Ended, Simulation};
 use std::fmt::Write as _;
@@ -133,7 +133,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
 }
 
 fn told(error: &CliError) -> String {
-    let report = Report::of(error, "");
+    let report = Report::of(error, &Invocation::default());
     format!("{}exit code {}\n", failure_text(&report), report.code)
 }
 
