@@ -81,14 +81,6 @@ impl Invocation {
         format!("{} {words}{flags}", self.program)
     }
 
-    /// The same for another stack of the same place.
-    #[must_use]
-    pub fn on_stack(&self, stack: &str) -> Self {
-        let rest = self.flags.split(" --").filter(|flag| !flag.is_empty() && !flag.starts_with("stack "));
-        let flags: String = rest.map(|flag| format!(" --{flag}")).collect();
-        Self { program: self.program.clone(), flags: format!(" --stack {stack}{flags}") }
-    }
-
     /// `text` with each `octad …` between backquotes as it would have to be written.
     fn in_text(&self, text: &str) -> String {
         let parts = text.split('`').enumerate().map(|(place, part)| match part.strip_prefix("octad ") {

@@ -7,7 +7,11 @@ use std::process::{Command, Output, Stdio};
 use insta::assert_snapshot;
 
 fn octad(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_octad"))
+    run(Path::new(env!("CARGO_BIN_EXE_octad")), directory, arguments)
+}
+
+fn run(program: &Path, directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(program)
         .arg0("octad")
         .env_remove("OCTAD_STACK")
         .env_remove("OCTAD_STATE_DIR")
@@ -31,7 +35,7 @@ fn without_a_verb_it_tells_how_things_stand_and_what_to_do_next() {
     No stack has been made here yet.
 
     Next:
-      octad preview  what `up` would make: 5 brokers and 3 ZooKeeper servers by default
+      octad preview  what `up` would make
       octad up       make it
       octad --help   all verbs
     ");
@@ -40,7 +44,7 @@ fn without_a_verb_it_tells_how_things_stand_and_what_to_do_next() {
     No stack has been made here yet.
 
     Next:
-      octad preview --stack minimal --state-dir states  what `up` would make: 5 brokers and 3 ZooKeeper servers by default
+      octad preview --stack minimal --state-dir states  what `up` would make
       octad up --stack minimal --state-dir states       make it
       octad --help --stack minimal --state-dir states   all verbs
     ");
@@ -82,5 +86,68 @@ fn the_manual_has_a_page_for_each_verb() {
     assert_snapshot!(String::from_utf8_lossy(&failed.stderr), @"
     error: could not write the manual into taken
       because File exists (os error 17)
+    ");
+}
+
+#[test]
+fn a_program_of_ones_own_has_all_verbs_and_a_stack_of_its_own() {
+    let here = tempfile::tempdir().unwrap();
+    let examples = Path::new(env!("CARGO_BIN_EXE_octad")).with_file_name("examples");
+    let says = |example: &str, arguments: &[&str]| {
+        let output = run(&examples.join(example), here.path(), arguments);
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    assert_snapshot!(says("two_topics", &["preview"]), @"
+    Preview of the stack two-topics
+
+      + host  broker-1     local 127.116.173.101
+      + host  broker-2     local 127.116.173.102
+      + host  broker-3     local 127.116.173.103
+      + host  zk-1         local 127.116.173.11
+      + host  zk-2         local 127.116.173.12
+      + host  zk-3         local 127.116.173.13
+      + node  zk-1         zookeeper 3.9.5 on zk-1, heap 128 MiB
+      + node  zk-2         zookeeper 3.9.5 on zk-2, heap 128 MiB
+      + node  zk-3         zookeeper 3.9.5 on zk-3, heap 128 MiB
+      + node  broker-1     kafka 3.9.2 on broker-1, heap 400 MiB
+      + node  broker-2     kafka 3.9.2 on broker-2, heap 400 MiB
+      + node  broker-3     kafka 3.9.2 on broker-3, heap 400 MiB
+      + topic customers    3 partitions, 3 replicas
+      + topic orders       6 partitions, 3 replicas
+
+    14 to create
+    ");
+    assert_snapshot!(says("canary", &["preview"]), @"
+    Preview of the stack canary
+
+      + host  broker-1     local 127.93.57.101
+      + host  canary       local 127.93.57.201
+      + host  zk-1         local 127.93.57.11
+      + node  zk-1         zookeeper 3.9.5 on zk-1, heap 128 MiB
+      + node  broker-1     kafka 3.9.2 on broker-1, heap 400 MiB
+      + node  canary       kafka-tools 3.9.2 on canary, heap 64 MiB
+      + topic canary       1 partition, 1 replica
+
+    7 to create
+    ");
+    let own = std::fs::create_dir(here.path().join("stacks"));
+    own.and_then(|()| {
+        std::fs::write(here.path().join("stacks/two-topics.toml"), "program = \"two-topics\"\ndays = 0\n")
+    })
+    .unwrap();
+    assert_snapshot!(says("two_topics", &["preview"]), @"
+    error: days: orders that are kept for 0 days are lost
+     --> stacks/two-topics.toml:2:8
+      |
+    2 | days = 0
+      |        ^
+      |
+    help: write at least 1
+
+    error: the stack file can't be used
+    ");
+    assert_snapshot!(says("two_topics", &["status", "--stack", "minimal"]), @"
+    error: there is no stack minimal in .octad
+    hint: `octad up --stack minimal` makes it; if it was made elsewhere, name that place with --state-dir
     ");
 }

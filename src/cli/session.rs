@@ -70,12 +70,17 @@ impl Session {
         self.output.events()
     }
 
-    /// How this process was called, with the flags that name this stack again; none for the default stack in the
-    /// default place.
+    /// How this process was called, with the flags that name this stack again.
     pub(super) fn invocation(&self) -> Invocation {
+        self.invocation_for(&self.wanted)
+    }
+
+    /// How this process was called, with the flags that name another stack of the same place; none for the default
+    /// stack in the default place.
+    pub(super) fn invocation_for(&self, stack: &str) -> Invocation {
         let mut flags = String::new();
-        if self.wanted != self.programs.default_stack() {
-            flags.push_str(&format!(" --stack {}", self.wanted));
+        if stack != self.programs.default_stack() {
+            flags.push_str(&format!(" --stack {stack}"));
         }
         if self.state_dir != Path::new(DEFAULT_STATE_DIR) {
             flags.push_str(&format!(" --state-dir {}", self.state_dir.display()));

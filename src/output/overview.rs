@@ -9,8 +9,6 @@ use serde::Serialize;
 pub struct Overview {
     stacks: Vec<StackLine>,
     next: Vec<Suggestion>,
-    #[serde(skip)]
-    invocation: Invocation,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,22 +36,17 @@ struct Suggestion {
 }
 
 impl Overview {
-    /// Nothing so far. `invocation` puts the commands.
-    pub fn new(invocation: Invocation) -> Self {
-        let mut overview = Self { stacks: Vec::new(), next: Vec::new(), invocation };
-        let own = overview.invocation.clone();
-        overview.suggest(
-            &own,
-            "preview",
-            "what `up` would make: 5 brokers and 3 ZooKeeper servers by default",
-        );
-        overview.suggest(&own, "up", "make it");
-        overview.suggest(&own, "--help", "all verbs");
+    /// No stack so far; `invocation` puts the commands for the one that is meant where none is named.
+    pub fn new(invocation: &Invocation) -> Self {
+        let mut overview = Self { stacks: Vec::new(), next: Vec::new() };
+        overview.suggest(invocation, "preview", "what `up` would make");
+        overview.suggest(invocation, "up", "make it");
+        overview.suggest(invocation, "--help", "all verbs");
         overview
     }
 
-    /// Adds a stack. `cut_off`: a change of it began and didn't end.
-    pub fn add(&mut self, status: &StackStatus, cut_off: bool) {
+    /// Adds a stack. `cut_off`: a change of it began and didn't end; `there` puts the commands for it.
+    pub fn add(&mut self, status: &StackStatus, cut_off: bool, there: &Invocation) {
         let runs = status.nodes.iter().any(|node| node.process == "running");
         let sick = status.groups.iter().find_map(|(name, group)| Some((name, group.reason.as_ref()?)));
         let condition = match (cut_off, runs, status.healthy) {
@@ -72,14 +65,13 @@ impl Overview {
         if self.stacks.is_empty() {
             self.next.clear();
         }
-        let there = self.invocation.on_stack(&status.stack);
         let (verb, does) = match condition {
             Condition::Healthy => ("status", "every node, and who leads"),
             Condition::Stopped => ("up", "start it"),
             Condition::CutOff => ("up", "go on from there"),
             Condition::Unhealthy => ("status", "what is wrong with it"),
         };
-        self.suggest(&there, verb, does);
+        self.suggest(there, verb, does);
         self.stacks.push(StackLine {
             stack: status.stack.clone(),
             nodes: status.nodes.len(),

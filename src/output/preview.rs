@@ -84,9 +84,13 @@ fn described(inputs: &Value) -> String {
         return format!("{} {} on {}{heap}", facts.software.name, facts.software.version, facts.host.name);
     }
     let field = |name: &str| inputs.get(name).map(plain);
+    let counted = |name: &str, thing: &str| match field(name).unwrap_or_default().as_str() {
+        "1" => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    };
     match (field("partitions"), field("backend")) {
-        (Some(partitions), _) => {
-            format!("{partitions} partitions, {} replicas", field("replication_factor").unwrap_or_default())
+        (Some(_), _) => {
+            format!("{}, {}", counted("partitions", "partition"), counted("replication_factor", "replica"))
         }
         (None, Some(backend)) => match field("address") {
             Some(address) => format!("{backend} {address}"),
