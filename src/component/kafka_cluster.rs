@@ -7,6 +7,18 @@ use crate::stack::{Fault, Name, Stack, TopicName};
 use std::collections::BTreeMap;
 
 /// A Kafka cluster to be declared.
+///
+/// ```
+/// # use octad::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
+/// # use octad::stack::Stack;
+/// # let mut stack = Stack::new("shop".parse().unwrap());
+/// let hosts = Hosts::local(&mut stack);
+/// let ensemble = ZookeeperEnsemble::default();
+/// let connect = ensemble.declare(&mut stack, &hosts);
+/// let cluster = KafkaCluster { brokers: 3, ..KafkaCluster::new(&ensemble.name, &connect) };
+/// let bootstrap = cluster.declare(&mut stack, &hosts, &[("orders".to_owned(), TopicSpec::new(6))].into());
+/// assert_eq!(bootstrap.known().unwrap().split(',').count(), 3);
+/// ```
 #[derive(Debug, Clone)]
 pub struct KafkaCluster {
     /// The group's name, and the section of the stack file that faults point to.
