@@ -151,3 +151,32 @@ fn a_program_of_ones_own_has_all_verbs_and_a_stack_of_its_own() {
     hint: `octad up --stack minimal` makes it; if it was made elsewhere, name that place with --state-dir
     ");
 }
+
+/// What octad writes on a terminal so many columns wide.
+fn on_terminal(directory: &Path, columns: usize, setting: &str, arguments: &str) -> String {
+    let octad = env!("CARGO_BIN_EXE_octad");
+    let output = Command::new("script")
+        .args(["-qec", &format!("stty cols {columns}; {setting} {octad} {arguments}"), "/dev/null"])
+        .current_dir(directory)
+        .env_remove("NO_COLOR")
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().replace('\r', "")
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let here = tempfile::tempdir().unwrap();
+    let terminal = |setting, arguments| on_terminal(here.path(), 100, setting, arguments);
+    let piped = says(here.path(), &["preview", "--stack", "minimal"]);
+    assert!(!piped.contains('\x1b'));
+    assert!(says(here.path(), &["preview", "--stack", "minimal", "--color", "always"]).contains("\x1b[32m"));
+    assert!(terminal("", "preview --stack minimal").contains("\x1b[32m"));
+    assert_eq!(terminal("NO_COLOR=1", "preview --stack minimal"), piped);
+    assert_eq!(terminal("TERM=dumb", "preview --stack minimal"), piped);
+    assert_eq!(terminal("", "preview --stack minimal --color never"), piped);
+    // Nothing is cut off where it is too narrow for a line: the terminal breaks it.
+    assert_eq!(on_terminal(here.path(), 20, "NO_COLOR=1", "preview --stack minimal"), piped);
+}
