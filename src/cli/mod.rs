@@ -5,6 +5,7 @@ mod change;
 mod completions;
 mod destroy;
 mod error;
+mod fence;
 mod logs;
 mod man;
 mod outputs;
@@ -101,6 +102,7 @@ enum Verb {
     Logs(logs::Logs),
     Stop(stop::Stop),
     Destroy(destroy::Destroy),
+    Fence(fence::Fence),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -167,6 +169,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::Logs(verb) => verb.run(session).await,
         Verb::Stop(verb) => verb.run(session).await,
         Verb::Destroy(verb) => verb.run(session).await,
+        Verb::Fence(verb) => verb.run(session).await,
         Verb::Completions(verb) => verb.run(session),
         Verb::Man(verb) => verb.run(session),
     }

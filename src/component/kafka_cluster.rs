@@ -35,6 +35,8 @@ pub struct KafkaCluster {
     pub min_insync_replicas: u16,
     /// Settings that differ from [`Broker::default_settings`].
     pub settings: BTreeMap<String, String>,
+    /// Whether a dead broker's ZooKeeper session is ended at once instead of when it expires.
+    pub fence: bool,
     /// The group of the ensemble that holds the metadata, and its connect string.
     pub zookeeper: (String, Output<String>),
 }
@@ -88,6 +90,7 @@ impl KafkaCluster {
             replication_factor: 3,
             min_insync_replicas: 2,
             settings: BTreeMap::new(),
+            fence: true,
             zookeeper: (zookeeper.to_owned(), connect.clone()),
         }
     }
@@ -128,6 +131,7 @@ impl KafkaCluster {
                 ports: Broker::PORTS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
                 software: software.clone(),
                 settings,
+                fence: self.fence,
                 jvm: Some(Jvm {
                     heap_mib: self.heap_mib,
                     // Kafka's own choice of collector; a broker that lost track of its memory must end and be

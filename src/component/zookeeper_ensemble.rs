@@ -93,6 +93,7 @@ impl ZookeeperEnsemble {
                 ports: Zookeeper::PORTS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
                 software: software.clone(),
                 settings,
+                fence: true,
                 jvm: Some(Jvm {
                     heap_mib: self.heap_mib,
                     options: vec![

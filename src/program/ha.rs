@@ -59,6 +59,8 @@ pub struct KafkaConfig {
     pub replication_factor: u16,
     /// Replicas that must have a record before it counts as written. Default: 2.
     pub min_insync_replicas: u16,
+    /// Whether a dead broker's ZooKeeper session is ended at once instead of when it expires. Default: true.
+    pub fence: bool,
     /// Broker settings that differ from Octad's.
     pub settings: BTreeMap<String, Scalar>,
 }
@@ -113,6 +115,7 @@ impl Default for KafkaConfig {
             heap_mib: cluster.heap_mib,
             replication_factor: cluster.replication_factor,
             min_insync_replicas: cluster.min_insync_replicas,
+            fence: cluster.fence,
             settings: BTreeMap::new(),
         }
     }
@@ -147,6 +150,7 @@ pub fn ha(stack: &mut Stack, config: Ha) {
         heap_mib: kafka.heap_mib,
         replication_factor: kafka.replication_factor,
         min_insync_replicas: kafka.min_insync_replicas,
+        fence: kafka.fence,
         settings: texts(kafka.settings),
         ..KafkaCluster::new(&ensemble.name, &connect)
     };

@@ -141,6 +141,21 @@ impl Role for Broker {
         BTreeMap::new()
     }
 
+    fn fence(&self, facts: &NodeFacts) -> Option<Vec<String>> {
+        let setting = |name: &str| facts.settings.get(name)?.known().ok().cloned();
+        facts
+            .fence
+            .then_some([
+                "--zookeeper".to_owned(),
+                setting("zookeeper.connect")?,
+                "--broker".to_owned(),
+                facts.id.to_string(),
+                "--endpoints".to_owned(),
+                setting("advertised.listeners")?,
+            ])
+            .map(Vec::from)
+    }
+
     async fn observe(&self, wire: &dyn Wire, members: &[NodeFacts]) -> GroupView {
         let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
         let seen = wire.kafka(&bootstrap).describe().await.ok();

@@ -44,6 +44,13 @@ pub trait Role: Send + Sync {
         existing == 0
     }
 
+    /// The arguments of `octad fence` that end what a dead process of this node still holds in other services, so that
+    /// nobody waits until it expires; `None` where it holds nothing.
+    fn fence(&self, facts: &NodeFacts) -> Option<Vec<String>> {
+        let _ = facts;
+        None
+    }
+
     /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
     async fn observe(&self, wire: &dyn Wire, members: &[NodeFacts]) -> GroupView;
 

@@ -4,8 +4,8 @@ use super::{SoftwareOnHand, generation, layout};
 use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
 use crate::role::{Layout, Process};
 use crate::supervisor::{
-    ArchiveSpec, DumpCommand, LogFollower, Supervisor, SupervisorError, UnitName, UnitSpec, UnitState,
-    unit_logs,
+    AfterFailure, ArchiveSpec, DumpCommand, LogFollower, Supervisor, SupervisorError, UnitName, UnitSpec,
+    UnitState, unit_logs,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,15 @@ impl Machine {
             .map_err(|_| HostError::NoSuchNode { host: self.name.clone(), node: node.to_owned() })
     }
 
+    /// What the supervisor runs behind a failed process: the role's fence, by the program that supervises.
+    fn after_failure(&self, deployment: &Deployment) -> Result<Option<AfterFailure>, HostError> {
+        let Some(arguments) = deployment.role.fence(&deployment.facts) else { return Ok(None) };
+        let io = |source| HostError::Io { action: "find", path: "/proc/self/exe".into(), source };
+        let program = self.software.program().map_err(io)?;
+        let args = std::iter::once("fence".to_owned()).chain(arguments).collect();
+        Ok(Some(AfterFailure::new(program, args)))
+    }
+
     async fn unit_spec(
         &self,
         deployment: &Deployment,
@@ -116,6 +125,7 @@ impl Machine {
                 dump: DumpCommand { program: java.path.clone(), args: dump },
                 settle_secs: 20,
             }),
+            after_failure: self.after_failure(deployment)?,
             generation,
             ..UnitSpec::new(java.path.clone(), args)
         })
