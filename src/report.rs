@@ -1,9 +1,9 @@
 //! What a failure tells people and scripts: message, causes, hint and exit code are decided here and nowhere else.
 
 use crate::artifact::{ArtifactError, JavaError};
-use crate::causes::causes;
+use crate::causes::{causes, with_causes};
 use crate::cli::CliError;
-use crate::engine::{ApplyError, GateError, LockError, StateError, StepError};
+use crate::engine::{ApplyError, Ending, GateError, LockError, StateError, StepError};
 use crate::host::HostError;
 use crate::program::{StackFaults, StackFileError};
 use crate::resource::KindError;
@@ -91,6 +91,18 @@ impl Invocation {
     }
 }
 
+/// What a failure of a verb is in the stack's history.
+pub fn ending(error: &CliError) -> Ending {
+    let (why, done) = match error {
+        CliError::Apply(ApplyError { error, done, .. }) => (with_causes(error), done.clone()),
+        _ => (with_causes(error), Vec::new()),
+    };
+    match code(error) {
+        exit::CANCELLED => Ending::Interrupted { done },
+        _ => Ending::Failed { why, done },
+    }
+}
+
 fn effect(error: &CliError) -> Vec<String> {
     let nothing = || vec!["nothing was changed".to_owned()];
     match error {
@@ -103,6 +115,7 @@ fn effect(error: &CliError) -> Vec<String> {
             vec![format!("done: {}", listed(done)), format!("not done: {}", listed(not_done))]
         }
         CliError::Refused { .. }
+        | CliError::Refusal(_)
         | CliError::Prepare(_)
         | CliError::Check(_)
         | CliError::NoConsent { .. }
@@ -116,14 +129,16 @@ fn code(error: &CliError) -> u8 {
         CliError::StackFile(_) | CliError::NoConsent { .. } | CliError::Usage { .. } => exit::USAGE,
         CliError::Declined => exit::CANCELLED,
         CliError::Lock(LockError::Held { .. }) => exit::LOCKED,
-        CliError::Refused { .. } => exit::REFUSED,
+        CliError::Refused { .. } | CliError::Refusal(_) => exit::REFUSED,
         CliError::Check(_) => exit::DEFECT,
         CliError::Interrupted => exit::CANCELLED,
         CliError::Apply(ApplyError { error, .. }) => match error {
             StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => exit::CANCELLED,
             StepError::Gate(_)
             | StepError::NotSafe { .. }
-            | StepError::Act { source: KindError::CameBack { .. }, .. } => exit::REFUSED,
+            | StepError::Act { source: KindError::CameBack { .. } | KindError::NotRefilled { .. }, .. } => {
+                exit::REFUSED
+            }
             StepError::Act { .. } | StepError::UnknownKind(_) | StepError::State(_) => exit::FAILED,
         },
         CliError::Lock(LockError::File(_))
@@ -131,6 +146,7 @@ fn code(error: &CliError) -> u8 {
         | CliError::Prepare(_)
         | CliError::NoStack { .. }
         | CliError::Unhealthy
+        | CliError::Drifted { .. }
         | CliError::Halt(_)
         | CliError::Io { .. } => exit::FAILED,
     }
@@ -141,6 +157,10 @@ fn hint(error: &CliError) -> Option<String> {
         // Not as a whole command line: one without this stack's name would be meant for another.
         CliError::NoConsent { .. } => Some("add `--yes`, or run it on a terminal".into()),
         CliError::Usage { hint, .. } => Some(hint.clone()),
+        CliError::Refusal(refusal) => Some(refusal.hint.clone()),
+        CliError::Drifted { .. } => Some(
+            "`octad preview` shows how `up` would mend it; `octad refresh` takes it into the state".into(),
+        ),
         CliError::StackFile(error) => stack_file(error),
         CliError::Declined | CliError::Unhealthy | CliError::Refused { .. } => None,
         CliError::Lock(LockError::Held { .. }) => {
@@ -210,6 +230,9 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::Artifact(error) => artifact(error),
         KindError::Java(error) => java(error),
         KindError::CameBack { .. } => Some("`octad up` again: it takes the node into a roll".into()),
+        KindError::NotRefilled { .. } => Some(
+            "bring the others back first, or restore its data; the same command goes on from here".into(),
+        ),
         KindError::UnknownRole { .. } => Some("use the program that has this role".into()),
         KindError::UnknownBackend { .. } => Some("correct `backend` under [hosts] in the stack file".into()),
         KindError::Kafka(_) | KindError::Inputs { .. } | KindError::NotYetKnown { .. } => None,

@@ -2,7 +2,9 @@
 
 use super::session::Session;
 use super::{Changing, CliError};
-use crate::engine::{self, Checked, Event, Options, Plan, State, Store};
+use crate::causes::with_causes;
+use crate::engine::{self, Checked, Ending, Event, History, Options, Plan, State, Store};
+use crate::report::ending;
 use crate::stack::ValidStack;
 use std::time::Instant;
 
@@ -65,6 +67,7 @@ async fn locked_change(
     if changes {
         session.consent(verb, arguments.yes, &question(&plan)).await?;
     }
+    let history = History::begin(&session.site(stack.name())?, verb, plan.changes())?;
     let context = session.context(stack, store.state())?;
     let options = Options {
         parallel: usize::from(arguments.parallel),
@@ -87,5 +90,13 @@ async fn locked_change(
     };
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     events.emit(Event::Finished { millis, ok: result.is_ok() });
+    note_end(session, history, &result);
     result.map(|()| changes)
+}
+
+/// Notes the end of an update. What was done is done: that it can't be noted as well is told and changes nothing.
+pub(super) fn note_end(session: &Session, history: History, result: &Result<(), CliError>) {
+    if let Err(error) = history.end(result.as_ref().err().map_or(Ending::Ok, ending)) {
+        session.events().notice(format!("the history lacks how this ended: {}", with_causes(&error)));
+    }
 }

@@ -24,6 +24,15 @@ pub enum CliError {
         /// Which.
         refusals: Vec<Refusal>,
     },
+    /// A change of the state alone is not made.
+    #[error("{}: {}", .0.key, .0.reason)]
+    Refusal(Refusal),
+    /// The stack differs from its state, which was to be taken as a failure.
+    #[error("{}", drifted(*.count))]
+    Drifted {
+        /// How many resources differ.
+        count: usize,
+    },
     /// The plan did not pass its check.
     #[error("the plan is not safe and is not applied")]
     Check(#[from] Violation),
@@ -77,6 +86,13 @@ pub enum CliError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+fn drifted(count: usize) -> String {
+    match count {
+        1 => "one resource differs from the state".into(),
+        n => format!("{n} resources differ from the state"),
+    }
 }
 
 fn refused(count: usize) -> String {

@@ -4,14 +4,22 @@
 mod change;
 mod completions;
 mod destroy;
+mod edit;
 mod error;
+mod facts;
 mod fence;
+mod graph;
+mod history;
+mod import;
 mod logs;
 mod man;
+mod named;
 mod outputs;
 mod overview;
 mod preview;
+mod refresh;
 mod session;
+mod state;
 mod status;
 mod stop;
 mod supervise;
@@ -100,6 +108,12 @@ enum Verb {
     Status(status::Status),
     Outputs(outputs::Outputs),
     Logs(logs::Logs),
+    History(history::History),
+    Refresh(refresh::Refresh),
+    Import(import::Import),
+    State(state::State),
+    Facts(facts::Facts),
+    Graph(graph::Graph),
     Stop(stop::Stop),
     Destroy(destroy::Destroy),
     Fence(fence::Fence),
@@ -167,6 +181,12 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::Status(verb) => verb.run(session).await,
         Verb::Outputs(verb) => verb.run(session),
         Verb::Logs(verb) => verb.run(session).await,
+        Verb::History(verb) => verb.run(session),
+        Verb::Refresh(verb) => verb.run(session).await,
+        Verb::Import(verb) => verb.run(session).await,
+        Verb::State(verb) => verb.run(session).await,
+        Verb::Facts(verb) => verb.run(session),
+        Verb::Graph(verb) => verb.run(session),
         Verb::Stop(verb) => verb.run(session).await,
         Verb::Destroy(verb) => verb.run(session).await,
         Verb::Fence(verb) => verb.run(session).await,

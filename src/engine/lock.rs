@@ -107,6 +107,13 @@ impl Drop for Lock {
     }
 }
 
+/// Whether the process that the lock of the stack at `site` names is still there. For people only: the kernel's lock,
+/// which decides, can't be asked without being taken for a moment.
+pub(super) fn is_held(site: &Path) -> bool {
+    let holder = File::open(site.join("lock")).ok().and_then(|mut file| read(&mut file));
+    holder.is_some_and(|holder| Path::new("/proc").join(holder.pid.to_string()).exists())
+}
+
 /// Whether the open file is the one that stands at `path`.
 fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
@@ -122,7 +129,8 @@ fn read(file: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-fn holder(verb: &str) -> Holder {
+/// This process, as the holder of a lock.
+pub(super) fn holder(verb: &str) -> Holder {
     let now = SystemTime::now();
     let pid = std::process::id();
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

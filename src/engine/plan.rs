@@ -4,7 +4,8 @@
 use super::graph::Graph;
 use super::{Inventory, Registry, State, roll};
 use crate::resource::{
-    Decision, GroupSubject, Key, NodeFacts, Observed, PropertyChange, Refusal, Subject, resolve,
+    Decision, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Refusal, Subject,
+    resolve,
 };
 use crate::role::{Group, Health};
 use crate::stack::ValidStack;
@@ -143,6 +144,12 @@ impl<Stage> Plan<Stage> {
         self.steps.is_empty() && self.refusals.is_empty()
     }
 
+    /// What is to be changed, each step in a few words.
+    pub fn changes(&self) -> Vec<String> {
+        let changing = self.steps.iter().filter(|step| !matches!(step.action, Action::Gate { .. }));
+        changing.map(|step| format!("{} {}", step.action.verb(), step.action.subject())).collect()
+    }
+
     /// Whether every step only waits: nothing will be changed.
     pub fn only_waits(&self) -> bool {
         self.steps.iter().all(|step| matches!(step.action, Action::Gate { .. }))
@@ -231,6 +238,7 @@ impl Planner<'_> {
             recorded,
             observed: &observed,
             group: self.group_of(key),
+            refill: self.stack.refills(key),
         };
         let Some(kind) = self.registry.kind(&key.kind) else {
             self.refusals.push(Refusal {
@@ -249,6 +257,13 @@ impl Planner<'_> {
             Decision::Create { reason, detail } => {
                 self.graph.add(key, Action::Create { key: key.clone(), inputs, detail }, reason);
             }
+            Decision::Delete { loses } if self.is_protected(kind.as_ref(), recorded) => {
+                self.refusals.push(Refusal {
+                    key: key.clone(),
+                    reason: format!("it is protected, and is no longer declared: to remove it loses {loses}"),
+                    hint: format!("declare it again, or consent with `octad state unprotect {key}`"),
+                });
+            }
             Decision::Delete { loses } => {
                 self.graph.add(key, Action::Delete { key: key.clone(), before, loses }, String::new());
             }
@@ -266,6 +281,11 @@ impl Planner<'_> {
                 }
             }
         }
+    }
+
+    fn is_protected(&self, kind: &dyn Kind, recorded: Option<&Recorded>) -> bool {
+        let protected = |recorded: &Recorded| !recorded.unprotected && kind.protects(recorded);
+        !self.stack.is_removal() && recorded.is_some_and(protected)
     }
 
     /// The group around a member or around what a group holds.

@@ -1,9 +1,13 @@
 //! What people and scripts see. Results go to stdout, progress and failures to stderr; everything here is told, and
 //! nothing is decided.
 
+mod history;
+mod mermaid;
 mod overview;
 mod plain;
 mod preview;
+mod refresh;
+mod resources;
 mod status;
 mod style;
 mod tree;
@@ -12,11 +16,12 @@ pub use overview::Overview;
 pub use status::StackStatus;
 pub use style::{ColorChoice, Style};
 
-use crate::engine::{Checked, EVENT_VERSION, Event, Events, Plan, State};
+use crate::engine::{Checked, EVENT_VERSION, Event, Events, Plan, Refresh, State, Update};
 use crate::host::LogLine;
 use crate::program::StackFaults;
 use crate::report::{Invocation, Report};
-use crate::resource::resolve;
+use crate::resource::{Key, Recorded, resolve};
+use crate::stack::Declaration;
 use clap::ValueEnum;
 use plain::Plain;
 use serde_json::{Value, json};
@@ -152,6 +157,57 @@ impl Output {
         }
     }
 
+    /// The updates of a stack, in the order given.
+    pub fn history(&self, updates: &[Update]) {
+        match self.format {
+            OutputFormat::Text => self.line(history::text(updates, self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("history", json!(updates)),
+        }
+    }
+
+    /// What another hand changed.
+    pub fn refresh(&self, refresh: &Refresh) {
+        match self.format {
+            OutputFormat::Text => self.line(refresh::text(refresh, self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("refresh", json!(refresh)),
+        }
+    }
+
+    /// The recorded resources.
+    pub fn resources(&self, state: &State) {
+        if self.format == OutputFormat::Text {
+            return self.line(resources::text(state).trim_end());
+        }
+        let told = |(key, recorded): (&Key, &Recorded)| {
+            let Recorded { pending, unprotected, .. } = recorded;
+            json!({ "kind": key.kind, "name": key.name, "pending": pending, "unprotected": unprotected })
+        };
+        self.document("resources", state.resources.iter().map(told).collect());
+    }
+
+    /// One recorded resource, always as JSON.
+    pub fn resource(&self, key: &Key, recorded: &Recorded) {
+        let mut value = json!({ "kind": key.kind, "name": key.name });
+        if let (Value::Object(fields), Value::Object(recorded)) = (&mut value, json!(recorded)) {
+            fields.extend(recorded);
+        }
+        self.document("resource", value);
+    }
+
+    /// Facts of nodes, always as JSON.
+    pub fn facts(&self, facts: &Value) {
+        self.document("facts", facts.clone());
+    }
+
+    /// The architecture of a declared stack.
+    pub fn graph(&self, stack: &Declaration) {
+        let text = mermaid::text(stack);
+        match self.format {
+            OutputFormat::Text => self.line(text.trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("graph", json!({ "mermaid": text })),
+        }
+    }
+
     /// One line of a node's log.
     pub fn log(&self, node: &str, width: usize, line: &LogLine) {
         let at = humantime::format_rfc3339_millis(line.at).to_string();
@@ -235,6 +291,26 @@ pub fn preview_text(plan: &Plan<Checked>) -> String {
 /// A status without colours, as a pipe gets it.
 pub fn status_text(status: &StackStatus) -> String {
     status.text(Style::plain())
+}
+
+/// A history without colours, as a pipe gets it.
+pub fn history_text(updates: &[Update]) -> String {
+    history::text(updates, Style::plain())
+}
+
+/// What another hand changed without colours, as a pipe gets it.
+pub fn refresh_text(refresh: &Refresh) -> String {
+    refresh::text(refresh, Style::plain())
+}
+
+/// The recorded resources, as a pipe gets them.
+pub fn resources_text(state: &State) -> String {
+    resources::text(state)
+}
+
+/// The architecture of a declared stack as a Mermaid diagram.
+pub fn mermaid(stack: &Declaration) -> String {
+    mermaid::text(stack)
 }
 
 /// A failure without colours, as a pipe gets it.

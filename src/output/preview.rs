@@ -115,7 +115,7 @@ fn changed(change: &PropertyChange, style: Style) -> String {
     format!("{}: {} → {}", change.path, style.bad(&side(&change.before)), style.good(&side(&change.after)))
 }
 
-fn properties(out: &mut String, changes: &[PropertyChange], style: Style) {
+pub(super) fn properties(out: &mut String, changes: &[PropertyChange], style: Style) {
     for change in changes {
         let _ = writeln!(out, "      {}", changed(change, style));
     }

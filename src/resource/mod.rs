@@ -10,7 +10,9 @@ mod node;
 mod output;
 mod topic;
 
-pub use decision::{Decision, GroupSubject, Observed, PropertyChange, Recorded, Refusal, Subject, compare};
+pub use decision::{
+    Adopted, Decision, Drift, GroupSubject, Observed, PropertyChange, Recorded, Refusal, Subject, compare,
+};
 pub use facts::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Software};
 pub use host::{HostInputs, HostKind};
 pub use key::{Key, NotAKey};

@@ -312,6 +312,42 @@ impl Role for Broker {
         }
     }
 
+    fn refill(&self, member: &NodeFacts, view: &GroupView) -> Result<String, NotSafe> {
+        let Some(cluster) = cluster(view) else { return Err(NotSafe::NobodyAnswers) };
+        if view.leader().is_none() {
+            return Err(NotSafe::NoSingleLeader);
+        }
+        // One that just died still counts as in sync until its session ends.
+        let serving: BTreeSet<i32> = cluster
+            .answers
+            .values()
+            .filter_map(|answer| match answer {
+                BrokerAnswer::Answered { id, .. } => *id,
+                BrokerAnswer::Silent { .. } => None,
+            })
+            .collect();
+        let others = |held: &LocatedPartition<'_>| -> Vec<i32> {
+            let in_sync = held.state.isr.iter().copied();
+            in_sync.filter(|id| *id != member.id && serving.contains(id)).collect()
+        };
+        let held: Vec<_> = cluster.replicas_on(member.id).collect();
+        let too_few: Vec<_> =
+            held.iter().filter(|held| others(held).len() < held.min_insync_replicas as usize).collect();
+        match too_few.first() {
+            Some(first) => Err(NotSafe::HeldByTooFew {
+                topic: first.topic.to_owned(),
+                partition: first.partition,
+                replicas: first.state.replicas.clone(),
+                broker: member.id,
+                others: others(first),
+                min_insync: first.min_insync_replicas,
+                further: too_few.len() - 1,
+            }),
+            None if held.len() == 1 => Ok("1 partition is copied from the others".into()),
+            None => Ok(format!("{} partitions are copied from the others", held.len())),
+        }
+    }
+
     async fn settle(&self, wire: &dyn Wire, members: &[NodeFacts]) -> Result<bool, KafkaError> {
         let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
         let kafka = wire.kafka(&bootstrap);

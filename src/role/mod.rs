@@ -78,6 +78,13 @@ pub trait Role: Send + Sync {
     /// Whether a member may leave a group that goes on.
     fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal>;
 
+    /// Whether a member whose data is gone may begin again with an empty disk, and what it then gets from the others,
+    /// for people. Unless a role knows how, the answer is no.
+    fn refill(&self, member: &NodeFacts, view: &GroupView) -> Result<String, NotSafe> {
+        let _ = view;
+        Err(NotSafe::NotRebuilt { role: member.role.clone() })
+    }
+
     /// Puts the group in its preferred order after members came back (Kafka: preferred leaders). Returns whether
     /// anything moved.
     async fn settle(&self, wire: &dyn Wire, members: &[NodeFacts]) -> Result<bool, crate::kafka::KafkaError> {

@@ -188,6 +188,18 @@ impl Role for Zookeeper {
         })
     }
 
+    fn refill(&self, member: &NodeFacts, view: &GroupView) -> Result<String, NotSafe> {
+        let size = view.members.len();
+        if size == 1 {
+            return Err(NotSafe::QuorumLost { member: member.node.clone(), remaining: 0, size, needed: 1 });
+        }
+        // A leader leads only while a majority follows it.
+        match view.leader().filter(|leader| *leader != member.node) {
+            Some(leader) => Ok(format!("all is copied from {leader}, and it votes only after that")),
+            None => Err(NotSafe::NoSingleLeader),
+        }
+    }
+
     fn allows_removal(&self, leaving: &NodeFacts, _view: Option<&GroupView>) -> Result<(), Refusal> {
         Err(Refusal {
             key: Key::new(NodeKind::NAME, &leaving.node),

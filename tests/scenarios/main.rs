@@ -8,10 +8,13 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine::{Checked, Event, Plan};
+use octad::engine::{self, Checked, Event, Plan, Record};
 use octad::host::fake::Cut;
-use octad::output::{failure_text, preview_text, status_text};
+use octad::output::{
+    failure_text, history_text, mermaid, preview_text, refresh_text, resources_text, status_text,
+};
 use octad::report::{Invocation, Report};
+use octad::resource::{Key, Refusal};
 use octad::stack::ValidStack;
 use simulation::{Ended, Simulation};
 use std::fmt::Write as _;
@@ -89,6 +92,34 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
     let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("`{command}`: {word} is no number"));
     let world = simulation.world.clone();
     match words.as_slice() {
+        ["up", "--refill", node] => return change(simulation, &refilling(simulation, &[*node])),
+        ["up", "--refill", node, "while-stopping", other] => {
+            let stack = refilling(simulation, &[*node]);
+            return change_while(simulation, &stack, || world.stop_by_hand(other));
+        }
+        ["preview", "--refill", nodes @ ..] => {
+            let plan = simulation.plan_of(&refilling(simulation, nodes));
+            return plan.map_or_else(|e| told(&e), |plan| preview_text(&plan));
+        }
+        ["history"] => return history(simulation),
+        ["refresh"] => return refresh(simulation),
+        ["import", key] => return import(simulation, key),
+        ["state", "list"] => return resources_text(&simulation.state()),
+        ["state", "rm", key, force @ ..] => {
+            let (state, key) = (simulation.state(), key.parse().unwrap());
+            return edited(
+                simulation,
+                "state rm",
+                &key,
+                engine::forget(&simulation.registry, &state, &key, force == ["--force"]),
+            );
+        }
+        ["state", verb @ ("protect" | "unprotect"), key] => {
+            let key: Key = key.parse().unwrap();
+            let record = Record::Protect { key: key.clone(), protected: *verb == "protect" };
+            return edited(simulation, &format!("state {verb}"), &key, Ok(record));
+        }
+        ["graph"] => return mermaid(&simulation.declare().unwrap()),
         ["up"] => return simulation.declare().map_or_else(|e| told(&e), |stack| change(simulation, &stack)),
         ["made"] => {
             let before = world.own_breaches().len();
@@ -119,6 +150,9 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["lose-host", host] => world.lose_host(host),
         ["refuse-start", node, reason @ ..] => world.refuse_start(node, &reason.join(" ")),
         ["alter-topic", topic, setting, value] => world.alter_topic(topic, setting, Some(value)),
+        ["grow-topic", topic, partitions] => {
+            world.grow_topic("kafka", topic, number(partitions).try_into().unwrap());
+        }
         ["delete-topic", topic] => world.delete_topic(topic),
         ["shrink", topic, partition, broker] => {
             let partition = number(partition).try_into().unwrap();
@@ -132,16 +166,70 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
     String::new()
 }
 
+fn refilling(simulation: &Simulation, nodes: &[&str]) -> ValidStack {
+    let keys = nodes.iter().map(|node| Key::new("node", node)).collect();
+    simulation.declare().unwrap().with_refill(keys)
+}
+
+/// The history, without what differs from run to run.
+fn history(simulation: &Simulation) -> String {
+    let mut updates = simulation.history();
+    updates.reverse();
+    for update in &mut updates {
+        update.begun = "[time]".into();
+        update.by = "[user]".into();
+    }
+    history_text(&updates)
+}
+
+fn refresh(simulation: &Simulation) -> String {
+    let (stack, state) = (ValidStack::empty("sim".parse().unwrap()), simulation.state());
+    let inventory = simulation.observe(&stack, &state);
+    let found = engine::refresh(&simulation.registry, &state, &inventory);
+    let records = found.records(&state);
+    let taken = records.len();
+    if taken > 0 {
+        simulation.edit("refresh", format!("refresh {taken}"), records);
+    }
+    format!("{}{taken} taken into the state\n", refresh_text(&found))
+}
+
+fn import(simulation: &Simulation, key: &str) -> String {
+    let (stack, state) = (simulation.declare().unwrap(), simulation.state());
+    let (inventory, key) = (simulation.observe(&stack, &state), key.parse().unwrap());
+    let record = engine::import(&simulation.registry, &stack, &state, &inventory, &key);
+    edited(simulation, "import", &key, record)
+}
+
+/// Writes a record of a change of the state alone, unless it was refused.
+fn edited(simulation: &Simulation, verb: &str, key: &Key, record: Result<Record, Refusal>) -> String {
+    match record {
+        Ok(record) => {
+            simulation.edit(verb, format!("{verb} {key}"), vec![record]);
+            String::new()
+        }
+        Err(refusal) => told(&CliError::Refusal(refusal)),
+    }
+}
+
 fn told(error: &CliError) -> String {
     let report = Report::of(error, &Invocation::default());
     format!("{}exit code {}\n", failure_text(&report), report.code)
 }
 
 fn change(simulation: &Simulation, stack: &ValidStack) -> String {
+    change_while(simulation, stack, || {})
+}
+
+/// A change, with what another hand does between its preview and its first step.
+fn change_while(simulation: &Simulation, stack: &ValidStack, meanwhile: impl FnOnce()) -> String {
     let mut out = String::new();
     let (breaches, before) = (simulation.world.own_breaches().len(), simulation.world.deed_count());
     simulation.take_events();
-    let show = |plan: &Plan<Checked>| out.push_str(&preview_text(plan));
+    let show = |plan: &Plan<Checked>| {
+        out.push_str(&preview_text(plan));
+        meanwhile();
+    };
     let result = simulation.change(stack, show);
     out.push_str(&events(simulation));
     match result {

@@ -5,11 +5,13 @@
 
 use octad::cli::CliError;
 use octad::engine::{
-    self, Checked, Context, Event, Events, Interrupt, Inventory, Options, Plan, Registry, State, Store,
+    self, Checked, Context, Ending, Event, Events, History, Interrupt, Inventory, Options, Plan, Record,
+    Registry, State, Store, Update,
 };
 use octad::host::FakeWorld;
 use octad::output::StackStatus;
 use octad::program::{Programs, StackFile};
+use octad::report::ending;
 use octad::stack::{Name, ValidStack};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -132,6 +134,19 @@ impl Simulation {
         self.change(&self.declare()?, |_| {})
     }
 
+    /// Appends records that change the state alone.
+    pub fn edit(&self, verb: &str, change: String, records: Vec<Record>) {
+        let history = History::begin(self.site.path(), verb, vec![change]).unwrap();
+        let mut store = Store::open(self.site.path(), "sim").unwrap();
+        records.into_iter().for_each(|record| store.append(record).unwrap());
+        store.fold().unwrap();
+        history.end(Ending::Ok).unwrap();
+    }
+
+    pub fn history(&self) -> Vec<Update> {
+        History::read(self.site.path()).unwrap()
+    }
+
     pub fn destroy(&self) -> Result<Ended, CliError> {
         self.change(&ValidStack::empty(Self::name()), |_| {})
     }
@@ -153,7 +168,8 @@ impl Simulation {
             gate_timeout: self.gate_timeout,
             interrupt: Interrupt::never(),
         };
-        self.wait(async {
+        let history = History::begin(self.site.path(), self.verb(stack), plan.changes())?;
+        let result = self.wait(async {
             engine::prepare(&context, &plan).await.map_err(CliError::Prepare)?;
             tokio::select! {
                 biased;
@@ -162,13 +178,26 @@ impl Simulation {
                     result.map(|()| Ended::Changed).map_err(CliError::Apply)
                 }
             }
-        })
+        });
+        match &result {
+            Ok(Ended::Killed) => {}
+            Ok(_) => history.end(Ending::Ok)?,
+            Err(error) => history.end(ending(error))?,
+        }
+        result
+    }
+
+    fn verb(&self, stack: &ValidStack) -> &'static str {
+        if stack.is_removal() { "destroy" } else { "up" }
     }
 
     pub fn stop(&self) -> Result<(), CliError> {
         let (stack, state) = (ValidStack::empty(Self::name()), self.state());
         let context = self.context(&stack, &state);
-        self.wait(engine::halt(&context, &state)).map_err(CliError::Halt)
+        let history = History::begin(self.site.path(), "stop", vec!["stop all nodes".into()])?;
+        let result = self.wait(engine::halt(&context, &state)).map_err(CliError::Halt);
+        history.end(result.as_ref().err().map_or(Ending::Ok, ending))?;
+        result
     }
 
     /// Whether a node's process runs now.

@@ -142,6 +142,11 @@ impl FakeWorld {
         });
     }
 
+    /// Somebody creates a topic with one replica of each partition, or gives one that exists more partitions.
+    pub fn grow_topic(&self, cluster: &str, topic: &str, partitions: i32) {
+        self.fault(format!("grow {topic}"), |world| world.grown_by_another_hand(cluster, topic, partitions));
+    }
+
     /// A replica falls behind and out of a partition's ISR; it comes back when its broker is started again, or by
     /// [`FakeWorld::catch_up`]. The last one in sync stays. Returns whether it was in it.
     pub fn shrink_isr(&self, topic: &str, partition: i32, broker: i32) -> bool {
