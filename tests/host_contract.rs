@@ -152,6 +152,16 @@ async fn a_node_that_lost_its_data_does_not_start(bench: &Bench) {
     assert!(matches!(refused, Err(HostError::NotStarted { .. })), "{refused:?}");
 }
 
+async fn a_node_that_lost_its_data_can_be_given_an_empty_disk(bench: &Bench) {
+    bench.made().await;
+    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.harm.lose_data();
+    bench.host.format(&bench.deployment, true).await.unwrap();
+    assert!(bench.node().await.data);
+    bench.host.start(bench.name()).await.unwrap();
+    assert!(bench.is_current().await);
+}
+
 async fn a_running_node_is_not_started_again(bench: &Bench) {
     bench.made().await;
     let pid = bench.pid().await;
@@ -265,6 +275,7 @@ async fn hold(make: &dyn Fn(u8) -> Bench) {
         altered_files_are_seen_and_put_right,
         a_node_without_data_does_not_start,
         a_node_that_lost_its_data_does_not_start,
+        a_node_that_lost_its_data_can_be_given_an_empty_disk,
         a_running_node_is_not_started_again,
         a_new_generation_waits_for_a_restart,
         a_stop_is_final_and_may_be_repeated,

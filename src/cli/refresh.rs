@@ -3,7 +3,7 @@
 use super::CliError;
 use super::edit::{Edit, Editing};
 use super::session::Session;
-use crate::engine;
+use crate::engine::{self, Record};
 use crate::report::exit;
 use crate::stack::ValidStack;
 use clap::Args;
@@ -39,7 +39,11 @@ impl Refresh {
         session.output().refresh(&refresh);
         let records = refresh.records(edit.state());
         if !records.is_empty() {
-            let changes = refresh.drifts.keys().map(|key| format!("refresh {key}")).collect();
+            let change = |record: &Record| match record {
+                Record::End { key, .. } => Some(format!("refresh {key}")),
+                _ => None,
+            };
+            let changes = records.iter().filter_map(change).collect();
             let question = format!("Take this into the state of the stack {name}?");
             edit.write(&question, changes, records).await?;
             session.output().line("The state is as the stack is now; nothing was done to the stack.");

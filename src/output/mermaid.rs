@@ -27,7 +27,9 @@ pub(super) fn text(stack: &Declaration) -> String {
             group.members.len(),
             group.role
         );
-        for (host, nodes) in &by_host {
+        // Without this line Mermaid stacks the hosts; with it they stand side by side, the last one first.
+        out.push_str("    direction TB\n");
+        for (host, nodes) in by_host.iter().rev() {
             if nodes.iter().all(|facts| facts.group == *name) {
                 draw_host(&mut out, "    ", host, nodes);
             }
@@ -88,7 +90,7 @@ fn described(key: &Key, inputs: &Value) -> String {
     let figure = |name: &str| inputs.get(name).and_then(Value::as_i64);
     let figures = figure("partitions")
         .zip(figure("replication_factor"))
-        .map(|(partitions, replicas)| format!("<br>{partitions} partitions × {replicas}"));
+        .map(|(partitions, replicas)| format!("<br>{partitions} partitions × {replicas} replicas"));
     format!("{} <b>{}</b>{}", key.kind, key.name, figures.unwrap_or_default())
 }
 

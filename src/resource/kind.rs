@@ -152,7 +152,7 @@ pub enum KindError {
         /// The resource.
         key: Key,
         /// Why not.
-        source: crate::role::NotSafe,
+        source: Box<crate::role::NotSafe>,
     },
     /// This Octad has no such role.
     #[error("{key} has the role `{role}`, which this program does not know")]

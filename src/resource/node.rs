@@ -339,7 +339,8 @@ impl Kind for NodeKind {
             // The others may have moved on since the plan was made.
             let view = engine::view(context, &deployment.facts.group).await;
             let allowed = self.refill(key, &deployment.facts, view.as_ref())?;
-            allowed.map_err(|source| KindError::NotRefilled { key: key.clone(), source })?;
+            allowed
+                .map_err(|source| KindError::NotRefilled { key: key.clone(), source: Box::new(source) })?;
         }
         host.format(&deployment, bootstrap).await?;
         let generation = host.install(&deployment).await?;

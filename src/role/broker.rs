@@ -338,7 +338,6 @@ impl Role for Broker {
                 topic: first.topic.to_owned(),
                 partition: first.partition,
                 replicas: first.state.replicas.clone(),
-                broker: member.id,
                 others: others(first),
                 min_insync: first.min_insync_replicas,
                 further: too_few.len() - 1,

@@ -99,7 +99,7 @@ pub enum NotSafe {
     },
     /// Too few others have what a member held.
     #[error(
-        "{topic}-{partition} with replicas {replicas:?} is in sync only on {others:?} beside broker {broker}, \
+        "beside it {topic}-{partition} with replicas {replicas:?} is in sync only on {others:?}, \
          and min.insync.replicas={min_insync}{}",
         also(*.further)
     )]
@@ -110,8 +110,6 @@ pub enum NotSafe {
         partition: i32,
         /// Its replicas, by broker id.
         replicas: Vec<i32>,
-        /// The broker whose data is gone.
-        broker: i32,
         /// The others that serve and are in sync.
         others: Vec<i32>,
         /// The topic's `min.insync.replicas`.
