@@ -6,12 +6,14 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine;
+use octad::engine::{self, Outcome, Record};
 use octad::host::fake::{Cause, Cut, Loss};
 use octad::kafka::TopicPartition;
+use octad::resource::Key;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use simulation::{Ended, Simulation};
+use std::collections::BTreeSet;
 
 /// A stack as a stack file may describe it.
 #[derive(Debug, Clone)]
@@ -233,6 +235,29 @@ proptest! {
     }
 
     #[test]
+    fn a_refill_loses_nothing(
+        shape in shape(),
+        faults in prop::collection::vec(fault(), 0..3),
+        lost in prop::collection::btree_set(0..12usize, 1..3),
+    ) {
+        let simulation = shape.simulation();
+        simulation.up().unwrap();
+        faults.iter().for_each(|fault| shape.inflict(&simulation, fault));
+        let nodes = shape.nodes();
+        let lost: BTreeSet<&String> = lost.iter().map(|place| &nodes[place % nodes.len()]).collect();
+        lost.iter().for_each(|node| simulation.world.lose_data(node));
+        let before = simulation.world.formats();
+        let consented = lost.iter().map(|node| Key::new("node", node)).collect();
+        let result = simulation.change(&simulation.declare().unwrap().with_refill(consented), |_| {});
+        match result {
+            Ok(_) | Err(CliError::Apply(_)) => {}
+            Err(CliError::Refused { .. }) => prop_assert_eq!(before, simulation.world.formats()),
+            Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
+        }
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+    }
+
+    #[test]
     fn what_can_be_spared_converges(
         shape in spare_shape(),
         faults in prop::collection::vec(fault(), 0..4),
@@ -420,6 +445,21 @@ mod detector {
                 (vec![4, 3], vec![4, 3], Some(4))
             );
         });
+    }
+
+    /// What would be lost if a node without data were simply made again.
+    #[test]
+    fn an_empty_disk_for_the_last_one_in_sync_is_seen_as_a_loss() {
+        let (shape, simulation) = three_brokers();
+        simulation.world.stop_by_hand("broker-1");
+        simulation.world.stop_by_hand("broker-2");
+        simulation.world.lose_data("broker-3");
+        let forgotten = Record::End { key: Key::new("node", "broker-3"), outcome: Outcome::Removed };
+        simulation.edit("state rm", String::new(), vec![forgotten]);
+        let _ = simulation.up();
+        let breaches = shape.breaches(&simulation);
+        let lost = "t0-0: in sync on broker 3, which came back empty";
+        assert!(breaches.iter().any(|breach| breach.contains(lost)), "{breaches:?}");
     }
 
     #[test]
