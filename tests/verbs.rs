@@ -199,3 +199,18 @@ fn only_nodes_are_refilled() {
     hint: there are: node/broker-1, node/zk-1
     ");
 }
+
+#[test]
+fn only_what_is_declared_is_imported() {
+    let bench = Bench::made();
+    let (code, _, said) = bench.run(&["import", "topic/strange", "--yes"]);
+    assert_snapshot!(format!("exit {code}\n{said}"), @r"
+    exit 10
+    error: topic/strange: it is not declared
+      nothing was changed
+    hint: declare it in the stack file first, as it is to be
+    ");
+    let (code, _, said) = bench.run(&["import", "strange", "--yes"]);
+    assert_eq!(code, 64);
+    assert!(said.contains("`strange` is not a resource: expected kind/name"), "{said}");
+}

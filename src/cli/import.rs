@@ -2,10 +2,10 @@
 
 use super::CliError;
 use super::edit::{Edit, Editing};
-use super::named::named;
 use super::session::Session;
 use crate::engine;
 use crate::report::exit;
+use crate::resource::Key;
 use clap::Args;
 
 /// Take over a declared resource that exists already, such as a topic
@@ -17,7 +17,7 @@ use clap::Args;
 pub(super) struct Import {
     /// The resource, as declared in the stack file
     #[arg(value_name = "KIND/NAME")]
-    name: String,
+    key: Key,
     #[command(flatten)]
     editing: Editing,
 }
@@ -26,10 +26,10 @@ impl Import {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let stack = session.declare()?;
         let edit = Edit::open(session, "import", &self.editing, stack.name())?;
-        let key = named(&self.name, stack.resources.keys())?;
+        let key = &self.key;
         let context = session.context(&stack, edit.state())?;
         let inventory = engine::observe(&context, &stack, edit.state()).await;
-        let record = engine::import(session.registry(), &stack, edit.state(), &inventory, &key)
+        let record = engine::import(session.registry(), &stack, edit.state(), &inventory, key)
             .map_err(CliError::Refusal)?;
         let question = format!(
             "Take {key} over? From then on it is part of the stack {}, and is changed and destroyed with it.",

@@ -2,7 +2,7 @@
 //! begins and one when it ends, appended and synced, never rewritten. Nothing decides by it: it is for people.
 
 use super::journal::end_of_whole_lines;
-use super::lock::{Holder, holder, is_held};
+use super::lock::{Holder, holder, living_holder};
 use super::state::StateError;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -64,7 +64,7 @@ pub enum Ending {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 enum Line {
-    Begin { update: String, at: String, by: String, verb: String, changes: Vec<String> },
+    Begin { update: String, pid: u32, at: String, by: String, verb: String, changes: Vec<String> },
     End { update: String, at: String, ending: Ending },
 }
 
@@ -90,10 +90,10 @@ impl History {
             Ok(file)
         };
         let file = open().map_err(StateError::io("open", &path))?;
-        let Holder { id: update, user, host, .. } = holder(verb);
+        let Holder { id: update, pid, user, host, .. } = holder(verb);
         let mut history = Self { path, file, update: update.clone() };
         let by = format!("{user}@{host}");
-        history.append(&Line::Begin { update, at: now(), by, verb: verb.to_owned(), changes })?;
+        history.append(&Line::Begin { update, pid, at: now(), by, verb: verb.to_owned(), changes })?;
         Ok(history)
     }
 
@@ -124,13 +124,14 @@ impl History {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(StateError::io("read", &path)(error)),
         };
+        let holder = living_holder(site);
         let mut updates: Vec<Update> = Vec::new();
         let lines = text[..end_of_whole_lines(&text)].split(|byte| *byte == b'\n');
         for (index, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
             let damaged = |source| StateError::Damaged { path: path.clone(), line: Some(index + 1), source };
             match serde_json::from_slice(line).map_err(damaged)? {
-                Line::Begin { update: id, at: begun, by, verb, changes } => {
-                    let result = Ending::CutOff;
+                Line::Begin { update: id, pid, at: begun, by, verb, changes } => {
+                    let result = if holder == Some(pid) { Ending::UnderWay } else { Ending::CutOff };
                     updates.push(Update { id, begun, by, verb, changes, ended: None, result });
                 }
                 Line::End { update, at, ending } => {
@@ -140,9 +141,6 @@ impl History {
                     }
                 }
             }
-        }
-        if let Some(last) = updates.last_mut().filter(|last| last.ended.is_none() && is_held(site)) {
-            last.result = Ending::UnderWay;
         }
         Ok(updates)
     }

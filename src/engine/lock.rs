@@ -107,11 +107,11 @@ impl Drop for Lock {
     }
 }
 
-/// Whether the process that the lock of the stack at `site` names is still there. For people only: the kernel's lock,
-/// which decides, can't be asked without being taken for a moment.
-pub(super) fn is_held(site: &Path) -> bool {
-    let holder = File::open(site.join("lock")).ok().and_then(|mut file| read(&mut file));
-    holder.is_some_and(|holder| Path::new("/proc").join(holder.pid.to_string()).exists())
+/// The process that the lock of the stack at `site` names, where it is still there. For people only: the kernel's
+/// lock, which decides, can't be asked without being taken for a moment.
+pub(super) fn living_holder(site: &Path) -> Option<u32> {
+    let pid = read(&mut File::open(site.join("lock")).ok()?)?.pid;
+    Path::new("/proc").join(pid.to_string()).exists().then_some(pid)
 }
 
 /// Whether the open file is the one that stands at `path`.

@@ -94,29 +94,25 @@ impl NodeKind {
             );
         }
         let view = subject.group.as_ref().and_then(|group| group.view);
-        match facts(key, declared).map(|facts| self.refill(key, &facts, view)) {
-            Ok(Ok(Ok(what))) => Decision::Create {
+        match facts(key, declared).and_then(|facts| self.refill(key, &facts, view)) {
+            Ok(what) => Decision::Create {
                 reason: format!("refill: its data is gone; {what}"),
                 detail: json!({ "refill": true }),
             },
-            Ok(Ok(Err(reason))) => refuse(
+            Err(KindError::NotRefilled { source, .. }) => refuse(
                 key,
-                format!("its data is gone, and the others can't refill it: {reason}"),
+                format!("its data is gone, and the others can't refill it: {source}"),
                 "bring the others back first, or restore its data",
             ),
-            Ok(Err(error)) | Err(error) => refuse(key, error.to_string(), "use a program that has this role"),
+            Err(error) => refuse(key, error.to_string(), "use a program that has this role"),
         }
     }
 
-    /// What the others give a member that begins again with an empty disk, or why they can't.
-    fn refill(
-        &self,
-        key: &Key,
-        facts: &NodeFacts,
-        view: Option<&GroupView>,
-    ) -> Result<Result<String, NotSafe>, KindError> {
+    /// What the others give a member that begins again with an empty disk.
+    fn refill(&self, key: &Key, facts: &NodeFacts, view: Option<&GroupView>) -> Result<String, KindError> {
         let role = self.role(key, facts)?;
-        Ok(view.ok_or(NotSafe::NobodyAnswers).and_then(|view| role.refill(facts, view)))
+        let allowed = view.ok_or(NotSafe::NobodyAnswers).and_then(|view| role.refill(facts, view));
+        allowed.map_err(|source| KindError::NotRefilled { key: key.clone(), source: Box::new(source) })
     }
 
     fn decide_change(&self, subject: &Subject<'_>, before: &Value, after: &Value) -> Option<Decision> {
@@ -338,9 +334,7 @@ impl Kind for NodeKind {
         if told("refill") {
             // The others may have moved on since the plan was made.
             let view = engine::view(context, &deployment.facts.group).await;
-            let allowed = self.refill(key, &deployment.facts, view.as_ref())?;
-            allowed
-                .map_err(|source| KindError::NotRefilled { key: key.clone(), source: Box::new(source) })?;
+            self.refill(key, &deployment.facts, view.as_ref())?;
         }
         host.format(&deployment, bootstrap).await?;
         let generation = host.install(&deployment).await?;
