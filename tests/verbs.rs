@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -52,6 +53,7 @@ impl Bench {
             command.env_remove(hidden);
         }
         let output = command
+            .arg0("octad")
             .current_dir(self.0.path())
             .args(arguments)
             .args(["--stack", "here.toml"])
