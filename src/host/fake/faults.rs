@@ -4,6 +4,7 @@ use super::FakeWorld;
 use super::record::{Breach, Cause, Cut, Deed};
 use super::world::{Disk, Run, World};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 impl FakeWorld {
     /// Does something that nobody asked Octad for. Unknown nodes, hosts and topics are a mistake in the test.
@@ -19,6 +20,11 @@ impl FakeWorld {
     /// How many observations joining and catching up each take. Default: 1; 0 is at once.
     pub fn set_lag(&self, observations: u64) {
         self.lock().lag = observations;
+    }
+
+    /// How long each deed of Octad's takes, so that several can be under way at once. Default: no time.
+    pub fn set_deed_duration(&self, takes: Duration) {
+        self.lock().takes = takes;
     }
 
     /// Lets everything that was begun take effect.

@@ -62,6 +62,10 @@ impl FakeWorld {
         deed: impl FnOnce(&mut World) -> Result<T, E>,
         cut_off: impl FnOnce() -> E,
     ) -> Result<T, E> {
+        let takes = self.lock().takes;
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         let cut = {
             let mut world = self.lock();
             let cut = world.begin(verb, subject);

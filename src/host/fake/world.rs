@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 pub(super) struct World {
     pub(super) machines: BTreeMap<String, Machine>,
@@ -27,6 +28,8 @@ pub(super) struct World {
     pub(super) cut: Option<(usize, Cut)>,
     pub(super) refused: BTreeMap<String, String>,
     pub(super) lag: u64,
+    /// How long each deed of Octad's takes.
+    pub(super) takes: Duration,
     now: u64,
     due: BTreeMap<(u64, u64), Due>,
     numbers: u64,
@@ -112,6 +115,7 @@ impl Default for World {
             cut: None,
             refused: BTreeMap::new(),
             lag: 1,
+            takes: Duration::ZERO,
             now: 0,
             due: BTreeMap::new(),
             numbers: 0,
