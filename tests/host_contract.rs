@@ -128,8 +128,13 @@ async fn altered_files_are_seen_and_put_right(bench: &Bench) {
     bench.host.install(&bench.deployment).await.unwrap();
     bench.harm.alter_file();
     assert_eq!(bench.node().await.altered, ["zoo.cfg"]);
+    let rendered = bench.host.render(&bench.deployment);
+    let mut lying = bench.host.files("zk-1").await.unwrap();
+    assert_ne!(lying.remove("zoo.cfg"), rendered.get("zoo.cfg").cloned());
+    assert!(lying.iter().all(|(name, text)| rendered.get(name) == Some(text)));
     bench.host.install(&bench.deployment).await.unwrap();
     assert_eq!(bench.node().await.altered, Vec::<String>::new());
+    assert_eq!(bench.host.files("zk-1").await.unwrap(), rendered);
 }
 
 async fn a_node_without_data_does_not_start(bench: &Bench) {

@@ -81,6 +81,14 @@ fn yes() -> bool {
     true
 }
 
+impl Jvm {
+    /// The options of the command line, heap first.
+    pub fn flags(&self) -> Vec<String> {
+        let heap = [format!("-Xms{}m", self.heap_mib), format!("-Xmx{}m", self.heap_mib)];
+        heap.into_iter().chain(self.options.iter().cloned()).collect()
+    }
+}
+
 impl NodeFacts {
     /// `address:port` of the port for `purpose`, or `None` where the node has no such port or its host's address is
     /// not yet known.

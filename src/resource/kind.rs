@@ -63,6 +63,17 @@ pub trait Kind: Send + Sync {
         Ok(())
     }
 
+    /// The files that the resource has in place, and those that it would have with these inputs, by name; `None` where
+    /// it has none.
+    async fn files(
+        &self,
+        _context: &Context,
+        _key: &Key,
+        _inputs: &Value,
+    ) -> Result<Option<(Files, Files)>, KindError> {
+        Ok(None)
+    }
+
     /// Makes the resource and returns its outputs.
     async fn create(
         &self,
@@ -101,6 +112,9 @@ pub trait Kind: Send + Sync {
     /// Removes the resource with all that it holds.
     async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError>;
 }
+
+/// The text of files, by name.
+pub type Files = BTreeMap<String, String>;
 
 /// A resource that a plan will create or change, as `prepare` sees it.
 #[derive(Debug, Clone)]

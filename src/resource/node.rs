@@ -1,8 +1,8 @@
 //! The kind `node`: one member of a group, running on a host. Its inputs are its facts.
 
 use super::{
-    Decision, Drift, HostKind, Key, Kind, KindError, NodeFacts, Observed, Recorded, Refusal, Subject, Work,
-    compare,
+    Decision, Drift, Files, HostKind, Key, Kind, KindError, NodeFacts, Observed, Recorded, Refusal, Subject,
+    Work, compare,
 };
 use crate::engine::{self, Context};
 use crate::host::{Deployment, NodeObservation, RunState};
@@ -320,6 +320,17 @@ impl Kind for NodeKind {
         Ok(())
     }
 
+    async fn files(
+        &self,
+        context: &Context,
+        key: &Key,
+        inputs: &Value,
+    ) -> Result<Option<(Files, Files)>, KindError> {
+        let deployment = self.deployment(key, inputs)?;
+        let host = context.host(&host_key(&deployment.facts))?;
+        Ok(Some((readable(host.files(&key.name).await?), readable(host.render(&deployment)))))
+    }
+
     async fn create(
         &self,
         context: &Context,
@@ -397,6 +408,16 @@ impl Kind for NodeKind {
         host.stop(&key.name, Duration::from_secs(2)).await?;
         Ok(host.remove(&key.name).await?)
     }
+}
+
+/// Files with the options of the virtual machine in place of the facts, which say all the rest once more.
+fn readable(mut files: Files) -> Files {
+    let facts = files.remove(crate::host::FACTS_FILE);
+    let facts = facts.and_then(|text| serde_json::from_str::<NodeFacts>(&text).ok());
+    if let Some(jvm) = facts.and_then(|facts| facts.jvm) {
+        files.insert("JVM options".into(), jvm.flags().join("\n") + "\n");
+    }
+    files
 }
 
 fn runs_as_declared(found: &NodeObservation, facts: &NodeFacts) -> bool {

@@ -110,7 +110,8 @@ impl FakeWorld {
     pub fn alter_file(&self, node: &str, file: &str) {
         self.fault(format!("alter {file} of {node}"), |world| {
             let generation = world.nodes.get_mut(node)?.generation.as_mut()?;
-            generation.files.contains(file).then(|| generation.altered.insert(file.to_owned()))
+            generation.files.get_mut(file)?.push_str("# by another hand\n");
+            Some(generation.altered.insert(file.to_owned()))
         });
     }
 

@@ -2,6 +2,7 @@
 
 use super::{SoftwareOnHand, generation, layout};
 use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
+use crate::resource::Jvm;
 use crate::role::{Layout, Process};
 use crate::supervisor::{
     AfterFailure, ArchiveSpec, DumpCommand, LogFollower, Supervisor, SupervisorError, UnitName, UnitSpec,
@@ -9,6 +10,7 @@ use crate::supervisor::{
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -88,11 +90,7 @@ impl Machine {
         let class_path =
             self.software.class_path(&facts.software.name, &facts.software.version, &quiet).await?;
         let class_path = class_path.to_arg().to_string_lossy().into_owned();
-        let mut flags = Vec::new();
-        if let Some(jvm) = &facts.jvm {
-            flags.extend([format!("-Xms{}m", jvm.heap_mib), format!("-Xmx{}m", jvm.heap_mib)]);
-            flags.extend(jvm.options.iter().cloned());
-        }
+        let flags = facts.jvm.as_ref().map(Jvm::flags).unwrap_or_default();
         // Heap sizes don't bind an archive, the collector does.
         let binding = facts.jvm.as_ref().map_or(&[][..], |jvm| &jvm.options);
         let archive = self.software.archive(deployment, binding).await?;
@@ -246,6 +244,14 @@ impl Host for Machine {
         }
         spec.store(&self.directory, &self.unit(&deployment.facts.node)?).map_err(self.failed())?;
         Ok(id)
+    }
+
+    async fn files(&self, node: &str) -> Result<BTreeMap<String, String>, HostError> {
+        generation::files(&self.directory, node)
+    }
+
+    fn render(&self, deployment: &Deployment) -> BTreeMap<String, String> {
+        generation::render(&self.directory, deployment)
     }
 
     async fn start(&self, node: &str) -> Result<(), HostError> {
