@@ -7,7 +7,7 @@ use crate::resource::{
     Decision, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Refusal, Subject,
     resolve,
 };
-use crate::role::{Group, Health};
+use crate::role::{Absence, Group, Health};
 use crate::stack::ValidStack;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -89,6 +89,9 @@ pub enum Action {
         members: BTreeMap<String, Change>,
         /// The order to expect; the real one follows the controller and the leader as they move.
         predicted: Vec<String>,
+        /// What the group is left with while each of them is away, as far as it can be told beforehand.
+        #[serde(default)]
+        absences: BTreeMap<String, Absence>,
     },
     /// Waits until a group is healthy as a whole.
     Gate {
@@ -307,7 +310,7 @@ impl Planner<'_> {
             let names: BTreeSet<String> = members.keys().cloned().collect();
             let role = self.role_of(&group);
             let view = self.inventory.groups.get(&group);
-            let predicted = match (role, view) {
+            let predicted = match (&role, view) {
                 (Some(role), Some(view)) => roll::predict(role.as_ref(), &names, view),
                 _ => Err(crate::role::NotSafe::NobodyAnswers),
             };
@@ -321,12 +324,17 @@ impl Planner<'_> {
                                or `octad stop` the stack and start it with the change"
                             .into(),
                     });
-                    (names.into_iter().collect(), None)
+                    (names.iter().cloned().collect(), None)
                 }
+            };
+            // What is missing meanwhile depends on what has come back by then.
+            let absences = match (role, view, &waits) {
+                (Some(role), Some(view), None) => role.absences(&names, view),
+                _ => BTreeMap::new(),
             };
             let reason = waits.map(|reason| format!("waits first: {reason}")).unwrap_or_default();
             let keys: Vec<Key> = members.values().map(|change| change.key.clone()).collect();
-            let action = Action::Roll { group: group.clone(), members, predicted };
+            let action = Action::Roll { group: group.clone(), members, predicted, absences };
             self.graph.add_for_group(&group, &keys, action, reason);
         }
     }

@@ -1,10 +1,11 @@
 //! A plan as text: what changes, why, in which order, and what it means for those who use the stack.
 
 use super::Style;
-use crate::engine::{Action, Change, Plan};
+use crate::engine::{Action, Plan, Step};
 use crate::resource::{Key, NodeFacts, PropertyChange};
+use crate::role::{Absence, InSync};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The preview of a plan.
@@ -36,9 +37,9 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
                 *counts.entry("to delete").or_default() += 1;
                 line(&mut out, &style.bad("-"), key, &format!("goes with {with}"), "", style);
             }
-            Action::Roll { group, members, predicted } => {
+            Action::Roll { members, .. } => {
                 *counts.entry("to restart").or_default() += members.len();
-                roll(&mut out, group, members, predicted, &step.reason, style);
+                roll(&mut out, step, style);
             }
             Action::Gate { group } if !step.reason.is_empty() => {
                 let _ = writeln!(out, "  {} {group} {}", style.changing("…"), step.reason);
@@ -64,6 +65,46 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
     }
     let _ = writeln!(out, "{}", summary.join(", "));
     out
+}
+
+/// What is left while one of a roll's members is away: the worst over all of them.
+fn absence(absences: &BTreeMap<String, Absence>) -> Option<String> {
+    let one = absences.len() == 1;
+    let count = |n: usize| {
+        format!("{}{n} partition{}", if one { "" } else { "up to " }, if n == 1 { "" } else { "s" })
+    };
+    let mut told = BTreeSet::new();
+    let mut led = 0;
+    let mut in_sync: BTreeMap<(usize, usize, u32), usize> = BTreeMap::new();
+    for absence in absences.values() {
+        match absence {
+            Absence::Interruption => drop(told.insert("nobody else serves, and clients wait".to_owned())),
+            Absence::Quorum { left, size, needed } => {
+                let holds = if left >= needed { "the quorum holds" } else { "the quorum is lost" };
+                told.insert(format!("{left} of {size} serve, {needed} are needed: {holds}"));
+            }
+            Absence::Replicas { leads, in_sync: alike } => {
+                led = led.max(*leads);
+                for InSync { before, meanwhile, min_insync, partitions } in alike {
+                    let most = in_sync.entry((*before, *meanwhile, *min_insync)).or_default();
+                    *most = (*most).max(*partitions);
+                }
+            }
+        }
+    }
+    let mut told: Vec<String> = told.into_iter().collect();
+    for ((before, meanwhile, min_insync), partitions) in &in_sync {
+        let verdict = if *meanwhile < *min_insync as usize { "falls short" } else { "holds" };
+        told.push(format!(
+            "{} from {before} to {meanwhile} in sync, min.insync.replicas={min_insync} {verdict}",
+            count(*partitions)
+        ));
+    }
+    if led > 0 {
+        told.push(format!("{} led by another", count(led)));
+    }
+    let who = if one { "it" } else { "one" };
+    if told.is_empty() { None } else { Some(format!("while {who} restarts: {}", told.join("; "))) }
 }
 
 fn line(out: &mut String, sign: &str, key: &Key, what: &str, reason: &str, style: Style) {
@@ -121,14 +162,8 @@ pub(super) fn properties(out: &mut String, changes: &[PropertyChange], style: St
     }
 }
 
-fn roll(
-    out: &mut String,
-    group: &str,
-    members: &BTreeMap<String, Change>,
-    predicted: &[String],
-    reason: &str,
-    style: Style,
-) {
+fn roll(out: &mut String, step: &Step, style: Style) {
+    let Action::Roll { group, members, predicted, absences } = &step.action else { return };
     let _ = writeln!(
         out,
         "  {} roll  {group:<12} {} restart one at a time: {}",
@@ -136,8 +171,8 @@ fn roll(
         members.len(),
         predicted.join(", ")
     );
-    if !reason.is_empty() {
-        let _ = writeln!(out, "      {}", style.changing(reason));
+    if !step.reason.is_empty() {
+        let _ = writeln!(out, "      {}", style.changing(&step.reason));
     }
     // What all have in common is told once.
     let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -155,6 +190,9 @@ fn roll(
         } else {
             let _ = writeln!(out, "      {what} {}", style.dim(&format!("({})", who.join(", "))));
         }
+    }
+    if let Some(absence) = absence(absences) {
+        let _ = writeln!(out, "      {absence}");
     }
     let _ = writeln!(
         out,

@@ -1,6 +1,6 @@
 //! The role `broker`: a Kafka broker whose metadata is in ZooKeeper.
 
-use super::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
+use super::{Absence, GroupView, Health, InSync, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
 use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition};
 use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
 use crate::wire::Wire;
@@ -287,6 +287,43 @@ impl Role for Broker {
                 others: broken.len() - 1,
             }),
         }
+    }
+
+    fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
+        let serves = |name: &&String| view.members.get(*name).is_some_and(|member| member.up);
+        let serving: Vec<&String> = members.iter().filter(serves).collect();
+        if view.members.len() == 1 {
+            return serving.into_iter().map(|name| (name.clone(), Absence::Interruption)).collect();
+        }
+        let Some(cluster) = cluster(view) else { return BTreeMap::new() };
+        let mut leads: BTreeMap<i32, usize> = BTreeMap::new();
+        let mut in_sync: BTreeMap<i32, BTreeMap<(usize, u32), usize>> = BTreeMap::new();
+        for topic in cluster.topics.values() {
+            for partition in topic.partitions.values() {
+                if let Some(leader) = partition.leader {
+                    *leads.entry(leader).or_default() += 1;
+                }
+                for replica in &partition.isr {
+                    let alike = (partition.isr.len(), topic.min_insync_replicas);
+                    *in_sync.entry(*replica).or_default().entry(alike).or_default() += 1;
+                }
+            }
+        }
+        let absence = |id: i32| Absence::Replicas {
+            leads: leads.get(&id).copied().unwrap_or(0),
+            in_sync: in_sync
+                .get(&id)
+                .into_iter()
+                .flatten()
+                .map(|(&(before, min_insync), &partitions)| InSync {
+                    before,
+                    meanwhile: before - 1,
+                    min_insync,
+                    partitions,
+                })
+                .collect(),
+        };
+        serving.into_iter().filter_map(|name| Some((name.clone(), absence(id_of(name, view)?)))).collect()
     }
 
     fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal> {
