@@ -3,7 +3,7 @@
 use crate::artifact::{ArtifactError, JavaError};
 use crate::causes::{causes, with_causes};
 use crate::cli::CliError;
-use crate::engine::{ApplyError, Ending, GateError, LockError, StateError, StepError};
+use crate::engine::{ApplyError, Ending, GateError, LockError, SavedPlanError, StateError, StepError};
 use crate::host::HostError;
 use crate::program::{StackFaults, StackFileError};
 use crate::resource::KindError;
@@ -116,6 +116,9 @@ fn effect(error: &CliError) -> Vec<String> {
         }
         CliError::Refused { .. }
         | CliError::Refusal(_)
+        | CliError::SavedPlan(_)
+        | CliError::Unexpected { .. }
+        | CliError::UnknownName(_)
         | CliError::Prepare(_)
         | CliError::Check(_)
         | CliError::NoConsent { .. }
@@ -126,7 +129,18 @@ fn effect(error: &CliError) -> Vec<String> {
 
 fn code(error: &CliError) -> u8 {
     match error {
-        CliError::StackFile(_) | CliError::NoConsent { .. } | CliError::Usage { .. } => exit::USAGE,
+        CliError::StackFile(_)
+        | CliError::NoConsent { .. }
+        | CliError::Usage { .. }
+        | CliError::UnknownName(_) => exit::USAGE,
+        CliError::SavedPlan(error) => match error {
+            SavedPlanError::Read { .. } | SavedPlanError::Write { .. } => exit::FAILED,
+            SavedPlanError::Stale { .. } => exit::REFUSED,
+            SavedPlanError::NotAPlan { .. }
+            | SavedPlanError::FromTheFuture { .. }
+            | SavedPlanError::Edited { .. }
+            | SavedPlanError::OtherStack { .. } => exit::USAGE,
+        },
         CliError::Declined => exit::CANCELLED,
         CliError::Lock(LockError::Held { .. }) => exit::LOCKED,
         CliError::Refused { .. } | CliError::Refusal(_) => exit::REFUSED,
@@ -143,6 +157,7 @@ fn code(error: &CliError) -> u8 {
         },
         CliError::Lock(LockError::File(_))
         | CliError::State(_)
+        | CliError::Unexpected { .. }
         | CliError::Prepare(_)
         | CliError::NoStack { .. }
         | CliError::Unhealthy
@@ -161,6 +176,14 @@ fn hint(error: &CliError) -> Option<String> {
         CliError::Drifted { .. } => Some(
             "`octad preview` shows how `up` would mend it; `octad refresh` takes it into the state".into(),
         ),
+        CliError::Unexpected { .. } => {
+            Some("`octad preview` shows what differs from the stack file, `octad up` makes it so".into())
+        }
+        CliError::UnknownName(error) => Some(match &error.nearest {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("it has: {}", error.known.join(", ")),
+        }),
+        CliError::SavedPlan(error) => saved_plan(error),
         CliError::StackFile(error) => stack_file(error),
         CliError::Declined | CliError::Unhealthy | CliError::Refused { .. } => None,
         CliError::Lock(LockError::Held { .. }) => {
@@ -209,6 +232,23 @@ fn stack_file(error: &StackFileError) -> Option<String> {
         StackFileError::Name(_) => Some("rename the file, to `my-cluster.toml` for instance".into()),
         // Each fault has its own.
         StackFileError::Read { .. } | StackFileError::Faults(_) => None,
+    }
+}
+
+fn saved_plan(error: &SavedPlanError) -> Option<String> {
+    match error {
+        SavedPlanError::Read { .. } => None,
+        SavedPlanError::Write { .. } => {
+            Some("name a file in a directory that exists and can be written".into())
+        }
+        SavedPlanError::FromTheFuture { .. } => Some("use the newer Octad that wrote it".into()),
+        SavedPlanError::OtherStack { found, .. } => Some(format!("`octad up --stack {found}` takes it")),
+        SavedPlanError::NotAPlan { path, .. }
+        | SavedPlanError::Edited { path }
+        | SavedPlanError::Stale { path, .. } => {
+            let path = path.display();
+            Some(format!("`octad preview --save-plan {path}` makes a new one (with --destroy for a destroy)"))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use insta::assert_snapshot;
@@ -61,25 +61,37 @@ impl Bench {
         self.path(name).display().to_string()
     }
 
+    /// Runs octad, which must end with this code; its result.
+    #[track_caller]
+    fn succeeds(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Runs octad; its exit code and what it says of its failure, without what differs from run to run.
     fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let failure = said.find("error: ").map_or(said.as_str(), |at| &said[at..]);
+        let told = failure.replace(&*self.directory.path().to_string_lossy(), "[DIR]");
+        format!("exit {}\n{told}", output.status.code().unwrap())
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_octad"));
         // As one calls it who has it on the PATH: hints repeat it.
         command.arg0("octad");
         for hidden in &self.hidden {
             command.env_remove(hidden);
         }
-        let output = command
+        command
             .current_dir(self.directory.path())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .args(arguments)
             .stdin(Stdio::null())
             .output()
-            .unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        let failure = said.find("error: ").map_or(said.as_str(), |at| &said[at..]);
-        let told = failure.replace(&*self.directory.path().to_string_lossy(), "[DIR]");
-        format!("exit {}\n{told}", output.status.code().unwrap())
+            .unwrap()
     }
 
     /// Asserts that nothing of the stack lies on the disk.
@@ -644,4 +656,56 @@ fn faults_of_a_stack_file_are_for_scripts_too() {
       }
     ]
     "#);
+}
+
+#[test]
+fn a_saved_plan_of_another_stack() {
+    let bench = Bench::with("here.toml", STACK);
+    bench.write("there.toml", &STACK.replace(".20.0", ".21.0"));
+    bench.succeeds(&["preview", "--stack", "here.toml", "--save-plan", "a.plan"], 0);
+    assert_snapshot!(bench.fails(&["up", "--stack", "there.toml", "--plan", "a.plan"]), @"
+    exit 64
+    error: the plan a.plan is for the stack `here`, not for `there`
+      nothing was changed
+    hint: `octad up --stack here` takes it
+    ");
+    assert_snapshot!(bench.fails(&["preview", "--stack", "here.toml", "--save-plan", "no/a.plan"]), @"
+    exit 1
+    error: could not save the plan to no/a.plan
+      because No such file or directory (os error 2)
+      nothing was changed
+    hint: name a file in a directory that exists and can be written
+    ");
+    bench.assert_untouched();
+}
+
+#[test]
+fn changes_where_none_is_expected() {
+    let bench = Bench::with("here.toml", STACK);
+    bench.succeeds(&["preview", "--stack", "here.toml", "--detailed-exitcode"], 2);
+    assert_snapshot!(bench.fails(&["preview", "--stack", "here.toml", "--expect-no-changes"]), @"
+    exit 1
+    error: 4 changes of the stack here are to be made, and none was expected
+      nothing was changed
+    hint: `octad preview --stack here.toml` shows what differs from the stack file, `octad up --stack here.toml` makes it so
+    ");
+    assert_snapshot!(bench.fails(&["up", "--stack", "here.toml", "--expect-no-changes"]), @"
+    exit 1
+    error: 4 changes of the stack here are to be made, and none was expected
+      nothing was changed
+    hint: `octad preview --stack here.toml` shows what differs from the stack file, `octad up --stack here.toml` makes it so
+    ");
+    bench.assert_untouched();
+}
+
+#[test]
+fn a_target_that_nothing_is_named() {
+    let bench = Bench::with("here.toml", STACK);
+    assert_snapshot!(bench.fails(&["up", "--stack", "here.toml", "--target", "broker-2"]), @"
+    exit 64
+    error: the stack here has nothing named `broker-2`
+      nothing was changed
+    hint: did you mean `broker-1`?
+    ");
+    bench.assert_untouched();
 }

@@ -12,7 +12,7 @@ use octad::kafka::TopicPartition;
 use octad::resource::Key;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use simulation::{Ended, Simulation};
+use simulation::{Ended, Simulation, Terms};
 use std::collections::BTreeSet;
 
 /// A stack as a stack file may describe it.
@@ -253,6 +253,43 @@ proptest! {
             Ok(_) | Err(CliError::Apply(_)) => {}
             Err(CliError::Refused { .. }) => prop_assert_eq!(before, simulation.world.formats()),
             Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
+        }
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_part_of_a_change_breaks_no_promise_and_the_rest_can_follow(
+        shape in spare_shape(),
+        made in any::<bool>(),
+        faults in prop::collection::vec(fault(), 0..3),
+        names in prop::collection::vec(any::<Index>(), 1..3),
+        exclude in any::<bool>(),
+    ) {
+        let mut simulation = shape.simulation();
+        if made {
+            simulation.up().unwrap();
+            faults.iter().for_each(|fault| shape.inflict(&simulation, fault));
+            simulation.set("kafka.settings.num.io.threads", Some(8.into()));
+            simulation.set("zookeeper.settings.maxClientCnxns", Some(90.into()));
+        }
+        let mut known = shape.nodes();
+        known.extend(["@broker".to_owned(), "@zookeeper".to_owned(), "host/zk-1".to_owned()]);
+        let names = names.iter().map(|name| name.get(&known).clone()).collect();
+        let terms = match exclude {
+            true => Terms { exclude: names, ..Terms::default() },
+            false => Terms { target: names, ..Terms::default() },
+        };
+        let stack = simulation.declare().unwrap();
+        match simulation.change_on(&stack, &terms, |_| {}) {
+            Ok(_) | Err(CliError::Refused { .. } | CliError::Apply(_)) => {}
+            Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
+        }
+        if made {
+            converge(&shape, &simulation)?;
+        } else {
+            let rest = simulation.up();
+            prop_assert!(rest.is_ok(), "{}", octad::causes::with_causes(&rest.unwrap_err()));
+            prop_assert!(matches!(simulation.up(), Ok(Ended::Nothing)));
         }
         prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
     }

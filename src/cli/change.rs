@@ -1,38 +1,71 @@
 //! What `up` and `destroy` share: from a declaration to an applied plan, each stage once, in order.
 
 use super::session::Session;
-use super::{Changing, CliError};
+use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
-use crate::engine::{self, Checked, Ending, Event, History, Options, Plan, State, Store};
+use crate::engine::{
+    self, Checked, Ending, Event, History, Options, Plan, SavedPlan, Selection, State, Store,
+};
 use crate::report::ending;
 use crate::stack::ValidStack;
+use std::path::PathBuf;
 use std::time::Instant;
+
+/// On which terms a change is made.
+#[derive(Debug, Default)]
+pub(super) struct Terms {
+    /// Only this part of the stack.
+    pub(super) scope: Scope,
+    /// Only what this saved plan does.
+    pub(super) plan: Option<PathBuf>,
+    /// Only where there is nothing to change.
+    pub(super) expect_no_changes: bool,
+}
+
+/// What a change came to.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// Something was changed.
+    pub(super) changed: bool,
+    /// How many changes were left out, since they are outside the target.
+    pub(super) left_out: usize,
+}
 
 /// Observes, plans and checks.
 pub(super) async fn planned(
     session: &Session,
     stack: &ValidStack,
     state: &State,
+    selection: &Selection,
 ) -> Result<Plan<Checked>, CliError> {
     let context = session.context(stack, state)?;
     let inventory = engine::observe(&context, stack, state).await;
-    let plan = engine::plan(session.registry(), stack, state, &inventory);
+    let plan = engine::plan_within(selection, session.registry(), stack, state, &inventory);
     Ok(engine::check(plan, session.registry(), stack, &inventory)?)
 }
 
-/// Brings the world to what `stack` declares. Returns whether anything was to be changed.
+/// Fails where there is anything to change.
+pub(super) fn expect_none(plan: &Plan<Checked>) -> Result<(), CliError> {
+    match plan.change_count() {
+        0 => Ok(()),
+        count => Err(CliError::Unexpected { count, stack: plan.stack.clone() }),
+    }
+}
+
+/// Brings the world to what `stack` declares.
 pub(super) async fn change(
     session: &Session,
     verb: &'static str,
     stack: &ValidStack,
     arguments: &Changing,
+    terms: &Terms,
     question: impl FnOnce(&Plan<Checked>) -> String,
-) -> Result<bool, CliError> {
+) -> Result<Done, CliError> {
     let site = session.site(stack.name())?;
     // Nothing is left behind on a disk where nothing was made.
     let fresh = !site.exists();
     let _lock = session.lock(stack.name(), verb, arguments.lock_timeout)?;
-    let result = locked_change(session, verb, stack, arguments, question).await;
+    let result = locked_change(session, verb, stack, arguments, terms, question).await;
     let nothing_made = Store::read(&site, stack.name().as_ref()).is_ok_and(|state| state.is_empty());
     if nothing_made && (fresh || result.is_ok()) {
         let _ = std::fs::remove_dir_all(&site);
@@ -49,23 +82,40 @@ async fn locked_change(
     verb: &'static str,
     stack: &ValidStack,
     arguments: &Changing,
+    terms: &Terms,
     question: impl FnOnce(&Plan<Checked>) -> String,
-) -> Result<bool, CliError> {
+) -> Result<Done, CliError> {
     let begun = Instant::now();
     let store = Store::open(&session.site(stack.name())?, stack.name().as_ref())?;
-    let plan = planned(session, stack, store.state()).await?;
+    let saved = match &terms.plan {
+        Some(path) => Some(SavedPlan::read(path, stack.name().as_ref())?),
+        None => None,
+    };
+    let selection = match &saved {
+        Some(saved) => saved.selection().clone(),
+        None => terms.scope.selection(stack, store.state())?,
+    };
+    let plan = planned(session, stack, store.state(), &selection).await?;
     if !plan.is_empty() {
         session.output().preview(&plan);
     }
     if !plan.refusals.is_empty() {
         return Err(CliError::Refused { refusals: plan.refusals });
     }
-    if plan.steps.is_empty() {
-        return Ok(false);
+    if let Some(saved) = &saved {
+        saved.agrees_with(&plan)?;
     }
-    let changes = !plan.only_waits();
-    if changes {
-        session.consent(verb, arguments.yes, &question(&plan)).await?;
+    if terms.expect_no_changes {
+        expect_none(&plan)?;
+    }
+    let mut done = Done { changed: false, left_out: plan.left_out.len() };
+    if plan.steps.is_empty() {
+        return Ok(done);
+    }
+    done.changed = !plan.only_waits();
+    if done.changed {
+        // Whoever hands over a saved plan has consented to what it does.
+        session.consent(verb, arguments.yes || saved.is_some(), &question(&plan)).await?;
     }
     let history = History::begin(&session.site(stack.name())?, verb, plan.changes())?;
     let context = session.context(stack, store.state())?;
@@ -91,7 +141,7 @@ async fn locked_change(
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     events.emit(Event::Finished { millis, ok: result.is_ok() });
     note_end(session, history, &result);
-    result.map(|()| changes)
+    result.map(|()| done)
 }
 
 /// Notes the end of an update. What was done is done: that it can't be noted as well is told and changes nothing.

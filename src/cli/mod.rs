@@ -27,10 +27,11 @@ mod up;
 
 pub use error::CliError;
 
-use crate::engine::Registry;
+use crate::engine::{Registry, Selection, State};
 use crate::output::{ColorChoice, OutputFormat};
 use crate::program::Programs;
 use crate::report::{Report, exit};
+use crate::stack::ValidStack;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use session::Session;
 use std::path::PathBuf;
@@ -99,6 +100,26 @@ struct Changing {
     /// How long a group may take to be healthy
     #[arg(long, default_value = "5m", value_name = "TIME", value_parser = humantime::parse_duration)]
     gate_timeout: Duration,
+}
+
+/// Which part of the stack a verb is about.
+#[derive(Debug, Clone, Default, Args)]
+struct Scope {
+    /// Only this and what it needs: broker-1, node/broker-1, or all of a role as @broker; may be repeated
+    #[arg(long, value_name = "NAME|@ROLE")]
+    target: Vec<String>,
+    /// All but this and what needs it; may be repeated
+    #[arg(long, value_name = "NAME|@ROLE", conflicts_with = "target")]
+    exclude: Vec<String>,
+}
+
+impl Scope {
+    fn selection(&self, stack: &ValidStack, state: &State) -> Result<Selection, CliError> {
+        Ok(match self.exclude.as_slice() {
+            [] => Selection::only(&self.target, stack, state)?,
+            names => Selection::without(names, stack, state)?,
+        })
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -108,13 +108,20 @@ impl Output {
     }
 
     /// The end of an `up`. `invocation` puts the commands to try next.
-    pub fn ready(&self, state: &State, changed: bool, invocation: &Invocation) {
+    pub fn ready(&self, state: &State, changed: bool, left_out: usize, invocation: &Invocation) {
         if self.format != OutputFormat::Text {
-            self.document("ready", json!({ "changed": changed, "outputs": resolved_outputs(state) }));
+            let outputs = resolved_outputs(state);
+            let document = json!({ "changed": changed, "left_out": left_out, "outputs": outputs });
+            self.document("ready", document);
+            return;
+        }
+        let stack = &state.stack;
+        if left_out > 0 {
+            let what = if changed { "The changes are made" } else { "Nothing was to be changed" };
+            self.line(&format!("{what}; {} of the stack {stack}.", preview::outside(left_out)));
             return;
         }
         let head = if changed { "is up and healthy" } else { "is up and healthy; nothing was to be changed" };
-        let stack = &state.stack;
         self.line(&format!("The stack {} {head}.\n", self.style.strong(stack)));
         self.outputs(state);
         let node = state.resources.keys().find(|key| key.kind == "node").map_or("", |key| key.name.as_str());

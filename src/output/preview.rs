@@ -58,6 +58,9 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
     if plan.same > 0 {
         summary.push(format!("{} unchanged", plan.same));
     }
+    if !plan.left_out.is_empty() {
+        summary.push(outside(plan.left_out.len()));
+    }
     if plan.is_empty() {
         summary.insert(0, "nothing to change".into());
     } else {
@@ -65,6 +68,14 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
     }
     let _ = writeln!(out, "{}", summary.join(", "));
     out
+}
+
+/// How many changes the selection leaves out.
+pub(super) fn outside(left_out: usize) -> String {
+    match left_out {
+        1 => "1 more change is outside the target".into(),
+        n => format!("{n} more changes are outside the target"),
+    }
 }
 
 /// What is left while one of a roll's members is away: the worst over all of them.

@@ -8,7 +8,7 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine::{self, Checked, Event, Plan, Record};
+use octad::engine::{self, Checked, Event, Plan, Record, SavedPlan};
 use octad::host::fake::Cut;
 use octad::output::{
     failure_text, history_text, mermaid, preview_text, refresh_text, resources_text, status_text,
@@ -16,7 +16,7 @@ use octad::output::{
 use octad::report::{Invocation, Report};
 use octad::resource::{Key, Refusal};
 use octad::stack::ValidStack;
-use simulation::{Ended, Simulation};
+use simulation::{Ended, Simulation, Terms};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,14 +92,10 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
     let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("`{command}`: {word} is no number"));
     let world = simulation.world.clone();
     match words.as_slice() {
-        ["up", "--refill", node] => return change(simulation, &refilling(simulation, &[*node])),
         ["up", "--refill", node, "while-stopping", other] => {
-            let stack = refilling(simulation, &[*node]);
-            return change_while(simulation, &stack, || world.stop_by_hand(other));
-        }
-        ["preview", "--refill", nodes @ ..] => {
-            let plan = simulation.plan_of(&refilling(simulation, nodes));
-            return plan.map_or_else(|e| told(&e), |plan| preview_text(&plan));
+            let terms = Terms { refill: vec![(*node).to_owned()], ..Terms::default() };
+            let stack = simulation.declare().unwrap();
+            return change_while(simulation, &stack, &terms, || world.stop_by_hand(other));
         }
         ["history"] => return history(simulation),
         ["refresh"] => return refresh(simulation),
@@ -120,14 +116,28 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             return edited(simulation, &format!("state {verb}"), &key, Ok(record));
         }
         ["graph"] => return mermaid(&simulation.declare().unwrap()),
-        ["up"] => return simulation.declare().map_or_else(|e| told(&e), |stack| change(simulation, &stack)),
+        ["up", options @ ..] => {
+            return match simulation.declare() {
+                Ok(stack) => change(simulation, &stack, &terms(simulation, options)),
+                Err(error) => told(&error),
+            };
+        }
         ["made"] => {
             let before = world.own_breaches().len();
             simulation.up().unwrap();
             assert_eq!(world.own_breaches()[before..], []);
         }
-        ["destroy"] => return change(simulation, &ValidStack::empty("sim".parse().unwrap())),
-        ["preview"] => return simulation.preview().map_or_else(|e| told(&e), |plan| preview_text(&plan)),
+        ["destroy", options @ ..] => {
+            let nothing = ValidStack::empty("sim".parse().unwrap());
+            return change(simulation, &nothing, &terms(simulation, options));
+        }
+        ["preview", options @ ..] => return preview(simulation, options).unwrap_or_else(|e| told(&e)),
+        ["edit", file, before, after] => {
+            let path = simulation.site().join(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains(before), "`{command}`: {text}");
+            std::fs::write(&path, text.replacen(before, after, 1)).unwrap();
+        }
         ["stop"] => return stop(simulation),
         ["status"] => return status_text(&simulation.status()),
         ["topics"] => return topics(simulation),
@@ -164,11 +174,6 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         _ => panic!("there is no command `{command}`"),
     }
     String::new()
-}
-
-fn refilling(simulation: &Simulation, nodes: &[&str]) -> ValidStack {
-    let keys = nodes.iter().map(|node| Key::new("node", node)).collect();
-    simulation.declare().unwrap().with_refill(keys)
 }
 
 /// The history, without what differs from run to run.
@@ -214,15 +219,71 @@ fn edited(simulation: &Simulation, verb: &str, key: &Key, record: Result<Record,
 
 fn told(error: &CliError) -> String {
     let report = Report::of(error, &Invocation::default());
-    format!("{}exit code {}\n", failure_text(&report), report.code)
+    // Plans lie in a directory of the run's own.
+    let text = failure_text(&report);
+    let words: Vec<String> = text
+        .split(' ')
+        .map(|word| match (word.find(".plan"), word.rfind('/')) {
+            (Some(_), Some(slash)) => word[slash + 1..].to_owned(),
+            _ => word.to_owned(),
+        })
+        .collect();
+    format!("{}exit code {}\n", words.join(" "), report.code)
 }
 
-fn change(simulation: &Simulation, stack: &ValidStack) -> String {
-    change_while(simulation, stack, || {})
+/// The options of a verb. Files lie beside the state.
+fn terms(simulation: &Simulation, options: &[&str]) -> Terms {
+    let mut terms = Terms::default();
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        let mut value = || (*options.next().unwrap()).to_owned();
+        match *option {
+            "--target" => terms.target.push(value()),
+            "--exclude" => terms.exclude.push(value()),
+            "--plan" => terms.plan = Some(simulation.site().join(value())),
+            "--refill" => terms.refill.push(value()),
+            "--expect-no-changes" => terms.expect_no_changes = true,
+            _ => panic!("there is no option `{option}`"),
+        }
+    }
+    terms
+}
+
+fn preview(simulation: &Simulation, options: &[&str]) -> Result<String, CliError> {
+    let (mut destroy, mut json, mut save, mut others) = (false, false, None, Vec::new());
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        match *option {
+            "--destroy" => destroy = true,
+            "--json" => json = true,
+            "--save-plan" => save = options.next(),
+            other => others.push(other),
+        }
+    }
+    let terms = terms(simulation, &others);
+    let stack = if destroy { ValidStack::empty("sim".parse().unwrap()) } else { simulation.declare()? };
+    let stack = terms.applied_to(&stack);
+    let plan = simulation.plan_within(&stack, &simulation.selection(&stack, &terms)?)?;
+    if let Some(name) = save {
+        SavedPlan::write(&simulation.site().join(name), &plan)?;
+    }
+    let text = if json { serde_json::to_string_pretty(&plan).unwrap() } else { preview_text(&plan) };
+    let unexpected = terms.expect_no_changes && plan.change_count() > 0;
+    let failure = CliError::Unexpected { count: plan.change_count(), stack: plan.stack };
+    Ok(format!("{text}{}", if unexpected { told(&failure) } else { String::new() }))
+}
+
+fn change(simulation: &Simulation, stack: &ValidStack, terms: &Terms) -> String {
+    change_while(simulation, stack, terms, || {})
 }
 
 /// A change, with what another hand does between its preview and its first step.
-fn change_while(simulation: &Simulation, stack: &ValidStack, meanwhile: impl FnOnce()) -> String {
+fn change_while(
+    simulation: &Simulation,
+    stack: &ValidStack,
+    terms: &Terms,
+    meanwhile: impl FnOnce(),
+) -> String {
     let mut out = String::new();
     let (breaches, before) = (simulation.world.own_breaches().len(), simulation.world.deed_count());
     simulation.take_events();
@@ -230,7 +291,7 @@ fn change_while(simulation: &Simulation, stack: &ValidStack, meanwhile: impl FnO
         out.push_str(&preview_text(plan));
         meanwhile();
     };
-    let result = simulation.change(stack, show);
+    let result = simulation.change_on(stack, terms, show);
     out.push_str(&events(simulation));
     match result {
         Ok(Ended::Nothing) => {}

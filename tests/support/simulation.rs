@@ -6,14 +6,16 @@
 use octad::cli::CliError;
 use octad::engine::{
     self, Checked, Context, Ending, Event, Events, History, Interrupt, Inventory, Options, Plan, Record,
-    Registry, State, Store, Update,
+    Registry, SavedPlan, Selection, State, Store, Update,
 };
 use octad::host::FakeWorld;
 use octad::output::StackStatus;
 use octad::program::{Programs, StackFile};
 use octad::report::ending;
+use octad::resource::Key;
 use octad::stack::{Name, ValidStack};
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -35,6 +37,24 @@ pub struct Simulation {
 fn site() -> TempDir {
     let memory = std::path::Path::new("/dev/shm");
     tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// What is said behind the verb on the command line.
+#[derive(Debug, Default)]
+pub struct Terms {
+    pub target: Vec<String>,
+    pub exclude: Vec<String>,
+    pub plan: Option<PathBuf>,
+    pub refill: Vec<String>,
+    pub expect_no_changes: bool,
+}
+
+impl Terms {
+    /// The declaration with what is consented to.
+    pub fn applied_to(&self, stack: &ValidStack) -> ValidStack {
+        let refill = self.refill.iter().map(|node| Key::new("node", node)).collect();
+        stack.clone().with_refill(refill)
+    }
 }
 
 /// How an `up` ended.
@@ -119,10 +139,26 @@ impl Simulation {
         self.wait(engine::observe(&context, stack, state))
     }
 
+    pub fn site(&self) -> &Path {
+        self.site.path()
+    }
+
+    pub fn selection(&self, stack: &ValidStack, terms: &Terms) -> Result<Selection, CliError> {
+        let state = self.state();
+        Ok(match terms.exclude.as_slice() {
+            [] => Selection::only(&terms.target, stack, &state)?,
+            names => Selection::without(names, stack, &state)?,
+        })
+    }
+
     pub fn plan_of(&self, stack: &ValidStack) -> Result<Plan<Checked>, CliError> {
+        self.plan_within(stack, &Selection::All)
+    }
+
+    pub fn plan_within(&self, stack: &ValidStack, selection: &Selection) -> Result<Plan<Checked>, CliError> {
         let state = self.state();
         let inventory = self.observe(stack, &state);
-        let plan = engine::plan(&self.registry, stack, &state, &inventory);
+        let plan = engine::plan_within(selection, &self.registry, stack, &state, &inventory);
         Ok(engine::check(plan, &self.registry, stack, &inventory)?)
     }
 
@@ -153,10 +189,32 @@ impl Simulation {
 
     /// Brings the world to what `stack` declares; `show` sees the plan first.
     pub fn change(&self, stack: &ValidStack, show: impl FnOnce(&Plan<Checked>)) -> Result<Ended, CliError> {
-        let plan = self.plan_of(stack)?;
+        self.change_on(stack, &Terms::default(), show)
+    }
+
+    /// Brings the world to what `stack` declares, on these terms.
+    pub fn change_on(
+        &self,
+        stack: &ValidStack,
+        terms: &Terms,
+        show: impl FnOnce(&Plan<Checked>),
+    ) -> Result<Ended, CliError> {
+        let stack = &terms.applied_to(stack);
+        let saved = terms.plan.as_ref().map(|path| SavedPlan::read(path, "sim")).transpose()?;
+        let selection = match &saved {
+            Some(saved) => saved.selection().clone(),
+            None => self.selection(stack, terms)?,
+        };
+        let plan = self.plan_within(stack, &selection)?;
         show(&plan);
         if !plan.refusals.is_empty() {
             return Err(CliError::Refused { refusals: plan.refusals });
+        }
+        if let Some(saved) = saved {
+            saved.agrees_with(&plan)?;
+        }
+        if terms.expect_no_changes && plan.change_count() > 0 {
+            return Err(CliError::Unexpected { count: plan.change_count(), stack: plan.stack });
         }
         if plan.steps.is_empty() {
             return Ok(Ended::Nothing);
