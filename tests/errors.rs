@@ -709,3 +709,15 @@ fn a_target_that_nothing_is_named() {
     ");
     bench.assert_untouched();
 }
+
+#[test]
+fn files_that_are_to_be_are_shown_before_anything_exists() {
+    let bench = Bench::with("here.toml", STACK);
+    let shown = bench.succeeds(&["preview", "--stack", "here.toml", "--diff"], 0);
+    assert!(shown.contains("server.properties (broker-1)"), "{shown}");
+    assert!(shown.contains("+advertised.listeners=PLAINTEXT://127.90.20."), "{shown}");
+    let json = bench.succeeds(&["preview", "--stack", "here.toml", "--diff", "--output", "json"], 0);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["files"][0]["nodes"], serde_json::json!(["zk-1"]));
+    bench.assert_untouched();
+}

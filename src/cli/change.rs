@@ -4,7 +4,7 @@ use super::session::Session;
 use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
 use crate::engine::{
-    self, Checked, Ending, Event, History, Options, Plan, SavedPlan, Selection, State, Store,
+    self, Checked, Ending, Event, FileChanges, History, Options, Plan, SavedPlan, Selection, State, Store,
 };
 use crate::report::ending;
 use crate::stack::ValidStack;
@@ -18,6 +18,8 @@ pub(super) struct Terms {
     pub(super) scope: Scope,
     /// Only what this saved plan does.
     pub(super) plan: Option<PathBuf>,
+    /// Show what files change.
+    pub(super) diff: bool,
     /// Only where there is nothing to change.
     pub(super) expect_no_changes: bool,
 }
@@ -42,6 +44,18 @@ pub(super) async fn planned(
     let inventory = engine::observe(&context, stack, state).await;
     let plan = engine::plan_within(selection, session.registry(), stack, state, &inventory);
     Ok(engine::check(plan, session.registry(), stack, &inventory)?)
+}
+
+/// The files that a plan changes, where they are `wanted`.
+pub(super) async fn files(
+    session: &Session,
+    stack: &ValidStack,
+    state: &State,
+    plan: &Plan<Checked>,
+    wanted: bool,
+) -> Result<Option<Vec<FileChanges>>, CliError> {
+    let context = session.context(stack, state)?;
+    Ok(if wanted { Some(engine::file_changes(&context, plan).await) } else { None })
 }
 
 /// Fails where there is anything to change.
@@ -96,8 +110,9 @@ async fn locked_change(
         None => terms.scope.selection(stack, store.state())?,
     };
     let plan = planned(session, stack, store.state(), &selection).await?;
+    let files = files(session, stack, store.state(), &plan, terms.diff).await?;
     if !plan.is_empty() {
-        session.output().preview(&plan);
+        session.output().preview(&plan, files.as_deref());
     }
     if !plan.refusals.is_empty() {
         return Err(CliError::Refused { refusals: plan.refusals });

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  octad preview\n  octad preview --stack stacks/ha.toml --detailed-exitcode\n  \
-                  octad preview --target broker-1\n  octad preview --save-plan monday.plan"
+                  octad preview --diff --target broker-1\n  octad preview --save-plan monday.plan"
 )]
 pub(super) struct Preview {
     #[command(flatten)]
@@ -21,6 +21,9 @@ pub(super) struct Preview {
     /// Show what `destroy` would do
     #[arg(long, conflicts_with_all = ["target", "exclude"])]
     destroy: bool,
+    /// Show the files that change on the hosts, line by line
+    #[arg(long)]
+    diff: bool,
     /// Save the plan, so that `up --plan FILE` does exactly this or nothing
     #[arg(long, value_name = "FILE")]
     save_plan: Option<PathBuf>,
@@ -47,7 +50,8 @@ impl Preview {
         let state = session.state(stack.name())?;
         let selection = self.scope.selection(&stack, &state)?;
         let plan = change::planned(session, &stack, &state, &selection).await?;
-        session.output().plan(&plan);
+        let files = change::files(session, &stack, &state, &plan, self.diff).await?;
+        session.output().plan(&plan, files.as_deref());
         if !plan.refusals.is_empty() {
             return Err(CliError::Refused { refusals: plan.refusals });
         }

@@ -25,6 +25,9 @@ pub(super) struct Up {
     /// Do what `preview --save-plan` saved, without asking, or nothing where that is no longer what is to be done
     #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "exclude"])]
     plan: Option<PathBuf>,
+    /// Show the files that change on the hosts, line by line
+    #[arg(long)]
+    diff: bool,
     /// Where something is to be changed, change nothing and exit with 1
     #[arg(long)]
     expect_no_changes: bool,
@@ -38,6 +41,7 @@ impl Up {
         let terms = Terms {
             scope: self.scope.clone(),
             plan: self.plan.clone(),
+            diff: self.diff,
             expect_no_changes: self.expect_no_changes,
         };
         let question = |_: &_| format!("Make these changes to the stack {}?", stack.name());

@@ -1,6 +1,7 @@
 //! What people and scripts see. Results go to stdout, progress and failures to stderr; everything here is told, and
 //! nothing is decided.
 
+mod diff;
 mod history;
 mod mermaid;
 mod overview;
@@ -16,7 +17,7 @@ pub use overview::Overview;
 pub use status::StackStatus;
 pub use style::{ColorChoice, Style};
 
-use crate::engine::{Checked, EVENT_VERSION, Event, Events, Plan, Refresh, State, Update};
+use crate::engine::{Checked, EVENT_VERSION, Event, Events, FileChanges, Plan, Refresh, State, Update};
 use crate::host::LogLine;
 use crate::program::StackFaults;
 use crate::report::{Invocation, Report};
@@ -89,21 +90,21 @@ impl Output {
         self.style
     }
 
-    /// A plan as something to look at before consenting.
-    pub fn preview(&self, plan: &Plan<Checked>) {
+    /// A plan as something to look at before consenting, with the files that it changes where they are asked for.
+    pub fn preview(&self, plan: &Plan<Checked>, files: Option<&[FileChanges]>) {
         match self.format {
-            OutputFormat::Ndjson => self.document("plan", json!(plan)),
+            OutputFormat::Ndjson => self.document("plan", plan_document(plan, files)),
             OutputFormat::Text | OutputFormat::Json => {
-                self.aside(&preview::text(plan, self.progress_style));
+                self.aside(&plan_text(plan, files, self.progress_style));
             }
         }
     }
 
-    /// A plan as the result.
-    pub fn plan(&self, plan: &Plan<Checked>) {
+    /// A plan as the result, with the files that it changes where they are asked for.
+    pub fn plan(&self, plan: &Plan<Checked>, files: Option<&[FileChanges]>) {
         match self.format {
-            OutputFormat::Text => self.line(preview::text(plan, self.style).trim_end()),
-            OutputFormat::Json | OutputFormat::Ndjson => self.document("plan", json!(plan)),
+            OutputFormat::Text => self.line(plan_text(plan, files, self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("plan", plan_document(plan, files)),
         }
     }
 
@@ -288,6 +289,24 @@ impl Output {
         };
         self.line(&text);
     }
+}
+
+fn plan_text(plan: &Plan<Checked>, files: Option<&[FileChanges]>, style: Style) -> String {
+    let files = files.map(|files| diff::text(files, style)).unwrap_or_default();
+    format!("{files}{}", preview::text(plan, style))
+}
+
+fn plan_document(plan: &Plan<Checked>, files: Option<&[FileChanges]>) -> Value {
+    let mut document = json!(plan);
+    if let Some(files) = files {
+        document["files"] = diff::json(files);
+    }
+    document
+}
+
+/// A diff without colours, as a pipe gets it.
+pub fn diff_text(files: &[FileChanges]) -> String {
+    diff::text(files, Style::plain())
 }
 
 /// A preview without colours, as a pipe gets it.

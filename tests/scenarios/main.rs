@@ -11,7 +11,7 @@ use octad::cli::CliError;
 use octad::engine::{self, Checked, Event, Plan, Record, SavedPlan};
 use octad::host::fake::Cut;
 use octad::output::{
-    failure_text, history_text, mermaid, preview_text, refresh_text, resources_text, status_text,
+    diff_text, failure_text, history_text, mermaid, preview_text, refresh_text, resources_text, status_text,
 };
 use octad::report::{Invocation, Report};
 use octad::resource::{Key, Refusal};
@@ -250,10 +250,11 @@ fn terms(simulation: &Simulation, options: &[&str]) -> Terms {
 }
 
 fn preview(simulation: &Simulation, options: &[&str]) -> Result<String, CliError> {
-    let (mut destroy, mut json, mut save, mut others) = (false, false, None, Vec::new());
+    let (mut diff, mut destroy, mut json, mut save, mut others) = (false, false, false, None, Vec::new());
     let mut options = options.iter();
     while let Some(option) = options.next() {
         match *option {
+            "--diff" => diff = true,
             "--destroy" => destroy = true,
             "--json" => json = true,
             "--save-plan" => save = options.next(),
@@ -267,10 +268,11 @@ fn preview(simulation: &Simulation, options: &[&str]) -> Result<String, CliError
     if let Some(name) = save {
         SavedPlan::write(&simulation.site().join(name), &plan)?;
     }
+    let files = if diff { diff_text(&simulation.file_changes(&stack, &plan)) } else { String::new() };
     let text = if json { serde_json::to_string_pretty(&plan).unwrap() } else { preview_text(&plan) };
     let unexpected = terms.expect_no_changes && plan.change_count() > 0;
     let failure = CliError::Unexpected { count: plan.change_count(), stack: plan.stack };
-    Ok(format!("{text}{}", if unexpected { told(&failure) } else { String::new() }))
+    Ok(format!("{files}{text}{}", if unexpected { told(&failure) } else { String::new() }))
 }
 
 fn change(simulation: &Simulation, stack: &ValidStack, terms: &Terms) -> String {

@@ -5,8 +5,8 @@
 
 use octad::cli::CliError;
 use octad::engine::{
-    self, Checked, Context, Ending, Event, Events, History, Interrupt, Inventory, Options, Plan, Record,
-    Registry, SavedPlan, Selection, State, Store, Update,
+    self, Checked, Context, Ending, Event, Events, FileChanges, History, Interrupt, Inventory, Options, Plan,
+    Record, Registry, SavedPlan, Selection, State, Store, Update,
 };
 use octad::host::FakeWorld;
 use octad::output::StackStatus;
@@ -149,6 +149,10 @@ impl Simulation {
             [] => Selection::only(&terms.target, stack, &state)?,
             names => Selection::without(names, stack, &state)?,
         })
+    }
+
+    pub fn file_changes(&self, stack: &ValidStack, plan: &Plan<Checked>) -> Vec<FileChanges> {
+        self.wait(engine::file_changes(&self.context(stack, &self.state()), plan))
     }
 
     pub fn plan_of(&self, stack: &ValidStack) -> Result<Plan<Checked>, CliError> {
