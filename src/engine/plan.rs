@@ -4,7 +4,7 @@
 use super::graph::Graph;
 use super::{Inventory, Registry, State, roll};
 use crate::resource::{
-    Decision, GroupSubject, Key, NodeFacts, Observed, PropertyChange, Refusal, Subject, resolve,
+    Decision, GroupSubject, Key, NodeFacts, Observed, PropertyChange, Reference, Refusal, Subject, resolve,
 };
 use crate::role::{Group, Health};
 use crate::stack::ValidStack;
@@ -216,14 +216,19 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// The value of a reference. What is absent since an update was cut off at it may be made anew otherwise.
+    fn known(&self, reference: &Reference) -> Option<Value> {
+        let key = &reference.resource;
+        let pending = self.state.resources.get(key).is_some_and(|recorded| recorded.pending);
+        let absent = matches!(self.inventory.resources.get(key), None | Some(Observed::Absent));
+        if pending && absent { None } else { self.state.lookup(reference) }
+    }
+
     /// Decides for one resource and puts down its step.
     fn decide(&mut self, key: &Key) {
         let recorded = self.state.resources.get(key);
-        let declared = self
-            .stack
-            .resources
-            .get(key)
-            .map(|d| resolve(&d.inputs, &|reference| self.state.lookup(reference)));
+        let declared =
+            self.stack.resources.get(key).map(|d| resolve(&d.inputs, &|reference| self.known(reference)));
         let observed = self.inventory.resources.get(key).cloned().unwrap_or(Observed::Absent);
         let subject = Subject {
             key,
