@@ -153,12 +153,15 @@ impl Kind for NodeKind {
             if never_made {
                 return creates("an earlier up was cut off");
             }
-            return refuse(
-                subject.key,
-                "its data is gone: the data directory or the marker in it is missing".into(),
+            let reason = "its data is gone: the data directory or the marker in it is missing";
+            let hint = if recorded.pending {
+                "if a destroy was cut off, `octad destroy` goes on with it; else mount the disk again, or restore \
+                 the directory"
+            } else {
                 "mount the disk again, or restore the directory; \
-                 Octad never gives a member an empty disk while the others count on its data",
-            );
+                 Octad never gives a member an empty disk while the others count on its data"
+            };
+            return refuse(subject.key, reason.into(), hint);
         };
         // What lies on the host outranks what was noted: an update that was cut off may have got so far or not.
         let Some(before) = found.facts.as_ref() else { return creates("its configuration is missing") };
