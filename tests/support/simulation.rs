@@ -12,6 +12,7 @@ use octad::output::StackStatus;
 use octad::program::{Programs, StackFile};
 use octad::stack::{Name, ValidStack};
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -24,14 +25,20 @@ pub struct Simulation {
     pub file: toml::Table,
     pub parallel: usize,
     pub gate_timeout: Duration,
-    site: TempDir,
+    /// Has a watcher called at each step's begin and end.
+    pub watcher: Option<Watcher>,
+    site: PathBuf,
+    _directory: Option<TempDir>,
     runtime: Runtime,
     events: Arc<Mutex<Vec<Event>>>,
 }
 
+/// What is called, as [`FakeWorld::watch`] does at each deed.
+pub type Watcher = Arc<dyn Fn() + Send + Sync>;
+
 /// A directory for the state, in memory where there is such a place: every step syncs its journal.
-fn site() -> TempDir {
-    let memory = std::path::Path::new("/dev/shm");
+pub fn site() -> TempDir {
+    let memory = Path::new("/dev/shm");
     tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
 }
 
@@ -49,7 +56,14 @@ pub enum Ended {
 impl Simulation {
     /// A simulation of the stack that this stack file describes.
     pub fn of(file: &str) -> Self {
-        let world = FakeWorld::new();
+        let directory = site();
+        let simulation = Self::at(directory.path(), file, FakeWorld::new());
+        Self { _directory: Some(directory), ..simulation }
+    }
+
+    /// A simulation of the stack that this stack file describes, whose state is kept in `site` and outlives it, as
+    /// `world` may.
+    pub fn at(site: &Path, file: &str, world: FakeWorld) -> Self {
         // The clock stands still unless all wait, so that gates cost no time; only one that never opens does, since
         // its deadline is of real time.
         let runtime =
@@ -60,7 +74,9 @@ impl Simulation {
             file: file.parse().unwrap(),
             parallel: 1,
             gate_timeout: Duration::from_millis(400),
-            site: site(),
+            watcher: None,
+            site: site.to_owned(),
+            _directory: None,
             runtime,
             events: Arc::default(),
         }
@@ -71,7 +87,7 @@ impl Simulation {
     }
 
     pub fn state(&self) -> State {
-        Store::read(self.site.path(), "sim").unwrap()
+        Store::read(&self.site, "sim").unwrap()
     }
 
     /// Sets or removes a value of the stack file. The names of settings hold dots.
@@ -98,9 +114,16 @@ impl Simulation {
     }
 
     pub fn context(&self, stack: &ValidStack, state: &State) -> Arc<Context> {
-        let events = self.events.clone();
-        let events = Events::new(move |event| events.lock().unwrap().push(event));
-        Arc::new(Context::new(self.site.path(), self.registry.clone(), events, stack, state))
+        let (events, watcher) = (self.events.clone(), self.watcher.clone());
+        let events = Events::new(move |event| {
+            if let (Some(watcher), Event::StepStarted { .. } | Event::StepFinished { .. }) =
+                (&watcher, &event)
+            {
+                watcher();
+            }
+            events.lock().unwrap().push(event);
+        });
+        Arc::new(Context::new(&self.site, self.registry.clone(), events, stack, state))
     }
 
     /// What happened since it was last asked.
@@ -146,7 +169,7 @@ impl Simulation {
         if plan.steps.is_empty() {
             return Ok(Ended::Nothing);
         }
-        let store = Store::open(self.site.path(), "sim")?;
+        let store = Store::open(&self.site, "sim")?;
         let context = self.context(stack, store.state());
         let options = Options {
             parallel: self.parallel,

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use machine::FakeHost;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::sync::Notify;
 use world::World;
 
@@ -33,7 +33,10 @@ use world::World;
 pub struct FakeWorld {
     world: Arc<Mutex<World>>,
     killed: Arc<Notify>,
+    watcher: Arc<OnceLock<Watcher>>,
 }
+
+type Watcher = Box<dyn Fn() + Send + Sync>;
 
 /// Hosts in a [`FakeWorld`].
 #[derive(Clone)]
@@ -50,6 +53,30 @@ impl FakeWorld {
         FakeBackend(self.clone())
     }
 
+    /// The world that [`FakeWorld::to_json`] wrote down.
+    ///
+    /// # Errors
+    /// Where the text isn't such a world.
+    pub fn from_json(text: &[u8]) -> serde_json::Result<Self> {
+        Ok(Self { world: Arc::new(Mutex::new(serde_json::from_slice(text)?)), ..Self::default() })
+    }
+
+    /// All of it, so that it can outlive the process that simulates it.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(&*self.lock()).expect("a world has only text keys")
+    }
+
+    /// Has `watcher` called right before and right after each deed of Octad's. The first watcher stays.
+    pub fn watch(&self, watcher: impl Fn() + Send + Sync + 'static) {
+        let _ = self.watcher.set(Box::new(watcher));
+    }
+
+    fn moment(&self) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, World> {
         self.world.lock().expect("no holder of the world panics")
     }
@@ -62,16 +89,17 @@ impl FakeWorld {
         deed: impl FnOnce(&mut World) -> Result<T, E>,
         cut_off: impl FnOnce() -> E,
     ) -> Result<T, E> {
-        let cut = {
+        self.moment();
+        let (cut, done) = {
             let mut world = self.lock();
             let cut = world.begin(verb, subject);
-            match cut {
-                None => return deed(&mut world),
-                Some(Cut::AnswerLost | Cut::KilledAfter) => drop(deed(&mut world)),
-                Some(Cut::Refused | Cut::KilledBefore) => {}
-            }
-            cut
+            let done = !matches!(cut, Some(Cut::Refused | Cut::KilledBefore));
+            (cut, done.then(|| deed(&mut world)))
         };
+        self.moment();
+        if let (None, Some(done)) = (cut, done) {
+            return done;
+        }
         if matches!(cut, Some(Cut::KilledBefore | Cut::KilledAfter)) {
             self.killed.notify_one();
             std::future::pending::<()>().await;
