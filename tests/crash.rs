@@ -6,16 +6,19 @@
 mod simulation;
 
 use octad::cli::CliError;
+use octad::engine::{self, HaltError, Lock, LockError};
 use octad::host::FakeWorld;
 use rustix::process::{Signal, getpid, kill_process};
 use simulation::{Ended, Simulation, Watcher, site};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 const STACK: &str = r#"
 program = "ha"
@@ -68,16 +71,25 @@ impl Scene {
 
     /// Runs `verb` in a child that is killed at its moment of this number; whether there was such a moment.
     fn killed(&self, verb: &str, moment: usize) -> bool {
-        let status = Command::new(std::env::current_exe().unwrap())
+        let status = self.child(verb, moment).status().unwrap();
+        assert!(status.success() || status.signal() == Some(9), "{verb}, moment {moment}: {status}");
+        !status.success()
+    }
+
+    /// Begins `up` in a child that waits for the lock.
+    fn waiting_up(&self) -> Child {
+        self.child("up in turn", usize::MAX).spawn().unwrap()
+    }
+
+    fn child(&self, verb: &str, moment: usize) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
             .args(["--exact", "octad_that_is_killed", "--ignored", "--quiet"])
             .env("OCTAD_CRASH", self.0.path())
             .env("OCTAD_CRASH_VERB", verb)
             .env("OCTAD_CRASH_MOMENT", moment.to_string())
-            .stdout(std::process::Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success() || status.signal() == Some(9), "{verb}, moment {moment}: {status}");
-        !status.success()
+            .stdout(Stdio::null());
+        command
     }
 
     /// How many whole records are in the journal.
@@ -111,6 +123,7 @@ fn octad_that_is_killed() {
     simulation.watcher = Some(watcher.clone());
     simulation.world.watch(move || watcher());
     match std::env::var("OCTAD_CRASH_VERB").as_deref() {
+        Ok("up in turn") => up_in_turn(Path::new(&directory)),
         Ok("up") => drop(simulation.up().unwrap()),
         Ok("destroy") => drop(simulation.destroy().unwrap()),
         other => panic!("{other:?}"),
@@ -227,4 +240,48 @@ fn an_up_after_a_killed_destroy_makes_the_stack_whole_or_says_what_to_do() {
         assert_eq!(again.world.portrait(), simulation.world.portrait(), "moment {moment}");
     });
     assert!(refused.into_inner() > 0, "there was a moment between data removed and that noted");
+}
+
+/// As the command line does: what is there is looked at only under the lock.
+fn up_in_turn(directory: &Path) {
+    let lock = loop {
+        match Lock::take(&directory.join(SITE), "up") {
+            Ok(lock) => break lock,
+            Err(LockError::Held { .. }) => std::thread::sleep(Duration::from_millis(5)),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(lock.abandoned, None);
+    let simulation = in_directory(directory);
+    let ended = simulation.up().unwrap();
+    fs::write(directory.join(WORLD), simulation.world.to_json()).unwrap();
+    let mut ends = fs::OpenOptions::new().create(true).append(true).open(directory.join("ends")).unwrap();
+    writeln!(ends, "{ended:?}").unwrap();
+}
+
+#[test]
+fn of_several_ups_at_once_one_makes_the_stack_and_the_others_find_it() {
+    let scene = Scene::of(&Simulation::of(STACK));
+    let children: Vec<Child> = (0..4).map(|_| scene.waiting_up()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(fs::read_to_string(scene.path("ends")).unwrap(), "Changed\nNothing\nNothing\nNothing\n");
+    let simulation = scene.simulation();
+    assert!(matches!(simulation.up(), Ok(Ended::Nothing)));
+    assert!(simulation.world.spawns().values().all(|spawns| *spawns == 1));
+}
+
+#[test]
+fn a_stop_that_is_asked_to_end_halts_nothing_more() {
+    let simulation = Simulation::of(STACK);
+    simulation.up().unwrap();
+    let (stack, state) = (simulation.declare().unwrap(), simulation.state());
+    let context = simulation.context(&stack, &state);
+    let (interrupter, interrupt) = engine::interrupt();
+    let deeds = simulation.world.deed_count();
+    interrupter.ask();
+    let ended = simulation.wait(engine::halt(&context, &state, &interrupt));
+    assert!(matches!(ended, Err(HaltError::Interrupted)), "{ended:?}");
+    assert_eq!(simulation.world.deed_count(), deeds);
 }

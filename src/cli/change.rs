@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use super::{Changing, CliError};
+use crate::causes::with_causes;
 use crate::engine::{self, Checked, Event, Options, Plan, State, Store};
 use crate::stack::ValidStack;
 use std::time::Instant;
@@ -29,10 +30,10 @@ pub(super) async fn change(
     let site = session.site(stack.name())?;
     // Nothing is left behind on a disk where nothing was made.
     let fresh = !site.exists();
-    let _lock = session.lock(stack.name(), verb, arguments.lock_timeout)?;
+    let lock = session.lock(stack.name(), verb, arguments.lock_timeout).await?;
     let result = locked_change(session, verb, stack, arguments, question).await;
     let nothing_made = Store::read(&site, stack.name().as_ref()).is_ok_and(|state| state.is_empty());
-    if nothing_made && (fresh || result.is_ok()) {
+    if nothing_made && (fresh || result.is_ok()) && lock.holds() {
         let _ = std::fs::remove_dir_all(&site);
         if let Some(parent) = site.parent() {
             // Other stacks may live there; then it isn't empty and stays.
@@ -51,6 +52,12 @@ async fn locked_change(
 ) -> Result<bool, CliError> {
     let begun = Instant::now();
     let store = Store::open(&session.site(stack.name())?, stack.name().as_ref())?;
+    if let Some(damage) = &store.damage {
+        session.events().notice(format!(
+            "nothing was lost, since there was a copy: {}; the damaged file is kept beside it",
+            with_causes(damage)
+        ));
+    }
     let plan = planned(session, stack, store.state()).await?;
     if !plan.is_empty() {
         session.output().preview(&plan);
@@ -79,7 +86,7 @@ async fn locked_change(
     });
     let prepared = tokio::select! {
         prepared = engine::prepare(&context, &plan) => prepared.map_err(CliError::Prepare),
-        () = session.interrupt().wait() => Err(CliError::Interrupted),
+        () = session.interrupt().wait() => Err(CliError::Cancelled),
     };
     let result = match prepared {
         Ok(()) => engine::apply(&context, store, stack, plan, &options).await.map_err(CliError::Apply),

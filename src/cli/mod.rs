@@ -1,6 +1,7 @@
 //! The command line: one file per verb. A verb reads its arguments, calls the stages in order and hands what they
 //! return to `output`; it decides nothing.
 
+mod cancel;
 mod change;
 mod destroy;
 mod error;
@@ -11,6 +12,7 @@ mod session;
 mod status;
 mod stop;
 mod supervise;
+mod unlock;
 mod up;
 
 pub use error::CliError;
@@ -97,6 +99,8 @@ enum Verb {
     Logs(logs::Logs),
     Stop(stop::Stop),
     Destroy(destroy::Destroy),
+    Cancel(cancel::Cancel),
+    Unlock(unlock::Unlock),
     #[command(hide = true)]
     Supervise(supervise::Supervise),
 }
@@ -154,6 +158,8 @@ async fn run(session: &Session, verb: Verb) -> Result<u8, CliError> {
         Verb::Logs(verb) => verb.run(session).await,
         Verb::Stop(verb) => verb.run(session).await,
         Verb::Destroy(verb) => verb.run(session).await,
+        Verb::Cancel(verb) => verb.run(session).await,
+        Verb::Unlock(verb) => verb.run(session).await,
         Verb::Supervise(_) => Ok(exit::DEFECT),
     }
 }

@@ -1,7 +1,9 @@
 //! What all verbs share: the stack file, the stack's directory, the lock, signals, and where results go.
 
 use super::{CliError, DEFAULT_STACK, DEFAULT_STATE_DIR, Global};
-use crate::engine::{Context, Events, Interrupt, Interrupter, Lock, Registry, State, Store, interrupt};
+use crate::engine::{
+    Context, Events, Interrupt, Interrupter, Lock, LockError, Registry, State, Store, interrupt,
+};
 use crate::output::Output;
 use crate::program::{Programs, StackFile, StackFileError};
 use crate::report::Report;
@@ -9,7 +11,7 @@ use crate::stack::{Name, ValidStack};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// One run of one verb.
@@ -121,8 +123,18 @@ impl Session {
     }
 
     /// Takes the stack's lock, and tells where it was left by a process that is gone.
-    pub(super) fn lock(&self, stack: &Name, verb: &str, timeout: Duration) -> Result<Lock, CliError> {
-        let lock = Lock::take(&self.site(stack)?, verb, timeout)?;
+    pub(super) async fn lock(&self, stack: &Name, verb: &str, timeout: Duration) -> Result<Lock, CliError> {
+        let (site, deadline) = (self.site(stack)?, Instant::now() + timeout);
+        let lock = loop {
+            match Lock::take(&site, verb) {
+                Err(LockError::Held { .. }) if Instant::now() < deadline => {}
+                taken => break taken?,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                () = self.interrupt.wait() => return Err(CliError::Cancelled),
+            }
+        };
         if let Some(holder) = &lock.abandoned {
             self.events().notice(format!(
                 "took the lock over from `octad {}` (process {}, since {}), which is gone",

@@ -4,6 +4,7 @@
 //! [`Plan<Checked>`]; [`apply()`] carries it out, journalling each step in the [`Store`] before and after.
 
 mod apply;
+mod cancel;
 mod check;
 mod context;
 mod event;
@@ -16,16 +17,18 @@ mod lock;
 mod observe;
 mod order;
 mod plan;
+mod process;
 mod registry;
 mod roll;
 mod state;
 
 pub use apply::{ApplyError, Options, StepError, apply, prepare};
+pub use cancel::{HolderError, cancel, unlock};
 pub use check::{Violation, check};
 pub use context::Context;
 pub use event::{EVENT_VERSION, Event, Events};
 pub use gate::{GATE_TIMEOUT, GateError};
-pub use halt::halt;
+pub use halt::{HaltError, halt};
 pub use interrupt::{Interrupt, Interrupter, interrupt};
 pub use journal::{Outcome, Record};
 pub use lock::{Holder, Lock, LockError};

@@ -191,7 +191,7 @@ impl Simulation {
     pub fn stop(&self) -> Result<(), CliError> {
         let (stack, state) = (ValidStack::empty(Self::name()), self.state());
         let context = self.context(&stack, &state);
-        self.wait(engine::halt(&context, &state)).map_err(CliError::Halt)
+        self.wait(engine::halt(&context, &state, &Interrupt::never())).map_err(CliError::Halt)
     }
 
     /// Whether a node's process runs now.
