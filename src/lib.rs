@@ -8,6 +8,43 @@
 //!   → preview shows it, apply carries it out                       journal, act through Host, gate on health
 //! ```
 //!
+//! # A program of your own
+//! [`run`] with a [`Program`] has all verbs of `octad`; the repository's `examples/` hold one with two topics, and one
+//! that adds a [`role`] of its own. A program only declares:
+//! ```
+//! use octad::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
+//! use octad::engine::{self, Action, Context, Events, Registry, State};
+//! use octad::host::FakeWorld;
+//! use octad::stack::Stack;
+//!
+//! fn program(stack: &mut Stack, hosts: &Hosts) {
+//!     let ensemble = ZookeeperEnsemble::default();
+//!     let connect = ensemble.declare(stack, hosts);
+//!     let cluster = KafkaCluster { brokers: 3, ..KafkaCluster::new(&ensemble.name, &connect) };
+//!     let topics = [("orders".to_owned(), TopicSpec::new(6))].into();
+//!     let bootstrap = cluster.declare(stack, hosts, &topics);
+//!     stack.output("bootstrap servers", &bootstrap);
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // What it declares can be planned in a simulated world, where nothing is touched.
+//! let world = FakeWorld::new();
+//! let registry = Registry::empty(std::sync::Arc::new(world.clone())).standard_roles().backend(world.backend());
+//! let mut stack = Stack::new("shop".parse()?);
+//! let hosts = Hosts::new(&mut stack, "fake", None);
+//! program(&mut stack, &hosts);
+//!
+//! let (stack, state) = (stack.validate(&registry)?, State::new("shop"));
+//! let context = Context::new("nowhere".as_ref(), registry.clone(), Events::none(), &stack, &state);
+//! let inventory = tokio::runtime::Runtime::new()?.block_on(engine::observe(&context, &stack, &state));
+//! let plan = engine::check(engine::plan(&registry, &stack, &state, &inventory), &registry, &stack, &inventory)?;
+//!
+//! let created = plan.steps.iter().filter(|step| matches!(step.action, Action::Create { .. })).count();
+//! assert_eq!(created, 13, "6 hosts, 6 nodes and a topic");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Module map
 //! | module | what it holds | I/O |
 //! |---|---|---|
@@ -40,3 +77,12 @@ pub mod stack;
 pub mod supervisor;
 pub mod wire;
 pub mod zookeeper;
+
+pub use program::Program;
+
+/// Runs the command line of this process with a program of the user's own: all verbs, and the hidden one with which
+/// local hosts supervise their nodes. The first thing that `main` does, and the last: nothing may have started a
+/// thread before it.
+pub fn run(program: Program) -> std::process::ExitCode {
+    cli::main(program.programs, program.registry)
+}

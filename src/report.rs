@@ -1,11 +1,13 @@
 //! What a failure tells people and scripts: message, causes, hint and exit code are decided here and nowhere else.
 
 use crate::artifact::{ArtifactError, JavaError};
-use crate::causes::causes;
+use crate::causes::{causes, with_causes};
 use crate::cli::CliError;
-use crate::engine::{ApplyError, GateError, HaltError, HolderError, LockError, StateError, StepError};
+use crate::engine::{
+    ApplyError, Ending, GateError, HaltError, HolderError, LockError, SavedPlanError, StateError, StepError,
+};
 use crate::host::HostError;
-use crate::program::StackFileError;
+use crate::program::{StackFaults, StackFileError};
 use crate::resource::KindError;
 
 /// Exit codes, as the README lists them.
@@ -35,6 +37,8 @@ pub struct Report {
     pub message: String,
     /// Why, outermost first.
     pub causes: Vec<String>,
+    /// The faults of the stack file, where it is that which can't be used.
+    pub faults: Option<StackFaults>,
     /// What has changed by then, and what hasn't; empty where that goes without saying.
     pub effect: Vec<String>,
     /// The next command or step.
@@ -44,23 +48,61 @@ pub struct Report {
 }
 
 impl Report {
-    /// What `error` tells. `flags` are those that name the stack, and are put into each command of the hint: without
-    /// them it would be meant for another stack.
-    pub fn of(error: &CliError, flags: &str) -> Self {
+    /// What `error` tells. Each command of the hint is told as `invocation` has it.
+    pub fn of(error: &CliError, invocation: &Invocation) -> Self {
         let mut causes = causes(error);
         let message = causes.remove(0);
-        let hint = hint(error).map(|hint| with_flags(&hint, flags));
-        Self { message, causes, effect: effect(error), hint, code: code(error) }
+        let hint = hint(error).map(|hint| invocation.in_text(&hint));
+        let faults = match error {
+            CliError::StackFile(StackFileError::Faults(faults)) => Some(faults.clone()),
+            _ => None,
+        };
+        Self { message, causes, faults, effect: effect(error), hint, code: code(error) }
     }
 }
 
-/// Puts `flags` behind each `octad …` between backquotes that doesn't name its stack itself.
-fn with_flags(hint: &str, flags: &str) -> String {
-    let parts = hint.split('`').enumerate().map(|(place, part)| {
-        let command = place % 2 == 1 && part.starts_with("octad ") && !part.contains("--stack");
-        if command { format!("{part}{flags}") } else { part.to_owned() }
-    });
-    parts.collect::<Vec<_>>().join("`")
+/// How this process was called, so that commands to try next can be copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// The program as it was written: `octad`, `target/release/octad`.
+    pub program: String,
+    /// The flags that name the stack, with a space before each; without them a command would be meant for another.
+    pub flags: String,
+}
+
+impl Default for Invocation {
+    fn default() -> Self {
+        Self { program: "octad".into(), flags: String::new() }
+    }
+}
+
+impl Invocation {
+    /// A command, from its verb on.
+    pub fn command(&self, words: &str) -> String {
+        let flags = if words.contains("--stack") { "" } else { &self.flags };
+        format!("{} {words}{flags}", self.program)
+    }
+
+    /// `text` with each `octad …` between backquotes as it would have to be written.
+    fn in_text(&self, text: &str) -> String {
+        let parts = text.split('`').enumerate().map(|(place, part)| match part.strip_prefix("octad ") {
+            Some(words) if place % 2 == 1 => self.command(words),
+            _ => part.to_owned(),
+        });
+        parts.collect::<Vec<_>>().join("`")
+    }
+}
+
+/// What a failure of a verb is in the stack's history.
+pub fn ending(error: &CliError) -> Ending {
+    let (why, done) = match error {
+        CliError::Apply(ApplyError { error, done, .. }) => (with_causes(error), done.clone()),
+        _ => (with_causes(error), Vec::new()),
+    };
+    match code(error) {
+        exit::CANCELLED => Ending::Interrupted { done },
+        _ => Ending::Failed { why, done },
+    }
 }
 
 fn effect(error: &CliError) -> Vec<String> {
@@ -75,6 +117,10 @@ fn effect(error: &CliError) -> Vec<String> {
             vec![format!("done: {}", listed(done)), format!("not done: {}", listed(not_done))]
         }
         CliError::Refused { .. }
+        | CliError::Refusal(_)
+        | CliError::SavedPlan(_)
+        | CliError::Unexpected { .. }
+        | CliError::UnknownName(_)
         | CliError::Prepare(_)
         | CliError::Check(_)
         | CliError::NoConsent { .. }
@@ -86,30 +132,44 @@ fn effect(error: &CliError) -> Vec<String> {
 
 fn code(error: &CliError) -> u8 {
     match error {
-        CliError::StackFile(_) | CliError::NoConsent { .. } | CliError::Usage { .. } => exit::USAGE,
-        CliError::Declined | CliError::Cancelled => exit::CANCELLED,
+        CliError::StackFile(_)
+        | CliError::NoConsent { .. }
+        | CliError::Usage { .. }
+        | CliError::UnknownName(_) => exit::USAGE,
+        CliError::SavedPlan(error) => match error {
+            SavedPlanError::Read { .. } | SavedPlanError::Write { .. } => exit::FAILED,
+            SavedPlanError::Stale { .. } => exit::REFUSED,
+            SavedPlanError::NotAPlan { .. }
+            | SavedPlanError::FromTheFuture { .. }
+            | SavedPlanError::Edited { .. }
+            | SavedPlanError::OtherStack { .. } => exit::USAGE,
+        },
+        CliError::Declined | CliError::Cancelled | CliError::Halt(HaltError::Interrupted) => exit::CANCELLED,
         CliError::Lock(LockError::Held { .. }) | CliError::State(StateError::LockTaken { .. }) => {
             exit::LOCKED
         }
-        CliError::Halt(HaltError::Interrupted) => exit::CANCELLED,
-        CliError::Refused { .. } => exit::REFUSED,
+        CliError::Refused { .. } | CliError::Refusal(_) => exit::REFUSED,
         CliError::Check(_) => exit::DEFECT,
         CliError::Interrupted => exit::CANCELLED,
         CliError::Apply(ApplyError { error, .. }) => match error {
             StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => exit::CANCELLED,
             StepError::Gate(_)
             | StepError::NotSafe { .. }
-            | StepError::Act { source: KindError::CameBack { .. }, .. } => exit::REFUSED,
+            | StepError::Act { source: KindError::CameBack { .. } | KindError::NotRefilled { .. }, .. } => {
+                exit::REFUSED
+            }
             StepError::State(StateError::LockTaken { .. }) => exit::LOCKED,
             StepError::Act { .. } | StepError::UnknownKind(_) | StepError::State(_) => exit::FAILED,
         },
         CliError::Lock(LockError::File(_))
         | CliError::State(_)
+        | CliError::Unexpected { .. }
         | CliError::Prepare(_)
         | CliError::NoStack { .. }
         | CliError::Unhealthy
         | CliError::Halt(HaltError::Act(_))
         | CliError::Holder(_)
+        | CliError::Drifted { .. }
         | CliError::Io { .. } => exit::FAILED,
     }
 }
@@ -119,6 +179,18 @@ fn hint(error: &CliError) -> Option<String> {
         // Not as a whole command line: one without this stack's name would be meant for another.
         CliError::NoConsent { .. } => Some("add `--yes`, or run it on a terminal".into()),
         CliError::Usage { hint, .. } => Some(hint.clone()),
+        CliError::Refusal(refusal) => Some(refusal.hint.clone()),
+        CliError::Drifted { .. } => Some(
+            "`octad preview` shows how `up` would mend it; `octad refresh` takes it into the state".into(),
+        ),
+        CliError::Unexpected { .. } => {
+            Some("`octad preview` shows what differs from the stack file, `octad up` makes it so".into())
+        }
+        CliError::UnknownName(error) => Some(match &error.nearest {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("it has: {}", error.known.join(", ")),
+        }),
+        CliError::SavedPlan(error) => saved_plan(error),
         CliError::StackFile(error) => stack_file(error),
         CliError::Declined | CliError::Cancelled | CliError::Unhealthy | CliError::Refused { .. } => None,
         CliError::Lock(LockError::Held { holder: Some(holder), .. }) if !holder.is_here() => Some(format!(
@@ -169,12 +241,29 @@ fn hint(error: &CliError) -> Option<String> {
 
 fn stack_file(error: &StackFileError) -> Option<String> {
     match error {
-        StackFileError::NoFile { .. } | StackFileError::NotFound { .. } => {
-            Some("`--stack FILE` takes the file of a stack of your own, `--stack ha` one of Octad's".into())
-        }
+        StackFileError::NoFile { .. } | StackFileError::NotFound { .. } => Some(
+            "`--stack FILE` takes the file of a stack of your own, `--stack ha` one that needs none".into(),
+        ),
         StackFileError::Name(_) => Some("rename the file, to `my-cluster.toml` for instance".into()),
         // Each fault has its own.
         StackFileError::Read { .. } | StackFileError::Faults(_) => None,
+    }
+}
+
+fn saved_plan(error: &SavedPlanError) -> Option<String> {
+    match error {
+        SavedPlanError::Read { .. } => None,
+        SavedPlanError::Write { .. } => {
+            Some("name a file in a directory that exists and can be written".into())
+        }
+        SavedPlanError::FromTheFuture { .. } => Some("use the newer Octad that wrote it".into()),
+        SavedPlanError::OtherStack { found, .. } => Some(format!("`octad up --stack {found}` takes it")),
+        SavedPlanError::NotAPlan { path, .. }
+        | SavedPlanError::Edited { path }
+        | SavedPlanError::Stale { path, .. } => {
+            let path = path.display();
+            Some(format!("`octad preview --save-plan {path}` makes a new one (with --destroy for a destroy)"))
+        }
     }
 }
 
@@ -232,6 +321,9 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::Artifact(error) => artifact(error),
         KindError::Java(error) => java(error),
         KindError::CameBack { .. } => Some("`octad up` again: it takes the node into a roll".into()),
+        KindError::NotRefilled { .. } => Some(
+            "bring the others back first, or restore its data; the same command goes on from here".into(),
+        ),
         KindError::UnknownRole { .. } => Some("use the program that has this role".into()),
         KindError::UnknownBackend { .. } => Some("correct `backend` under [hosts] in the stack file".into()),
         KindError::Kafka(_) | KindError::Inputs { .. } | KindError::NotYetKnown { .. } => None,
@@ -274,10 +366,12 @@ mod tests {
 
     #[test]
     fn commands_in_a_hint_name_the_stack_that_was_asked_for() {
-        let hint = with_flags(
-            "`octad status` tells more; `ss -ltn` too; `octad up --stack x` makes it",
-            " --stack s",
+        let invocation = Invocation { program: "./octad".into(), flags: " --stack s".into() };
+        let hint =
+            invocation.in_text("`octad status` tells more; `ss -ltn` too; `octad up --stack x` makes it");
+        assert_eq!(
+            hint,
+            "`./octad status --stack s` tells more; `ss -ltn` too; `./octad up --stack x` makes it"
         );
-        assert_eq!(hint, "`octad status --stack s` tells more; `ss -ltn` too; `octad up --stack x` makes it");
     }
 }

@@ -128,8 +128,13 @@ async fn altered_files_are_seen_and_put_right(bench: &Bench) {
     bench.host.install(&bench.deployment).await.unwrap();
     bench.harm.alter_file();
     assert_eq!(bench.node().await.altered, ["zoo.cfg"]);
+    let rendered = bench.host.render(&bench.deployment);
+    let mut lying = bench.host.files("zk-1").await.unwrap();
+    assert_ne!(lying.remove("zoo.cfg"), rendered.get("zoo.cfg").cloned());
+    assert!(lying.iter().all(|(name, text)| rendered.get(name) == Some(text)));
     bench.host.install(&bench.deployment).await.unwrap();
     assert_eq!(bench.node().await.altered, Vec::<String>::new());
+    assert_eq!(bench.host.files("zk-1").await.unwrap(), rendered);
 }
 
 async fn a_node_without_data_does_not_start(bench: &Bench) {
@@ -150,6 +155,16 @@ async fn a_node_that_lost_its_data_does_not_start(bench: &Bench) {
     assert!(!bench.node().await.data);
     let refused = bench.host.start(bench.name()).await;
     assert!(matches!(refused, Err(HostError::NotStarted { .. })), "{refused:?}");
+}
+
+async fn a_node_that_lost_its_data_can_be_given_an_empty_disk(bench: &Bench) {
+    bench.made().await;
+    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.harm.lose_data();
+    bench.host.format(&bench.deployment, true).await.unwrap();
+    assert!(bench.node().await.data);
+    bench.host.start(bench.name()).await.unwrap();
+    assert!(bench.is_current().await);
 }
 
 async fn a_running_node_is_not_started_again(bench: &Bench) {
@@ -265,6 +280,7 @@ async fn hold(make: &dyn Fn(u8) -> Bench) {
         altered_files_are_seen_and_put_right,
         a_node_without_data_does_not_start,
         a_node_that_lost_its_data_does_not_start,
+        a_node_that_lost_its_data_can_be_given_an_empty_disk,
         a_running_node_is_not_started_again,
         a_new_generation_waits_for_a_restart,
         a_stop_is_final_and_may_be_repeated,

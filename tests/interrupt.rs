@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -76,6 +77,7 @@ impl Bench {
             command.env_remove(variable);
         }
         command
+            .arg0("octad")
             .current_dir(self.directory.path())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .args(arguments)

@@ -6,12 +6,14 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine;
+use octad::engine::{self, Outcome, Record};
 use octad::host::fake::{Cause, Cut, Loss};
 use octad::kafka::TopicPartition;
+use octad::resource::Key;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use simulation::{Ended, Simulation};
+use simulation::{Ended, Simulation, Terms};
+use std::collections::BTreeSet;
 
 /// A stack as a stack file may describe it.
 #[derive(Debug, Clone)]
@@ -233,6 +235,66 @@ proptest! {
     }
 
     #[test]
+    fn a_refill_loses_nothing(
+        shape in shape(),
+        faults in prop::collection::vec(fault(), 0..3),
+        lost in prop::collection::btree_set(0..12usize, 1..3),
+    ) {
+        let simulation = shape.simulation();
+        simulation.up().unwrap();
+        faults.iter().for_each(|fault| shape.inflict(&simulation, fault));
+        let nodes = shape.nodes();
+        let lost: BTreeSet<&String> = lost.iter().map(|place| &nodes[place % nodes.len()]).collect();
+        lost.iter().for_each(|node| simulation.world.lose_data(node));
+        let before = simulation.world.formats();
+        let consented = lost.iter().map(|node| Key::new("node", node)).collect();
+        let result = simulation.change(&simulation.declare().unwrap().with_refill(consented), |_| {});
+        match result {
+            Ok(_) | Err(CliError::Apply(_)) => {}
+            Err(CliError::Refused { .. }) => prop_assert_eq!(before, simulation.world.formats()),
+            Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
+        }
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_part_of_a_change_breaks_no_promise_and_the_rest_can_follow(
+        shape in spare_shape(),
+        made in any::<bool>(),
+        faults in prop::collection::vec(fault(), 0..3),
+        names in prop::collection::vec(any::<Index>(), 1..3),
+        exclude in any::<bool>(),
+    ) {
+        let mut simulation = shape.simulation();
+        if made {
+            simulation.up().unwrap();
+            faults.iter().for_each(|fault| shape.inflict(&simulation, fault));
+            simulation.set("kafka.settings.num.io.threads", Some(8.into()));
+            simulation.set("zookeeper.settings.maxClientCnxns", Some(90.into()));
+        }
+        let mut known = shape.nodes();
+        known.extend(["@broker".to_owned(), "@zookeeper".to_owned(), "host/zk-1".to_owned()]);
+        let names = names.iter().map(|name| name.get(&known).clone()).collect();
+        let terms = match exclude {
+            true => Terms { exclude: names, ..Terms::default() },
+            false => Terms { target: names, ..Terms::default() },
+        };
+        let stack = simulation.declare().unwrap();
+        match simulation.change_on(&stack, &terms, |_| {}) {
+            Ok(_) | Err(CliError::Refused { .. } | CliError::Apply(_)) => {}
+            Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
+        }
+        if made {
+            converge(&shape, &simulation)?;
+        } else {
+            let rest = simulation.up();
+            prop_assert!(rest.is_ok(), "{}", octad::causes::with_causes(&rest.unwrap_err()));
+            prop_assert!(matches!(simulation.up(), Ok(Ended::Nothing)));
+        }
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+    }
+
+    #[test]
     fn what_can_be_spared_converges(
         shape in spare_shape(),
         faults in prop::collection::vec(fault(), 0..4),
@@ -420,6 +482,21 @@ mod detector {
                 (vec![4, 3], vec![4, 3], Some(4))
             );
         });
+    }
+
+    /// What would be lost if a node without data were simply made again.
+    #[test]
+    fn an_empty_disk_for_the_last_one_in_sync_is_seen_as_a_loss() {
+        let (shape, simulation) = three_brokers();
+        simulation.world.stop_by_hand("broker-1");
+        simulation.world.stop_by_hand("broker-2");
+        simulation.world.lose_data("broker-3");
+        let forgotten = Record::End { key: Key::new("node", "broker-3"), outcome: Outcome::Removed };
+        simulation.edit("state rm", String::new(), vec![forgotten]);
+        let _ = simulation.up();
+        let breaches = shape.breaches(&simulation);
+        let lost = "t0-0: in sync on broker 3, which came back empty";
+        assert!(breaches.iter().any(|breach| breach.contains(lost)), "{breaches:?}");
     }
 
     #[test]

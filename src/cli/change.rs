@@ -1,37 +1,85 @@
 //! What `up` and `destroy` share: from a declaration to an applied plan, each stage once, in order.
 
 use super::session::Session;
-use super::{Changing, CliError};
+use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
-use crate::engine::{self, Checked, Event, Options, Plan, State, Store};
+use crate::engine::{
+    self, Checked, Ending, Event, FileChanges, History, Options, Plan, SavedPlan, Selection, State, Store,
+};
+use crate::report::ending;
 use crate::stack::ValidStack;
+use std::path::PathBuf;
 use std::time::Instant;
+
+/// On which terms a change is made.
+#[derive(Debug, Default)]
+pub(super) struct Terms {
+    /// Only this part of the stack.
+    pub(super) scope: Scope,
+    /// Only what this saved plan does.
+    pub(super) plan: Option<PathBuf>,
+    /// Show what files change.
+    pub(super) diff: bool,
+    /// Only where there is nothing to change.
+    pub(super) expect_no_changes: bool,
+}
+
+/// What a change came to.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// Something was changed.
+    pub(super) changed: bool,
+    /// How many changes were left out, since they are outside the target.
+    pub(super) left_out: usize,
+}
 
 /// Observes, plans and checks.
 pub(super) async fn planned(
     session: &Session,
     stack: &ValidStack,
     state: &State,
+    selection: &Selection,
 ) -> Result<Plan<Checked>, CliError> {
     let context = session.context(stack, state)?;
     let inventory = engine::observe(&context, stack, state).await;
-    let plan = engine::plan(session.registry(), stack, state, &inventory);
+    let plan = engine::plan_within(selection, session.registry(), stack, state, &inventory);
     Ok(engine::check(plan, session.registry(), stack, &inventory)?)
 }
 
-/// Brings the world to what `stack` declares. Returns whether anything was to be changed.
+/// The files that a plan changes, where they are `wanted`.
+pub(super) async fn files(
+    session: &Session,
+    stack: &ValidStack,
+    state: &State,
+    plan: &Plan<Checked>,
+    wanted: bool,
+) -> Result<Option<Vec<FileChanges>>, CliError> {
+    let context = session.context(stack, state)?;
+    Ok(if wanted { Some(engine::file_changes(&context, plan).await) } else { None })
+}
+
+/// Fails where there is anything to change.
+pub(super) fn expect_none(plan: &Plan<Checked>) -> Result<(), CliError> {
+    match plan.change_count() {
+        0 => Ok(()),
+        count => Err(CliError::Unexpected { count, stack: plan.stack.clone() }),
+    }
+}
+
+/// Brings the world to what `stack` declares.
 pub(super) async fn change(
     session: &Session,
     verb: &'static str,
     stack: &ValidStack,
     arguments: &Changing,
+    terms: &Terms,
     question: impl FnOnce(&Plan<Checked>) -> String,
-) -> Result<bool, CliError> {
+) -> Result<Done, CliError> {
     let site = session.site(stack.name())?;
     // Nothing is left behind on a disk where nothing was made.
     let fresh = !site.exists();
     let lock = session.lock(stack.name(), verb, arguments.lock_timeout).await?;
-    let result = locked_change(session, verb, stack, arguments, question).await;
+    let result = locked_change(session, verb, stack, arguments, terms, question).await;
     let nothing_made = Store::read(&site, stack.name().as_ref()).is_ok_and(|state| state.is_empty());
     if nothing_made && (fresh || result.is_ok()) && lock.holds() {
         let _ = std::fs::remove_dir_all(&site);
@@ -48,30 +96,43 @@ async fn locked_change(
     verb: &'static str,
     stack: &ValidStack,
     arguments: &Changing,
+    terms: &Terms,
     question: impl FnOnce(&Plan<Checked>) -> String,
-) -> Result<bool, CliError> {
+) -> Result<Done, CliError> {
     let begun = Instant::now();
-    let store = Store::open(&session.site(stack.name())?, stack.name().as_ref())?;
-    if let Some(damage) = &store.damage {
-        session.events().notice(format!(
-            "nothing was lost, since there was a copy: {}; the damaged file is kept beside it",
-            with_causes(damage)
-        ));
-    }
-    let plan = planned(session, stack, store.state()).await?;
+    let store = session.store(stack.name())?;
+    let saved = match &terms.plan {
+        Some(path) => Some(SavedPlan::read(path, stack.name().as_ref())?),
+        None => None,
+    };
+    let selection = match &saved {
+        Some(saved) => saved.selection().clone(),
+        None => terms.scope.selection(stack, store.state())?,
+    };
+    let plan = planned(session, stack, store.state(), &selection).await?;
+    let files = files(session, stack, store.state(), &plan, terms.diff).await?;
     if !plan.is_empty() {
-        session.output().preview(&plan);
+        session.output().preview(&plan, files.as_deref());
     }
     if !plan.refusals.is_empty() {
         return Err(CliError::Refused { refusals: plan.refusals });
     }
+    if let Some(saved) = &saved {
+        saved.agrees_with(&plan)?;
+    }
+    if terms.expect_no_changes {
+        expect_none(&plan)?;
+    }
+    let mut done = Done { changed: false, left_out: plan.left_out.len() };
     if plan.steps.is_empty() {
-        return Ok(false);
+        return Ok(done);
     }
-    let changes = !plan.only_waits();
-    if changes {
-        session.consent(verb, arguments.yes, &question(&plan)).await?;
+    done.changed = !plan.only_waits();
+    if done.changed {
+        // Whoever hands over a saved plan has consented to what it does.
+        session.consent(verb, arguments.yes || saved.is_some(), &question(&plan)).await?;
     }
+    let history = History::begin(&session.site(stack.name())?, verb, plan.changes())?;
     let context = session.context(stack, store.state())?;
     let options = Options {
         parallel: usize::from(arguments.parallel),
@@ -94,5 +155,13 @@ async fn locked_change(
     };
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     events.emit(Event::Finished { millis, ok: result.is_ok() });
-    result.map(|()| changes)
+    note_end(session, history, &result);
+    result.map(|()| done)
+}
+
+/// Notes the end of an update. What was done is done: that it can't be noted as well is told and changes nothing.
+pub(super) fn note_end(session: &Session, history: History, result: &Result<(), CliError>) {
+    if let Err(error) = history.end(result.as_ref().err().map_or(Ending::Ok, ending)) {
+        session.events().notice(format!("the history lacks how this ended: {}", with_causes(&error)));
+    }
 }

@@ -1,10 +1,12 @@
 //! `octad destroy`: removes the stack with its data.
 
+use super::change::{self, Terms};
 use super::session::Session;
-use super::{Changing, CliError, change};
+use super::{Changing, CliError};
 use crate::report::exit;
 use crate::stack::ValidStack;
 use clap::Args;
+use std::path::PathBuf;
 
 /// Remove the stack with all its data
 #[derive(Debug, Args)]
@@ -12,6 +14,9 @@ use clap::Args;
 pub(super) struct Destroy {
     #[command(flatten)]
     changing: Changing,
+    /// Do what `preview --destroy --save-plan` saved, without asking, or nothing where it no longer holds
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
 }
 
 impl Destroy {
@@ -22,7 +27,8 @@ impl Destroy {
         let stack = ValidStack::empty(name);
         let question =
             |_: &_| format!("Remove the stack {} and lose every record in it for ever?", stack.name());
-        change::change(session, "destroy", &stack, &self.changing, question).await?;
+        let terms = Terms { plan: self.plan.clone(), ..Terms::default() };
+        change::change(session, "destroy", &stack, &self.changing, &terms, question).await?;
         session.output().line(&format!("The stack {} is gone.", stack.name()));
         Ok(exit::OK)
     }

@@ -1,6 +1,8 @@
 //! Everything that can end a verb. What it tells people is decided in `report`.
 
-use crate::engine::{ApplyError, HaltError, HolderError, LockError, StateError, Violation};
+use crate::engine::{
+    ApplyError, HaltError, HolderError, LockError, SavedPlanError, StateError, UnknownName, Violation,
+};
 use crate::program::StackFileError;
 use crate::resource::{KindError, Refusal};
 use std::io;
@@ -24,9 +26,32 @@ pub enum CliError {
         /// Which.
         refusals: Vec<Refusal>,
     },
+    /// A change of the state alone is not made.
+    #[error("{}: {}", .0.key, .0.reason)]
+    Refusal(Refusal),
+    /// The stack differs from its state, which was to be taken as a failure.
+    #[error("{}", drifted(*.count))]
+    Drifted {
+        /// How many resources differ.
+        count: usize,
+    },
     /// The plan did not pass its check.
     #[error("the plan is not safe and is not applied")]
     Check(#[from] Violation),
+    /// A saved plan can't be used, or a plan can't be saved.
+    #[error(transparent)]
+    SavedPlan(#[from] SavedPlanError),
+    /// There is something to change, and nothing was expected.
+    #[error("{}", unexpected(*.count, stack))]
+    Unexpected {
+        /// How many changes.
+        count: usize,
+        /// Of which stack.
+        stack: String,
+    },
+    /// `--target` or `--exclude` names something that isn't there.
+    #[error(transparent)]
+    UnknownName(#[from] UnknownName),
     /// Something that the plan needs is missing.
     #[error("could not prepare for the change")]
     Prepare(#[source] KindError),
@@ -83,6 +108,20 @@ pub enum CliError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+fn drifted(count: usize) -> String {
+    match count {
+        1 => "one resource differs from the state".into(),
+        n => format!("{n} resources differ from the state"),
+    }
+}
+
+fn unexpected(count: usize, stack: &str) -> String {
+    match count {
+        1 => format!("1 change of the stack {stack} is to be made, and none was expected"),
+        n => format!("{n} changes of the stack {stack} are to be made, and none was expected"),
+    }
 }
 
 fn refused(count: usize) -> String {

@@ -3,12 +3,24 @@
 
 mod cancel;
 mod change;
+mod completions;
 mod destroy;
+mod edit;
 mod error;
+mod facts;
+mod fence;
+mod graph;
+mod history;
+mod import;
 mod logs;
+mod man;
+mod named;
 mod outputs;
+mod overview;
 mod preview;
+mod refresh;
 mod session;
+mod state;
 mod status;
 mod stop;
 mod supervise;
@@ -17,11 +29,12 @@ mod up;
 
 pub use error::CliError;
 
-use crate::engine::Registry;
+use crate::engine::{Registry, Selection, State};
 use crate::output::{ColorChoice, OutputFormat};
 use crate::program::Programs;
 use crate::report::{Report, exit};
-use clap::{Args, Parser, Subcommand};
+use crate::stack::ValidStack;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use session::Session;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,16 +42,18 @@ use std::time::Duration;
 
 /// Deploys a highly available Kafka cluster, proves that it is highly available, and never loses a record.
 #[derive(Debug, Parser)]
-#[command(name = "octad", version, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "octad", version, after_help = EXAMPLES)]
 struct Arguments {
     #[command(flatten)]
     global: Global,
+    /// Without a verb: how things stand, and what to do next.
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  octad                           how things stand, and what to do next
   octad up                        5 brokers and 3 ZooKeeper servers on this machine
   octad up --stack minimal        1 broker and 1 ZooKeeper server
   octad preview --stack prod.toml what `up` would do with a stack file of your own
@@ -52,16 +67,15 @@ Exit codes:
   10 refused, or not healthy in time    12 locked by another octad
   64 wrong usage    255 a defect of octad";
 
-/// The stack where none is named.
-const DEFAULT_STACK: &str = "ha";
 /// Where stacks are where no other place is named.
 const DEFAULT_STATE_DIR: &str = ".octad";
 
 #[derive(Debug, Args)]
 struct Global {
-    /// The stack: a name (stacks/NAME.toml, or one that octad ships: ha, minimal) or a file
-    #[arg(long, short, global = true, default_value = DEFAULT_STACK, env = "OCTAD_STACK", value_name = "NAME|FILE")]
-    stack: String,
+    /// The stack: a name (stacks/NAME.toml, or one that needs no file: ha, minimal) or a file [default: ha, or a
+    /// program's own]
+    #[arg(long, short, global = true, env = "OCTAD_STACK", value_name = "NAME|FILE")]
+    stack: Option<String>,
     /// Where stacks keep their state and local hosts their data
     #[arg(long, global = true, default_value = DEFAULT_STATE_DIR, env = "OCTAD_STATE_DIR", value_name = "DIR")]
     state_dir: PathBuf,
@@ -90,6 +104,26 @@ struct Changing {
     gate_timeout: Duration,
 }
 
+/// Which part of the stack a verb is about.
+#[derive(Debug, Clone, Default, Args)]
+struct Scope {
+    /// Only this and what it needs: broker-1, node/broker-1, or all of a role as @broker; may be repeated
+    #[arg(long, value_name = "NAME|@ROLE")]
+    target: Vec<String>,
+    /// All but this and what needs it; may be repeated
+    #[arg(long, value_name = "NAME|@ROLE", conflicts_with = "target")]
+    exclude: Vec<String>,
+}
+
+impl Scope {
+    fn selection(&self, stack: &ValidStack, state: &State) -> Result<Selection, CliError> {
+        Ok(match self.exclude.as_slice() {
+            [] => Selection::only(&self.target, stack, state)?,
+            names => Selection::without(names, stack, state)?,
+        })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     Preview(preview::Preview),
@@ -97,17 +131,29 @@ enum Verb {
     Status(status::Status),
     Outputs(outputs::Outputs),
     Logs(logs::Logs),
+    History(history::History),
+    Refresh(refresh::Refresh),
+    Import(import::Import),
+    State(state::State),
+    Facts(facts::Facts),
+    Graph(graph::Graph),
     Stop(stop::Stop),
     Destroy(destroy::Destroy),
     Cancel(cancel::Cancel),
     Unlock(unlock::Unlock),
-    #[command(hide = true)]
-    Supervise(supervise::Supervise),
+    Fence(fence::Fence),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Runs the command line of this process with these programs and kinds.
 pub fn main(programs: Programs, registry: Registry) -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    // Before any thread exists: parent-death signals are those of a thread.
+    if let Some(code) = supervise::answered() {
+        return code;
+    }
+    let parsed = command().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version come this way too, and are no errors.
@@ -115,10 +161,6 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
-    // Before any thread exists: parent-death signals are those of a thread.
-    if let Verb::Supervise(verb) = &arguments.verb {
-        return verb.run();
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -140,7 +182,7 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
     let code = match &result {
         Ok(code) => *code,
         Err(error) => {
-            let report = Report::of(error, &session.flags());
+            let report = Report::of(error, &session.invocation());
             session.show_failure(&report);
             report.code
         }
@@ -149,17 +191,33 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn run(session: &Session, verb: Verb) -> Result<u8, CliError> {
+/// The command line under the name by which this process was called: a program of the user's own has one of its own.
+fn command() -> clap::Command {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let name = called.as_deref().and_then(|path| path.file_name()?.to_str()).unwrap_or("octad").to_owned();
+    Arguments::command().name(name)
+}
+
+async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
+    let Some(verb) = verb else { return overview::run(session).await };
     match verb {
         Verb::Preview(verb) => verb.run(session).await,
         Verb::Up(verb) => verb.run(session).await,
         Verb::Status(verb) => verb.run(session).await,
         Verb::Outputs(verb) => verb.run(session),
         Verb::Logs(verb) => verb.run(session).await,
+        Verb::History(verb) => verb.run(session),
+        Verb::Refresh(verb) => verb.run(session).await,
+        Verb::Import(verb) => verb.run(session).await,
+        Verb::State(verb) => verb.run(session).await,
+        Verb::Facts(verb) => verb.run(session),
+        Verb::Graph(verb) => verb.run(session),
         Verb::Stop(verb) => verb.run(session).await,
         Verb::Destroy(verb) => verb.run(session).await,
         Verb::Cancel(verb) => verb.run(session).await,
         Verb::Unlock(verb) => verb.run(session).await,
-        Verb::Supervise(_) => Ok(exit::DEFECT),
+        Verb::Fence(verb) => verb.run(session).await,
+        Verb::Completions(verb) => verb.run(session),
+        Verb::Man(verb) => verb.run(session),
     }
 }

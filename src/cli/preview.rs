@@ -1,30 +1,66 @@
 //! `octad preview`: what `up` would do.
 
+use super::named::named_nodes;
 use super::session::Session;
-use super::{CliError, change};
+use super::{CliError, Scope, change};
+use crate::engine::SavedPlan;
 use crate::report::exit;
+use crate::stack::ValidStack;
 use clap::Args;
+use std::path::PathBuf;
 
 /// Show what `up` would do, and change nothing
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  octad preview\n  octad preview --stack stacks/ha.toml --detailed-exitcode"
+    after_help = "Examples:\n  octad preview\n  octad preview --stack stacks/ha.toml --detailed-exitcode\n  \
+                  octad preview --diff --target broker-1\n  octad preview --save-plan monday.plan"
 )]
 pub(super) struct Preview {
+    #[command(flatten)]
+    scope: Scope,
+    /// Show what `destroy` would do
+    #[arg(long, conflicts_with_all = ["target", "exclude"])]
+    destroy: bool,
+    /// Show the files that change on the hosts, line by line
+    #[arg(long)]
+    diff: bool,
+    /// Save the plan, so that `up --plan FILE` does exactly this or nothing
+    #[arg(long, value_name = "FILE")]
+    save_plan: Option<PathBuf>,
     /// Exit with 0 where nothing is to be changed, 2 where something is, 1 on failure
     #[arg(long)]
     detailed_exitcode: bool,
+    /// Give this node an empty disk where its data is gone for good, and have the others fill it
+    #[arg(long, value_name = "NODE", conflicts_with = "destroy")]
+    refill: Vec<String>,
+    /// Exit with 1 where something is to be changed
+    #[arg(long, conflicts_with = "detailed_exitcode")]
+    expect_no_changes: bool,
 }
 
 impl Preview {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
-        let stack = session.declare()?;
+        let stack = if self.destroy {
+            ValidStack::empty(session.stack_name()?)
+        } else {
+            let stack = session.declare()?;
+            let refill = named_nodes(&self.refill, &stack)?;
+            stack.with_refill(refill)
+        };
         let state = session.state(stack.name())?;
-        let plan = change::planned(session, &stack, &state).await?;
-        session.output().plan(&plan);
+        let selection = self.scope.selection(&stack, &state)?;
+        let plan = change::planned(session, &stack, &state, &selection).await?;
+        let files = change::files(session, &stack, &state, &plan, self.diff).await?;
+        session.output().plan(&plan, files.as_deref());
         if !plan.refusals.is_empty() {
             return Err(CliError::Refused { refusals: plan.refusals });
         }
-        Ok(if self.detailed_exitcode && !plan.is_empty() { exit::CHANGES } else { exit::OK })
+        if let Some(path) = &self.save_plan {
+            SavedPlan::write(path, &plan)?;
+        }
+        if self.expect_no_changes {
+            change::expect_none(&plan)?;
+        }
+        Ok(if self.detailed_exitcode && !plan.only_waits() { exit::CHANGES } else { exit::OK })
     }
 }

@@ -1,12 +1,13 @@
 //! What all verbs share: the stack file, the stack's directory, the lock, signals, and where results go.
 
-use super::{CliError, DEFAULT_STACK, DEFAULT_STATE_DIR, Global};
+use super::{CliError, DEFAULT_STATE_DIR, Global};
+use crate::causes::with_causes;
 use crate::engine::{
-    Context, Events, Interrupt, Interrupter, Lock, LockError, Registry, State, Store, interrupt,
+    self, Context, Events, Interrupt, Interrupter, Lock, LockError, Registry, State, Store, interrupt,
 };
-use crate::output::Output;
+use crate::output::{Output, StackStatus};
 use crate::program::{Programs, StackFile, StackFileError};
-use crate::report::Report;
+use crate::report::{Invocation, Report};
 use crate::stack::{Name, ValidStack};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ impl Session {
     pub(super) fn new(global: &Global, programs: Programs, registry: Registry) -> Self {
         let (interrupter, interrupt) = interrupt();
         Self {
-            wanted: global.stack.clone(),
+            wanted: global.stack.clone().unwrap_or_else(|| programs.default_stack().to_owned()),
             state_dir: global.state_dir.clone(),
             programs,
             registry,
@@ -72,21 +73,28 @@ impl Session {
         self.output.events()
     }
 
-    /// The flags that name this stack again, with a space before each; empty for the default stack in the default place.
-    pub(super) fn flags(&self) -> String {
+    /// How this process was called, with the flags that name this stack again.
+    pub(super) fn invocation(&self) -> Invocation {
+        self.invocation_for(&self.wanted)
+    }
+
+    /// How this process was called, with the flags that name another stack of the same place; none for the default
+    /// stack in the default place.
+    pub(super) fn invocation_for(&self, stack: &str) -> Invocation {
         let mut flags = String::new();
-        if self.wanted != DEFAULT_STACK {
-            flags.push_str(&format!(" --stack {}", self.wanted));
+        if stack != self.programs.default_stack() {
+            flags.push_str(&format!(" --stack {stack}"));
         }
         if self.state_dir != Path::new(DEFAULT_STATE_DIR) {
             flags.push_str(&format!(" --state-dir {}", self.state_dir.display()));
         }
-        flags
+        let program = std::env::args().next().unwrap_or_else(|| "octad".into());
+        Invocation { program, flags }
     }
 
     /// The stack's name. A stack whose file is gone is still known by the name that it was given.
     pub(super) fn stack_name(&self) -> Result<Name, CliError> {
-        match StackFile::find(&self.wanted) {
+        match StackFile::find(&self.wanted, &self.programs) {
             Ok(file) => Ok(file.name),
             Err(missing @ StackFileError::NotFound { .. }) => match self.wanted.parse::<Name>() {
                 Ok(name) if self.state_dir.join(name.as_ref()).is_dir() => Ok(name),
@@ -98,7 +106,7 @@ impl Session {
 
     /// What the stack file declares.
     pub(super) fn declare(&self) -> Result<ValidStack, CliError> {
-        Ok(StackFile::find(&self.wanted)?.declare(&self.programs, &self.registry)?)
+        Ok(StackFile::find(&self.wanted, &self.programs)?.declare(&self.programs, &self.registry)?)
     }
 
     /// The stack's own directory, absolute since supervisors are told of it.
@@ -120,6 +128,18 @@ impl Session {
         }
         let (stack, wanted) = (stack.to_string(), self.wanted.clone());
         Err(CliError::NoStack { stack, state_dir: self.state_dir.clone(), wanted })
+    }
+
+    /// Opens the state for an update, under the lock, and tells where a damaged snapshot was had from its copy.
+    pub(super) fn store(&self, stack: &Name) -> Result<Store, CliError> {
+        let store = Store::open(&self.site(stack)?, stack.as_ref())?;
+        if let Some(damage) = &store.damage {
+            self.events().notice(format!(
+                "nothing was lost, since there was a copy: {}; the damaged file is kept beside it",
+                with_causes(damage)
+            ));
+        }
+        Ok(store)
     }
 
     /// Takes the stack's lock, and tells where it was left by a process that is gone.
@@ -147,6 +167,23 @@ impl Session {
     pub(super) fn context(&self, stack: &ValidStack, state: &State) -> Result<Arc<Context>, CliError> {
         let site = self.site(stack.name())?;
         Ok(Arc::new(Context::new(&site, self.registry.clone(), self.events(), stack, state)))
+    }
+
+    /// How the stack of this name and state is.
+    pub(super) async fn status(&self, name: Name, state: &State) -> Result<StackStatus, CliError> {
+        let stack = ValidStack::empty(name);
+        let context = self.context(&stack, state)?;
+        let inventory = engine::observe(&context, &stack, state).await;
+        Ok(StackStatus::of(&self.registry, state, &inventory))
+    }
+
+    /// The names of all stacks that were made here.
+    pub(super) fn stacks(&self) -> Vec<Name> {
+        let Ok(entries) = std::fs::read_dir(&self.state_dir) else { return Vec::new() };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<Name>().ok());
+        let mut names: Vec<Name> = names.collect();
+        names.sort();
+        names
     }
 
     /// Asks for consent, unless it was given on the command line. ^C is a no.

@@ -2,10 +2,7 @@
 
 use super::CliError;
 use super::session::Session;
-use crate::engine;
-use crate::output::StackStatus;
 use crate::report::exit;
-use crate::stack::ValidStack;
 use clap::Args;
 
 /// Show how the stack is; exits with 1 where it isn't healthy
@@ -17,10 +14,7 @@ impl Status {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let name = session.stack_name()?;
         let state = session.existing_state(&name)?;
-        let stack = ValidStack::empty(name);
-        let context = session.context(&stack, &state)?;
-        let inventory = engine::observe(&context, &stack, &state).await;
-        let status = StackStatus::of(session.registry(), &state, &inventory);
+        let status = session.status(name, &state).await?;
         session.output().status(&status);
         Ok(if status.healthy { exit::OK } else { exit::FAILED })
     }

@@ -1,8 +1,8 @@
 //! `octad stop`: halts the stack and keeps its data.
 
 use super::session::Session;
-use super::{Changing, CliError};
-use crate::engine;
+use super::{Changing, CliError, change};
+use crate::engine::{self, History};
 use crate::report::exit;
 use crate::stack::ValidStack;
 use clap::Args;
@@ -30,7 +30,10 @@ impl Stop {
         let state = session.existing_state(&name)?;
         let stack = ValidStack::empty(name);
         let context = session.context(&stack, &state)?;
-        engine::halt(&context, &state, session.interrupt()).await.map_err(CliError::Halt)?;
+        let history = History::begin(&session.site(stack.name())?, "stop", vec!["stop all nodes".into()])?;
+        let result = engine::halt(&context, &state, session.interrupt()).await.map_err(CliError::Halt);
+        change::note_end(session, history, &result);
+        result?;
         session.output().line(&format!("The stack {} is stopped; its data is kept.", stack.name()));
         Ok(exit::OK)
     }

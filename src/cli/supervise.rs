@@ -1,26 +1,23 @@
-//! `octad supervise` (hidden): plays systemd's part for one local host.
+//! `octad supervise HOST-DIRECTORY`: plays systemd's part for one local host. No verb for people, so it is in no help
+//! and no completion; octad itself starts it, and so does every program of a user's own.
 
 use crate::causes::with_causes;
 use crate::report::exit;
-use clap::Args;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
-/// Run the supervisor of a local host
-#[derive(Debug, Args)]
-pub(super) struct Supervise {
-    /// The host's directory
-    directory: PathBuf,
-}
-
-impl Supervise {
-    pub(super) fn run(&self) -> ExitCode {
-        match crate::supervisor::serve(&self.directory) {
-            Ok(()) => ExitCode::from(exit::OK),
-            Err(error) => {
-                eprintln!("error: {}", with_causes(&error));
-                ExitCode::from(exit::FAILED)
-            }
-        }
+/// Answers the call where this process was started as a supervisor.
+pub(super) fn answered() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != "supervise" {
+        return None;
     }
+    let directory = arguments.next()?;
+    Some(match crate::supervisor::serve(Path::new(&directory)) {
+        Ok(()) => ExitCode::from(exit::OK),
+        Err(error) => {
+            eprintln!("error: {}", with_causes(&error));
+            ExitCode::from(exit::FAILED)
+        }
+    })
 }

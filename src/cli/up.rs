@@ -1,27 +1,53 @@
 //! `octad up`: brings the stack to what its file declares.
 
+use super::change::{self, Terms};
+use super::named::named_nodes;
 use super::session::Session;
-use super::{Changing, CliError, change};
+use super::{Changing, CliError, Scope};
 use crate::report::exit;
 use clap::Args;
+use std::path::PathBuf;
 
 /// Make the stack what its file declares: create, change, start, mend
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  octad up\n  octad up --stack minimal --yes\n  octad up --stack stacks/prod.toml"
+    after_help = "Examples:\n  octad up\n  octad up --stack minimal --yes\n  octad up --stack stacks/prod.toml\n  \
+                  octad up --target @broker\n  octad up --plan monday.plan"
 )]
 pub(super) struct Up {
     #[command(flatten)]
     changing: Changing,
+    /// Give this node an empty disk where its data is gone for good, and have the others fill it
+    #[arg(long, value_name = "NODE")]
+    refill: Vec<String>,
+    #[command(flatten)]
+    scope: Scope,
+    /// Do what `preview --save-plan` saved, without asking, or nothing where that is no longer what is to be done
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "exclude"])]
+    plan: Option<PathBuf>,
+    /// Show the files that change on the hosts, line by line
+    #[arg(long)]
+    diff: bool,
+    /// Where something is to be changed, change nothing and exit with 1
+    #[arg(long)]
+    expect_no_changes: bool,
 }
 
 impl Up {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let stack = session.declare()?;
+        let refill = named_nodes(&self.refill, &stack)?;
+        let stack = stack.with_refill(refill);
+        let terms = Terms {
+            scope: self.scope.clone(),
+            plan: self.plan.clone(),
+            diff: self.diff,
+            expect_no_changes: self.expect_no_changes,
+        };
         let question = |_: &_| format!("Make these changes to the stack {}?", stack.name());
-        let changed = change::change(session, "up", &stack, &self.changing, question).await?;
-        let state = session.existing_state(stack.name())?;
-        session.output().ready(&state, changed, &session.flags());
+        let done = change::change(session, "up", &stack, &self.changing, &terms, question).await?;
+        let state = session.state(stack.name())?;
+        session.output().ready(&state, done.changed, done.left_out, &session.invocation());
         Ok(exit::OK)
     }
 }

@@ -1,5 +1,6 @@
 //! Hosts of one backend, each with an address of its own. Pure.
 
+use crate::host::LocalBackend;
 use crate::resource::{HostInputs, Output};
 use crate::stack::{Fault, Name, Stack};
 use std::net::Ipv4Addr;
@@ -12,6 +13,11 @@ pub struct Hosts {
 }
 
 impl Hosts {
+    /// Hosts that are processes on this machine.
+    pub fn local(stack: &mut Stack) -> Self {
+        Self::new(stack, LocalBackend::NAME, None)
+    }
+
     /// Hosts of `backend`. `subnet` names the first three bytes of their addresses (`127.80.1.0/24`); without it,
     /// local hosts get one derived from the stack's name, so that stacks of different names don't meet.
     pub fn new(stack: &mut Stack, backend: &str, subnet: Option<&str>) -> Self {
@@ -24,7 +30,7 @@ impl Hosts {
                 }
             },
             // The other backends assign addresses themselves.
-            None if backend == "local" => Some(derived(stack.name())),
+            None if backend == LocalBackend::NAME => Some(derived(stack.name())),
             None => None,
         };
         Self { backend: backend.to_owned(), subnet }

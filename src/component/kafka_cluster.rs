@@ -7,6 +7,18 @@ use crate::stack::{Fault, Name, Stack, TopicName};
 use std::collections::BTreeMap;
 
 /// A Kafka cluster to be declared.
+///
+/// ```
+/// # use octad::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
+/// # use octad::stack::Stack;
+/// # let mut stack = Stack::new("shop".parse().unwrap());
+/// let hosts = Hosts::local(&mut stack);
+/// let ensemble = ZookeeperEnsemble::default();
+/// let connect = ensemble.declare(&mut stack, &hosts);
+/// let cluster = KafkaCluster { brokers: 3, ..KafkaCluster::new(&ensemble.name, &connect) };
+/// let bootstrap = cluster.declare(&mut stack, &hosts, &[("orders".to_owned(), TopicSpec::new(6))].into());
+/// assert_eq!(bootstrap.known().unwrap().split(',').count(), 3);
+/// ```
 #[derive(Debug, Clone)]
 pub struct KafkaCluster {
     /// The group's name, and the section of the stack file that faults point to.
@@ -23,6 +35,8 @@ pub struct KafkaCluster {
     pub min_insync_replicas: u16,
     /// Settings that differ from [`Broker::default_settings`].
     pub settings: BTreeMap<String, String>,
+    /// Whether a dead broker's ZooKeeper session is ended at once instead of when it expires.
+    pub fence: bool,
     /// The group of the ensemble that holds the metadata, and its connect string.
     pub zookeeper: (String, Output<String>),
 }
@@ -36,6 +50,13 @@ pub struct TopicSpec {
     pub replication_factor: Option<u16>,
     /// Settings that differ from the brokers' defaults.
     pub configs: BTreeMap<String, String>,
+}
+
+impl TopicSpec {
+    /// A topic of so many partitions, in all else as the cluster has it.
+    pub fn new(partitions: u32) -> Self {
+        Self { partitions, replication_factor: None, configs: BTreeMap::new() }
+    }
 }
 
 /// Settings that the cluster itself owns, and what to write instead.
@@ -57,6 +78,23 @@ const OWNED: [(&str, &str); 11] = [
 const FIRST_ADDRESS: u16 = 100;
 
 impl KafkaCluster {
+    /// A cluster that keeps its metadata in the ensemble of the group `zookeeper`, reached at `connect`: 5 brokers of
+    /// version 3.9.2 (the last line with ZooKeeper) in the group `kafka`, each partition on 3 of which 2 must have a
+    /// record, heaps of 400 MiB for machines of 1 GB.
+    pub fn new(zookeeper: &str, connect: &Output<String>) -> Self {
+        Self {
+            name: "kafka".into(),
+            brokers: 5,
+            version: "3.9.2".into(),
+            heap_mib: 400,
+            replication_factor: 3,
+            min_insync_replicas: 2,
+            settings: BTreeMap::new(),
+            fence: true,
+            zookeeper: (zookeeper.to_owned(), connect.clone()),
+        }
+    }
+
     /// Declares the cluster, with a host for each broker, and its topics. Returns the bootstrap servers for clients.
     pub fn declare(
         &self,
@@ -93,6 +131,7 @@ impl KafkaCluster {
                 ports: Broker::PORTS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
                 software: software.clone(),
                 settings,
+                fence: self.fence,
                 jvm: Some(Jvm {
                     heap_mib: self.heap_mib,
                     // Kafka's own choice of collector; a broker that lost track of its memory must end and be

@@ -14,8 +14,9 @@ use crate::resource::{Output, Software};
 use crate::stack::{Fault, Stack};
 use std::collections::BTreeMap;
 
-/// The software of an artifact set, or a fault at `path` where there is no such version.
-fn software(stack: &mut Stack, path: &str, set: &str, version: &str) -> Software {
+/// The software of one of the artifact sets that Octad carries (`kafka`, `kafka-tools`, `zookeeper`), or a fault at
+/// `path` of the stack file where there is no such set or version.
+pub fn software(stack: &mut Stack, path: &str, set: &str, version: &str) -> Software {
     let digest = match ArtifactSet::find(set, version) {
         Ok(set) => set.digest().to_string(),
         Err(error) => {

@@ -21,6 +21,20 @@ pub struct ZookeeperEnsemble {
     pub settings: BTreeMap<String, String>,
 }
 
+impl Default for ZookeeperEnsemble {
+    /// 3 servers, of which one may fail, of version 3.9.5 as in nixpkgs, in the group `zookeeper`. A heap of 128 MiB:
+    /// an ensemble for Kafka holds a few megabytes.
+    fn default() -> Self {
+        Self {
+            name: "zookeeper".into(),
+            servers: 3,
+            version: "3.9.5".into(),
+            heap_mib: 128,
+            settings: BTreeMap::new(),
+        }
+    }
+}
+
 /// Settings that the ensemble itself owns, and what to write instead.
 const OWNED: [(&str, &str); 4] = [
     ("clientPort", "clients connect to port 2181 of each server's own address"),
@@ -79,6 +93,7 @@ impl ZookeeperEnsemble {
                 ports: Zookeeper::PORTS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
                 software: software.clone(),
                 settings,
+                fence: true,
                 jvm: Some(Jvm {
                     heap_mib: self.heap_mib,
                     options: vec![

@@ -131,6 +131,12 @@ pub async fn apply(
     let nothing = |error: StateError| ApplyError { error: error.into(), done: vec![], not_done: vec![] };
     work.append(Record::Stack { groups: merged_groups(stack, &work), outputs: stack.outputs.clone() })
         .map_err(nothing)?;
+    let to_be_healthy: Vec<String> = stack
+        .groups
+        .iter()
+        .filter(|(name, group)| plan.is_to_leave_healthy(name, group))
+        .map(|(name, _)| name.clone())
+        .collect();
     let steps = Arc::new(plan.steps);
     let mut order = Order::of(&steps);
     let mut open: BTreeSet<usize> = (0..steps.len()).collect();
@@ -160,7 +166,7 @@ pub async fn apply(
         }
     }
     if failure.is_none() {
-        failure = work.all_healthy().await.err();
+        failure = work.all_healthy(&to_be_healthy).await.err();
     }
     let name =
         |number: &usize| format!("{} {}", steps[*number].action.verb(), steps[*number].action.subject());
@@ -313,8 +319,8 @@ impl Worker {
 
     /// The last steps may have changed what a group holds (a topic is news to every broker), and nobody is to find it
     /// unsettled once this is over.
-    async fn all_healthy(&self) -> Result<(), StepError> {
-        for group in self.stack.groups.keys() {
+    async fn all_healthy(&self, groups: &[String]) -> Result<(), StepError> {
+        for group in groups {
             let (timeout, interrupt) = (self.options.gate_timeout, &self.options.interrupt);
             gate::wait_healthy(&self.context, group, timeout, interrupt, &|_| {}).await?;
         }

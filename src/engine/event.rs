@@ -118,3 +118,34 @@ impl std::fmt::Debug for Events {
         f.write_str("Events")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_and_field_is_documented() {
+        let text = String::new;
+        let events = [
+            Event::Started { verb: text(), stack: text(), steps: 0 },
+            Event::Progress { what: text(), done: 0, total: 0 },
+            Event::StepStarted { step: 0, action: "", subject: text(), reason: text() },
+            Event::StepMessage { step: 0, message: text() },
+            Event::StepMember { step: 0, member: text(), up: true, note: text(), millis: 0 },
+            Event::StepFinished { step: 0, action: "", subject: text(), millis: 0, error: None },
+            Event::Notice { message: text() },
+            Event::Finished { millis: 0, ok: true },
+        ];
+        let documented = include_str!("../../docs/events.md");
+        assert!(documented.contains(&format!("format: {EVENT_VERSION}.")));
+        for event in events {
+            let event = serde_json::to_value(event).unwrap();
+            let name = event["event"].as_str().unwrap();
+            let row =
+                documented.lines().find(|line| line.starts_with(&format!("| `{name}` |"))).unwrap_or(name);
+            for field in event.as_object().unwrap().keys().filter(|field| *field != "event") {
+                assert!(row.contains(&format!("`{field}`")), "{name} lacks {field}: {row}");
+            }
+        }
+    }
+}

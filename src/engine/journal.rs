@@ -31,6 +31,13 @@ pub enum Record {
         /// The resources that it needs.
         needs: BTreeSet<Key>,
     },
+    /// Somebody consented to a resource's removal by name, or took that back.
+    Protect {
+        /// Which resource.
+        key: Key,
+        /// Whether it is protected from now on.
+        protected: bool,
+    },
     /// What came of it.
     End {
         /// Which resource.
@@ -141,6 +148,6 @@ impl Journal {
     }
 }
 
-fn end_of_whole_lines(text: &[u8]) -> usize {
+pub(super) fn end_of_whole_lines(text: &[u8]) -> usize {
     text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)
 }

@@ -150,6 +150,13 @@ impl Drop for Lock {
     }
 }
 
+/// The process that the lock of the stack at `site` names, where it is still there. For people only: the kernel's
+/// lock, which decides, can't be asked without being taken for a moment.
+pub(super) fn living_holder(site: &Path) -> Option<u32> {
+    let holder = read(&mut File::open(path(site)).ok()?)?;
+    holder.is_alive().then_some(holder.pid)
+}
+
 /// Whether the open file is the one that stands at `path`.
 fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
@@ -165,7 +172,8 @@ fn read(file: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-fn holder(verb: &str) -> Holder {
+/// This process, as the holder of a lock.
+pub(super) fn holder(verb: &str) -> Holder {
     let now = SystemTime::now();
     let pid = std::process::id();
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

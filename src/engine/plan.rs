@@ -2,11 +2,13 @@
 //! declaration, state and inventory give the same plan.
 
 use super::graph::Graph;
-use super::{Inventory, Registry, State, roll};
+use super::selection::Decisions;
+use super::{Inventory, Registry, Selection, State, roll};
 use crate::resource::{
-    Decision, GroupSubject, Key, NodeFacts, Observed, PropertyChange, Reference, Refusal, Subject, resolve,
+    Decision, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Reference, Refusal,
+    Subject, resolve,
 };
-use crate::role::{Group, Health};
+use crate::role::{Absence, Group, Health};
 use crate::stack::ValidStack;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,19 +23,44 @@ pub enum Draft {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checked {}
 
+/// A stage in which a plan may be read from a file. A [`Checked`] one may not: only [`super::check()`] makes those.
+///
+/// ```
+/// use octad::engine::{Draft, Plan};
+/// fn read(text: &str) -> Plan<Draft> {
+///     serde_json::from_str(text).unwrap()
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// use octad::engine::{Checked, Plan};
+/// fn read(text: &str) -> Plan<Checked> {
+///     serde_json::from_str(text).unwrap()
+/// }
+/// ```
+pub trait FromFile {}
+
+impl FromFile for Draft {}
+
 /// An immutable list of steps and the order among them. Only a [`Checked`] one can be applied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound(serialize = "", deserialize = "Stage: FromFile"))]
 pub struct Plan<Stage = Draft> {
     /// The stack's name.
     pub stack: String,
     /// Serial of the state that it was made from.
     pub serial: u64,
+    /// What it is confined to.
+    #[serde(default, skip_serializing_if = "Selection::is_all")]
+    pub selection: Selection,
     /// The steps; a step's number is its place.
     pub steps: Vec<Step>,
     /// What can't be done. A plan with refusals is not applied.
     pub refusals: Vec<Refusal>,
     /// How many resources stay as they are.
     pub same: usize,
+    /// Resources that would change or be refused, and that the selection leaves out.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<Key>,
     #[serde(skip)]
     pub(super) stage: PhantomData<Stage>,
 }
@@ -88,6 +115,9 @@ pub enum Action {
         members: BTreeMap<String, Change>,
         /// The order to expect; the real one follows the controller and the leader as they move.
         predicted: Vec<String>,
+        /// What the group is left with while each of them is away, as far as it can be told beforehand.
+        #[serde(default)]
+        absences: BTreeMap<String, Absence>,
     },
     /// Waits until a group is healthy as a whole.
     Gate {
@@ -143,14 +173,47 @@ impl<Stage> Plan<Stage> {
         self.steps.is_empty() && self.refusals.is_empty()
     }
 
+    /// What is to be changed, each step in a few words.
+    pub fn changes(&self) -> Vec<String> {
+        let changing = self.steps.iter().filter(|step| !matches!(step.action, Action::Gate { .. }));
+        changing.map(|step| format!("{} {}", step.action.verb(), step.action.subject())).collect()
+    }
+
     /// Whether every step only waits: nothing will be changed.
     pub fn only_waits(&self) -> bool {
         self.steps.iter().all(|step| matches!(step.action, Action::Gate { .. }))
+    }
+
+    /// How many resources it changes.
+    pub fn change_count(&self) -> usize {
+        let of = |step: &Step| match &step.action {
+            Action::Gate { .. } => 0,
+            Action::Roll { members, .. } => members.len(),
+            _ => 1,
+        };
+        self.steps.iter().map(of).sum()
+    }
+
+    /// Whether a group is to be healthy once all is done. One with a change that is left out may be unable to.
+    pub(super) fn is_to_leave_healthy(&self, name: &str, group: &Group) -> bool {
+        let gate = |step: &Step| matches!(&step.action, Action::Gate { group } if group == name);
+        group.members.is_disjoint(&self.left_out) || self.steps.iter().any(gate)
     }
 }
 
 /// Decides what is to be done.
 pub fn plan(registry: &Registry, stack: &ValidStack, state: &State, inventory: &Inventory) -> Plan {
+    plan_within(&Selection::All, registry, stack, state, inventory)
+}
+
+/// Decides what is to be done of the part that `selection` names.
+pub fn plan_within(
+    selection: &Selection,
+    registry: &Registry,
+    stack: &ValidStack,
+    state: &State,
+    inventory: &Inventory,
+) -> Plan {
     let known = || [&stack.groups, &state.groups].into_iter().flatten();
     let mut planner = Planner {
         registry,
@@ -167,10 +230,21 @@ pub fn plan(registry: &Registry, stack: &ValidStack, state: &State, inventory: &
         rolls: BTreeMap::new(),
         refusals: Vec::new(),
         same: 0,
+        left_out: BTreeSet::new(),
     };
     let keys: BTreeSet<&Key> = stack.resources.keys().chain(state.resources.keys()).collect();
+    let mut decisions = Decisions::new();
     for key in keys {
-        planner.decide(key);
+        match planner.decide(key) {
+            (Decision::Same, _) => planner.same += 1,
+            decided => drop(decisions.insert(key.clone(), decided)),
+        }
+    }
+    planner.confine(selection, &mut decisions);
+    for (key, (decision, inputs)) in decisions {
+        if !planner.left_out.contains(&key) {
+            planner.put_down(&key, decision, inputs);
+        }
     }
     planner.add_rolls();
     planner.add_gates();
@@ -178,9 +252,11 @@ pub fn plan(registry: &Registry, stack: &ValidStack, state: &State, inventory: &
     Plan {
         stack: stack.name().to_string(),
         serial: state.serial,
+        selection: selection.clone(),
         steps: planner.graph.into_steps(),
         refusals: planner.refusals,
         same: planner.same,
+        left_out: planner.left_out,
         stage: PhantomData,
     }
 }
@@ -213,6 +289,7 @@ struct Planner<'a> {
     rolls: BTreeMap<String, BTreeMap<String, Change>>,
     refusals: Vec<Refusal>,
     same: usize,
+    left_out: BTreeSet<Key>,
 }
 
 impl Planner<'_> {
@@ -224,8 +301,8 @@ impl Planner<'_> {
         if pending && absent { None } else { self.state.lookup(reference) }
     }
 
-    /// Decides for one resource and puts down its step.
-    fn decide(&mut self, key: &Key) {
+    /// What is to be done with one resource, and its inputs to be.
+    fn decide(&self, key: &Key) -> (Decision, Value) {
         let recorded = self.state.resources.get(key);
         let declared =
             self.stack.resources.get(key).map(|d| resolve(&d.inputs, &|reference| self.known(reference)));
@@ -236,33 +313,63 @@ impl Planner<'_> {
             recorded,
             observed: &observed,
             group: self.group_of(key),
+            refill: self.stack.refills(key),
         };
-        let Some(kind) = self.registry.kind(&key.kind) else {
-            self.refusals.push(Refusal {
+        let decision = match self.registry.kind(&key.kind) {
+            Some(kind) => self.protect(kind.as_ref(), &subject, kind.decide(&subject)),
+            None => Decision::Refuse(Refusal {
                 key: key.clone(),
                 reason: format!("this program doesn't know the kind {}", key.kind),
                 hint: "use the program that made it".into(),
-            });
-            return;
+            }),
         };
-        let decision = kind.decide(&subject);
-        let before = recorded.map(|recorded| recorded.inputs.clone()).unwrap_or_default();
-        let inputs = declared.unwrap_or_default();
+        (decision, declared.unwrap_or_default())
+    }
+
+    /// Takes note of what the selection leaves out, and refuses what it would tear apart.
+    fn confine(&mut self, selection: &Selection, decisions: &mut Decisions) {
+        if selection.is_all() {
+            return;
+        }
+        let confined = selection.confine(self.stack, self.state, decisions);
+        self.left_out = confined.left_out;
+        for (key, mover) in confined.concerned {
+            if let Some((Decision::Refuse(refusal), _)) = decisions.get_mut(&key) {
+                refusal.reason.push_str(&format!(
+                    "; outside the target it still counts, since {mover} joins or leaves its group"
+                ));
+            }
+        }
+        for (name, subject) in &self.groups {
+            let group = self.stack.groups.get(*name).or(self.state.groups.get(*name));
+            let Some((group, role)) = group.and_then(|one| Some((one, self.registry.role_named(&one.role)?)))
+            else {
+                continue;
+            };
+            let torn = selection.tears(group, subject, role.as_ref(), &self.left_out, decisions);
+            self.refusals.extend(torn);
+        }
+    }
+
+    /// Puts down the step of one resource.
+    fn put_down(&mut self, key: &Key, decision: Decision, inputs: Value) {
+        let before = || self.state.resources.get(key).map(|one| one.inputs.clone()).unwrap_or_default();
         match decision {
-            Decision::Same => self.same += 1,
+            Decision::Same => {}
             Decision::Refuse(refusal) => self.refusals.push(refusal),
             Decision::Create { reason, detail } => {
                 self.graph.add(key, Action::Create { key: key.clone(), inputs, detail }, reason);
             }
             Decision::Delete { loses } => {
+                let before = before();
                 self.graph.add(key, Action::Delete { key: key.clone(), before, loses }, String::new());
             }
             Decision::Forget { with } => {
                 self.graph.add(key, Action::Forget { key: key.clone(), with }, String::new());
             }
             Decision::Update { changes, reason, disrupts } => {
-                let change =
-                    Change { key: key.clone(), before, after: inputs, changes, reason: reason.clone() };
+                let (before, after) = (before(), inputs);
+                let change = Change { key: key.clone(), before, after, changes, reason: reason.clone() };
                 match disrupts {
                     Some(group) => {
                         self.rolls.entry(group).or_default().insert(key.name.clone(), change);
@@ -270,6 +377,24 @@ impl Planner<'_> {
                     None => self.graph.add(key, Action::Update(change), reason),
                 }
             }
+        }
+    }
+
+    /// What is protected is only removed together with its stack.
+    fn protect(&self, kind: &dyn Kind, subject: &Subject<'_>, decision: Decision) -> Decision {
+        let protected = |recorded: &Recorded| !recorded.unprotected && kind.protects(recorded);
+        match decision {
+            Decision::Delete { loses }
+                if !self.stack.is_removal() && subject.recorded.is_some_and(protected) =>
+            {
+                let key = subject.key.clone();
+                Decision::Refuse(Refusal {
+                    reason: format!("it is protected, and is no longer declared: to remove it loses {loses}"),
+                    hint: format!("declare it again, or consent with `octad state unprotect {key}`"),
+                    key,
+                })
+            }
+            decision => decision,
         }
     }
 
@@ -292,7 +417,7 @@ impl Planner<'_> {
             let names: BTreeSet<String> = members.keys().cloned().collect();
             let role = self.role_of(&group);
             let view = self.inventory.groups.get(&group);
-            let predicted = match (role, view) {
+            let predicted = match (&role, view) {
                 (Some(role), Some(view)) => roll::predict(role.as_ref(), &names, view),
                 _ => Err(crate::role::NotSafe::NobodyAnswers),
             };
@@ -306,12 +431,17 @@ impl Planner<'_> {
                                or `octad stop` the stack and start it with the change"
                             .into(),
                     });
-                    (names.into_iter().collect(), None)
+                    (names.iter().cloned().collect(), None)
                 }
+            };
+            // What is missing meanwhile depends on what has come back by then.
+            let absences = match (role, view, &waits) {
+                (Some(role), Some(view), None) => role.absences(&names, view),
+                _ => BTreeMap::new(),
             };
             let reason = waits.map(|reason| format!("waits first: {reason}")).unwrap_or_default();
             let keys: Vec<Key> = members.values().map(|change| change.key.clone()).collect();
-            let action = Action::Roll { group: group.clone(), members, predicted };
+            let action = Action::Roll { group: group.clone(), members, predicted, absences };
             self.graph.add_for_group(&group, &keys, action, reason);
         }
     }
@@ -320,11 +450,22 @@ impl Planner<'_> {
     fn add_gates(&mut self) {
         for (name, group) in &self.stack.groups {
             let touched = group.members.iter().any(|member| self.graph.step_of(member).is_some());
-            if touched || !self.is_healthy(name, group) {
+            // Without a change that is left out it may never be healthy; those that need it still wait for it.
+            let awaited = group.members.is_disjoint(&self.left_out) || self.is_needed(name);
+            if touched || (awaited && !self.is_healthy(name, group)) {
                 let reason = if touched { "" } else { "is not healthy at present" };
                 self.graph.add_for_group(name, &[], Action::Gate { group: name.clone() }, reason.into());
             }
         }
+    }
+
+    /// Whether a resource that is to change needs this group.
+    fn is_needed(&self, group: &str) -> bool {
+        let group = crate::stack::Needs::Group(group.to_owned());
+        let needs = |(key, declared): (&Key, &crate::stack::Declared)| {
+            declared.needs.contains(&group) && self.graph.step_of(key).is_some()
+        };
+        self.stack.resources.iter().any(needs)
     }
 
     fn is_healthy(&self, name: &str, group: &Group) -> bool {

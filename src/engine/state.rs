@@ -136,14 +136,24 @@ impl State {
                     outputs: Value::Null,
                     needs: needs.clone(),
                     pending: true,
+                    unprotected: false,
                 });
                 recorded.pending = true;
             }
             Record::End { key, outcome: Outcome::Applied { inputs, outputs, needs } } => {
-                self.resources.insert(key, Recorded { inputs, outputs, needs, pending: false });
+                let unprotected = self.resources.get(&key).is_some_and(|recorded| recorded.unprotected);
+                self.resources.insert(key, Recorded { inputs, outputs, needs, pending: false, unprotected });
             }
             Record::End { key, outcome: Outcome::Removed } => {
                 self.resources.remove(&key);
+                for group in self.groups.values_mut() {
+                    group.members.remove(&key);
+                }
+            }
+            Record::Protect { key, protected } => {
+                if let Some(recorded) = self.resources.get_mut(&key) {
+                    recorded.unprotected = !protected;
+                }
             }
             // It stays pending: what exists must be observed.
             Record::End { outcome: Outcome::Failed { .. }, .. } => {}

@@ -11,6 +11,7 @@ use crate::role::Role;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -45,6 +46,9 @@ pub struct Deployment {
     pub role: Arc<dyn Role>,
 }
 
+/// The name of the file that holds a generation's facts.
+pub const FACTS_FILE: &str = "facts.json";
+
 /// A machine, or what stands for one. All operations are idempotent.
 #[async_trait]
 pub trait Host: Send + Sync {
@@ -67,6 +71,12 @@ pub trait Host: Send + Sync {
     /// Puts a node's files in place as a new generation and returns its id. What runs goes on as it is until it is
     /// stopped and started.
     async fn install(&self, deployment: &Deployment) -> Result<String, HostError>;
+
+    /// The files of the generation in place as they lie there, by name; none where there is no generation.
+    async fn files(&self, node: &str) -> Result<BTreeMap<String, String>, HostError>;
+
+    /// The files that [`Host::install`] would put in place. Pure.
+    fn render(&self, deployment: &Deployment) -> BTreeMap<String, String>;
 
     /// Starts the current generation of a node; returns once its process exists.
     async fn start(&self, node: &str) -> Result<(), HostError>;

@@ -13,6 +13,7 @@ mod client;
 mod connection;
 mod describe;
 mod error;
+mod fence;
 mod pool;
 mod snapshot;
 mod view;
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 pub use client::{Client, Timeouts};
 pub use connection::RESPONSE_LIMIT;
 pub use error::{Attempt, ConnectionError, ErrorCode, KafkaError, PartitionFailure};
+pub use fence::{FenceError, Fenced, Registration, fence};
 pub use view::{
     BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ControllerStanding, LocatedPartition,
     PartitionView, Reassignment, TopicPartition, TopicView,

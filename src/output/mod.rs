@@ -1,19 +1,28 @@
 //! What people and scripts see. Results go to stdout, progress and failures to stderr; everything here is told, and
 //! nothing is decided.
 
+mod diff;
+mod history;
+mod mermaid;
+mod overview;
 mod plain;
 mod preview;
+mod refresh;
+mod resources;
 mod status;
 mod style;
 mod tree;
 
+pub use overview::Overview;
 pub use status::StackStatus;
 pub use style::{ColorChoice, Style};
 
-use crate::engine::{Checked, EVENT_VERSION, Event, Events, Plan, State};
+use crate::engine::{Checked, EVENT_VERSION, Event, Events, FileChanges, Plan, Refresh, State, Update};
 use crate::host::LogLine;
-use crate::report::Report;
-use crate::resource::resolve;
+use crate::program::StackFaults;
+use crate::report::{Invocation, Report};
+use crate::resource::{Key, Recorded, resolve};
+use crate::stack::Declaration;
 use clap::ValueEnum;
 use plain::Plain;
 use serde_json::{Value, json};
@@ -81,37 +90,47 @@ impl Output {
         self.style
     }
 
-    /// A plan as something to look at before consenting.
-    pub fn preview(&self, plan: &Plan<Checked>) {
+    /// A plan as something to look at before consenting, with the files that it changes where they are asked for.
+    pub fn preview(&self, plan: &Plan<Checked>, files: Option<&[FileChanges]>) {
         match self.format {
-            OutputFormat::Ndjson => self.document("plan", json!(plan)),
+            OutputFormat::Ndjson => self.document("plan", plan_document(plan, files)),
             OutputFormat::Text | OutputFormat::Json => {
-                self.aside(&preview::text(plan, self.progress_style));
+                self.aside(&plan_text(plan, files, self.progress_style));
             }
         }
     }
 
-    /// A plan as the result.
-    pub fn plan(&self, plan: &Plan<Checked>) {
+    /// A plan as the result, with the files that it changes where they are asked for.
+    pub fn plan(&self, plan: &Plan<Checked>, files: Option<&[FileChanges]>) {
         match self.format {
-            OutputFormat::Text => self.line(preview::text(plan, self.style).trim_end()),
-            OutputFormat::Json | OutputFormat::Ndjson => self.document("plan", json!(plan)),
+            OutputFormat::Text => self.line(plan_text(plan, files, self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("plan", plan_document(plan, files)),
         }
     }
 
-    /// The end of an `up`. `flags` name the stack in the commands to try next.
-    pub fn ready(&self, state: &State, changed: bool, flags: &str) {
+    /// The end of an `up`. `invocation` puts the commands to try next.
+    pub fn ready(&self, state: &State, changed: bool, left_out: usize, invocation: &Invocation) {
         if self.format != OutputFormat::Text {
-            self.document("ready", json!({ "changed": changed, "outputs": resolved_outputs(state) }));
+            let outputs = resolved_outputs(state);
+            let document = json!({ "changed": changed, "left_out": left_out, "outputs": outputs });
+            self.document("ready", document);
+            return;
+        }
+        let stack = &state.stack;
+        if left_out > 0 {
+            let what = if changed { "The changes are made" } else { "Nothing was to be changed" };
+            self.line(&format!("{what}; {} of the stack {stack}.", preview::outside(left_out)));
             return;
         }
         let head = if changed { "is up and healthy" } else { "is up and healthy; nothing was to be changed" };
-        let stack = &state.stack;
         self.line(&format!("The stack {} {head}.\n", self.style.strong(stack)));
         self.outputs(state);
         let node = state.resources.keys().find(|key| key.kind == "node").map_or("", |key| key.name.as_str());
         self.line(&format!(
-            "\nTry next:\n  octad status{flags}\n  octad logs {node} -f{flags}\n  octad stop{flags}"
+            "\nTry next:\n  {}\n  {}\n  {}",
+            invocation.command("status"),
+            invocation.command(&format!("logs {node} -f")),
+            invocation.command("stop")
         ));
     }
 
@@ -135,6 +154,65 @@ impl Output {
         match self.format {
             OutputFormat::Text => self.line(status.text(self.style).trim_end()),
             OutputFormat::Json | OutputFormat::Ndjson => self.document("status", json!(status)),
+        }
+    }
+
+    /// How things stand.
+    pub fn overview(&self, overview: &Overview) {
+        match self.format {
+            OutputFormat::Text => self.line(overview.text(self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("overview", json!(overview)),
+        }
+    }
+
+    /// The updates of a stack, in the order given.
+    pub fn history(&self, updates: &[Update]) {
+        match self.format {
+            OutputFormat::Text => self.line(history::text(updates, self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("history", json!(updates)),
+        }
+    }
+
+    /// What another hand changed.
+    pub fn refresh(&self, refresh: &Refresh) {
+        match self.format {
+            OutputFormat::Text => self.line(refresh::text(refresh, self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("refresh", json!(refresh)),
+        }
+    }
+
+    /// The recorded resources.
+    pub fn resources(&self, state: &State) {
+        if self.format == OutputFormat::Text {
+            return self.line(resources::text(state).trim_end());
+        }
+        let told = |(key, recorded): (&Key, &Recorded)| {
+            let Recorded { pending, unprotected, .. } = recorded;
+            json!({ "kind": key.kind, "name": key.name, "pending": pending, "unprotected": unprotected })
+        };
+        self.document("resources", state.resources.iter().map(told).collect());
+    }
+
+    /// One recorded resource, always as JSON.
+    pub fn resource(&self, key: &Key, recorded: &Recorded) {
+        let mut value = json!({ "kind": key.kind, "name": key.name });
+        if let (Value::Object(fields), Value::Object(recorded)) = (&mut value, json!(recorded)) {
+            fields.extend(recorded);
+        }
+        self.document("resource", value);
+    }
+
+    /// Facts of nodes, always as JSON.
+    pub fn facts(&self, facts: &Value) {
+        self.document("facts", facts.clone());
+    }
+
+    /// The architecture of a declared stack.
+    pub fn graph(&self, stack: &Declaration) {
+        let text = mermaid::text(stack);
+        match self.format {
+            OutputFormat::Text => self.line(text.trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("graph", json!({ "mermaid": text })),
         }
     }
 
@@ -171,7 +249,7 @@ impl Output {
                 "failure",
                 json!({
                     "message": report.message, "causes": report.causes, "effect": report.effect,
-                    "hint": report.hint, "code": report.code,
+                    "hint": report.hint, "code": report.code, "faults": report.faults.as_ref().map(StackFaults::to_json),
                 }),
             );
             return;
@@ -213,6 +291,24 @@ impl Output {
     }
 }
 
+fn plan_text(plan: &Plan<Checked>, files: Option<&[FileChanges]>, style: Style) -> String {
+    let files = files.map(|files| diff::text(files, style)).unwrap_or_default();
+    format!("{files}{}", preview::text(plan, style))
+}
+
+fn plan_document(plan: &Plan<Checked>, files: Option<&[FileChanges]>) -> Value {
+    let mut document = json!(plan);
+    if let Some(files) = files {
+        document["files"] = diff::json(files);
+    }
+    document
+}
+
+/// A diff without colours, as a pipe gets it.
+pub fn diff_text(files: &[FileChanges]) -> String {
+    diff::text(files, Style::plain())
+}
+
 /// A preview without colours, as a pipe gets it.
 pub fn preview_text(plan: &Plan<Checked>) -> String {
     preview::text(plan, Style::plain())
@@ -223,13 +319,37 @@ pub fn status_text(status: &StackStatus) -> String {
     status.text(Style::plain())
 }
 
+/// A history without colours, as a pipe gets it.
+pub fn history_text(updates: &[Update]) -> String {
+    history::text(updates, Style::plain())
+}
+
+/// What another hand changed without colours, as a pipe gets it.
+pub fn refresh_text(refresh: &Refresh) -> String {
+    refresh::text(refresh, Style::plain())
+}
+
+/// The recorded resources, as a pipe gets them.
+pub fn resources_text(state: &State) -> String {
+    resources::text(state)
+}
+
+/// The architecture of a declared stack as a Mermaid diagram.
+pub fn mermaid(stack: &Declaration) -> String {
+    mermaid::text(stack)
+}
+
 /// A failure without colours, as a pipe gets it.
 pub fn failure_text(report: &Report) -> String {
     failure(report, Style::plain())
 }
 
 fn failure(report: &Report, style: Style) -> String {
-    let mut text = format!("{} {}\n", style.error("error:"), report.message);
+    let mut text = String::new();
+    if let Some(faults) = &report.faults {
+        text = faults.render(style.is_colored()) + "\n";
+    }
+    text.push_str(&format!("{} {}\n", style.error("error:"), report.message));
     for cause in &report.causes {
         text.push_str(&format!("  because {}\n", cause.replace('\n', "\n  ")));
     }

@@ -1,10 +1,11 @@
 //! A plan as text: what changes, why, in which order, and what it means for those who use the stack.
 
 use super::Style;
-use crate::engine::{Action, Change, Plan};
+use crate::engine::{Action, Plan, Step};
 use crate::resource::{Key, NodeFacts, PropertyChange};
+use crate::role::{Absence, InSync};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The preview of a plan.
@@ -36,9 +37,9 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
                 *counts.entry("to delete").or_default() += 1;
                 line(&mut out, &style.bad("-"), key, &format!("goes with {with}"), "", style);
             }
-            Action::Roll { group, members, predicted } => {
+            Action::Roll { members, .. } => {
                 *counts.entry("to restart").or_default() += members.len();
-                roll(&mut out, group, members, predicted, &step.reason, style);
+                roll(&mut out, step, style);
             }
             Action::Gate { group } if !step.reason.is_empty() => {
                 let _ = writeln!(out, "  {} {group} {}", style.changing("…"), step.reason);
@@ -57,6 +58,9 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
     if plan.same > 0 {
         summary.push(format!("{} unchanged", plan.same));
     }
+    if !plan.left_out.is_empty() {
+        summary.push(outside(plan.left_out.len()));
+    }
     if plan.is_empty() {
         summary.insert(0, "nothing to change".into());
     } else {
@@ -64,6 +68,54 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
     }
     let _ = writeln!(out, "{}", summary.join(", "));
     out
+}
+
+/// How many changes the selection leaves out.
+pub(super) fn outside(left_out: usize) -> String {
+    match left_out {
+        1 => "1 more change is outside the target".into(),
+        n => format!("{n} more changes are outside the target"),
+    }
+}
+
+/// What is left while one of a roll's members is away: the worst over all of them.
+fn absence(absences: &BTreeMap<String, Absence>) -> Option<String> {
+    let one = absences.len() == 1;
+    let count = |n: usize| {
+        format!("{}{n} partition{}", if one { "" } else { "up to " }, if n == 1 { "" } else { "s" })
+    };
+    let mut told = BTreeSet::new();
+    let mut led = 0;
+    let mut in_sync: BTreeMap<(usize, usize, u32), usize> = BTreeMap::new();
+    for absence in absences.values() {
+        match absence {
+            Absence::Interruption => drop(told.insert("nobody else serves, and clients wait".to_owned())),
+            Absence::Quorum { left, size, needed } => {
+                let holds = if left >= needed { "the quorum holds" } else { "the quorum is lost" };
+                told.insert(format!("{left} of {size} serve, {needed} are needed: {holds}"));
+            }
+            Absence::Replicas { leads, in_sync: alike } => {
+                led = led.max(*leads);
+                for InSync { before, meanwhile, min_insync, partitions } in alike {
+                    let most = in_sync.entry((*before, *meanwhile, *min_insync)).or_default();
+                    *most = (*most).max(*partitions);
+                }
+            }
+        }
+    }
+    let mut told: Vec<String> = told.into_iter().collect();
+    for ((before, meanwhile, min_insync), partitions) in &in_sync {
+        let verdict = if *meanwhile < *min_insync as usize { "falls short" } else { "holds" };
+        told.push(format!(
+            "{} from {before} to {meanwhile} in sync, min.insync.replicas={min_insync} {verdict}",
+            count(*partitions)
+        ));
+    }
+    if led > 0 {
+        told.push(format!("{} led by another", count(led)));
+    }
+    let who = if one { "it" } else { "one" };
+    if told.is_empty() { None } else { Some(format!("while {who} restarts: {}", told.join("; "))) }
 }
 
 fn line(out: &mut String, sign: &str, key: &Key, what: &str, reason: &str, style: Style) {
@@ -84,9 +136,13 @@ fn described(inputs: &Value) -> String {
         return format!("{} {} on {}{heap}", facts.software.name, facts.software.version, facts.host.name);
     }
     let field = |name: &str| inputs.get(name).map(plain);
+    let counted = |name: &str, thing: &str| match field(name).unwrap_or_default().as_str() {
+        "1" => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    };
     match (field("partitions"), field("backend")) {
-        (Some(partitions), _) => {
-            format!("{partitions} partitions, {} replicas", field("replication_factor").unwrap_or_default())
+        (Some(_), _) => {
+            format!("{}, {}", counted("partitions", "partition"), counted("replication_factor", "replica"))
         }
         (None, Some(backend)) => match field("address") {
             Some(address) => format!("{backend} {address}"),
@@ -111,20 +167,14 @@ fn changed(change: &PropertyChange, style: Style) -> String {
     format!("{}: {} → {}", change.path, style.bad(&side(&change.before)), style.good(&side(&change.after)))
 }
 
-fn properties(out: &mut String, changes: &[PropertyChange], style: Style) {
+pub(super) fn properties(out: &mut String, changes: &[PropertyChange], style: Style) {
     for change in changes {
         let _ = writeln!(out, "      {}", changed(change, style));
     }
 }
 
-fn roll(
-    out: &mut String,
-    group: &str,
-    members: &BTreeMap<String, Change>,
-    predicted: &[String],
-    reason: &str,
-    style: Style,
-) {
+fn roll(out: &mut String, step: &Step, style: Style) {
+    let Action::Roll { group, members, predicted, absences } = &step.action else { return };
     let _ = writeln!(
         out,
         "  {} roll  {group:<12} {} restart one at a time: {}",
@@ -132,8 +182,8 @@ fn roll(
         members.len(),
         predicted.join(", ")
     );
-    if !reason.is_empty() {
-        let _ = writeln!(out, "      {}", style.changing(reason));
+    if !step.reason.is_empty() {
+        let _ = writeln!(out, "      {}", style.changing(&step.reason));
     }
     // What all have in common is told once.
     let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -151,6 +201,9 @@ fn roll(
         } else {
             let _ = writeln!(out, "      {what} {}", style.dim(&format!("({})", who.join(", "))));
         }
+    }
+    if let Some(absence) = absence(absences) {
+        let _ = writeln!(out, "      {absence}");
     }
     let _ = writeln!(
         out,

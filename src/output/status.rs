@@ -4,7 +4,7 @@ use super::Style;
 use crate::engine::{Inventory, Registry, State};
 use crate::resource::{Key, NodeFacts, NodeKind, Observed};
 use crate::role::Health;
-use comfy_table::{Cell, Table, presets};
+use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -114,6 +114,7 @@ impl StackStatus {
                 Cell::new(&node.member),
             ]);
         }
+        fit(&mut table);
         let mut out = String::new();
         for (name, group) in &self.groups {
             let (sign, words) = match &group.reason {
@@ -125,6 +126,25 @@ impl StackStatus {
         }
         let trimmed: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
         format!("{out}\n{}\n", trimmed.join("\n"))
+    }
+}
+
+/// Columns that give way where a terminal is too narrow for all, the first one first. A pipe gets them all.
+const GIVE_WAY: [usize; 4] = [5, 4, 1, 2];
+
+fn fit(table: &mut Table) {
+    let Some(width) = table.width() else { return };
+    // Each column has a space at either side.
+    let needed: Vec<u16> = table.column_max_content_widths().iter().map(|column| column + 2).collect();
+    let mut sum: u16 = needed.iter().sum();
+    for number in GIVE_WAY {
+        if sum <= width {
+            break;
+        }
+        sum -= needed[number];
+        if let Some(column) = table.column_mut(number) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
     }
 }
 

@@ -41,6 +41,11 @@ impl Style {
         Self { colored: false }
     }
 
+    /// Whether texts are painted.
+    pub fn is_colored(self) -> bool {
+        self.colored
+    }
+
     fn paint(self, style: Ansi, text: &str) -> String {
         if self.colored { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }

@@ -1,6 +1,8 @@
 //! The program `ha`: a highly available Kafka cluster, by default 5 brokers and 3 ZooKeeper servers on 8 hosts.
 
 use crate::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
+use crate::host::LocalBackend;
+use crate::resource::Output;
 use crate::stack::Stack;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -57,6 +59,8 @@ pub struct KafkaConfig {
     pub replication_factor: u16,
     /// Replicas that must have a record before it counts as written. Default: 2.
     pub min_insync_replicas: u16,
+    /// Whether a dead broker's ZooKeeper session is ended at once instead of when it expires. Default: true.
+    pub fence: bool,
     /// Broker settings that differ from Octad's.
     pub settings: BTreeMap<String, Scalar>,
 }
@@ -76,7 +80,7 @@ pub struct TopicConfig {
 
 /// A setting's value as one writes it in TOML; properties files only know text.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "no setting, expected a text, a number, true or false")]
 pub enum Scalar {
     /// `true` or `false`.
     Bool(bool),
@@ -90,24 +94,28 @@ pub enum Scalar {
 
 impl Default for HostsConfig {
     fn default() -> Self {
-        Self { backend: "local".into(), subnet: None }
+        Self { backend: LocalBackend::NAME.into(), subnet: None }
     }
 }
 
 impl Default for ZookeeperConfig {
     fn default() -> Self {
-        Self { servers: 3, version: "3.9.5".into(), heap_mib: 128, settings: BTreeMap::new() }
+        let ZookeeperEnsemble { name: _, servers, version, heap_mib, settings: _ } =
+            ZookeeperEnsemble::default();
+        Self { servers, version, heap_mib, settings: BTreeMap::new() }
     }
 }
 
 impl Default for KafkaConfig {
     fn default() -> Self {
+        let cluster = KafkaCluster::new("", &Output::Known(String::new()));
         Self {
-            brokers: 5,
-            version: "3.9.2".into(),
-            heap_mib: 400,
-            replication_factor: 3,
-            min_insync_replicas: 2,
+            brokers: cluster.brokers,
+            version: cluster.version,
+            heap_mib: cluster.heap_mib,
+            replication_factor: cluster.replication_factor,
+            min_insync_replicas: cluster.min_insync_replicas,
+            fence: cluster.fence,
             settings: BTreeMap::new(),
         }
     }
@@ -129,22 +137,22 @@ pub fn ha(stack: &mut Stack, config: Ha) {
     let Ha { hosts, zookeeper, kafka, topics } = config;
     let hosts = Hosts::new(stack, &hosts.backend, hosts.subnet.as_deref());
     let ensemble = ZookeeperEnsemble {
-        name: "zookeeper".into(),
         servers: zookeeper.servers,
         version: zookeeper.version,
         heap_mib: zookeeper.heap_mib,
         settings: texts(zookeeper.settings),
+        ..ZookeeperEnsemble::default()
     };
     let connect = ensemble.declare(stack, &hosts);
     let cluster = KafkaCluster {
-        name: "kafka".into(),
         brokers: kafka.brokers,
         version: kafka.version,
         heap_mib: kafka.heap_mib,
         replication_factor: kafka.replication_factor,
         min_insync_replicas: kafka.min_insync_replicas,
+        fence: kafka.fence,
         settings: texts(kafka.settings),
-        zookeeper: (ensemble.name, connect.clone()),
+        ..KafkaCluster::new(&ensemble.name, &connect)
     };
     let topics = topics
         .into_iter()

@@ -1,13 +1,18 @@
 //! Programs: what a stack is made of, as a function from a stack file to declared resources. The shipped ones are one
 //! file each. Pure but for the reading of the stack file.
 
+mod declare;
+mod faults;
 mod file;
 mod ha;
 mod minimal;
+mod own;
 
+pub use faults::{Located, StackFaults};
 pub use file::{StackFile, StackFileError};
 pub use ha::{Ha, HostsConfig, KafkaConfig, TopicConfig, ZookeeperConfig, ha};
 pub use minimal::{Minimal, minimal};
+pub use own::Program;
 
 use crate::stack::Stack;
 use serde::de::DeserializeOwned;
@@ -16,14 +21,24 @@ use std::collections::BTreeMap;
 /// A program, with its configuration still to be read.
 type Run = Box<dyn Fn(&mut Stack, toml::de::Deserializer<'_>) -> Result<(), toml::de::Error> + Send + Sync>;
 
-/// The programs that a stack file may name.
+/// The programs that a stack file may name, and the stacks that need no file.
 #[derive(Default)]
-pub struct Programs(BTreeMap<&'static str, Run>);
+pub struct Programs {
+    programs: BTreeMap<&'static str, Run>,
+    /// Texts of stack files, for those who write none.
+    stacks: BTreeMap<&'static str, &'static str>,
+    /// The stack where none is named.
+    default: &'static str,
+}
 
 impl Programs {
     /// The programs that Octad ships.
     pub fn standard() -> Self {
-        Self::default().program("ha", ha).program("minimal", minimal)
+        Self::default()
+            .program("minimal", minimal)
+            .stack("minimal", include_str!("../../stacks/minimal.toml"))
+            .program("ha", ha)
+            .stack("ha", include_str!("../../stacks/ha.toml"))
     }
 
     /// Adds a program. Its configuration *is* the stack file, but for the line that names the program.
@@ -37,21 +52,34 @@ impl Programs {
             program(stack, C::deserialize(text)?);
             Ok(())
         });
-        self.0.insert(name, run);
+        self.programs.insert(name, run);
         self
     }
 
+    /// Adds a stack with the text of its file. The last one added is the one that is meant where none is named.
+    #[must_use]
+    pub fn stack(mut self, name: &'static str, text: &'static str) -> Self {
+        self.stacks.insert(name, text);
+        self.default = name;
+        self
+    }
+
+    /// The name of the stack that is meant where none is named.
+    pub fn default_stack(&self) -> &'static str {
+        self.default
+    }
+
     fn find(&self, name: &str) -> Option<&Run> {
-        self.0.get(name)
+        self.programs.get(name)
     }
 
     fn names(&self) -> Vec<&'static str> {
-        self.0.keys().copied().collect()
+        self.programs.keys().copied().collect()
     }
 }
 
 impl std::fmt::Debug for Programs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.programs.keys()).finish()
     }
 }

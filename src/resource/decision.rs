@@ -20,6 +20,9 @@ pub struct Recorded {
     /// An operation began and no end was recorded: Octad was killed in between, and what exists must be observed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pending: bool,
+    /// Somebody consented to its removal by name, although its kind protects what it holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unprotected: bool,
 }
 
 /// A resource as found outside just now.
@@ -55,6 +58,8 @@ pub struct Subject<'a> {
     pub observed: &'a Observed,
     /// The group that it is a member of or is held by, where there is one.
     pub group: Option<GroupSubject<'a>>,
+    /// Somebody consented, by its name, to have it filled again by the others where its data is gone.
+    pub refill: bool,
 }
 
 /// The group around a subject.
@@ -103,6 +108,46 @@ pub enum Decision {
     },
     /// It can't be done safely, and the plan is not to be applied.
     Refuse(Refusal),
+}
+
+/// A resource that exists and that the state is to know from now on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adopted {
+    /// Its inputs as found.
+    pub inputs: Value,
+    /// What it tells of itself.
+    pub outputs: Value,
+}
+
+/// How a recorded resource differs from what is there.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "drift", rename_all = "snake_case")]
+pub enum Drift {
+    /// Not at all.
+    None,
+    /// Another hand changed it.
+    Changed {
+        /// What differs.
+        changes: Vec<PropertyChange>,
+        /// Its inputs as found.
+        #[serde(skip)]
+        inputs: Value,
+        /// What it tells of itself now.
+        #[serde(skip)]
+        outputs: Value,
+    },
+    /// Another hand removed it, and nothing of it is left to care for.
+    Gone,
+    /// It is not as it should be, in a way that the state doesn't hold: stopped, a file altered, its data gone.
+    Impaired {
+        /// How, for people.
+        how: String,
+    },
+    /// It can't be asked for.
+    Unknown {
+        /// Why.
+        why: String,
+    },
 }
 
 /// An input that differs.

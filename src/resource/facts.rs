@@ -34,6 +34,10 @@ pub struct NodeFacts {
     pub software: Software,
     /// The role's configuration file as key and value, complete but for the host's own paths.
     pub settings: BTreeMap<String, Output<String>>,
+    /// Whether the crash fence ends what the node holds in other services when its process died; without meaning for
+    /// roles that have none.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub fence: bool,
     /// The Java virtual machine's limits, for roles that run in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jvm: Option<Jvm>,
@@ -71,6 +75,18 @@ pub struct Jvm {
     pub heap_mib: u32,
     /// Further options, in order.
     pub options: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Jvm {
+    /// The options of the command line, heap first.
+    pub fn flags(&self) -> Vec<String> {
+        let heap = [format!("-Xms{}m", self.heap_mib), format!("-Xmx{}m", self.heap_mib)];
+        heap.into_iter().chain(self.options.iter().cloned()).collect()
+    }
 }
 
 impl NodeFacts {

@@ -1,6 +1,6 @@
 //! The kind `host`: a machine, or what stands for one, that runs nodes. What a host is made of is its backend's.
 
-use super::{Decision, Key, Kind, KindError, Observed, Subject, Work, compare};
+use super::{Decision, Drift, Key, Kind, KindError, Observed, Recorded, Subject, Work, compare};
 use crate::engine::Context;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,15 @@ impl Kind for HostKind {
             }
             _ if changes.is_empty() => Decision::Same,
             _ => Decision::Update { changes, reason: String::new(), disrupts: None },
+        }
+    }
+
+    fn drift(&self, _recorded: &Recorded, observed: &Observed) -> Drift {
+        match observed {
+            Observed::Present { runs: true, .. } => Drift::None,
+            Observed::Present { status, .. } => Drift::Impaired { how: format!("is {status}") },
+            Observed::Absent => Drift::Impaired { how: "is gone".into() },
+            Observed::Unknown(why) => Drift::Unknown { why: why.clone() },
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the engine asks of a kind of resource.
 
-use super::{Decision, Key, Observed, Subject};
+use super::{Adopted, Decision, Drift, Key, Observed, Recorded, Refusal, Subject};
 use crate::engine::Context;
 use crate::host::HostError;
 use crate::kafka::KafkaError;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// A kind of resource, such as host, node or topic.
 ///
-/// `validate` and `decide` are pure. The others act on the world, are idempotent, and are called by the engine only
+/// Those that aren't async are pure. The others act on the world, are idempotent, and are called by the engine only
 /// within a journalled step (but for `observe` and `prepare`, which change nothing that a stack owns).
 #[async_trait]
 pub trait Kind: Send + Sync {
@@ -29,6 +29,31 @@ pub trait Kind: Send + Sync {
     /// Decides what is to be done with one resource.
     fn decide(&self, subject: &Subject<'_>) -> Decision;
 
+    /// Whether a recorded resource holds what must not go only because it is no longer declared. Such a one is removed
+    /// by `destroy`, or after somebody unprotected it by name.
+    fn protects(&self, _recorded: &Recorded) -> bool {
+        false
+    }
+
+    /// What the state is to know of a declared resource that exists and that it has never heard of.
+    fn import(&self, subject: &Subject<'_>) -> Result<Adopted, Refusal> {
+        Err(Refusal {
+            key: subject.key.clone(),
+            reason: format!("a {} can't be imported", self.name()),
+            hint: "`octad up` makes it".into(),
+        })
+    }
+
+    /// How a recorded resource differs from what was found.
+    fn drift(&self, recorded: &Recorded, observed: &Observed) -> Drift {
+        let _ = recorded;
+        match observed {
+            Observed::Absent => Drift::Impaired { how: "is gone".into() },
+            Observed::Present { .. } => Drift::None,
+            Observed::Unknown(why) => Drift::Unknown { why: why.clone() },
+        }
+    }
+
     /// Looks at all subjects of this kind at once. A resource that can't be asked for is [`Observed::Unknown`].
     async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed>;
 
@@ -36,6 +61,17 @@ pub trait Kind: Send + Sync {
     /// ports in use.
     async fn prepare(&self, _context: &Context, _work: &[Work]) -> Result<(), KindError> {
         Ok(())
+    }
+
+    /// The files that the resource has in place, and those that it would have with these inputs, by name; `None` where
+    /// it has none.
+    async fn files(
+        &self,
+        _context: &Context,
+        _key: &Key,
+        _inputs: &Value,
+    ) -> Result<Option<(Files, Files)>, KindError> {
+        Ok(None)
     }
 
     /// Makes the resource and returns its outputs.
@@ -76,6 +112,9 @@ pub trait Kind: Send + Sync {
     /// Removes the resource with all that it holds.
     async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError>;
 }
+
+/// The text of files, by name.
+pub type Files = BTreeMap<String, String>;
 
 /// A resource that a plan will create or change, as `prepare` sees it.
 #[derive(Debug, Clone)]
@@ -120,6 +159,14 @@ pub enum KindError {
     CameBack {
         /// The resource.
         key: Key,
+    },
+    /// A member without data can't be given an empty disk any more.
+    #[error("{key} is not refilled")]
+    NotRefilled {
+        /// The resource.
+        key: Key,
+        /// Why not.
+        source: Box<crate::role::NotSafe>,
     },
     /// This Octad has no such role.
     #[error("{key} has the role `{role}`, which this program does not know")]

@@ -10,11 +10,13 @@ mod node;
 mod output;
 mod topic;
 
-pub use decision::{Decision, GroupSubject, Observed, PropertyChange, Recorded, Refusal, Subject, compare};
+pub use decision::{
+    Adopted, Decision, Drift, GroupSubject, Observed, PropertyChange, Recorded, Refusal, Subject, compare,
+};
 pub use facts::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Software};
 pub use host::{HostInputs, HostKind};
 pub use key::{Key, NotAKey};
-pub use kind::{Kind, KindError, Work};
+pub use kind::{Files, Kind, KindError, Work};
 pub use node::NodeKind;
 pub use output::{Format, NotYetKnown, Output, Reference, references, resolve};
 pub use topic::{TopicInputs, TopicKind};

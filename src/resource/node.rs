@@ -1,9 +1,12 @@
 //! The kind `node`: one member of a group, running on a host. Its inputs are its facts.
 
-use super::{Decision, HostKind, Key, Kind, KindError, NodeFacts, Observed, Refusal, Subject, Work, compare};
-use crate::engine::Context;
+use super::{
+    Decision, Drift, Files, HostKind, Key, Kind, KindError, NodeFacts, Observed, Recorded, Refusal, Subject,
+    Work, compare,
+};
+use crate::engine::{self, Context};
 use crate::host::{Deployment, NodeObservation, RunState};
-use crate::role::Role;
+use crate::role::{GroupView, NotSafe, Role};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -59,6 +62,64 @@ impl NodeKind {
         Decision::Delete { loses: "its data".into() }
     }
 
+    /// One whose data is gone. It begins again with an empty disk only where somebody consented to that by its name and
+    /// the others have all that it held.
+    fn decide_lost(
+        &self,
+        subject: &Subject<'_>,
+        recorded: &Recorded,
+        declared: &Value,
+        found: Option<&NodeObservation>,
+    ) -> Decision {
+        let key = subject.key;
+        if let Some(decision) = self.decide_change(subject, &recorded.inputs, declared) {
+            return decision;
+        }
+        if !subject.refill {
+            let cut_off = if recorded.pending {
+                "if a destroy was cut off, `octad destroy` goes on with it; else "
+            } else {
+                ""
+            };
+            return refuse(
+                key,
+                "its data is gone: the data directory or the marker in it is missing".into(),
+                &format!(
+                    "{cut_off}mount the disk again, or restore the directory; if it is lost for good, \
+                     `octad up --refill {}` has the others fill an empty one, where they have all of it",
+                    key.name
+                ),
+            );
+        }
+        if found.is_some_and(|found| matches!(found.run, RunState::Running { .. })) {
+            return refuse(
+                key,
+                "its data is gone and its process still runs, and counts as having it".into(),
+                "end its process, which is not started again without its data",
+            );
+        }
+        let view = subject.group.as_ref().and_then(|group| group.view);
+        match facts(key, declared).and_then(|facts| self.refill(key, &facts, view)) {
+            Ok(what) => Decision::Create {
+                reason: format!("refill: its data is gone; {what}"),
+                detail: json!({ "refill": true }),
+            },
+            Err(KindError::NotRefilled { source, .. }) => refuse(
+                key,
+                format!("its data is gone, and the others can't refill it: {source}"),
+                "bring the others back first, or restore its data",
+            ),
+            Err(error) => refuse(key, error.to_string(), "use a program that has this role"),
+        }
+    }
+
+    /// What the others give a member that begins again with an empty disk.
+    fn refill(&self, key: &Key, facts: &NodeFacts, view: Option<&GroupView>) -> Result<String, KindError> {
+        let role = self.role(key, facts)?;
+        let allowed = view.ok_or(NotSafe::NobodyAnswers).and_then(|view| role.refill(facts, view));
+        allowed.map_err(|source| KindError::NotRefilled { key: key.clone(), source: Box::new(source) })
+    }
+
     fn decide_change(&self, subject: &Subject<'_>, before: &Value, after: &Value) -> Option<Decision> {
         let key = subject.key;
         let (before, after) = match (facts(key, before), facts(key, after)) {
@@ -87,6 +148,11 @@ impl NodeKind {
             Err(error) => Some(refuse(key, error.to_string(), "use a program that has this role")),
         }
     }
+}
+
+/// Before its first success there is nothing of it that could be lost.
+fn never_made(recorded: &Recorded) -> bool {
+    recorded.pending && recorded.outputs.is_null()
 }
 
 fn facts(key: &Key, inputs: &Value) -> Result<NodeFacts, KindError> {
@@ -147,22 +213,14 @@ impl Kind for NodeKind {
                 );
             }
         };
-        // Before its first success there is nothing of it that could be lost.
-        let never_made = recorded.pending && recorded.outputs.is_null();
-        let Some(found) = found.filter(|found| found.data) else {
-            if never_made {
-                return creates("an earlier up was cut off");
-            }
-            let reason = "its data is gone: the data directory or the marker in it is missing";
-            let hint = if recorded.pending {
-                "if a destroy was cut off, `octad destroy` goes on with it; else mount the disk again, or restore \
-                 the directory"
-            } else {
-                "mount the disk again, or restore the directory; \
-                 Octad never gives a member an empty disk while the others count on its data"
-            };
-            return refuse(subject.key, reason.into(), hint);
+        let found = match found {
+            Some(found) if found.data => found,
+            _ if never_made(recorded) => return creates("an earlier up was cut off"),
+            lost => return self.decide_lost(subject, recorded, declared, lost.as_ref()),
         };
+        if subject.refill {
+            return refuse(subject.key, "its data is there".into(), "leave its `--refill` away");
+        }
         // What lies on the host outranks what was noted: an update that was cut off may have got so far or not.
         let Some(before) = found.facts.as_ref() else { return creates("its configuration is missing") };
         if let Some(decision) = self.decide_change(subject, before, declared) {
@@ -191,6 +249,39 @@ impl Kind for NodeKind {
             }
             RunState::Stopped => Decision::Update { changes, reason: "is stopped".into(), disrupts: None },
             RunState::Failed { reason } => Decision::Update { changes, reason, disrupts: None },
+        }
+    }
+
+    fn protects(&self, recorded: &Recorded) -> bool {
+        !never_made(recorded)
+    }
+
+    fn drift(&self, recorded: &Recorded, observed: &Observed) -> Drift {
+        let impaired = |how: String| Drift::Impaired { how };
+        let lost = || impaired("its data is gone".into());
+        let found = match observed {
+            Observed::Absent => return lost(),
+            Observed::Unknown(why) => return Drift::Unknown { why: why.clone() },
+            Observed::Present { detail, .. } => serde_json::from_value::<NodeObservation>(detail.clone()),
+        };
+        let Ok(found) = found else {
+            return Drift::Unknown { why: "its host tells of it in a form that is not known".into() };
+        };
+        match (found.facts, found.run) {
+            _ if !found.data => lost(),
+            (Some(inputs), _) if inputs != recorded.inputs => Drift::Changed {
+                changes: compare(&recorded.inputs, &inputs),
+                inputs,
+                outputs: recorded.outputs.clone(),
+            },
+            (None, _) => impaired("its configuration is missing".into()),
+            _ if !found.altered.is_empty() => {
+                impaired(format!("{} changed by another hand", found.altered.join(", ")))
+            }
+            (_, RunState::Stopped) => impaired("is stopped".into()),
+            (_, RunState::Failed { reason }) => impaired(format!("does not run: {reason}")),
+            (_, RunState::Restarting { last_exit, .. }) => impaired(format!("keeps failing ({last_exit})")),
+            (_, RunState::Running { .. }) => Drift::None,
         }
     }
 
@@ -234,6 +325,17 @@ impl Kind for NodeKind {
         Ok(())
     }
 
+    async fn files(
+        &self,
+        context: &Context,
+        key: &Key,
+        inputs: &Value,
+    ) -> Result<Option<(Files, Files)>, KindError> {
+        let deployment = self.deployment(key, inputs)?;
+        let host = context.host(&host_key(&deployment.facts))?;
+        Ok(Some((readable(host.files(&key.name).await?), readable(host.render(&deployment)))))
+    }
+
     async fn create(
         &self,
         context: &Context,
@@ -243,7 +345,13 @@ impl Kind for NodeKind {
     ) -> Result<Value, KindError> {
         let deployment = self.deployment(key, inputs)?;
         let host = context.host(&host_key(&deployment.facts))?;
-        let bootstrap = detail.get("bootstrap").and_then(Value::as_bool).unwrap_or(false);
+        let told = |what: &str| detail.get(what).and_then(Value::as_bool).unwrap_or(false);
+        let bootstrap = told("bootstrap");
+        if told("refill") {
+            // The others may have moved on since the plan was made.
+            let view = engine::view(context, &deployment.facts.group).await;
+            self.refill(key, &deployment.facts, view.as_ref())?;
+        }
         host.format(&deployment, bootstrap).await?;
         let generation = host.install(&deployment).await?;
         host.start(&key.name).await?;
@@ -305,6 +413,16 @@ impl Kind for NodeKind {
         host.stop(&key.name, Duration::from_secs(2)).await?;
         Ok(host.remove(&key.name).await?)
     }
+}
+
+/// Files with the options of the virtual machine in place of the facts, which say all the rest once more.
+fn readable(mut files: Files) -> Files {
+    let facts = files.remove(crate::host::FACTS_FILE);
+    let facts = facts.and_then(|text| serde_json::from_str::<NodeFacts>(&text).ok());
+    if let Some(jvm) = facts.and_then(|facts| facts.jvm) {
+        files.insert("JVM options".into(), jvm.flags().join("\n") + "\n");
+    }
+    files
 }
 
 fn runs_as_declared(found: &NodeObservation, facts: &NodeFacts) -> bool {

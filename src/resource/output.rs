@@ -59,6 +59,19 @@ impl<T> Output<T> {
     }
 }
 
+/// ```
+/// use octad::resource::{Key, Output, Reference, references, resolve};
+/// use serde_json::json;
+///
+/// let address = Output::Reference(Reference { resource: Key::new("host", "web-1"), field: "address".into() });
+/// let endpoint = Output::format([address, ":9092".into()]);
+/// assert!(endpoint.known().is_err(), "known after up");
+///
+/// // Once the host is there, its outputs fill the reference in.
+/// let known = resolve(&json!(endpoint), &|reference| (reference.field == "address").then(|| json!("10.0.0.7")));
+/// assert_eq!(known, json!("10.0.0.7:9092"));
+/// assert!(references(&known).is_empty());
+/// ```
 impl Output<String> {
     /// A text of several parts. Adjacent known parts are joined, so that a text without references is simply known.
     pub fn format(parts: impl IntoIterator<Item = Self>) -> Self {

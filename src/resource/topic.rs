@@ -1,6 +1,6 @@
 //! The kind `topic`: a topic of a Kafka cluster, with its partitions and its configuration.
 
-use super::{Decision, Key, Kind, KindError, Observed, Refusal, Subject, compare};
+use super::{Adopted, Decision, Drift, Key, Kind, KindError, Observed, Recorded, Refusal, Subject, compare};
 use crate::engine::Context;
 use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, TopicView};
 use async_trait::async_trait;
@@ -66,6 +66,18 @@ fn found(topic: &TopicView) -> Found {
     }
 }
 
+impl Found {
+    /// The inputs that would make this topic.
+    fn inputs(&self, cluster: &str) -> TopicInputs {
+        TopicInputs {
+            cluster: cluster.to_owned(),
+            partitions: self.partitions,
+            replication_factor: self.replication_factor,
+            configs: self.configs.clone(),
+        }
+    }
+}
+
 fn refuse(key: &Key, reason: String, hint: &str) -> Decision {
     Decision::Refuse(Refusal { key: key.clone(), reason, hint: hint.into() })
 }
@@ -75,13 +87,17 @@ fn decide_change(key: &Key, before: &TopicInputs, after: &TopicInputs, reason: &
         return refuse(key, "it can't move to another cluster".into(), "declare a topic with another name");
     }
     if after.partitions < before.partitions {
+        let by = if reason.is_empty() { String::new() } else { format!(" (it {reason})") };
         return refuse(
             key,
             format!(
-                "its partitions can't shrink from {} to {}: the records in the others would be lost",
+                "its partitions can't shrink from {} to {}{by}: the records in the others would be lost",
                 before.partitions, after.partitions
             ),
-            "declare a topic with another name and fewer partitions, and move the records",
+            &format!(
+                "declare {} partitions, or another topic with fewer, and move the records",
+                before.partitions
+            ),
         );
     }
     if after.replication_factor != before.replication_factor {
@@ -180,7 +196,7 @@ impl Kind for TopicKind {
             (None, Observed::Present { .. }) => refuse(
                 key,
                 "a topic of this name exists and was not made by this stack".into(),
-                "declare it under another name, or delete it with Kafka's own tools if nobody needs it",
+                &format!("`octad import {key}` takes it over as it is; or declare it under another name"),
             ),
             (None, _) => Decision::Create { reason: String::new(), detail: Value::Null },
             (Some(_), Observed::Absent) => {
@@ -192,12 +208,7 @@ impl Kind for TopicKind {
                 let Ok(found) = serde_json::from_value::<Found>(detail.clone()) else {
                     return decide_change(key, &recorded, &declared, "");
                 };
-                let outside = TopicInputs {
-                    cluster: recorded.cluster.clone(),
-                    partitions: found.partitions,
-                    replication_factor: found.replication_factor,
-                    configs: found.configs,
-                };
+                let outside = found.inputs(&recorded.cluster);
                 let reason = if outside == recorded { "" } else { "was changed by another hand" };
                 match decide_change(key, &outside, &declared, reason) {
                     Decision::Same if pending => {
@@ -207,6 +218,47 @@ impl Kind for TopicKind {
                 }
             }
         }
+    }
+
+    fn import(&self, subject: &Subject<'_>) -> Result<Adopted, Refusal> {
+        let refuse = |reason: &str, hint: &str| Refusal {
+            key: subject.key.clone(),
+            reason: reason.to_owned(),
+            hint: hint.to_owned(),
+        };
+        let unreadable = || refuse("what was found is not a topic", "use the Octad that made the stack");
+        match subject.observed {
+            Observed::Absent => Err(refuse("there is no such topic", "`octad up` makes it")),
+            Observed::Unknown(why) => Err(refuse(
+                &format!("it can't be looked at: {why}"),
+                "`octad status` tells how the cluster is",
+            )),
+            Observed::Present { detail, .. } => {
+                let declared = subject.declared.and_then(|inputs| read(subject.key, inputs).ok());
+                let found: Option<Found> = serde_json::from_value(detail.clone()).ok();
+                let (declared, found) = declared.zip(found).ok_or_else(unreadable)?;
+                let inputs = json!(found.inputs(&declared.cluster));
+                Ok(Adopted { inputs, outputs: json!({ "id": found.id }) })
+            }
+        }
+    }
+
+    fn drift(&self, recorded: &Recorded, observed: &Observed) -> Drift {
+        let detail = match observed {
+            Observed::Absent => return Drift::Gone,
+            Observed::Unknown(why) => return Drift::Unknown { why: why.clone() },
+            Observed::Present { detail, .. } => detail.clone(),
+        };
+        let (Ok(before), Ok(found)) = (
+            serde_json::from_value::<TopicInputs>(recorded.inputs.clone()),
+            serde_json::from_value::<Found>(detail),
+        ) else {
+            return Drift::Unknown { why: "it is recorded in a form that is not a topic's".into() };
+        };
+        let (inputs, outputs) = (json!(found.inputs(&before.cluster)), json!({ "id": found.id }));
+        let mut changes = compare(&recorded.inputs, &inputs);
+        changes.extend(compare(&recorded.outputs, &outputs));
+        if changes.is_empty() { Drift::None } else { Drift::Changed { changes, inputs, outputs } }
     }
 
     async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed> {

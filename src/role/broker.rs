@@ -1,6 +1,6 @@
 //! The role `broker`: a Kafka broker whose metadata is in ZooKeeper.
 
-use super::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
+use super::{Absence, GroupView, Health, InSync, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
 use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition};
 use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
 use crate::wire::Wire;
@@ -141,6 +141,21 @@ impl Role for Broker {
         BTreeMap::new()
     }
 
+    fn fence(&self, facts: &NodeFacts) -> Option<Vec<String>> {
+        let setting = |name: &str| facts.settings.get(name)?.known().ok().cloned();
+        facts
+            .fence
+            .then_some([
+                "--zookeeper".to_owned(),
+                setting("zookeeper.connect")?,
+                "--broker".to_owned(),
+                facts.id.to_string(),
+                "--endpoints".to_owned(),
+                setting("advertised.listeners")?,
+            ])
+            .map(Vec::from)
+    }
+
     async fn observe(&self, wire: &dyn Wire, members: &[NodeFacts]) -> GroupView {
         let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
         let seen = wire.kafka(&bootstrap).describe().await.ok();
@@ -274,6 +289,43 @@ impl Role for Broker {
         }
     }
 
+    fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
+        let serves = |name: &&String| view.members.get(*name).is_some_and(|member| member.up);
+        let serving: Vec<&String> = members.iter().filter(serves).collect();
+        if view.members.len() == 1 {
+            return serving.into_iter().map(|name| (name.clone(), Absence::Interruption)).collect();
+        }
+        let Some(cluster) = cluster(view) else { return BTreeMap::new() };
+        let mut leads: BTreeMap<i32, usize> = BTreeMap::new();
+        let mut in_sync: BTreeMap<i32, BTreeMap<(usize, u32), usize>> = BTreeMap::new();
+        for topic in cluster.topics.values() {
+            for partition in topic.partitions.values() {
+                if let Some(leader) = partition.leader {
+                    *leads.entry(leader).or_default() += 1;
+                }
+                for replica in &partition.isr {
+                    let alike = (partition.isr.len(), topic.min_insync_replicas);
+                    *in_sync.entry(*replica).or_default().entry(alike).or_default() += 1;
+                }
+            }
+        }
+        let absence = |id: i32| Absence::Replicas {
+            leads: leads.get(&id).copied().unwrap_or(0),
+            in_sync: in_sync
+                .get(&id)
+                .into_iter()
+                .flatten()
+                .map(|(&(before, min_insync), &partitions)| InSync {
+                    before,
+                    meanwhile: before - 1,
+                    min_insync,
+                    partitions,
+                })
+                .collect(),
+        };
+        serving.into_iter().filter_map(|name| Some((name.clone(), absence(id_of(name, view)?)))).collect()
+    }
+
     fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal> {
         let refuse = |reason: String, hint: &str| {
             Err(Refusal { key: Key::new(NodeKind::NAME, &leaving.node), reason, hint: hint.into() })
@@ -294,6 +346,41 @@ impl Role for Broker {
                 ),
                 "put the old number of brokers back, or move its replicas away with Kafka's own tools first",
             ),
+        }
+    }
+
+    fn refill(&self, member: &NodeFacts, view: &GroupView) -> Result<String, NotSafe> {
+        let Some(cluster) = cluster(view) else { return Err(NotSafe::NobodyAnswers) };
+        if view.leader().is_none() {
+            return Err(NotSafe::NoSingleLeader);
+        }
+        // One that just died still counts as in sync until its session ends.
+        let serving: BTreeSet<i32> = cluster
+            .answers
+            .values()
+            .filter_map(|answer| match answer {
+                BrokerAnswer::Answered { id, .. } => *id,
+                BrokerAnswer::Silent { .. } => None,
+            })
+            .collect();
+        let others = |held: &LocatedPartition<'_>| -> Vec<i32> {
+            let in_sync = held.state.isr.iter().copied();
+            in_sync.filter(|id| *id != member.id && serving.contains(id)).collect()
+        };
+        let held: Vec<_> = cluster.replicas_on(member.id).collect();
+        let too_few: Vec<_> =
+            held.iter().filter(|held| others(held).len() < held.min_insync_replicas as usize).collect();
+        match too_few.first() {
+            Some(first) => Err(NotSafe::HeldByTooFew {
+                topic: first.topic.to_owned(),
+                partition: first.partition,
+                replicas: first.state.replicas.clone(),
+                others: others(first),
+                min_insync: first.min_insync_replicas,
+                further: too_few.len() - 1,
+            }),
+            None if held.len() == 1 => Ok("1 partition is copied from the others".into()),
+            None => Ok(format!("{} partitions are copied from the others", held.len())),
         }
     }
 

@@ -1,12 +1,14 @@
 //! Roles: what a node does. A role is one file here and one Nix module: it gives the node's files and process, says
 //! when its group is healthy, and which member may be disturbed next.
 
+mod absence;
 mod broker;
 mod group;
 mod health;
 mod roll;
 mod zookeeper;
 
+pub use absence::{Absence, InSync};
 pub use broker::Broker;
 pub use group::{Group, GroupView, MemberView};
 pub use health::Health;
@@ -16,7 +18,7 @@ pub use zookeeper::Zookeeper;
 use crate::resource::{NodeFacts, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What a service is and how it is run, looked after and changed.
@@ -44,6 +46,13 @@ pub trait Role: Send + Sync {
         existing == 0
     }
 
+    /// The arguments of `octad fence` that end what a dead process of this node still holds in other services, so that
+    /// nobody waits until it expires; `None` where it holds nothing.
+    fn fence(&self, facts: &NodeFacts) -> Option<Vec<String>> {
+        let _ = facts;
+        None
+    }
+
     /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
     async fn observe(&self, wire: &dyn Wire, members: &[NodeFacts]) -> GroupView;
 
@@ -55,6 +64,13 @@ pub trait Role: Send + Sync {
 
     /// Whether the group keeps its promises while `node` is away. Independent of [`Role::next`], which it checks.
     fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe>;
+
+    /// What the group is left with while each of `members` is away by itself, for people who are to consent to it. One
+    /// that is away already can't be missed and is left out. Unless a role knows better, it tells nothing.
+    fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
+        let _ = (members, view);
+        BTreeMap::new()
+    }
 
     /// All views that may follow once `node` has been restarted and has recovered, for prediction and proof.
     /// Unless a role knows better, whoever remains may lead next.
@@ -70,6 +86,13 @@ pub trait Role: Send + Sync {
 
     /// Whether a member may leave a group that goes on.
     fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal>;
+
+    /// Whether a member whose data is gone may begin again with an empty disk, and what it then gets from the others,
+    /// for people. Unless a role knows how, the answer is no.
+    fn refill(&self, member: &NodeFacts, view: &GroupView) -> Result<String, NotSafe> {
+        let _ = view;
+        Err(NotSafe::NotRebuilt { role: member.role.clone() })
+    }
 
     /// Puts the group in its preferred order after members came back (Kafka: preferred leaders). Returns whether
     /// anything moved.

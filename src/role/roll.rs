@@ -97,6 +97,32 @@ pub enum NotSafe {
         /// How many further partitions are.
         others: usize,
     },
+    /// Too few others have what a member held.
+    #[error(
+        "beside it {topic}-{partition} with replicas {replicas:?} is in sync only on {others:?}, \
+         and min.insync.replicas={min_insync}{}",
+        also(*.further)
+    )]
+    HeldByTooFew {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Its replicas, by broker id.
+        replicas: Vec<i32>,
+        /// The others that serve and are in sync.
+        others: Vec<i32>,
+        /// The topic's `min.insync.replicas`.
+        min_insync: u32,
+        /// How many further partitions are so.
+        further: usize,
+    },
+    /// The role doesn't know how a member gets its data back from the others.
+    #[error("the role {role} doesn't rebuild a member's data from the others")]
+    NotRebuilt {
+        /// The role.
+        role: String,
+    },
     /// Without the member fewer than a majority would remain.
     #[error("{remaining} of {size} members would remain without {member}, and {needed} are needed")]
     QuorumLost {

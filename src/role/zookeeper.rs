@@ -1,11 +1,11 @@
 //! The role `zookeeper`: a member of a ZooKeeper ensemble, which keeps Kafka's metadata and elects its controller.
 
-use super::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
+use super::{Absence, GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
 use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
 use crate::wire::Wire;
 use crate::zookeeper::{self, EnsembleView, Mode};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The role `zookeeper`.
@@ -171,6 +171,16 @@ impl Role for Zookeeper {
         Err(NotSafe::QuorumLost { member: node.to_owned(), remaining: others, size, needed })
     }
 
+    fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
+        let (size, up) = (view.members.len(), view.members.values().filter(|member| member.up).count());
+        let absence = match size {
+            1 => Absence::Interruption,
+            _ => Absence::Quorum { left: up.saturating_sub(1), size, needed: size / 2 + 1 },
+        };
+        let serves = |name: &&String| view.members.get(*name).is_some_and(|member| member.up);
+        members.iter().filter(serves).map(|name| (name.clone(), absence.clone())).collect()
+    }
+
     fn allows_change(&self, before: &NodeFacts, after: &NodeFacts) -> Result<(), Refusal> {
         let (old, new) = (members_of(before), members_of(after));
         if old == new {
@@ -186,6 +196,18 @@ impl Role for Zookeeper {
             ),
             hint: "put the old number of servers, their ids and addresses back".into(),
         })
+    }
+
+    fn refill(&self, member: &NodeFacts, view: &GroupView) -> Result<String, NotSafe> {
+        let size = view.members.len();
+        if size == 1 {
+            return Err(NotSafe::QuorumLost { member: member.node.clone(), remaining: 0, size, needed: 1 });
+        }
+        // A leader leads only while a majority follows it.
+        match view.leader().filter(|leader| *leader != member.node) {
+            Some(leader) => Ok(format!("all is copied from {leader}, and it votes only after that")),
+            None => Err(NotSafe::NoSingleLeader),
+        }
     }
 
     fn allows_removal(&self, leaving: &NodeFacts, _view: Option<&GroupView>) -> Result<(), Refusal> {

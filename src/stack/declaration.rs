@@ -39,6 +39,24 @@ pub struct Declaration {
 }
 
 /// The stack that a program declares resources in.
+///
+/// ```
+/// use octad::engine::Registry;
+/// use octad::resource::HostInputs;
+/// use octad::stack::{Fault, Stack};
+///
+/// let mut stack = Stack::new("shop".parse()?);
+/// let inputs = HostInputs { backend: "local".into(), address: Some("127.80.1.1".parse()?), zone: None };
+/// let address = stack.host(&"web-1".parse()?, &inputs);
+/// stack.output("address", &address);
+/// assert_eq!(address.known().map(String::as_str), Ok("127.80.1.1"));
+///
+/// // Faults are told together once all is declared; a stack with any is none.
+/// stack.fault(Fault::new("servers", "2 servers can't be", "write 3"));
+/// let faults = stack.validate(&Registry::standard()).unwrap_err();
+/// assert_eq!(faults.to_string(), "servers: 2 servers can't be (write 3)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Stack {
     name: Name,

@@ -4,10 +4,12 @@
 mod declaration;
 mod fault;
 mod name;
+mod nearest;
 mod validate;
 
 pub use declaration::{Declaration, Declared, Needs, Stack};
 pub use fault::{Fault, Faults};
 pub use name::{Name, NameError, TopicName};
+pub use nearest::nearest;
 pub use validate::ValidStack;
 pub(crate) use validate::direct_needs;

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct ValidStack {
     name: Name,
     declaration: Declaration,
+    removal: bool,
+    refill: BTreeSet<Key>,
 }
 
 impl ValidStack {
@@ -19,9 +21,26 @@ impl ValidStack {
         &self.name
     }
 
-    /// A stack that declares nothing: applying it removes everything.
+    /// A stack that declares nothing: applying it removes everything, what is protected too.
     pub fn empty(name: Name) -> Self {
-        Self { name, declaration: Declaration::default() }
+        Self { name, declaration: Declaration::default(), removal: true, refill: BTreeSet::new() }
+    }
+
+    /// Whether this is [`ValidStack::empty`], not a declaration that happens to hold nothing.
+    pub fn is_removal(&self) -> bool {
+        self.removal
+    }
+
+    /// The same stack, with consent to have these filled again by the others where their data is gone.
+    #[must_use]
+    pub fn with_refill(mut self, keys: BTreeSet<Key>) -> Self {
+        self.refill = keys;
+        self
+    }
+
+    /// Whether there is consent to have this resource filled again by the others.
+    pub fn refills(&self, key: &Key) -> bool {
+        self.refill.contains(key)
     }
 }
 
@@ -43,7 +62,11 @@ pub(super) fn validate(
     needs(&declaration, &mut faults);
     circles(&declaration, &mut faults);
     endpoints(&declaration, &mut faults);
-    if faults.is_empty() { Ok(ValidStack { name, declaration }) } else { Err(Faults(faults)) }
+    if faults.is_empty() {
+        Ok(ValidStack { name, declaration, removal: false, refill: BTreeSet::new() })
+    } else {
+        Err(Faults(faults))
+    }
 }
 
 fn forms(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>) {

@@ -144,8 +144,8 @@ async fn train(
     Ok(Outcome::Trained)
 }
 
-/// Kills the dump without blocking the supervisor while the kernel takes its memory down.
-async fn end(process: Process) {
+/// Kills a process without blocking the supervisor while the kernel takes its memory down.
+pub(super) async fn end(process: Process) {
     process.kill();
     process.ended().await;
     process.reap();
@@ -175,7 +175,7 @@ async fn publish(made: &Path, archive: &Path) -> Result<(), TrainingError> {
 }
 
 /// Reads the output to its end and keeps the last of it.
-async fn tail(mut output: pipe::Receiver) -> String {
+pub(super) async fn tail(mut output: pipe::Receiver) -> String {
     let mut kept = Vec::new();
     let mut chunk = [0; 1024];
     while let Ok(length @ 1..) = output.read(&mut chunk).await {

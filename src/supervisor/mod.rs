@@ -11,9 +11,11 @@
 //! Under the host directory: `lock`, `supervisor.sock`, `supervisor.log`, `run.json`, `units/<name>.json`
 //! (written by others), `log/<unit>.log` and `.1` … `.4`.
 
+mod after_failure;
 mod archive;
 mod backoff;
 mod capture;
+mod cgroup;
 mod client;
 mod error;
 mod exit;
@@ -37,6 +39,7 @@ mod start;
 mod timestamp;
 mod unit;
 
+pub use cgroup::other_processes;
 pub use client::Supervisor;
 pub use error::SupervisorError;
 pub use exit::{Ending, Exit};
@@ -47,4 +50,4 @@ pub use protocol::{Hello, PROTOCOL_VERSION, Refusal, RefusalCode, UnitState, Uni
 pub use run_state::Desired;
 pub use server::serve;
 pub use signal::Signal;
-pub use spec::{ArchiveSpec, DumpCommand, RestartPolicy, UnitSpec};
+pub use spec::{AfterFailure, ArchiveSpec, DumpCommand, RestartPolicy, UnitSpec};

@@ -38,6 +38,10 @@ pub struct UnitSpec {
     /// Its class-data archive, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveSpec>,
+    /// What is run once its process has failed and is certainly gone, before it is started again; systemd's
+    /// `ExecStopPost`, but not after an orderly end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_failure: Option<AfterFailure>,
     /// What the specification was rendered from. The status tells the one that the running process was
     /// started with.
     #[serde(default)]
@@ -78,6 +82,20 @@ pub struct ArchiveSpec {
     pub settle_secs: u64,
 }
 
+/// A program that cleans up behind a process that failed; run with the unit's environment and directory. The restart
+/// waits for it, and so does a stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AfterFailure {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Milliseconds after which it is killed.
+    #[serde(default = "default_after_failure_ms")]
+    pub limit_ms: u64,
+}
+
 /// A program that makes an archive; run with the unit's environment and directory, at nice 19.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DumpCommand {
@@ -100,6 +118,7 @@ impl UnitSpec {
             stop_timeout: default_stop_timeout(),
             restart: RestartPolicy::default(),
             archive: None,
+            after_failure: None,
             generation: String::new(),
         }
     }
@@ -135,6 +154,13 @@ impl UnitSpec {
     }
 }
 
+impl AfterFailure {
+    /// A program with the default limit of 3 s.
+    pub fn new(program: PathBuf, args: Vec<String>) -> Self {
+        Self { program, args, limit_ms: default_after_failure_ms() }
+    }
+}
+
 impl ArchiveSpec {
     fn arguments(&self) -> Vec<String> {
         let args = if self.path.exists() { &self.present } else { &self.absent };
@@ -163,6 +189,11 @@ impl Default for RestartPolicy {
 /// A broker with many partitions needs minutes for an orderly stop; `TimeoutStopSec` on NixOS is the same.
 fn default_stop_timeout() -> u64 {
     300
+}
+
+/// The crash fence gives ZooKeeper 2 s; this is for one that doesn't keep to that.
+fn default_after_failure_ms() -> u64 {
+    3_000
 }
 
 /// A JVM server has loaded the classes of its first work by then, on a busy machine too.

@@ -317,10 +317,15 @@ impl Unit {
                     }
                     return Phase::Down(Down { last: Some(last), failed: None });
                 }
+                self.clean_up(&spec).await;
                 self.back_off(last, ran, &spec.restart)
             }
             Phase::Stopping(Stopping { live, stops, starts, since: _, kill_at: _ }) => {
+                let spec = live.spec.clone();
                 let last = self.reap(live).await;
+                if !last.exit.is_clean() {
+                    self.clean_up(&spec).await;
+                }
                 let down = Phase::Down(Down { last: Some(last), failed: None });
                 let stopped = self.status(&down);
                 for (stop, recorded) in stops {
@@ -396,6 +401,13 @@ impl Unit {
         }
         self.note(format_args!("process {pid} ended with {exit}"));
         Ending { exit, at: SystemTime::now() }
+    }
+
+    /// Runs what is to be run behind a process that failed. The process is reaped: it is certainly gone.
+    async fn clean_up(&self, spec: &UnitSpec) {
+        if let Some(after_failure) = &spec.after_failure {
+            self.note(format_args!("cleaning up: {}", after_failure.run(spec).await));
+        }
     }
 
     fn train(&mut self, spec: &UnitSpec) {

@@ -1,10 +1,10 @@
 //! The ZooKeeper ensemble as seen over the wire: who leads, who follows, who is in sync.
 //!
 //! [`Zookeeper`] is the contract, [`FourLetter`] the real implementation, [`EnsembleView`] what it sees: pure
-//! data. Knows nothing of Kafka, stacks or processes. Reading and closing sessions (the crash fence) will be
-//! a file of its own beside `four_letter`.
+//! data. A [`Session`] reads znodes and ends sessions. Knows nothing of Kafka, stacks or processes.
 
 mod four_letter;
+mod session;
 mod view;
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 pub use four_letter::{FourLetter, QueryError, Timeout};
+pub use session::{Ephemeral, Session, SessionError, SessionId};
 pub use view::{EnsembleView, Healthy, Latency, MemberView, Mode, Serving, Unhealthy};
 
 /// What the engine asks of a ZooKeeper ensemble.

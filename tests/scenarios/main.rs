@@ -8,12 +8,15 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine::{Checked, Event, Plan};
+use octad::engine::{self, Checked, Event, Plan, Record, SavedPlan};
 use octad::host::fake::Cut;
-use octad::output::{failure_text, preview_text, status_text};
-use octad::report::Report;
+use octad::output::{
+    diff_text, failure_text, history_text, mermaid, preview_text, refresh_text, resources_text, status_text,
+};
+use octad::report::{Invocation, Report};
+use octad::resource::{Key, Refusal};
 use octad::stack::ValidStack;
-use simulation::{Ended, Simulation};
+use simulation::{Ended, Simulation, Terms};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -89,14 +92,52 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
     let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("`{command}`: {word} is no number"));
     let world = simulation.world.clone();
     match words.as_slice() {
-        ["up"] => return simulation.declare().map_or_else(|e| told(&e), |stack| change(simulation, &stack)),
+        ["up", "--refill", node, "while-stopping", other] => {
+            let terms = Terms { refill: vec![(*node).to_owned()], ..Terms::default() };
+            let stack = simulation.declare().unwrap();
+            return change_while(simulation, &stack, &terms, || world.stop_by_hand(other));
+        }
+        ["history"] => return history(simulation),
+        ["refresh"] => return refresh(simulation),
+        ["import", key] => return import(simulation, key),
+        ["state", "list"] => return resources_text(&simulation.state()),
+        ["state", "rm", key, force @ ..] => {
+            let (state, key) = (simulation.state(), key.parse().unwrap());
+            return edited(
+                simulation,
+                "state rm",
+                &key,
+                engine::forget(&simulation.registry, &state, &key, force == ["--force"]),
+            );
+        }
+        ["state", verb @ ("protect" | "unprotect"), key] => {
+            let key: Key = key.parse().unwrap();
+            let record = Record::Protect { key: key.clone(), protected: *verb == "protect" };
+            return edited(simulation, &format!("state {verb}"), &key, Ok(record));
+        }
+        ["graph"] => return mermaid(&simulation.declare().unwrap()),
+        ["up", options @ ..] => {
+            return match simulation.declare() {
+                Ok(stack) => change(simulation, &stack, &terms(simulation, options)),
+                Err(error) => told(&error),
+            };
+        }
         ["made"] => {
             let before = world.own_breaches().len();
             simulation.up().unwrap();
             assert_eq!(world.own_breaches()[before..], []);
         }
-        ["destroy"] => return change(simulation, &ValidStack::empty("sim".parse().unwrap())),
-        ["preview"] => return simulation.preview().map_or_else(|e| told(&e), |plan| preview_text(&plan)),
+        ["destroy", options @ ..] => {
+            let nothing = ValidStack::empty("sim".parse().unwrap());
+            return change(simulation, &nothing, &terms(simulation, options));
+        }
+        ["preview", options @ ..] => return preview(simulation, options).unwrap_or_else(|e| told(&e)),
+        ["edit", file, before, after] => {
+            let path = simulation.site().join(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains(before), "`{command}`: {text}");
+            std::fs::write(&path, text.replacen(before, after, 1)).unwrap();
+        }
         ["stop"] => return stop(simulation),
         ["status"] => return status_text(&simulation.status()),
         ["topics"] => return topics(simulation),
@@ -119,6 +160,9 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["lose-host", host] => world.lose_host(host),
         ["refuse-start", node, reason @ ..] => world.refuse_start(node, &reason.join(" ")),
         ["alter-topic", topic, setting, value] => world.alter_topic(topic, setting, Some(value)),
+        ["grow-topic", topic, partitions] => {
+            world.grow_topic("kafka", topic, number(partitions).try_into().unwrap());
+        }
         ["delete-topic", topic] => world.delete_topic(topic),
         ["shrink", topic, partition, broker] => {
             let partition = number(partition).try_into().unwrap();
@@ -132,17 +176,124 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
     String::new()
 }
 
-fn told(error: &CliError) -> String {
-    let report = Report::of(error, "");
-    format!("{}exit code {}\n", failure_text(&report), report.code)
+/// The history, without what differs from run to run.
+fn history(simulation: &Simulation) -> String {
+    let mut updates = simulation.history();
+    updates.reverse();
+    for update in &mut updates {
+        update.begun = "[time]".into();
+        update.by = "[user]".into();
+    }
+    history_text(&updates)
 }
 
-fn change(simulation: &Simulation, stack: &ValidStack) -> String {
+fn refresh(simulation: &Simulation) -> String {
+    let (stack, state) = (ValidStack::empty("sim".parse().unwrap()), simulation.state());
+    let inventory = simulation.observe(&stack, &state);
+    let found = engine::refresh(&simulation.registry, &state, &inventory);
+    let records = found.records(&state);
+    let taken = records.len();
+    if taken > 0 {
+        simulation.edit("refresh", format!("refresh {taken}"), records);
+    }
+    format!("{}{taken} taken into the state\n", refresh_text(&found))
+}
+
+fn import(simulation: &Simulation, key: &str) -> String {
+    let (stack, state) = (simulation.declare().unwrap(), simulation.state());
+    let (inventory, key) = (simulation.observe(&stack, &state), key.parse().unwrap());
+    let record = engine::import(&simulation.registry, &stack, &state, &inventory, &key);
+    edited(simulation, "import", &key, record)
+}
+
+/// Writes a record of a change of the state alone, unless it was refused.
+fn edited(simulation: &Simulation, verb: &str, key: &Key, record: Result<Record, Refusal>) -> String {
+    match record {
+        Ok(record) => {
+            simulation.edit(verb, format!("{verb} {key}"), vec![record]);
+            String::new()
+        }
+        Err(refusal) => told(&CliError::Refusal(refusal)),
+    }
+}
+
+fn told(error: &CliError) -> String {
+    let report = Report::of(error, &Invocation::default());
+    // Plans lie in a directory of the run's own.
+    let text = failure_text(&report);
+    let words: Vec<String> = text
+        .split(' ')
+        .map(|word| match (word.find(".plan"), word.rfind('/')) {
+            (Some(_), Some(slash)) => word[slash + 1..].to_owned(),
+            _ => word.to_owned(),
+        })
+        .collect();
+    format!("{}exit code {}\n", words.join(" "), report.code)
+}
+
+/// The options of a verb. Files lie beside the state.
+fn terms(simulation: &Simulation, options: &[&str]) -> Terms {
+    let mut terms = Terms::default();
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        let mut value = || (*options.next().unwrap()).to_owned();
+        match *option {
+            "--target" => terms.target.push(value()),
+            "--exclude" => terms.exclude.push(value()),
+            "--plan" => terms.plan = Some(simulation.site().join(value())),
+            "--refill" => terms.refill.push(value()),
+            "--expect-no-changes" => terms.expect_no_changes = true,
+            _ => panic!("there is no option `{option}`"),
+        }
+    }
+    terms
+}
+
+fn preview(simulation: &Simulation, options: &[&str]) -> Result<String, CliError> {
+    let (mut diff, mut destroy, mut json, mut save, mut others) = (false, false, false, None, Vec::new());
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        match *option {
+            "--diff" => diff = true,
+            "--destroy" => destroy = true,
+            "--json" => json = true,
+            "--save-plan" => save = options.next(),
+            other => others.push(other),
+        }
+    }
+    let terms = terms(simulation, &others);
+    let stack = if destroy { ValidStack::empty("sim".parse().unwrap()) } else { simulation.declare()? };
+    let stack = terms.applied_to(&stack);
+    let plan = simulation.plan_within(&stack, &simulation.selection(&stack, &terms)?)?;
+    if let Some(name) = save {
+        SavedPlan::write(&simulation.site().join(name), &plan)?;
+    }
+    let files = if diff { diff_text(&simulation.file_changes(&stack, &plan)) } else { String::new() };
+    let text = if json { serde_json::to_string_pretty(&plan).unwrap() } else { preview_text(&plan) };
+    let unexpected = terms.expect_no_changes && plan.change_count() > 0;
+    let failure = CliError::Unexpected { count: plan.change_count(), stack: plan.stack };
+    Ok(format!("{files}{text}{}", if unexpected { told(&failure) } else { String::new() }))
+}
+
+fn change(simulation: &Simulation, stack: &ValidStack, terms: &Terms) -> String {
+    change_while(simulation, stack, terms, || {})
+}
+
+/// A change, with what another hand does between its preview and its first step.
+fn change_while(
+    simulation: &Simulation,
+    stack: &ValidStack,
+    terms: &Terms,
+    meanwhile: impl FnOnce(),
+) -> String {
     let mut out = String::new();
     let (breaches, before) = (simulation.world.own_breaches().len(), simulation.world.deed_count());
     simulation.take_events();
-    let show = |plan: &Plan<Checked>| out.push_str(&preview_text(plan));
-    let result = simulation.change(stack, show);
+    let show = |plan: &Plan<Checked>| {
+        out.push_str(&preview_text(plan));
+        meanwhile();
+    };
+    let result = simulation.change_on(stack, terms, show);
     out.push_str(&events(simulation));
     match result {
         Ok(Ended::Nothing) => {}

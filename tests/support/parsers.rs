@@ -95,8 +95,11 @@ pub fn facts(text: &[u8]) -> bool {
     true
 }
 
+/// What reads a text, and returns whether it took it.
+pub type Reader = fn(&[u8]) -> bool;
+
 /// A good example of each, from which mutations begin: the target's name, what reads it, and the text.
-pub fn seeds() -> Vec<(&'static str, fn(&[u8]) -> bool, Vec<u8>)> {
+pub fn seeds() -> Vec<(&'static str, Reader, Vec<u8>)> {
     use engine::{Outcome, Record};
     let Setting { registry, stack } = &*SETTING;
     let plan = engine::plan(registry, stack, &State::new("fuzzed"), &Inventory::default());

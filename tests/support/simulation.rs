@@ -5,11 +5,14 @@
 
 use octad::cli::CliError;
 use octad::engine::{
-    self, Checked, Context, Event, Events, Interrupt, Inventory, Options, Plan, Registry, State, Store,
+    self, Checked, Context, Ending, Event, Events, FileChanges, History, Interrupt, Inventory, Options, Plan,
+    Record, Registry, SavedPlan, Selection, State, Store, Update,
 };
 use octad::host::FakeWorld;
 use octad::output::StackStatus;
 use octad::program::{Programs, StackFile};
+use octad::report::ending;
+use octad::resource::Key;
 use octad::stack::{Name, ValidStack};
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -40,6 +43,24 @@ pub type Watcher = Arc<dyn Fn() + Send + Sync>;
 pub fn site() -> TempDir {
     let memory = Path::new("/dev/shm");
     tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// What is said behind the verb on the command line.
+#[derive(Debug, Default)]
+pub struct Terms {
+    pub target: Vec<String>,
+    pub exclude: Vec<String>,
+    pub plan: Option<PathBuf>,
+    pub refill: Vec<String>,
+    pub expect_no_changes: bool,
+}
+
+impl Terms {
+    /// The declaration with what is consented to.
+    pub fn applied_to(&self, stack: &ValidStack) -> ValidStack {
+        let refill = self.refill.iter().map(|node| Key::new("node", node)).collect();
+        stack.clone().with_refill(refill)
+    }
 }
 
 /// How an `up` ended.
@@ -140,10 +161,30 @@ impl Simulation {
         self.wait(engine::observe(&context, stack, state))
     }
 
+    pub fn site(&self) -> &Path {
+        &self.site
+    }
+
+    pub fn selection(&self, stack: &ValidStack, terms: &Terms) -> Result<Selection, CliError> {
+        let state = self.state();
+        Ok(match terms.exclude.as_slice() {
+            [] => Selection::only(&terms.target, stack, &state)?,
+            names => Selection::without(names, stack, &state)?,
+        })
+    }
+
+    pub fn file_changes(&self, stack: &ValidStack, plan: &Plan<Checked>) -> Vec<FileChanges> {
+        self.wait(engine::file_changes(&self.context(stack, &self.state()), plan))
+    }
+
     pub fn plan_of(&self, stack: &ValidStack) -> Result<Plan<Checked>, CliError> {
+        self.plan_within(stack, &Selection::All)
+    }
+
+    pub fn plan_within(&self, stack: &ValidStack, selection: &Selection) -> Result<Plan<Checked>, CliError> {
         let state = self.state();
         let inventory = self.observe(stack, &state);
-        let plan = engine::plan(&self.registry, stack, &state, &inventory);
+        let plan = engine::plan_within(selection, &self.registry, stack, &state, &inventory);
         Ok(engine::check(plan, &self.registry, stack, &inventory)?)
     }
 
@@ -155,16 +196,51 @@ impl Simulation {
         self.change(&self.declare()?, |_| {})
     }
 
+    /// Appends records that change the state alone.
+    pub fn edit(&self, verb: &str, change: String, records: Vec<Record>) {
+        let history = History::begin(&self.site, verb, vec![change]).unwrap();
+        let mut store = Store::open(&self.site, "sim").unwrap();
+        records.into_iter().for_each(|record| store.append(record).unwrap());
+        store.fold().unwrap();
+        history.end(Ending::Ok).unwrap();
+    }
+
+    pub fn history(&self) -> Vec<Update> {
+        History::read(&self.site).unwrap()
+    }
+
     pub fn destroy(&self) -> Result<Ended, CliError> {
         self.change(&ValidStack::empty(Self::name()), |_| {})
     }
 
     /// Brings the world to what `stack` declares; `show` sees the plan first.
     pub fn change(&self, stack: &ValidStack, show: impl FnOnce(&Plan<Checked>)) -> Result<Ended, CliError> {
-        let plan = self.plan_of(stack)?;
+        self.change_on(stack, &Terms::default(), show)
+    }
+
+    /// Brings the world to what `stack` declares, on these terms.
+    pub fn change_on(
+        &self,
+        stack: &ValidStack,
+        terms: &Terms,
+        show: impl FnOnce(&Plan<Checked>),
+    ) -> Result<Ended, CliError> {
+        let stack = &terms.applied_to(stack);
+        let saved = terms.plan.as_ref().map(|path| SavedPlan::read(path, "sim")).transpose()?;
+        let selection = match &saved {
+            Some(saved) => saved.selection().clone(),
+            None => self.selection(stack, terms)?,
+        };
+        let plan = self.plan_within(stack, &selection)?;
         show(&plan);
         if !plan.refusals.is_empty() {
             return Err(CliError::Refused { refusals: plan.refusals });
+        }
+        if let Some(saved) = saved {
+            saved.agrees_with(&plan)?;
+        }
+        if terms.expect_no_changes && plan.change_count() > 0 {
+            return Err(CliError::Unexpected { count: plan.change_count(), stack: plan.stack });
         }
         if plan.steps.is_empty() {
             return Ok(Ended::Nothing);
@@ -176,7 +252,8 @@ impl Simulation {
             gate_timeout: self.gate_timeout,
             interrupt: Interrupt::never(),
         };
-        self.wait(async {
+        let history = History::begin(&self.site, self.verb(stack), plan.changes())?;
+        let result = self.wait(async {
             engine::prepare(&context, &plan).await.map_err(CliError::Prepare)?;
             tokio::select! {
                 biased;
@@ -185,13 +262,26 @@ impl Simulation {
                     result.map(|()| Ended::Changed).map_err(CliError::Apply)
                 }
             }
-        })
+        });
+        match &result {
+            Ok(Ended::Killed) => {}
+            Ok(_) => history.end(Ending::Ok)?,
+            Err(error) => history.end(ending(error))?,
+        }
+        result
+    }
+
+    fn verb(&self, stack: &ValidStack) -> &'static str {
+        if stack.is_removal() { "destroy" } else { "up" }
     }
 
     pub fn stop(&self) -> Result<(), CliError> {
         let (stack, state) = (ValidStack::empty(Self::name()), self.state());
         let context = self.context(&stack, &state);
-        self.wait(engine::halt(&context, &state, &Interrupt::never())).map_err(CliError::Halt)
+        let history = History::begin(&self.site, "stop", vec!["stop all nodes".into()])?;
+        let result = self.wait(engine::halt(&context, &state, &Interrupt::never())).map_err(CliError::Halt);
+        history.end(result.as_ref().err().map_or(Ending::Ok, ending))?;
+        result
     }
 
     /// Whether a node's process runs now.

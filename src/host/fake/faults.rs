@@ -4,6 +4,7 @@ use super::FakeWorld;
 use super::record::{Breach, Cause, Cut, Deed};
 use super::world::{Disk, Run, World};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 impl FakeWorld {
     /// Does something that nobody asked Octad for. Unknown nodes, hosts and topics are a mistake in the test.
@@ -19,6 +20,11 @@ impl FakeWorld {
     /// How many observations joining and catching up each take. Default: 1; 0 is at once.
     pub fn set_lag(&self, observations: u64) {
         self.lock().lag = observations;
+    }
+
+    /// How long each deed of Octad's takes, so that several can be under way at once. Default: no time.
+    pub fn set_deed_duration(&self, takes: Duration) {
+        self.lock().takes = takes;
     }
 
     /// Lets everything that was begun take effect.
@@ -104,7 +110,8 @@ impl FakeWorld {
     pub fn alter_file(&self, node: &str, file: &str) {
         self.fault(format!("alter {file} of {node}"), |world| {
             let generation = world.nodes.get_mut(node)?.generation.as_mut()?;
-            generation.files.contains(file).then(|| generation.altered.insert(file.to_owned()))
+            generation.files.get_mut(file)?.push_str("# by another hand\n");
+            Some(generation.altered.insert(file.to_owned()))
         });
     }
 
@@ -140,6 +147,11 @@ impl FakeWorld {
         self.fault(format!("delete {topic}"), |world| {
             world.clusters.values_mut().find_map(|cluster| cluster.drop_topic(topic))
         });
+    }
+
+    /// Somebody creates a topic with one replica of each partition, or gives one that exists more partitions.
+    pub fn grow_topic(&self, cluster: &str, topic: &str, partitions: i32) {
+        self.fault(format!("grow {topic}"), |world| world.grown_by_another_hand(cluster, topic, partitions));
     }
 
     /// A replica falls behind and out of a partition's ISR; it comes back when its broker is started again, or by

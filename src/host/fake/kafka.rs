@@ -135,6 +135,19 @@ impl World {
         Ok(())
     }
 
+    pub(super) fn grown_by_another_hand(&mut self, group: &str, topic: &str, partitions: i32) -> Option<()> {
+        let (racks, number) = (self.racks(group), self.number());
+        let cluster = self.clusters.get_mut(group)?;
+        let existing = cluster.topics.entry(topic.to_owned()).or_insert_with(|| Topic {
+            id: format!("topic-{number}"),
+            configs: BTreeMap::new(),
+            partitions: BTreeMap::new(),
+        });
+        let replicas = existing.partitions.values().next().map_or(1, |first| first.replicas.len());
+        cluster.grow(&racks, topic, partitions, replicas);
+        Some(())
+    }
+
     fn grow_topic(&mut self, bootstrap: &[String], topic: &str, partitions: i32) -> Result<(), KafkaError> {
         let group = self.group_at(bootstrap)?;
         let racks = self.racks(&group);

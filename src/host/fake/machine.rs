@@ -4,6 +4,7 @@ use super::FakeWorld;
 use super::world::Run;
 use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservation};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -50,6 +51,14 @@ impl Host for FakeHost {
         let node = &deployment.facts.node;
         let install = |world: &mut super::World| world.install(&self.name, deployment);
         self.world.act("install", node, install, cut_off("install", node)).await
+    }
+
+    async fn files(&self, node: &str) -> Result<BTreeMap<String, String>, HostError> {
+        Ok(self.world.lock().files(&self.name, node))
+    }
+
+    fn render(&self, deployment: &Deployment) -> BTreeMap<String, String> {
+        super::world::rendered(deployment)
     }
 
     async fn start(&self, node: &str) -> Result<(), HostError> {

@@ -89,6 +89,10 @@ impl FakeWorld {
         deed: impl FnOnce(&mut World) -> Result<T, E>,
         cut_off: impl FnOnce() -> E,
     ) -> Result<T, E> {
+        let takes = self.lock().takes;
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         self.moment();
         let (cut, done) = {
             let mut world = self.lock();

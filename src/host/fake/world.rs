@@ -4,7 +4,7 @@
 use super::cluster::Cluster;
 use super::ensemble::Ensemble;
 use super::record::{Breach, Cause, Cut, Deed, Loss};
-use crate::host::{Deployment, HostError, NodeObservation, RunState};
+use crate::host::{Deployment, FACTS_FILE, HostError, NodeObservation, RunState};
 use crate::resource::NodeFacts;
 use crate::role::{Broker, Layout, Zookeeper};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct World {
@@ -29,6 +30,8 @@ pub(super) struct World {
     pub(super) cut: Option<(usize, Cut)>,
     pub(super) refused: BTreeMap<String, String>,
     pub(super) lag: u64,
+    /// How long each deed of Octad's takes.
+    pub(super) takes: Duration,
     now: u64,
     #[serde(with = "in_order")]
     due: BTreeMap<(u64, u64), Due>,
@@ -80,7 +83,7 @@ pub(super) struct Disk {
 pub(super) struct Generation {
     pub(super) id: String,
     pub(super) facts: NodeFacts,
-    pub(super) files: BTreeSet<String>,
+    pub(super) files: BTreeMap<String, String>,
     pub(super) altered: BTreeSet<String>,
 }
 
@@ -121,6 +124,7 @@ impl Default for World {
             cut: None,
             refused: BTreeMap::new(),
             lag: 1,
+            takes: Duration::ZERO,
             now: 0,
             due: BTreeMap::new(),
             numbers: 0,
@@ -147,6 +151,14 @@ mod in_order {
 
 fn marker_of(facts: &NodeFacts) -> Value {
     json!({ "stack": facts.stack, "node": facts.node, "role": facts.role, "id": facts.id })
+}
+
+/// The files of a node, as every simulated host would have them.
+pub(super) fn rendered(deployment: &Deployment) -> BTreeMap<String, String> {
+    let nowhere = Layout { config: "".into(), data: "".into(), runtime: "".into() };
+    let mut files = deployment.role.files(&deployment.facts, &nowhere);
+    files.insert(FACTS_FILE.into(), json!(deployment.facts).to_string());
+    files
 }
 
 impl Node {
@@ -318,6 +330,12 @@ impl World {
         })
     }
 
+    pub(super) fn files(&self, host: &str, node: &str) -> BTreeMap<String, String> {
+        let node = self.nodes.get(node).filter(|node| node.host == host);
+        let files = node.and_then(|node| node.generation.as_ref()).map(|generation| generation.files.clone());
+        files.unwrap_or_default()
+    }
+
     pub(super) fn node_on(&mut self, host: &str, node: &str) -> Result<&mut Node, HostError> {
         self.machine(host)?.nodes.insert(node.to_owned());
         Ok(self.nodes.entry(node.to_owned()).or_insert_with(|| Node {
@@ -360,17 +378,12 @@ impl World {
 
     pub(super) fn install(&mut self, host: &str, deployment: &Deployment) -> Result<String, HostError> {
         let facts = &deployment.facts;
-        let nowhere = Layout { config: "".into(), data: "".into(), runtime: "".into() };
-        let files = deployment.role.files(facts, &nowhere);
+        let files = rendered(deployment);
         let mut hash = Sha256::new();
-        hash.update(json!([facts, files]).to_string());
+        hash.update(json!(files).to_string());
         let id: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        self.node_on(host, &facts.node)?.generation = Some(Generation {
-            id: id.clone(),
-            facts: facts.clone(),
-            files: files.into_keys().chain(["facts.json".to_owned()]).collect(),
-            altered: BTreeSet::new(),
-        });
+        self.node_on(host, &facts.node)?.generation =
+            Some(Generation { id: id.clone(), facts: facts.clone(), files, altered: BTreeSet::new() });
         Ok(id)
     }
 

@@ -2,7 +2,7 @@
 //! old, then a link is moved.
 
 use super::layout;
-use crate::host::{Deployment, HostError};
+use crate::host::{Deployment, FACTS_FILE, HostError};
 use crate::role::Layout;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -14,8 +14,6 @@ use std::path::Path;
 /// How many generations are kept, the one in place among them.
 const KEPT: usize = 5;
 
-/// The name of the file that holds a generation's facts.
-const FACTS: &str = "facts.json";
 /// The name of the file that lists a generation's files with their digests.
 const MANIFEST: &str = "manifest.json";
 
@@ -29,8 +27,19 @@ pub(super) struct Current {
     pub(super) altered: Vec<String>,
 }
 
-/// Writes a generation of a node's files and puts it in place. Returns its id and where it is.
-pub(super) fn install(host: &Path, deployment: &Deployment) -> Result<(String, Layout), HostError> {
+/// A generation that is not written yet.
+struct Fresh {
+    id: String,
+    place: Layout,
+    files: BTreeMap<String, String>,
+}
+
+/// The files of a node's next generation. Pure.
+pub(super) fn render(host: &Path, deployment: &Deployment) -> BTreeMap<String, String> {
+    fresh(host, deployment).files
+}
+
+fn fresh(host: &Path, deployment: &Deployment) -> Fresh {
     let node = &deployment.facts.node;
     let facts = serde_json::to_vec_pretty(&deployment.facts).expect("facts have only text keys");
     // The id must not depend on where the host is, so it is that of the files for an empty root.
@@ -44,14 +53,21 @@ pub(super) fn install(host: &Path, deployment: &Deployment) -> Result<(String, L
         }
         hex(&hash.finalize())[..12].to_owned()
     };
-    let directory = layout::generations(host, node).join(&id);
     let place = Layout {
-        config: directory.clone(),
+        config: layout::generations(host, node).join(&id),
         data: layout::data(host, node),
         runtime: layout::runtime(host, node),
     };
     let mut files = deployment.role.files(&deployment.facts, &place);
-    files.insert(FACTS.into(), String::from_utf8_lossy(&facts).into_owned());
+    files.insert(FACTS_FILE.into(), String::from_utf8_lossy(&facts).into_owned());
+    Fresh { id, place, files }
+}
+
+/// Writes a generation of a node's files and puts it in place. Returns its id and where it is.
+pub(super) fn install(host: &Path, deployment: &Deployment) -> Result<(String, Layout), HostError> {
+    let node = &deployment.facts.node;
+    let Fresh { id, place, files } = fresh(host, deployment);
+    let directory = place.config.clone();
     let manifest: BTreeMap<&String, String> =
         files.iter().map(|(name, content)| (name, hex(&Sha256::digest(content)))).collect();
     let write = || -> io::Result<()> {
@@ -107,8 +123,32 @@ pub(super) fn current(host: &Path, node: &str) -> Result<Option<Current>, HostEr
         })
         .map(|(name, _)| name.clone())
         .collect();
-    let facts = fs::read(directory.join(FACTS)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let facts = fs::read(directory.join(FACTS_FILE)).ok().and_then(|text| serde_json::from_slice(&text).ok());
     Ok(facts.filter(|_| !manifest.is_empty()).map(|facts| Current { id, facts, altered }))
+}
+
+/// The files of the generation in place, as they lie there.
+pub(super) fn files(host: &Path, node: &str) -> Result<BTreeMap<String, String>, HostError> {
+    let directory = layout::current(host, node);
+    let read = || -> io::Result<BTreeMap<String, String>> {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != MANIFEST && entry.file_type()?.is_file() {
+                files.insert(name, String::from_utf8_lossy(&fs::read(entry.path())?).into_owned());
+            }
+        }
+        Ok(files)
+    };
+    match read() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        other => other.map_err(|source| HostError::Io {
+            action: "read",
+            path: directory.display().to_string(),
+            source,
+        }),
+    }
 }
 
 fn forget_old(generations: &Path, current: &str) -> io::Result<()> {

@@ -2,13 +2,15 @@
 
 use super::{SoftwareOnHand, generation, layout};
 use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
+use crate::resource::Jvm;
 use crate::role::{Layout, Process};
 use crate::supervisor::{
-    ArchiveSpec, DumpCommand, LogFollower, Supervisor, SupervisorError, UnitName, UnitSpec, UnitState,
-    unit_logs,
+    AfterFailure, ArchiveSpec, DumpCommand, LogFollower, Supervisor, SupervisorError, UnitName, UnitSpec,
+    UnitState, unit_logs,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -66,6 +68,15 @@ impl Machine {
             .map_err(|_| HostError::NoSuchNode { host: self.name.clone(), node: node.to_owned() })
     }
 
+    /// What the supervisor runs behind a failed process: the role's fence, by the program that supervises.
+    fn after_failure(&self, deployment: &Deployment) -> Result<Option<AfterFailure>, HostError> {
+        let Some(arguments) = deployment.role.fence(&deployment.facts) else { return Ok(None) };
+        let io = |source| HostError::Io { action: "find", path: "/proc/self/exe".into(), source };
+        let program = self.software.program().map_err(io)?;
+        let args = std::iter::once("fence".to_owned()).chain(arguments).collect();
+        Ok(Some(AfterFailure::new(program, args)))
+    }
+
     async fn unit_spec(
         &self,
         deployment: &Deployment,
@@ -79,11 +90,7 @@ impl Machine {
         let class_path =
             self.software.class_path(&facts.software.name, &facts.software.version, &quiet).await?;
         let class_path = class_path.to_arg().to_string_lossy().into_owned();
-        let mut flags = Vec::new();
-        if let Some(jvm) = &facts.jvm {
-            flags.extend([format!("-Xms{}m", jvm.heap_mib), format!("-Xmx{}m", jvm.heap_mib)]);
-            flags.extend(jvm.options.iter().cloned());
-        }
+        let flags = facts.jvm.as_ref().map(Jvm::flags).unwrap_or_default();
         // Heap sizes don't bind an archive, the collector does.
         let binding = facts.jvm.as_ref().map_or(&[][..], |jvm| &jvm.options);
         let archive = self.software.archive(deployment, binding).await?;
@@ -116,6 +123,7 @@ impl Machine {
                 dump: DumpCommand { program: java.path.clone(), args: dump },
                 settle_secs: 20,
             }),
+            after_failure: self.after_failure(deployment)?,
             generation,
             ..UnitSpec::new(java.path.clone(), args)
         })
@@ -236,6 +244,14 @@ impl Host for Machine {
         }
         spec.store(&self.directory, &self.unit(&deployment.facts.node)?).map_err(self.failed())?;
         Ok(id)
+    }
+
+    async fn files(&self, node: &str) -> Result<BTreeMap<String, String>, HostError> {
+        generation::files(&self.directory, node)
+    }
+
+    fn render(&self, deployment: &Deployment) -> BTreeMap<String, String> {
+        generation::render(&self.directory, deployment)
     }
 
     async fn start(&self, node: &str) -> Result<(), HostError> {

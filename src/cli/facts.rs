@@ -1,0 +1,58 @@
+//! `octad facts`: what each declared node is, as versioned JSON.
+
+use super::CliError;
+use super::named::named;
+use super::session::Session;
+use crate::report::exit;
+use crate::resource::{Key, NodeKind};
+use clap::Args;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Show what each declared node is, as versioned JSON; the stack need not exist
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  octad facts\n  octad facts broker-1\n  octad facts --dir nix/facts")]
+pub(super) struct Facts {
+    /// Only this node
+    node: Option<String>,
+    /// Write NODE.json for each node into this directory instead
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+impl Facts {
+    pub(super) fn run(&self, session: &Session) -> Result<u8, CliError> {
+        let stack = session.declare()?;
+        let nodes = || stack.resources.iter().filter(|(key, _)| key.kind == NodeKind::NAME);
+        let wanted = match &self.node {
+            None => None,
+            Some(node) => Some(named(node, nodes().map(|(key, _)| key))?),
+        };
+        let is_wanted = |key: &Key| wanted.as_ref().is_none_or(|wanted| wanted == key);
+        let facts: BTreeMap<&str, &Value> = nodes()
+            .filter(|(key, _)| is_wanted(key))
+            .map(|(key, declared)| (key.name.as_str(), &declared.inputs))
+            .collect();
+        match (&self.dir, &wanted) {
+            (Some(dir), _) => write(dir, &facts)?,
+            (None, Some(key)) => session.output().facts(facts[key.name.as_str()]),
+            (None, None) => session.output().facts(&serde_json::json!(facts)),
+        }
+        Ok(exit::OK)
+    }
+}
+
+fn write(dir: &Path, facts: &BTreeMap<&str, &Value>) -> Result<(), CliError> {
+    let failed = |path: &Path| {
+        let action = format!("write {}", path.display());
+        move |source| CliError::Io { action, source }
+    };
+    fs::create_dir_all(dir).map_err(failed(dir))?;
+    for (node, facts) in facts {
+        let path = dir.join(format!("{node}.json"));
+        fs::write(&path, format!("{facts:#}\n")).map_err(failed(&path))?;
+    }
+    Ok(())
+}

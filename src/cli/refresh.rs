@@ -1,0 +1,53 @@
+//! `octad refresh`: brings the state in line with what is there.
+
+use super::CliError;
+use super::edit::{Edit, Editing};
+use super::session::Session;
+use crate::engine::{self, Record};
+use crate::report::exit;
+use crate::stack::ValidStack;
+use clap::Args;
+
+/// Show what another hand changed, and take it into the state; changes nothing else
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  octad refresh\n  octad refresh --expect-no-changes")]
+pub(super) struct Refresh {
+    /// Only look, and exit with 1 where anything differs
+    #[arg(long)]
+    expect_no_changes: bool,
+    #[command(flatten)]
+    editing: Editing,
+}
+
+impl Refresh {
+    pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
+        let name = session.stack_name()?;
+        let stack = ValidStack::empty(name.clone());
+        if self.expect_no_changes {
+            let state = session.existing_state(&name)?;
+            let inventory = engine::observe(&*session.context(&stack, &state)?, &stack, &state).await;
+            let refresh = engine::refresh(session.registry(), &state, &inventory);
+            session.output().refresh(&refresh);
+            return match refresh.drifts.len() {
+                0 => Ok(exit::OK),
+                count => Err(CliError::Drifted { count }),
+            };
+        }
+        let edit = Edit::open(session, "refresh", &self.editing, &name).await?;
+        let inventory = engine::observe(&*session.context(&stack, edit.state())?, &stack, edit.state()).await;
+        let refresh = engine::refresh(session.registry(), edit.state(), &inventory);
+        session.output().refresh(&refresh);
+        let records = refresh.records(edit.state());
+        if !records.is_empty() {
+            let change = |record: &Record| match record {
+                Record::End { key, .. } => Some(format!("refresh {key}")),
+                _ => None,
+            };
+            let changes = records.iter().filter_map(change).collect();
+            let question = format!("Take this into the state of the stack {name}?");
+            edit.write(&question, changes, records).await?;
+            session.output().line("The state is as the stack is now; nothing was done to the stack.");
+        }
+        Ok(exit::OK)
+    }
+}

@@ -1,0 +1,39 @@
+//! Takes over a declared resource that exists and that the state has never heard of. Pure.
+
+use super::{Inventory, Outcome, Record, Registry, State};
+use crate::resource::{Adopted, Key, Observed, Refusal, Subject, resolve};
+use crate::stack::{ValidStack, direct_needs};
+
+/// The record with which the state knows `key` as it was found. What differs from its declaration is the next plan's.
+///
+/// # Errors
+/// Where it isn't declared, is recorded already, doesn't exist, or is of a kind that can't be taken over.
+pub fn import(
+    registry: &Registry,
+    stack: &ValidStack,
+    state: &State,
+    inventory: &Inventory,
+    key: &Key,
+) -> Result<Record, Refusal> {
+    let refuse = |reason: &str, hint: &str| Refusal {
+        key: key.clone(),
+        reason: reason.to_owned(),
+        hint: hint.to_owned(),
+    };
+    let Some(declared) = stack.resources.get(key) else {
+        return Err(refuse("it is not declared", "declare it in the stack file first, as it is to be"));
+    };
+    if state.resources.contains_key(key) {
+        return Err(refuse("it belongs to this stack already", "`octad preview` shows how it differs"));
+    }
+    let Some(kind) = registry.kind(&key.kind) else {
+        return Err(refuse("this program doesn't know its kind", "use the program that has it"));
+    };
+    let inputs = resolve(&declared.inputs, &|reference| state.lookup(reference));
+    let observed = inventory.resources.get(key).unwrap_or(&Observed::Absent);
+    let subject =
+        Subject { key, declared: Some(&inputs), recorded: None, observed, group: None, refill: false };
+    let Adopted { inputs, outputs } = kind.import(&subject)?;
+    let outcome = Outcome::Applied { inputs, outputs, needs: direct_needs(stack, key) };
+    Ok(Record::End { key: key.clone(), outcome })
+}

@@ -1,0 +1,54 @@
+//! Brings the state in line with what is there, and changes nothing there. Pure.
+
+use super::{Inventory, Outcome, Record, Registry, State};
+use crate::resource::{Drift, Key, Observed};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// How the recorded resources differ from what is there.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Refresh {
+    /// The stack's name.
+    pub stack: String,
+    /// Those that differ.
+    pub drifts: BTreeMap<Key, Drift>,
+    /// How many don't.
+    pub same: usize,
+}
+
+/// Compares every recorded resource with what was found.
+pub fn refresh(registry: &Registry, state: &State, inventory: &Inventory) -> Refresh {
+    let drift = |key: &Key| match registry.kind(&key.kind) {
+        Some(kind) => {
+            let observed = inventory.resources.get(key).unwrap_or(&Observed::Absent);
+            kind.drift(&state.resources[key], observed)
+        }
+        None => Drift::Unknown { why: format!("this program doesn't know the kind {}", key.kind) },
+    };
+    let drifts: BTreeMap<Key, Drift> = state
+        .resources
+        .keys()
+        .map(|key| (key.clone(), drift(key)))
+        .filter(|(_, drift)| *drift != Drift::None)
+        .collect();
+    Refresh { stack: state.stack.clone(), same: state.resources.len() - drifts.len(), drifts }
+}
+
+impl Refresh {
+    /// What the state is to take in. Empty where nothing that it holds differs.
+    pub fn records(&self, state: &State) -> Vec<Record> {
+        let record = |(key, drift): (&Key, &Drift)| {
+            let outcome = match drift {
+                Drift::Changed { inputs, outputs, .. } => Outcome::Applied {
+                    inputs: inputs.clone(),
+                    outputs: outputs.clone(),
+                    needs: state.resources.get(key)?.needs.clone(),
+                },
+                Drift::Gone => Outcome::Removed,
+                Drift::None | Drift::Impaired { .. } | Drift::Unknown { .. } => return None,
+            };
+            Some(Record::End { key: key.clone(), outcome })
+        };
+        self.drifts.iter().filter_map(record).collect()
+    }
+}

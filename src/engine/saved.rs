@@ -1,0 +1,239 @@
+//! Plans in files: made by one run, consented to by whoever reads them, carried out by another run.
+//!
+//! A saved plan is never carried out itself. The later run observes, plans and checks anew, and goes on only where the
+//! state has the same serial and the new plan does the same to the same resources: that is what binds it to the cluster
+//! as it was observed. A digest of the observation would bind it more tightly than is of use, since uptimes and leaders
+//! change all the time, and less safely, since only a fresh plan has been checked against what is there now. The order
+//! is not compared: a plan fixes what is changed and into what, and each turn of a roll is chosen when it comes.
+
+use super::Selection;
+use super::plan::{Action, Checked, Draft, Plan, Step};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Version of the document.
+pub const PLAN_FORMAT: u32 = 1;
+
+/// A plan as a file has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedPlan {
+    path: PathBuf,
+    plan: Plan<Draft>,
+}
+
+/// The document. Its digest is that of the other fields; it finds out slips and edits, and is no signature: whoever can
+/// write the file can also reckon it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    format: u32,
+    plan: Plan<Draft>,
+    digest: String,
+}
+
+/// Why a saved plan is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum SavedPlanError {
+    /// It can't be read.
+    #[error("could not read the plan {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It can't be written.
+    #[error("could not save the plan to {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file holds something else.
+    #[error("{} is not a saved plan", path.display())]
+    NotAPlan {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A newer Octad wrote it.
+    #[error("the plan {} has format {found}, and this Octad knows formats up to {PLAN_FORMAT}", path.display())]
+    FromTheFuture {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// It is not as it was saved.
+    #[error("the plan {} was edited or damaged since it was saved: its digest doesn't match", path.display())]
+    Edited {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is for another stack.
+    #[error("the plan {} is for the stack `{found}`, not for `{wanted}`", path.display())]
+    OtherStack {
+        /// The file.
+        path: PathBuf,
+        /// The stack that it names.
+        found: String,
+        /// The stack that was asked for.
+        wanted: String,
+    },
+    /// What it was made from is not so any more.
+    #[error("the plan {} is stale", path.display())]
+    Stale {
+        /// The file.
+        path: PathBuf,
+        /// In what.
+        #[source]
+        differences: Differences,
+    },
+}
+
+/// In what a saved plan and the present differ; one sentence each, at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Differences(pub Vec<String>);
+
+impl fmt::Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The first few tell what kind of difference it is.
+        f.write_str(&self.0.iter().take(8).cloned().collect::<Vec<_>>().join("\n"))?;
+        match self.0.len().saturating_sub(8) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for Differences {}
+
+impl SavedPlan {
+    /// Saves a plan. A file that was cut off in the middle is not read as one.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn write(path: &Path, plan: &Plan<Checked>) -> Result<(), SavedPlanError> {
+        let content = json!({ "format": PLAN_FORMAT, "plan": plan });
+        let digest = digest(&content);
+        let mut document = content;
+        document["digest"] = digest.into();
+        let mut text = serde_json::to_vec_pretty(&document).expect("a JSON value has only text keys");
+        text.push(b'\n');
+        std::fs::write(path, text).map_err(|source| SavedPlanError::Write { path: path.to_owned(), source })
+    }
+
+    /// Reads a plan that was saved for `stack`.
+    ///
+    /// # Errors
+    /// Where it can't be read or is not what was saved for this stack.
+    pub fn read(path: &Path, stack: &str) -> Result<Self, SavedPlanError> {
+        let text =
+            std::fs::read(path).map_err(|source| SavedPlanError::Read { path: path.to_owned(), source })?;
+        Self::parse(path, &text, stack)
+    }
+
+    /// Reads a plan from `text`; `path` is only told in errors. Pure.
+    ///
+    /// # Errors
+    /// As [`SavedPlan::read`].
+    pub fn parse(path: &Path, text: &[u8], stack: &str) -> Result<Self, SavedPlanError> {
+        let path = path.to_owned();
+        let not_a_plan = |source| SavedPlanError::NotAPlan { path: path.clone(), source };
+        // The format is read first: a newer form must be told from a damaged file.
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_slice(text).map_err(not_a_plan)?;
+        if head.format > PLAN_FORMAT {
+            return Err(SavedPlanError::FromTheFuture { path, found: head.format });
+        }
+        let mut content: Value = serde_json::from_slice(text).map_err(not_a_plan)?;
+        let document: Document = serde_json::from_value(content.clone()).map_err(not_a_plan)?;
+        if let Some(fields) = content.as_object_mut() {
+            fields.remove("digest");
+        }
+        if digest(&content) != document.digest {
+            return Err(SavedPlanError::Edited { path });
+        }
+        if document.plan.stack != stack {
+            let (found, wanted) = (document.plan.stack, stack.to_owned());
+            return Err(SavedPlanError::OtherStack { path, found, wanted });
+        }
+        Ok(Self { path, plan: document.plan })
+    }
+
+    /// What the plan is confined to, and any plan that is to agree with it.
+    pub fn selection(&self) -> &Selection {
+        &self.plan.selection
+    }
+
+    /// Whether `plan`, made just now, does what this one was to do.
+    ///
+    /// # Errors
+    /// [`SavedPlanError::Stale`] with each difference.
+    pub fn agrees_with<Stage>(&self, plan: &Plan<Stage>) -> Result<(), SavedPlanError> {
+        let mut differences = Vec::new();
+        if self.plan.serial != plan.serial {
+            differences.push(format!(
+                "it was made at serial {} of the state, which is at {} by now: the stack was changed since",
+                self.plan.serial, plan.serial
+            ));
+        }
+        let (then, now) = (deeds(&self.plan), deeds(plan));
+        let subjects: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+        for subject in subjects {
+            differences.extend(match (then.get(subject), now.get(subject)) {
+                (then, now) if then == now => None,
+                (Some((verb, _)), None) => {
+                    Some(format!("{subject}: nothing is to be done, where it was to {verb}"))
+                }
+                (None, Some((verb, _))) => {
+                    Some(format!("{subject}: is to {verb} now, where nothing was to be done"))
+                }
+                (Some((then, _)), Some((now, _))) if then == now => {
+                    Some(format!("{subject}: is to {now} in another way now"))
+                }
+                (Some((then, _)), Some((now, _))) => {
+                    Some(format!("{subject}: is to {now} now, where it was to {then}"))
+                }
+                (None, None) => None,
+            });
+        }
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(SavedPlanError::Stale { path: self.path.clone(), differences: Differences(differences) })
+    }
+}
+
+fn digest(content: &Value) -> String {
+    let text = serde_json::to_vec(content).expect("a JSON value has only text keys");
+    let hash: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hash}")
+}
+
+/// What a plan does to each resource, in the form in which a file has it. To wait at a gate changes nothing.
+fn deeds<Stage>(plan: &Plan<Stage>) -> BTreeMap<String, (&'static str, Value)> {
+    let mut deeds = BTreeMap::new();
+    for Step { action, .. } in &plan.steps {
+        match action {
+            Action::Gate { .. } => {}
+            Action::Roll { members, .. } => {
+                let restarts =
+                    members.values().map(|change| (change.key.to_string(), ("restart", json!(change))));
+                deeds.extend(restarts);
+            }
+            other => drop(deeds.insert(other.subject(), (other.verb(), json!(other)))),
+        }
+    }
+    deeds
+}

@@ -1,0 +1,218 @@
+//! From a stack file's text to a checked declaration, or to every fault in it. Pure.
+//!
+//! Serde ends at the first fault. To find the others, what it stumbled over is taken out of the file and it is asked
+//! again: a key that nobody knows or a value of the wrong kind then counts as not written, and has its default.
+
+use super::{Located, Programs};
+use crate::engine::Registry;
+use crate::stack::{Fault, Faults, Name, Stack, ValidStack, nearest};
+use std::ops::Range;
+use toml::de::{DeTable, DeValue, Deserializer, Error};
+
+/// The key that names the program.
+const PROGRAM: &str = "program";
+
+pub(super) fn declare(
+    name: &Name,
+    text: &str,
+    programs: &Programs,
+    registry: &Registry,
+) -> Result<ValidStack, Vec<Located>> {
+    let (document, unreadable) = DeTable::parse_recoverable(text);
+    if !unreadable.is_empty() {
+        // What is left of it may mean something else: a lost bracket puts keys into another table.
+        return Err(unreadable.iter().map(syntax).collect());
+    }
+    let mut config = document.clone();
+    let run = match config.get_mut().remove(PROGRAM) {
+        None => Err(Located { fault: missing_program(programs), span: None }),
+        Some(value) => match value.get_ref() {
+            DeValue::String(program) => {
+                programs.find(program).ok_or_else(|| unknown_program(program, programs))
+            }
+            other => {
+                let message = format!("a {} is no program's name", other.type_str());
+                Err(Fault::new(PROGRAM, message, known_programs(programs)))
+            }
+        }
+        .map_err(|fault| Located { fault, span: Some(value.span()) }),
+    };
+    // Without a program nothing tells which keys there may be.
+    let run = run.map_err(|fault| vec![fault])?;
+    let mut faults: Vec<Located> = Vec::new();
+    let declared = loop {
+        let mut stack = Stack::new(name.clone());
+        match run(&mut stack, Deserializer::from(config.clone())) {
+            Ok(()) => break stack.validate(registry).map_err(|Faults(found)| found),
+            Err(error) => {
+                let path = error.span().and_then(|span| take_out(config.get_mut(), &span));
+                // What is missing only because it was taken out has been told.
+                let told = |missing: &str| {
+                    let within = format!("{}.{missing}", path.as_deref().unwrap_or_default());
+                    faults.iter().any(|located| located.fault.path == within)
+                };
+                if !missing_field(&error).is_some_and(told) {
+                    faults.push(Located { fault: plain(&error, path.as_deref()), span: error.span() });
+                }
+                if path.is_none() {
+                    break Err(Vec::new());
+                }
+            }
+        }
+    };
+    let found = match declared {
+        Ok(stack) if faults.is_empty() => return Ok(stack),
+        Ok(_) => Vec::new(),
+        Err(found) => found,
+    };
+    faults.extend(
+        found.into_iter().map(|fault| Located { span: span_of(document.get_ref(), &fault.path), fault }),
+    );
+    faults.sort_by_key(|located| located.span.as_ref().map(|span| span.start));
+    Err(faults)
+}
+
+fn syntax(error: &Error) -> Located {
+    let message = error.message().trim_end().replace('\n', "; ");
+    Located { fault: Fault::new("", message, ""), span: error.span() }
+}
+
+fn known_programs(programs: &Programs) -> String {
+    format!("known: {}", programs.names().join(", "))
+}
+
+fn missing_program(programs: &Programs) -> Fault {
+    Fault::new(PROGRAM, "the line `program = \"…\"` is missing", known_programs(programs))
+}
+
+fn unknown_program(program: &str, programs: &Programs) -> Fault {
+    let message = format!("there is no program `{program}`");
+    Fault::new(PROGRAM, message, did_you_mean(program, &programs.names()))
+}
+
+/// The nearest known name where there is one, else all of them.
+fn did_you_mean(name: &str, known: &[&str]) -> String {
+    match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None if known.is_empty() => String::new(),
+        None => format!("known: {}", known.join(", ")),
+    }
+}
+
+/// Serde's words for what it stumbled over, as a person would put them.
+fn plain(error: &Error, path: Option<&str>) -> Fault {
+    let message = error.message();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let path = path.unwrap_or_default();
+    for (theirs, what) in [("unknown field `", "key"), ("unknown variant `", "value")] {
+        if message.starts_with(theirs) {
+            let unknown = quoted.next().unwrap_or_default();
+            let known: Vec<&str> = quoted.collect();
+            return Fault::new(
+                path,
+                format!("there is no {what} `{unknown}` here"),
+                did_you_mean(unknown, &known),
+            );
+        }
+    }
+    if let Some(missing) = missing_field(error) {
+        return Fault::new(path, format!("`{missing}` is missing"), format!("write `{missing} = …` there"));
+    }
+    let (found, expected) = message.trim_end().split_once(", expected ").unwrap_or((message.trim_end(), ""));
+    let hint = match expected {
+        "" => String::new(),
+        whole => match integer_range(whole) {
+            Some((least, most)) => format!("write a whole number from {least} to {most}"),
+            None => format!("write {whole}"),
+        },
+    };
+    Fault::new(path, found, hint)
+}
+
+fn missing_field(error: &Error) -> Option<&str> {
+    error.message().strip_prefix("missing field `")?.split('`').next()
+}
+
+/// What a Rust integer type can hold.
+fn integer_range(name: &str) -> Option<(i128, i128)> {
+    let bits: u32 = name.get(1..)?.parse().ok().filter(|bits| *bits <= 64)?;
+    match name.get(..1)? {
+        "u" => Some((0, (1 << bits) - 1)),
+        "i" => Some((-(1 << (bits - 1)), (1 << (bits - 1)) - 1)),
+        _ => None,
+    }
+}
+
+/// Takes the smallest entry that covers `span` out of `table`; its dotted path, or `None` where there is none.
+fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<String> {
+    let covers = |range: Range<usize>| range.start <= span.start && span.end <= range.end;
+    // A table that is written as a header spans its header only, so every table has to be looked into.
+    for (key, value) in table.iter_mut() {
+        if let DeValue::Table(inner) = value.get_mut()
+            && let Some(path) = take_out(inner, span)
+        {
+            return Some(format!("{}.{path}", key.get_ref()));
+        }
+    }
+    let found = table.iter().find(|(key, value)| covers(key.span()) || covers(value.span()));
+    let key = found.map(|(key, _)| key.get_ref().clone().into_owned())?;
+    table.remove(key.as_str());
+    Some(key)
+}
+
+/// Where the value at a dotted path stands. A path may go on into what isn't written: then it is the nearest table
+/// that is. Keys may themselves hold dots (`"min.insync.replicas"`), so longer keys are tried as well.
+fn span_of(table: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
+    let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
+    for end in ends {
+        let Some(value) = table.get(&path[..end]) else { continue };
+        let inner = match (value.get_ref(), path.get(end + 1..)) {
+            (DeValue::Table(inner), Some(more)) => span_of(inner, more),
+            _ => None,
+        };
+        return Some(inner.unwrap_or_else(|| value.span()));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str) -> Vec<String> {
+        let (programs, registry) = (Programs::standard(), Registry::standard());
+        let found = declare(&"s".parse().unwrap(), text, &programs, &registry).err().unwrap_or_default();
+        found
+            .into_iter()
+            .map(|l| format!("{}: {} | {}", l.fault.path, l.fault.message, l.fault.hint))
+            .collect()
+    }
+
+    #[test]
+    fn keys_values_and_what_the_whole_makes_of_them_are_told_together() {
+        let text = "program = \"ha\"\n[zookeeper]\nservers = 2\n[kafka]\nbrokrs = 4\nheap-mib = \"big\"\n\
+                    settings = { colour = [1] }\n[topics.a]\nconfigs = {}\n[topics.b]\npartitions = -1\n[more]\n";
+        insta::assert_snapshot!(faults(text).join("\n"), @r#"
+        zookeeper.servers: an ensemble of 2 servers can't be | 2 tolerate no more failures than 1: write 1 or 3
+        kafka.brokrs: there is no key `brokrs` here | did you mean `brokers`?
+        kafka.heap-mib: invalid type: string "big" | write a whole number from 0 to 4294967295
+        kafka.settings.colour: no setting | write a text, a number, true or false
+        topics.a: `partitions` is missing | write `partitions = …` there
+        topics.b.partitions: invalid value: integer `-1` | write a whole number from 0 to 4294967295
+        more: there is no key `more` here | known: hosts, zookeeper, kafka, topics
+        "#);
+    }
+
+    #[test]
+    fn a_file_without_a_fault_has_none() {
+        assert_eq!(faults("program = \"ha\"\n"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_limits_of_integers_are_told_as_numbers() {
+        assert_eq!(integer_range("u16"), Some((0, 65535)));
+        assert_eq!(integer_range("i8"), Some((-128, 127)));
+        assert_eq!(integer_range("u64"), Some((0, i128::from(u64::MAX))));
+        assert_eq!(integer_range("a string"), None);
+    }
+}

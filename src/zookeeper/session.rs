@@ -1,0 +1,258 @@
+//! A session with one ZooKeeper server: what of the binary protocol the crash fence needs. (Client libraries bring a
+//! runtime of their own and end a session when they see fit; the supervisor's host has neither room nor time.)
+//!
+//! Records are big-endian, each message has its length in front: ZooKeeper's `zookeeper.jute`.
+
+use bytes::{Buf, BufMut};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How long a session of our own lives on if we vanish. It holds nothing.
+const OWN_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The longest answer that is read, in bytes; a broker's registration is under a kilobyte.
+const ANSWER_LIMIT: usize = 1 << 20;
+
+const GET_DATA: i32 = 4;
+const SYNC: i32 = 9;
+const CLOSE: i32 = -11;
+/// Each connection sends one request at a time.
+const XID: i32 = 1;
+const NO_NODE: i32 = -101;
+
+/// What the server draws passwords from besides the session's id: `superSecret` in ZooKeeper's `SessionTracker`.
+const SERVER_SECRET: i64 = 0xB341_5C00;
+
+/// A session id, as ZooKeeper's tools print it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionId(pub i64);
+
+impl std::fmt::Display for SessionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl SessionId {
+    /// The password with which a client attaches to this session. Every server derives it from the id.
+    fn password(self) -> [u8; 16] {
+        // java.util.Random, as its documentation specifies it.
+        const MULTIPLIER: u64 = 0x5_DEEC_E66D;
+        const MASK: u64 = (1 << 48) - 1;
+        let mut seed = ((self.0 ^ SERVER_SECRET) as u64 ^ MULTIPLIER) & MASK;
+        let mut password = [0; 16];
+        for four in password.chunks_mut(4) {
+            seed = seed.wrapping_mul(MULTIPLIER).wrapping_add(0xB) & MASK;
+            four.copy_from_slice(&((seed >> 16) as u32).to_le_bytes());
+        }
+        password
+    }
+}
+
+/// Why a server could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The connection failed or broke.
+    #[error("connection to {server} failed")]
+    Connection {
+        /// The server.
+        server: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The server answered with an error.
+    #[error("{server} answered error {code} to {request}")]
+    Refused {
+        /// The server.
+        server: String,
+        /// The request.
+        request: &'static str,
+        /// ZooKeeper's error code.
+        code: i32,
+    },
+    /// The answer is not one of ZooKeeper's.
+    #[error("{server} sent what no ZooKeeper sends")]
+    Unintelligible {
+        /// The server.
+        server: String,
+    },
+}
+
+/// A znode's data, and the session that it goes with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ephemeral {
+    /// The owner; 0 where the znode is no ephemeral one.
+    pub owner: SessionId,
+    /// The data.
+    pub data: Vec<u8>,
+}
+
+/// A connection within a session.
+#[derive(Debug)]
+pub struct Session {
+    server: String,
+    stream: TcpStream,
+    /// The newest transaction that this client has seen.
+    zxid: i64,
+}
+
+impl Session {
+    /// Opens a session of our own.
+    ///
+    /// # Errors
+    /// Where the server can't be reached or is in no quorum: such a server hangs up.
+    pub async fn open(server: &str) -> Result<Self, SessionError> {
+        let session = Self::connect(server, SessionId(0), [0; 16], 0).await?;
+        session.ok_or_else(|| SessionError::Unintelligible { server: server.to_owned() })
+    }
+
+    /// Attaches to somebody's session, which thereby loses its own connection. `None` where it is over.
+    ///
+    /// # Errors
+    /// Where the server can't be reached or is in no quorum.
+    pub async fn attach(&self, id: SessionId) -> Result<Option<Self>, SessionError> {
+        Self::connect(&self.server, id, id.password(), self.zxid).await
+    }
+
+    async fn connect(
+        server: &str,
+        id: SessionId,
+        password: [u8; 16],
+        zxid: i64,
+    ) -> Result<Option<Self>, SessionError> {
+        let stream = TcpStream::connect(server)
+            .await
+            .map_err(|source| SessionError::Connection { server: server.to_owned(), source })?;
+        let mut session = Self { server: server.to_owned(), stream, zxid };
+        let mut request = Vec::new();
+        request.put_i32(0);
+        request.put_i64(zxid);
+        request.put_i32(OWN_TIMEOUT.as_millis() as i32);
+        request.put_i64(id.0);
+        request.put_i32(16);
+        request.put_slice(&password);
+        request.put_u8(0);
+        session.send(&request).await?;
+        let answer = session.receive().await?;
+        let mut answer = answer.as_slice();
+        let _version = answer.try_get_i32().map_err(|_| session.unintelligible())?;
+        let timeout = answer.try_get_i32().map_err(|_| session.unintelligible())?;
+        // A session that is over has no time left.
+        Ok((timeout > 0).then_some(session))
+    }
+
+    /// Reads a znode; `None` where there is none. What this server hasn't heard of yet is waited for first.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn read(&mut self, path: &str) -> Result<Option<Ephemeral>, SessionError> {
+        self.ask("sync", SYNC, |request| put_text(request, path)).await?;
+        let found = self
+            .ask("getData", GET_DATA, |request| {
+                put_text(request, path);
+                request.put_u8(0);
+            })
+            .await;
+        let answer = match found {
+            Ok(answer) => answer,
+            Err(SessionError::Refused { code: NO_NODE, .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        ephemeral(&answer).map(Some).ok_or_else(|| self.unintelligible())
+    }
+
+    /// Ends the session: the servers remove all its ephemeral znodes in one transaction. Returns once that is done.
+    ///
+    /// # Errors
+    /// Where the connection breaks before the answer: it is not known then whether the session is over.
+    pub async fn close(mut self) -> Result<(), SessionError> {
+        self.ask("closeSession", CLOSE, |_| {}).await.map(drop)
+    }
+
+    async fn ask(
+        &mut self,
+        name: &'static str,
+        number: i32,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Vec<u8>, SessionError> {
+        let mut request = Vec::new();
+        request.put_i32(XID);
+        request.put_i32(number);
+        body(&mut request);
+        self.send(&request).await?;
+        let answer = self.receive().await?;
+        let mut rest = answer.as_slice();
+        let header = (rest.try_get_i32(), rest.try_get_i64(), rest.try_get_i32());
+        let (Ok(_xid), Ok(zxid), Ok(code)) = header else { return Err(self.unintelligible()) };
+        self.zxid = self.zxid.max(zxid);
+        match code {
+            0 => Ok(rest.to_vec()),
+            code => Err(SessionError::Refused { server: self.server.clone(), request: name, code }),
+        }
+    }
+
+    async fn send(&mut self, message: &[u8]) -> Result<(), SessionError> {
+        let mut framed = Vec::with_capacity(message.len() + 4);
+        framed.put_i32(message.len() as i32);
+        framed.extend_from_slice(message);
+        let sent = self.stream.write_all(&framed).await;
+        sent.map_err(|source| SessionError::Connection { server: self.server.clone(), source })
+    }
+
+    async fn receive(&mut self) -> Result<Vec<u8>, SessionError> {
+        let broken = |source| SessionError::Connection { server: self.server.clone(), source };
+        let length = self.stream.read_i32().await.map_err(broken)?;
+        let length = usize::try_from(length).ok().filter(|length| *length <= ANSWER_LIMIT);
+        let mut message = vec![0; length.ok_or_else(|| self.unintelligible())?];
+        let read = self.stream.read_exact(&mut message).await;
+        read.map_err(|source| SessionError::Connection { server: self.server.clone(), source })?;
+        Ok(message)
+    }
+
+    fn unintelligible(&self) -> SessionError {
+        SessionError::Unintelligible { server: self.server.clone() }
+    }
+}
+
+fn put_text(request: &mut Vec<u8>, text: &str) {
+    request.put_i32(text.len() as i32);
+    request.extend_from_slice(text.as_bytes());
+}
+
+/// The answer to `getData`: the data, then the znode's `Stat`.
+fn ephemeral(mut answer: &[u8]) -> Option<Ephemeral> {
+    let length = usize::try_from(answer.try_get_i32().ok()?).ok()?;
+    let data = answer.get(..length)?.to_vec();
+    let mut stat = answer.get(length..)?;
+    // czxid, mzxid, ctime, mtime, then three versions.
+    stat = stat.get(4 * 8 + 3 * 4..)?;
+    Some(Ephemeral { owner: SessionId(stat.try_get_i64().ok()?), data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_those_of_the_servers() {
+        // What java.util.Random gives for the seed that a server makes of the id.
+        let of = |id| SessionId(id).password().map(|byte| format!("{byte:02x}")).concat();
+        assert_eq!(of(SERVER_SECRET), "60b420bb3851d9d47acb933dbe70399b");
+        assert_eq!(of(0x1000_A0B0_C0D0_E0F1), "974d6810a24cc37d66ad5a1387948800");
+    }
+
+    #[test]
+    fn an_answer_cut_off_anywhere_is_no_answer() {
+        let mut whole = Vec::new();
+        whole.put_i32(2);
+        whole.put_slice(b"{}");
+        whole.put_bytes(0, 4 * 8 + 3 * 4);
+        whole.put_i64(7);
+        whole.put_bytes(0, 4 + 4 + 8);
+        assert_eq!(ephemeral(&whole), Some(Ephemeral { owner: SessionId(7), data: b"{}".to_vec() }));
+        for length in 0..4 + 2 + 4 * 8 + 3 * 4 + 8 {
+            assert_eq!(ephemeral(&whole[..length]), None, "{length}");
+        }
+    }
+}
