@@ -3,7 +3,9 @@
 use crate::artifact::{ArtifactError, JavaError};
 use crate::causes::{causes, with_causes};
 use crate::cli::CliError;
-use crate::engine::{ApplyError, Ending, GateError, LockError, SavedPlanError, StateError, StepError};
+use crate::engine::{
+    ApplyError, Ending, GateError, HaltError, HolderError, LockError, SavedPlanError, StateError, StepError,
+};
 use crate::host::HostError;
 use crate::program::{StackFaults, StackFileError};
 use crate::resource::KindError;
@@ -122,6 +124,7 @@ fn effect(error: &CliError) -> Vec<String> {
         | CliError::Prepare(_)
         | CliError::Check(_)
         | CliError::NoConsent { .. }
+        | CliError::Cancelled
         | CliError::Lock(_) => nothing(),
         _ => Vec::new(),
     }
@@ -141,8 +144,10 @@ fn code(error: &CliError) -> u8 {
             | SavedPlanError::Edited { .. }
             | SavedPlanError::OtherStack { .. } => exit::USAGE,
         },
-        CliError::Declined => exit::CANCELLED,
-        CliError::Lock(LockError::Held { .. }) => exit::LOCKED,
+        CliError::Declined | CliError::Cancelled | CliError::Halt(HaltError::Interrupted) => exit::CANCELLED,
+        CliError::Lock(LockError::Held { .. }) | CliError::State(StateError::LockTaken { .. }) => {
+            exit::LOCKED
+        }
         CliError::Refused { .. } | CliError::Refusal(_) => exit::REFUSED,
         CliError::Check(_) => exit::DEFECT,
         CliError::Interrupted => exit::CANCELLED,
@@ -153,6 +158,7 @@ fn code(error: &CliError) -> u8 {
             | StepError::Act { source: KindError::CameBack { .. } | KindError::NotRefilled { .. }, .. } => {
                 exit::REFUSED
             }
+            StepError::State(StateError::LockTaken { .. }) => exit::LOCKED,
             StepError::Act { .. } | StepError::UnknownKind(_) | StepError::State(_) => exit::FAILED,
         },
         CliError::Lock(LockError::File(_))
@@ -161,8 +167,9 @@ fn code(error: &CliError) -> u8 {
         | CliError::Prepare(_)
         | CliError::NoStack { .. }
         | CliError::Unhealthy
+        | CliError::Halt(HaltError::Act(_))
+        | CliError::Holder(_)
         | CliError::Drifted { .. }
-        | CliError::Halt(_)
         | CliError::Io { .. } => exit::FAILED,
     }
 }
@@ -185,10 +192,16 @@ fn hint(error: &CliError) -> Option<String> {
         }),
         CliError::SavedPlan(error) => saved_plan(error),
         CliError::StackFile(error) => stack_file(error),
-        CliError::Declined | CliError::Unhealthy | CliError::Refused { .. } => None,
+        CliError::Declined | CliError::Cancelled | CliError::Unhealthy | CliError::Refused { .. } => None,
+        CliError::Lock(LockError::Held { holder: Some(holder), .. }) if !holder.is_here() => Some(format!(
+            "wait for it, with `--lock-timeout 10m`, or `octad cancel` on {}; where that machine is gone, \
+             `octad unlock {}`",
+            holder.host, holder.id
+        )),
         CliError::Lock(LockError::Held { .. }) => {
-            Some("wait for it, with `--lock-timeout 10m`, or end that process".into())
+            Some("wait for it, with `--lock-timeout 10m`, or `octad cancel` to have it stop".into())
         }
+        CliError::Holder(error) => holder(error),
         CliError::Lock(LockError::File(error)) | CliError::State(error) => state(error),
         CliError::NoStack { wanted, .. } => Some(format!(
             "`octad up --stack {wanted}` makes it; if it was made elsewhere, name that place with --state-dir"
@@ -196,8 +209,10 @@ fn hint(error: &CliError) -> Option<String> {
         CliError::Check(_) => {
             Some("run it again; if it says the same, this is a defect of Octad: please report it".into())
         }
-        CliError::Prepare(error) | CliError::Halt(error) => kind(error),
-        CliError::Interrupted => Some("the same command goes on from here".into()),
+        CliError::Prepare(error) | CliError::Halt(HaltError::Act(error)) => kind(error),
+        CliError::Halt(HaltError::Interrupted) | CliError::Interrupted => {
+            Some("the same command goes on from here".into())
+        }
         CliError::Apply(ApplyError { error, .. }) => match error {
             StepError::Act { source, .. } => {
                 kind(source).or_else(|| Some("the same command goes on from here once that is mended".into()))
@@ -255,12 +270,48 @@ fn saved_plan(error: &SavedPlanError) -> Option<String> {
 fn state(error: &StateError) -> Option<String> {
     match error {
         StateError::Io { .. } => Some("look at the disk's free space and the file's permissions".into()),
-        StateError::Damaged { path, .. } => Some(format!(
+        StateError::Damaged { path, line: None, .. } => Some(format!(
             "nothing was lost yet: put a copy of {} aside before anything else, and restore it from a backup",
             path.display()
         )),
+        StateError::Damaged { path, line: Some(line), .. } => Some(format!(
+            "put a copy of it aside, then empty that line: `sed -i '{line}s/.*//' {}`; the next `octad preview` looks \
+             at what is really there",
+            path.display()
+        )),
+        StateError::Gap { path, .. } => Some(format!(
+            "put the state.json back that belongs to it; {} may be it",
+            path.with_file_name("state.copy.json").display()
+        )),
+        StateError::LockTaken { .. } => Some("see who works on the stack before you run it again".into()),
         StateError::FromTheFuture { .. } => Some("use the newer Octad that wrote it".into()),
         StateError::OtherStack { .. } => Some("use another --stack or --state-dir".into()),
+    }
+}
+
+fn holder(error: &HolderError) -> Option<String> {
+    match error {
+        HolderError::Elsewhere { holder, .. } => Some(format!(
+            "`octad cancel` on {}; where that machine is gone, `octad unlock {}`",
+            holder.host, holder.id
+        )),
+        HolderError::NotSeen { holder: Some(holder), .. } => Some(format!(
+            "it may run in a container: `octad cancel` there, or, where it is gone, `octad unlock {}`",
+            holder.id
+        )),
+        HolderError::NotSeen { holder: None, .. } => {
+            Some("`fuser` tells which processes have it open".into())
+        }
+        HolderError::NotAllowed { .. } => Some("`octad cancel` as that user, or as root".into()),
+        HolderError::StillWorking { .. } => {
+            Some("give it time, or `octad cancel --force`; the next `octad up` goes on from there".into())
+        }
+        HolderError::OtherLock { .. } => None,
+        HolderError::Alive { holder } => Some(format!(
+            "`octad cancel`, or `octad cancel --force`; where it hangs all the same, `kill -9 {}` frees the lock",
+            holder.pid
+        )),
+        HolderError::File(error) => state(error),
     }
 }
 

@@ -8,7 +8,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use insta::assert_snapshot;
 use octad::artifact::Environment;
@@ -529,7 +528,7 @@ fn for_nodes_and_outputs_that_are_not_there() {
 fn while_another_octad_works_on_the_stack() {
     let bench = Bench::new();
     bench.made("minimal", STACK);
-    let _lock = Lock::take(&bench.path(".octad/minimal"), "up", Duration::ZERO).unwrap();
+    let _lock = Lock::take(&bench.path(".octad/minimal"), "up").unwrap();
     let told = ["up", "stop", "destroy"].map(|verb| bench.fails(&[verb, "--yes", "--stack", "minimal"]));
     assert!(told.iter().all(|other| *other == told[0]), "{told:?}");
     let (before, rest) = told[0].split_once(" of ").unwrap();
@@ -539,7 +538,7 @@ fn while_another_octad_works_on_the_stack() {
     exit 12
     error: the stack is locked by `octad up` of [HOLDER])
       nothing was changed
-    hint: wait for it, with `--lock-timeout 10m`, or end that process
+    hint: wait for it, with `--lock-timeout 10m`, or `octad cancel --stack minimal` to have it stop
     ");
 }
 
@@ -552,6 +551,7 @@ fn with_a_state_that_is_not_readable() {
     let _ = fs::remove_file(&journal);
     let told = |text: &str| {
         fs::write(&state, text).unwrap();
+        fs::write(state.with_file_name("state.copy.json"), text).unwrap();
         bench.fails(&["up", "--yes", "--stack", "minimal"])
     };
     assert_snapshot!(told("{ not JSON"), @"

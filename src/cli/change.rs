@@ -78,10 +78,10 @@ pub(super) async fn change(
     let site = session.site(stack.name())?;
     // Nothing is left behind on a disk where nothing was made.
     let fresh = !site.exists();
-    let _lock = session.lock(stack.name(), verb, arguments.lock_timeout)?;
+    let lock = session.lock(stack.name(), verb, arguments.lock_timeout).await?;
     let result = locked_change(session, verb, stack, arguments, terms, question).await;
     let nothing_made = Store::read(&site, stack.name().as_ref()).is_ok_and(|state| state.is_empty());
-    if nothing_made && (fresh || result.is_ok()) {
+    if nothing_made && (fresh || result.is_ok()) && lock.holds() {
         let _ = std::fs::remove_dir_all(&site);
         if let Some(parent) = site.parent() {
             // Other stacks may live there; then it isn't empty and stays.
@@ -100,7 +100,7 @@ async fn locked_change(
     question: impl FnOnce(&Plan<Checked>) -> String,
 ) -> Result<Done, CliError> {
     let begun = Instant::now();
-    let store = Store::open(&session.site(stack.name())?, stack.name().as_ref())?;
+    let store = session.store(stack.name())?;
     let saved = match &terms.plan {
         Some(path) => Some(SavedPlan::read(path, stack.name().as_ref())?),
         None => None,
@@ -147,7 +147,7 @@ async fn locked_change(
     });
     let prepared = tokio::select! {
         prepared = engine::prepare(&context, &plan) => prepared.map_err(CliError::Prepare),
-        () = session.interrupt().wait() => Err(CliError::Interrupted),
+        () = session.interrupt().wait() => Err(CliError::Cancelled),
     };
     let result = match prepared {
         Ok(()) => engine::apply(&context, store, stack, plan, &options).await.map_err(CliError::Apply),

@@ -29,7 +29,7 @@ pub(super) struct Edit<'a> {
 }
 
 impl<'a> Edit<'a> {
-    pub(super) fn open(
+    pub(super) async fn open(
         session: &'a Session,
         verb: &'static str,
         editing: &'a Editing,
@@ -37,8 +37,8 @@ impl<'a> Edit<'a> {
     ) -> Result<Self, CliError> {
         // A stack that doesn't exist is not to be made by its lock.
         session.existing_state(stack)?;
-        let lock = session.lock(stack, verb, editing.lock_timeout)?;
-        let store = Store::open(&session.site(stack)?, stack.as_ref())?;
+        let lock = session.lock(stack, verb, editing.lock_timeout).await?;
+        let store = session.store(stack)?;
         Ok(Self { session, verb, editing, stack, store, _lock: lock })
     }
 

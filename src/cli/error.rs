@@ -1,6 +1,8 @@
 //! Everything that can end a verb. What it tells people is decided in `report`.
 
-use crate::engine::{ApplyError, LockError, SavedPlanError, StateError, UnknownName, Violation};
+use crate::engine::{
+    ApplyError, HaltError, HolderError, LockError, SavedPlanError, StateError, UnknownName, Violation,
+};
 use crate::program::StackFileError;
 use crate::resource::{KindError, Refusal};
 use std::io;
@@ -58,7 +60,10 @@ pub enum CliError {
     Apply(#[from] ApplyError),
     /// A stop did not succeed.
     #[error("not everything is stopped")]
-    Halt(#[source] KindError),
+    Halt(#[source] HaltError),
+    /// The octad at work could not be stopped, or its lock not be taken away.
+    #[error(transparent)]
+    Holder(#[from] HolderError),
     /// A change needs consent, and nobody can be asked.
     #[error("`{verb}` changes things and needs your consent")]
     NoConsent {
@@ -68,6 +73,9 @@ pub enum CliError {
     /// Asked for consent, the answer was no.
     #[error("not done, as you said")]
     Declined,
+    /// ^C before anything was begun.
+    #[error("stopped, as you asked")]
+    Cancelled,
     /// ^C, twice.
     #[error("stopped at once; operations under way were left as they are")]
     Interrupted,

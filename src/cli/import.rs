@@ -25,7 +25,7 @@ pub(super) struct Import {
 impl Import {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let stack = session.declare()?;
-        let edit = Edit::open(session, "import", &self.editing, stack.name())?;
+        let edit = Edit::open(session, "import", &self.editing, stack.name()).await?;
         let key = &self.key;
         let context = session.context(&stack, edit.state())?;
         let inventory = engine::observe(&context, &stack, edit.state()).await;

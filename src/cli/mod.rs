@@ -1,6 +1,7 @@
 //! The command line: one file per verb. A verb reads its arguments, calls the stages in order and hands what they
 //! return to `output`; it decides nothing.
 
+mod cancel;
 mod change;
 mod completions;
 mod destroy;
@@ -23,6 +24,7 @@ mod state;
 mod status;
 mod stop;
 mod supervise;
+mod unlock;
 mod up;
 
 pub use error::CliError;
@@ -137,6 +139,8 @@ enum Verb {
     Graph(graph::Graph),
     Stop(stop::Stop),
     Destroy(destroy::Destroy),
+    Cancel(cancel::Cancel),
+    Unlock(unlock::Unlock),
     Fence(fence::Fence),
     Completions(completions::Completions),
     Man(man::Man),
@@ -210,6 +214,8 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::Graph(verb) => verb.run(session),
         Verb::Stop(verb) => verb.run(session).await,
         Verb::Destroy(verb) => verb.run(session).await,
+        Verb::Cancel(verb) => verb.run(session).await,
+        Verb::Unlock(verb) => verb.run(session).await,
         Verb::Fence(verb) => verb.run(session).await,
         Verb::Completions(verb) => verb.run(session),
         Verb::Man(verb) => verb.run(session),

@@ -33,7 +33,7 @@ impl Refresh {
                 count => Err(CliError::Drifted { count }),
             };
         }
-        let edit = Edit::open(session, "refresh", &self.editing, &name)?;
+        let edit = Edit::open(session, "refresh", &self.editing, &name).await?;
         let inventory = engine::observe(&*session.context(&stack, edit.state())?, &stack, edit.state()).await;
         let refresh = engine::refresh(session.registry(), edit.state(), &inventory);
         session.output().refresh(&refresh);

@@ -1,7 +1,10 @@
 //! What all verbs share: the stack file, the stack's directory, the lock, signals, and where results go.
 
 use super::{CliError, DEFAULT_STATE_DIR, Global};
-use crate::engine::{self, Context, Events, Interrupt, Interrupter, Lock, Registry, State, Store, interrupt};
+use crate::causes::with_causes;
+use crate::engine::{
+    self, Context, Events, Interrupt, Interrupter, Lock, LockError, Registry, State, Store, interrupt,
+};
 use crate::output::{Output, StackStatus};
 use crate::program::{Programs, StackFile, StackFileError};
 use crate::report::{Invocation, Report};
@@ -9,7 +12,7 @@ use crate::stack::{Name, ValidStack};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// One run of one verb.
@@ -127,9 +130,31 @@ impl Session {
         Err(CliError::NoStack { stack, state_dir: self.state_dir.clone(), wanted })
     }
 
+    /// Opens the state for an update, under the lock, and tells where a damaged snapshot was had from its copy.
+    pub(super) fn store(&self, stack: &Name) -> Result<Store, CliError> {
+        let store = Store::open(&self.site(stack)?, stack.as_ref())?;
+        if let Some(damage) = &store.damage {
+            self.events().notice(format!(
+                "nothing was lost, since there was a copy: {}; the damaged file is kept beside it",
+                with_causes(damage)
+            ));
+        }
+        Ok(store)
+    }
+
     /// Takes the stack's lock, and tells where it was left by a process that is gone.
-    pub(super) fn lock(&self, stack: &Name, verb: &str, timeout: Duration) -> Result<Lock, CliError> {
-        let lock = Lock::take(&self.site(stack)?, verb, timeout)?;
+    pub(super) async fn lock(&self, stack: &Name, verb: &str, timeout: Duration) -> Result<Lock, CliError> {
+        let (site, deadline) = (self.site(stack)?, Instant::now() + timeout);
+        let lock = loop {
+            match Lock::take(&site, verb) {
+                Err(LockError::Held { .. }) if Instant::now() < deadline => {}
+                taken => break taken?,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                () = self.interrupt.wait() => return Err(CliError::Cancelled),
+            }
+        };
         if let Some(holder) = &lock.abandoned {
             self.events().notice(format!(
                 "took the lock over from `octad {}` (process {}, since {}), which is gone",

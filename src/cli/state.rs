@@ -80,7 +80,7 @@ fn show(session: &Session, name: &str) -> Result<u8, CliError> {
 
 async fn remove(session: &Session, name: &str, force: bool, editing: &Editing) -> Result<u8, CliError> {
     let stack = session.stack_name()?;
-    let edit = Edit::open(session, "state rm", editing, &stack)?;
+    let edit = Edit::open(session, "state rm", editing, &stack).await?;
     let key = named(name, edit.state().resources.keys())?;
     let record = engine::forget(session.registry(), edit.state(), &key, force).map_err(CliError::Refusal)?;
     let question = format!(
@@ -94,7 +94,7 @@ async fn remove(session: &Session, name: &str, force: bool, editing: &Editing) -
 async fn protect(session: &Session, name: &str, editing: &Editing, protected: bool) -> Result<u8, CliError> {
     let stack = session.stack_name()?;
     let verb = if protected { "state protect" } else { "state unprotect" };
-    let edit = Edit::open(session, verb, editing, &stack)?;
+    let edit = Edit::open(session, verb, editing, &stack).await?;
     let key = named(name, edit.state().resources.keys())?;
     let (question, change, told) = if protected {
         (format!("Protect {key} again?"), "protect", "is protected: `up` does not remove it")

@@ -26,12 +26,12 @@ impl Stop {
                 &format!("Halt the stack {name}? No records are taken or given until it is up again."),
             )
             .await?;
-        let _lock = session.lock(&name, "stop", self.changing.lock_timeout)?;
+        let _lock = session.lock(&name, "stop", self.changing.lock_timeout).await?;
         let state = session.existing_state(&name)?;
         let stack = ValidStack::empty(name);
         let context = session.context(&stack, &state)?;
         let history = History::begin(&session.site(stack.name())?, "stop", vec!["stop all nodes".into()])?;
-        let result = engine::halt(&context, &state).await.map_err(CliError::Halt);
+        let result = engine::halt(&context, &state, session.interrupt()).await.map_err(CliError::Halt);
         change::note_end(session, history, &result);
         result?;
         session.output().line(&format!("The stack {} is stopped; its data is kept.", stack.name()));

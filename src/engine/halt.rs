@@ -1,20 +1,35 @@
 //! Stopping everything and keeping it: what needs others goes before them. Needs only the state.
 
-use super::{Context, Event, State};
+use super::{Context, Event, Interrupt, State};
 use crate::causes::with_causes;
 use crate::resource::{Key, KindError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Why not everything was halted.
+#[derive(Debug, thiserror::Error)]
+pub enum HaltError {
+    /// A resource could not be halted.
+    #[error(transparent)]
+    Act(#[from] KindError),
+    /// Octad was asked to stop before.
+    #[error("stopped at a safe point")]
+    Interrupted,
+}
+
 /// Halts every recorded resource, those that nothing else needs first.
 ///
 /// # Errors
-/// The first that could not be halted; what it needs is left running.
-pub async fn halt(context: &Arc<Context>, state: &State) -> Result<(), KindError> {
+/// The first that could not be halted, or that Octad was asked to stop; what was to be halted after that is left
+/// running.
+pub async fn halt(context: &Arc<Context>, state: &State, interrupt: &Interrupt) -> Result<(), HaltError> {
     let mut left: BTreeSet<&Key> = state.resources.keys().collect();
     let mut step = 0;
     while !left.is_empty() {
+        if interrupt.asked() {
+            return Err(HaltError::Interrupted);
+        }
         let needed: BTreeSet<&Key> = left.iter().flat_map(|key| &state.resources[*key].needs).collect();
         let free: Vec<&Key> = left.iter().filter(|key| !needed.contains(*key)).copied().collect();
         // Recorded needs come from a declaration without circles; a state edited into one still ends.

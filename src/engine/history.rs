@@ -150,7 +150,6 @@ impl History {
 mod tests {
     use super::*;
     use crate::engine::Lock;
-    use std::time::Duration;
 
     fn results(site: &Path) -> Vec<Ending> {
         History::read(site).unwrap().into_iter().map(|update| update.result).collect()
@@ -164,7 +163,7 @@ mod tests {
         let open = History::begin(site.path(), "destroy", vec![]).unwrap();
         assert_eq!(results(site.path()), [Ending::Ok, Ending::CutOff]);
         assert_eq!(History::read(site.path()).unwrap()[0].changes, changes);
-        let lock = Lock::take(site.path(), "destroy", Duration::ZERO).unwrap();
+        let lock = Lock::take(site.path(), "destroy").unwrap();
         assert_eq!(results(site.path()), [Ending::Ok, Ending::UnderWay]);
         drop(lock);
         let failed = Ending::Failed { why: "no".into(), done: vec![] };

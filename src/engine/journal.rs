@@ -88,26 +88,35 @@ impl Journal {
         site.join("journal.ndjson")
     }
 
-    /// All whole records. A last line without its end was cut off while it was written, and what it would have said
-    /// had not been begun.
-    pub(super) fn read(site: &Path) -> Result<Vec<(u64, Record)>, StateError> {
+    /// The text of a site's journal and where it lies.
+    pub(super) fn read(site: &Path) -> Result<(PathBuf, Vec<u8>), StateError> {
         let path = Self::path(site);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(StateError::io("read", &path)(error)),
-        };
-        let whole = &text[..end_of_whole_lines(&text)];
-        let lines = whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        lines
-            .enumerate()
-            .map(|(index, line)| {
-                let line: Line<Record> = serde_json::from_slice(line).map_err(|source| {
-                    StateError::Damaged { path: path.clone(), line: Some(index + 1), source }
-                })?;
-                Ok((line.serial, line.record))
-            })
-            .collect()
+        match fs::read(&path) {
+            Ok(text) => Ok((path, text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((path, Vec::new())),
+            Err(error) => Err(StateError::io("read", &path)(error)),
+        }
+    }
+
+    /// All whole records that come after the first `known`. A last line without its end was cut off while it was
+    /// written, and what it would have said had not been begun. An empty line is a damaged one that somebody gave up.
+    pub(super) fn parse(text: &[u8], path: &Path, known: u64) -> Result<Vec<(u64, Record)>, StateError> {
+        let whole = &text[..end_of_whole_lines(text)];
+        let lines = whole.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
+        let mut records = Vec::new();
+        for (index, line) in lines {
+            let Line { serial, record }: Line<Record> = serde_json::from_slice(line).map_err(|source| {
+                StateError::Damaged { path: path.to_owned(), line: Some(index + 1), source }
+            })?;
+            // The serial of the journal's first line, be it empty.
+            let first = serial.saturating_sub(index as u64);
+            if records.is_empty() && first > known + 1 {
+                return Err(StateError::Gap { path: path.to_owned(), known, first });
+            }
+            records.push((serial, record));
+        }
+        records.retain(|(serial, _)| *serial > known);
+        Ok(records)
     }
 
     pub(super) fn open(site: &Path) -> Result<Self, StateError> {

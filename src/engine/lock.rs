@@ -1,14 +1,15 @@
 //! One Octad at a time per stack. The kernel's file lock decides, so that the lock of a process that is gone is free
-//! at once; the text in the file only tells people whose it is or was.
+//! at once; the text in the file tells whose it is or was. Nothing here is decided by a clock.
 
+use super::process;
 use super::state::StateError;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 /// Who holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,10 @@ pub struct Holder {
     pub id: String,
     /// Process id.
     pub pid: u32,
+    /// When the process began: the id of the machine's boot and clock ticks since then. A later process of the same
+    /// id began at another time.
+    #[serde(default)]
+    pub started: String,
     /// The user's name.
     pub user: String,
     /// The machine's name.
@@ -30,6 +35,7 @@ pub struct Holder {
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
+    path: PathBuf,
     file: File,
     /// Who held it before and never released it: a process that was killed.
     pub abandoned: Option<Holder>,
@@ -51,21 +57,54 @@ pub enum LockError {
     File(#[from] StateError),
 }
 
-fn held_by(holder: Option<&Holder>) -> String {
+pub(super) fn held_by(holder: Option<&Holder>) -> String {
     holder.map_or_else(String::new, |h| {
-        format!(" by `octad {}` of {}@{} (process {}, since {})", h.verb, h.user, h.host, h.pid, h.since)
+        let Holder { id, pid, user, host, verb, since, .. } = h;
+        format!(" by `octad {verb}` of {user}@{host} (process {pid}, since {since}, lock {id})")
     })
 }
 
+impl Holder {
+    /// Whether it is on this machine.
+    pub fn is_here(&self) -> bool {
+        self.host == process::host_name()
+    }
+
+    /// Whether its very process is seen from here.
+    pub(super) fn is_alive(&self) -> bool {
+        self.is_here()
+            && !self.started.is_empty()
+            && process::started(self.pid).as_ref() == Some(&self.started)
+    }
+}
+
+/// Where the lock of the stack at `site` lies.
+pub(super) fn path(site: &Path) -> PathBuf {
+    site.join("lock")
+}
+
+/// Who holds a lock: `None` where it is free, `Some(None)` where the file doesn't tell.
+pub(super) fn holder_of(path: &Path) -> Result<Option<Option<Holder>>, StateError> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StateError::io("open", path)(error)),
+    };
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(None),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(read(&mut file))),
+        Err(error) => Err(StateError::io("look at", path)(error.into())),
+    }
+}
+
 impl Lock {
-    /// Takes the lock of the stack at `site`, waiting for it at most `timeout`.
+    /// Takes the lock of the stack at `site`.
     ///
     /// # Errors
-    /// [`LockError::Held`] where another process still holds it then.
-    pub fn take(site: &Path, verb: &str, timeout: Duration) -> Result<Self, LockError> {
-        let path = site.join("lock");
+    /// [`LockError::Held`] where another process holds it.
+    pub fn take(site: &Path, verb: &str) -> Result<Self, LockError> {
+        let path = path(site);
         let io = |action| StateError::io(action, &path);
-        let deadline = Instant::now() + timeout;
         let mut file = loop {
             fs::create_dir_all(site).map_err(StateError::io("create", site))?;
             let mut file = OpenOptions::new()
@@ -79,18 +118,22 @@ impl Lock {
                 // A `destroy` that ended just now took the file with it: then this lock keeps nobody out.
                 Ok(()) if is_at(&file, &path) => break file,
                 Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() >= deadline => {
+                Err(rustix::io::Errno::WOULDBLOCK) => {
                     return Err(LockError::Held { holder: read(&mut file), path });
                 }
-                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(100)),
                 Err(error) => return Err(io("lock")(error.into()).into()),
             }
         };
         let abandoned = read(&mut file);
-        let mut lock = Self { file, abandoned };
+        let mut lock = Self { path, file, abandoned };
         lock.write(&serde_json::to_vec(&holder(verb)).expect("a holder is plain text"))
-            .map_err(io("write"))?;
+            .map_err(StateError::io("write", &lock.path))?;
         Ok(lock)
+    }
+
+    /// Whether it still keeps others out; not so once [`super::unlock()`] took it away.
+    pub fn holds(&self) -> bool {
+        is_at(&self.file, &self.path)
     }
 
     fn write(&mut self, text: &[u8]) -> std::io::Result<()> {
@@ -110,8 +153,8 @@ impl Drop for Lock {
 /// The process that the lock of the stack at `site` names, where it is still there. For people only: the kernel's
 /// lock, which decides, can't be asked without being taken for a moment.
 pub(super) fn living_holder(site: &Path) -> Option<u32> {
-    let pid = read(&mut File::open(site.join("lock")).ok()?)?.pid;
-    Path::new("/proc").join(pid.to_string()).exists().then_some(pid)
+    let holder = read(&mut File::open(path(site)).ok()?)?;
+    holder.is_alive().then_some(holder.pid)
 }
 
 /// Whether the open file is the one that stands at `path`.
@@ -137,8 +180,9 @@ pub(super) fn holder(verb: &str) -> Holder {
     Holder {
         id: format!("{:x}-{pid:x}", since_epoch.as_micros()),
         pid,
+        started: process::started(pid).unwrap_or_default(),
         user: std::env::var("USER").unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string()),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: process::host_name(),
         verb: verb.to_owned(),
         since: humantime::format_rfc3339_seconds(now).to_string(),
     }
@@ -151,15 +195,15 @@ mod tests {
     #[test]
     fn a_second_holder_is_told_who_the_first_is() {
         let site = tempfile::tempdir().unwrap();
-        let first = Lock::take(site.path(), "up", Duration::ZERO).unwrap();
-        match Lock::take(site.path(), "destroy", Duration::ZERO) {
+        let first = Lock::take(site.path(), "up").unwrap();
+        match Lock::take(site.path(), "destroy") {
             Err(LockError::Held { holder: Some(holder), .. }) => {
                 assert_eq!((holder.verb.as_str(), holder.pid), ("up", std::process::id()));
             }
             other => panic!("{other:?}"),
         }
         drop(first);
-        let second = Lock::take(site.path(), "destroy", Duration::ZERO).unwrap();
+        let second = Lock::take(site.path(), "destroy").unwrap();
         assert_eq!(second.abandoned, None);
     }
 
@@ -168,7 +212,7 @@ mod tests {
         let site = tempfile::tempdir().unwrap();
         let left = r#"{"id":"x","pid":1,"user":"u","host":"h","verb":"up","since":"then"}"#;
         fs::write(site.path().join("lock"), left).unwrap();
-        let lock = Lock::take(site.path(), "up", Duration::ZERO).unwrap();
+        let lock = Lock::take(site.path(), "up").unwrap();
         assert_eq!(lock.abandoned.as_ref().unwrap().id, "x");
     }
 }

@@ -4,6 +4,7 @@
 //! [`Plan<Checked>`]; [`apply()`] carries it out, journalling each step in the [`Store`] before and after.
 
 mod apply;
+mod cancel;
 mod check;
 mod context;
 mod event;
@@ -20,6 +21,7 @@ mod lock;
 mod observe;
 mod order;
 mod plan;
+mod process;
 mod refresh;
 mod registry;
 mod roll;
@@ -28,13 +30,14 @@ mod selection;
 mod state;
 
 pub use apply::{ApplyError, Options, StepError, apply, prepare};
+pub use cancel::{HolderError, cancel, unlock};
 pub use check::{Violation, check};
 pub use context::Context;
 pub use event::{EVENT_VERSION, Event, Events};
 pub use files::{FileChange, FileChanges, file_changes};
 pub use forget::forget;
 pub use gate::{GATE_TIMEOUT, GateError};
-pub use halt::halt;
+pub use halt::{HaltError, halt};
 pub use history::{Ending, History, Update};
 pub use import::import;
 pub use interrupt::{Interrupt, Interrupter, interrupt};

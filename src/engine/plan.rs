@@ -5,8 +5,8 @@ use super::graph::Graph;
 use super::selection::Decisions;
 use super::{Inventory, Registry, Selection, State, roll};
 use crate::resource::{
-    Decision, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Refusal, Subject,
-    resolve,
+    Decision, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Reference, Refusal,
+    Subject, resolve,
 };
 use crate::role::{Absence, Group, Health};
 use crate::stack::ValidStack;
@@ -294,14 +294,19 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// The value of a reference. What is absent since an update was cut off at it may be made anew otherwise.
+    fn known(&self, reference: &Reference) -> Option<Value> {
+        let key = &reference.resource;
+        let pending = self.state.resources.get(key).is_some_and(|recorded| recorded.pending);
+        let absent = matches!(self.inventory.resources.get(key), None | Some(Observed::Absent));
+        if pending && absent { None } else { self.state.lookup(reference) }
+    }
+
     /// What is to be done with one resource, and its inputs to be.
     fn decide(&self, key: &Key) -> (Decision, Value) {
         let recorded = self.state.resources.get(key);
-        let declared = self
-            .stack
-            .resources
-            .get(key)
-            .map(|d| resolve(&d.inputs, &|reference| self.state.lookup(reference)));
+        let declared =
+            self.stack.resources.get(key).map(|d| resolve(&d.inputs, &|reference| self.known(reference)));
         let subject = Subject {
             key,
             declared: declared.as_ref(),

@@ -2,9 +2,11 @@
 //! their files.
 //!
 //! A snapshot is never rewritten for a step: each step appends two journal records, and the journal is folded into a
-//! new snapshot when an update begins and when it ends.
+//! new snapshot when an update begins and when it ends. There are two copies of it, written one after the other, so
+//! that one that another hand or a disk spoils loses nothing.
 
 use super::journal::{Journal, Outcome, Record};
+use super::lock;
 use crate::resource::{Key, Recorded};
 use crate::role::Group;
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Version of the snapshot's and the journal's form.
@@ -57,6 +60,22 @@ pub enum StateError {
         line: Option<usize>,
         /// What is wrong.
         source: serde_json::Error,
+    },
+    /// Records between snapshot and journal are missing: one of them was put back or taken away.
+    #[error("{} begins with record {first}, and the snapshot beside it ends with record {known}", path.display())]
+    Gap {
+        /// The journal.
+        path: PathBuf,
+        /// The last record in the snapshot.
+        known: u64,
+        /// The first in the journal.
+        first: u64,
+    },
+    /// `octad unlock` or a person took the lock of the Octad that writes.
+    #[error("{} was taken away from this process, and another octad may work on the stack by now", lock.display())]
+    LockTaken {
+        /// The lock's file.
+        lock: PathBuf,
     },
     /// A newer Octad wrote it.
     #[error("{} has format {found}, and this Octad knows formats up to {STATE_FORMAT}", path.display())]
@@ -141,6 +160,39 @@ impl State {
         }
     }
 
+    /// The state that a snapshot's text tells. Pure; `path` is for the error.
+    ///
+    /// # Errors
+    /// Where the text is not a snapshot of this stack, or a newer Octad's.
+    pub fn parse(text: &[u8], stack: &str, path: &Path) -> Result<Self, StateError> {
+        let damaged = |source| StateError::Damaged { path: path.to_owned(), line: None, source };
+        // The format is read first: a newer form must be told from a damaged file.
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_slice(text).map_err(damaged)?;
+        if head.format > STATE_FORMAT {
+            return Err(StateError::FromTheFuture { path: path.to_owned(), found: head.format });
+        }
+        let state: Self = serde_json::from_slice(text).map_err(damaged)?;
+        if state.stack == stack {
+            return Ok(state);
+        }
+        Err(StateError::OtherStack { path: path.to_owned(), found: state.stack, wanted: stack.to_owned() })
+    }
+
+    /// Takes a journal's text in. Records that the snapshot has already are passed over. Pure; `path` is for the error.
+    ///
+    /// # Errors
+    /// Where a line is not a record, or records are missing between the snapshot and the first line.
+    pub fn replay(&mut self, text: &[u8], path: &Path) -> Result<(), StateError> {
+        for (serial, record) in Journal::parse(text, path, self.serial)? {
+            self.fold(serial, record);
+        }
+        Ok(())
+    }
+
     /// The field of a resource's outputs that a reference names, where it is known.
     pub fn lookup(&self, reference: &crate::resource::Reference) -> Option<Value> {
         self.resources.get(&reference.resource)?.outputs.get(&reference.field).cloned()
@@ -150,24 +202,31 @@ impl State {
 /// A stack's state with its files, held open by the one Octad that may write.
 #[derive(Debug)]
 pub struct Store {
-    snapshot: PathBuf,
+    site: PathBuf,
     journal: Journal,
     state: State,
+    guard: Guard,
+    /// What was wrong with the snapshot, where its copy had to serve. The damaged file is kept beside it.
+    pub damage: Option<StateError>,
 }
 
+/// The snapshot's files, in the order in which they are written: an intact copy is never older than the snapshot.
+const COPY: &str = "state.copy.json";
+const SNAPSHOT: &str = "state.json";
+/// Where a damaged snapshot is put.
+const DAMAGED: &str = "state.json.damaged";
+
 impl Store {
-    /// Reads a stack's state without any right to change it.
+    /// Reads a stack's state without the right to change it. A stack that was never made is empty.
     ///
     /// # Errors
-    /// Where a file is there and can't be read or understood.
+    /// Where a file can't be read or understood.
     pub fn read(site: &Path, stack: &str) -> Result<State, StateError> {
-        let mut state = read_snapshot(&snapshot_path(site), stack)?;
-        for (serial, record) in Journal::read(site)? {
-            if serial > state.serial {
-                state.fold(serial, record);
-            }
+        match recall(site, stack) {
+            // An octad at work may have folded its journal between our looks at its two files.
+            Err(StateError::Gap { .. }) => Ok(recall(site, stack)?.0),
+            recalled => Ok(recalled?.0),
         }
-        Ok(state)
     }
 
     /// Opens a stack's state for an update, which the caller's lock must cover. The journal is folded into the
@@ -176,8 +235,13 @@ impl Store {
     /// # Errors
     /// Where a file can't be read, understood or written.
     pub fn open(site: &Path, stack: &str) -> Result<Self, StateError> {
-        let state = Self::read(site, stack)?;
-        let mut store = Self { snapshot: snapshot_path(site), journal: Journal::open(site)?, state };
+        let guard = Guard::of(site);
+        let (state, damage) = recall(site, stack)?;
+        if damage.is_some() {
+            let (snapshot, kept) = (site.join(SNAPSHOT), site.join(DAMAGED));
+            fs::rename(&snapshot, kept).map_err(StateError::io("put aside", &snapshot))?;
+        }
+        let mut store = Self { site: site.to_owned(), journal: Journal::open(site)?, state, guard, damage };
         store.fold()?;
         Ok(store)
     }
@@ -192,6 +256,7 @@ impl Store {
     /// # Errors
     /// Where it can't be written. The state in memory is then as before.
     pub fn append(&mut self, record: Record) -> Result<(), StateError> {
+        self.guard.check()?;
         let serial = self.state.serial + 1;
         self.journal.append(serial, &record)?;
         self.state.fold(serial, record);
@@ -203,13 +268,57 @@ impl Store {
     /// # Errors
     /// Where a file can't be written. Nothing is lost then: the old snapshot and the journal still tell all.
     pub fn fold(&mut self) -> Result<(), StateError> {
-        write_atomically(&self.snapshot, &to_json(&self.state))?;
+        self.guard.check()?;
+        let text = to_json(&self.state);
+        write_atomically(&self.site.join(COPY), &text)?;
+        write_atomically(&self.site.join(SNAPSHOT), &text)?;
         self.journal.clear()
     }
 }
 
-fn snapshot_path(site: &Path) -> PathBuf {
-    site.join("state.json")
+/// Tells whether the lock's file is still the one that was there when the store was opened: `octad unlock` takes it
+/// away, and whoever held it must not write any more.
+#[derive(Debug)]
+struct Guard {
+    lock: PathBuf,
+    /// Device and inode; `None` where the caller needed no lock.
+    file: Option<(u64, u64)>,
+}
+
+impl Guard {
+    fn of(site: &Path) -> Self {
+        let lock = lock::path(site);
+        Self { file: identity(&lock), lock }
+    }
+
+    fn check(&self) -> Result<(), StateError> {
+        if self.file.is_none() || identity(&self.lock) == self.file {
+            return Ok(());
+        }
+        Err(StateError::LockTaken { lock: self.lock.clone() })
+    }
+}
+
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(file).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// The state that the files of a site tell, and what was wrong with the snapshot where its copy served.
+fn recall(site: &Path, stack: &str) -> Result<(State, Option<StateError>), StateError> {
+    let snapshot = |name| read_snapshot(&site.join(name), stack);
+    let (state, damage) = match snapshot(SNAPSHOT) {
+        Err(damage @ StateError::Damaged { .. }) => match snapshot(COPY) {
+            Ok(Some(state)) => (Some(state), Some(damage)),
+            _ => return Err(damage),
+        },
+        // Without a snapshot, somebody removed it, or Octad was cut off at the first.
+        read => (read?.map_or_else(|| snapshot(COPY), |state| Ok(Some(state)))?, None),
+    };
+    let mut state = state.unwrap_or_else(|| State::new(stack));
+    let (path, journal) = Journal::read(site)?;
+    state.replay(&journal, &path)?;
+    Ok((state, damage))
 }
 
 fn to_json(state: &State) -> Vec<u8> {
@@ -218,31 +327,12 @@ fn to_json(state: &State) -> Vec<u8> {
     text
 }
 
-fn read_snapshot(path: &Path, stack: &str) -> Result<State, StateError> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::new(stack)),
-        Err(error) => return Err(StateError::io("read", path)(error)),
-    };
-    let damaged = |source| StateError::Damaged { path: path.to_owned(), line: None, source };
-    // The format is read first: a newer form must be told from a damaged file.
-    #[derive(Deserialize)]
-    struct Head {
-        format: u32,
+fn read_snapshot(path: &Path, stack: &str) -> Result<Option<State>, StateError> {
+    match fs::read(path) {
+        Ok(text) => State::parse(&text, stack, path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StateError::io("read", path)(error)),
     }
-    let head: Head = serde_json::from_slice(&text).map_err(damaged)?;
-    if head.format > STATE_FORMAT {
-        return Err(StateError::FromTheFuture { path: path.to_owned(), found: head.format });
-    }
-    let state: State = serde_json::from_slice(&text).map_err(damaged)?;
-    if state.stack != stack {
-        return Err(StateError::OtherStack {
-            path: path.to_owned(),
-            found: state.stack,
-            wanted: stack.to_owned(),
-        });
-    }
-    Ok(state)
 }
 
 /// Replaces a file so that after a crash either the old or the new one is there, whole.

@@ -76,11 +76,16 @@ impl NodeKind {
             return decision;
         }
         if !subject.refill {
+            let cut_off = if recorded.pending {
+                "if a destroy was cut off, `octad destroy` goes on with it; else "
+            } else {
+                ""
+            };
             return refuse(
                 key,
                 "its data is gone: the data directory or the marker in it is missing".into(),
                 &format!(
-                    "mount the disk again, or restore the directory; if it is lost for good, \
+                    "{cut_off}mount the disk again, or restore the directory; if it is lost for good, \
                      `octad up --refill {}` has the others fill an empty one, where they have all of it",
                     key.name
                 ),

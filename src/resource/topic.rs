@@ -2,7 +2,7 @@
 
 use super::{Adopted, Decision, Drift, Key, Kind, KindError, Observed, Recorded, Refusal, Subject, compare};
 use crate::engine::Context;
-use crate::kafka::{Kafka, KafkaError, NewTopic, TopicView};
+use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, TopicView};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,6 +16,9 @@ const DELETION_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The pause before a name is tried again.
 const DELETION_POLL: Duration = Duration::from_millis(200);
+
+/// How long what the controller sent may take to reach the brokers: milliseconds, more where all of them start at once.
+const NEWS: Duration = Duration::from_millis(500);
 
 /// Inputs of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +119,18 @@ fn decide_change(key: &Key, before: &TopicInputs, after: &TopicInputs, reason: &
 
 async fn current(kafka: &Arc<dyn Kafka>, key: &Key) -> Result<Option<TopicView>, KindError> {
     Ok(kafka.describe().await?.topics.remove(&key.name))
+}
+
+/// A cluster's topics. One that tells of none is looked at again: a controller that was just elected tells the brokers
+/// of each other before it tells them of the partitions, so that a cluster all of whose brokers just started seems to
+/// have none. The first look includes a question to the controller, which it answers only after its election.
+async fn described(kafka: &Arc<dyn Kafka>) -> Result<ClusterView, KafkaError> {
+    let view = kafka.describe().await?;
+    if !view.topics.is_empty() {
+        return Ok(view);
+    }
+    tokio::time::sleep(NEWS).await;
+    kafka.describe().await
 }
 
 /// Brings a topic that exists to what its inputs say.
@@ -247,7 +262,7 @@ impl Kind for TopicKind {
     }
 
     async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed> {
-        let mut clusters: BTreeMap<String, Result<crate::kafka::ClusterView, String>> = BTreeMap::new();
+        let mut clusters: BTreeMap<String, Result<ClusterView, String>> = BTreeMap::new();
         let mut all = BTreeMap::new();
         for (key, value) in subjects {
             let Ok(inputs) = read(key, value) else {
@@ -256,7 +271,7 @@ impl Kind for TopicKind {
             };
             if !clusters.contains_key(&inputs.cluster) {
                 let view = match context.kafka(&inputs.cluster) {
-                    Some(kafka) => kafka.describe().await.map_err(|error| error.to_string()),
+                    Some(kafka) => described(&kafka).await.map_err(|error| error.to_string()),
                     None => Err("the cluster doesn't exist yet".to_owned()),
                 };
                 clusters.insert(inputs.cluster.clone(), view);

@@ -28,14 +28,20 @@ pub struct Simulation {
     pub file: toml::Table,
     pub parallel: usize,
     pub gate_timeout: Duration,
-    site: TempDir,
+    /// Has a watcher called at each step's begin and end.
+    pub watcher: Option<Watcher>,
+    site: PathBuf,
+    _directory: Option<TempDir>,
     runtime: Runtime,
     events: Arc<Mutex<Vec<Event>>>,
 }
 
+/// What is called, as [`FakeWorld::watch`] does at each deed.
+pub type Watcher = Arc<dyn Fn() + Send + Sync>;
+
 /// A directory for the state, in memory where there is such a place: every step syncs its journal.
-fn site() -> TempDir {
-    let memory = std::path::Path::new("/dev/shm");
+pub fn site() -> TempDir {
+    let memory = Path::new("/dev/shm");
     tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
 }
 
@@ -71,7 +77,14 @@ pub enum Ended {
 impl Simulation {
     /// A simulation of the stack that this stack file describes.
     pub fn of(file: &str) -> Self {
-        let world = FakeWorld::new();
+        let directory = site();
+        let simulation = Self::at(directory.path(), file, FakeWorld::new());
+        Self { _directory: Some(directory), ..simulation }
+    }
+
+    /// A simulation of the stack that this stack file describes, whose state is kept in `site` and outlives it, as
+    /// `world` may.
+    pub fn at(site: &Path, file: &str, world: FakeWorld) -> Self {
         // The clock stands still unless all wait, so that gates cost no time; only one that never opens does, since
         // its deadline is of real time.
         let runtime =
@@ -82,7 +95,9 @@ impl Simulation {
             file: file.parse().unwrap(),
             parallel: 1,
             gate_timeout: Duration::from_millis(400),
-            site: site(),
+            watcher: None,
+            site: site.to_owned(),
+            _directory: None,
             runtime,
             events: Arc::default(),
         }
@@ -93,7 +108,7 @@ impl Simulation {
     }
 
     pub fn state(&self) -> State {
-        Store::read(self.site.path(), "sim").unwrap()
+        Store::read(&self.site, "sim").unwrap()
     }
 
     /// Sets or removes a value of the stack file. The names of settings hold dots.
@@ -120,9 +135,16 @@ impl Simulation {
     }
 
     pub fn context(&self, stack: &ValidStack, state: &State) -> Arc<Context> {
-        let events = self.events.clone();
-        let events = Events::new(move |event| events.lock().unwrap().push(event));
-        Arc::new(Context::new(self.site.path(), self.registry.clone(), events, stack, state))
+        let (events, watcher) = (self.events.clone(), self.watcher.clone());
+        let events = Events::new(move |event| {
+            if let (Some(watcher), Event::StepStarted { .. } | Event::StepFinished { .. }) =
+                (&watcher, &event)
+            {
+                watcher();
+            }
+            events.lock().unwrap().push(event);
+        });
+        Arc::new(Context::new(&self.site, self.registry.clone(), events, stack, state))
     }
 
     /// What happened since it was last asked.
@@ -140,7 +162,7 @@ impl Simulation {
     }
 
     pub fn site(&self) -> &Path {
-        self.site.path()
+        &self.site
     }
 
     pub fn selection(&self, stack: &ValidStack, terms: &Terms) -> Result<Selection, CliError> {
@@ -176,15 +198,15 @@ impl Simulation {
 
     /// Appends records that change the state alone.
     pub fn edit(&self, verb: &str, change: String, records: Vec<Record>) {
-        let history = History::begin(self.site.path(), verb, vec![change]).unwrap();
-        let mut store = Store::open(self.site.path(), "sim").unwrap();
+        let history = History::begin(&self.site, verb, vec![change]).unwrap();
+        let mut store = Store::open(&self.site, "sim").unwrap();
         records.into_iter().for_each(|record| store.append(record).unwrap());
         store.fold().unwrap();
         history.end(Ending::Ok).unwrap();
     }
 
     pub fn history(&self) -> Vec<Update> {
-        History::read(self.site.path()).unwrap()
+        History::read(&self.site).unwrap()
     }
 
     pub fn destroy(&self) -> Result<Ended, CliError> {
@@ -223,14 +245,14 @@ impl Simulation {
         if plan.steps.is_empty() {
             return Ok(Ended::Nothing);
         }
-        let store = Store::open(self.site.path(), "sim")?;
+        let store = Store::open(&self.site, "sim")?;
         let context = self.context(stack, store.state());
         let options = Options {
             parallel: self.parallel,
             gate_timeout: self.gate_timeout,
             interrupt: Interrupt::never(),
         };
-        let history = History::begin(self.site.path(), self.verb(stack), plan.changes())?;
+        let history = History::begin(&self.site, self.verb(stack), plan.changes())?;
         let result = self.wait(async {
             engine::prepare(&context, &plan).await.map_err(CliError::Prepare)?;
             tokio::select! {
@@ -256,8 +278,8 @@ impl Simulation {
     pub fn stop(&self) -> Result<(), CliError> {
         let (stack, state) = (ValidStack::empty(Self::name()), self.state());
         let context = self.context(&stack, &state);
-        let history = History::begin(self.site.path(), "stop", vec!["stop all nodes".into()])?;
-        let result = self.wait(engine::halt(&context, &state)).map_err(CliError::Halt);
+        let history = History::begin(&self.site, "stop", vec!["stop all nodes".into()])?;
+        let result = self.wait(engine::halt(&context, &state, &Interrupt::never())).map_err(CliError::Halt);
         history.end(result.as_ref().err().map_or(Ending::Ok, ending))?;
         result
     }

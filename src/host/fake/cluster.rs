@@ -3,9 +3,10 @@
 use super::record::Loss;
 use super::world::{Due, World};
 use crate::resource::NodeFacts;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Cluster {
     /// The endpoints of the ensemble that holds the metadata.
     connect: Vec<String>,
@@ -27,13 +28,14 @@ pub(super) struct Cluster {
     pub(super) min_insync: u32,
 }
 
+#[derive(Serialize, Deserialize)]
 pub(super) struct Topic {
     pub(super) id: String,
     pub(super) configs: BTreeMap<String, String>,
     pub(super) partitions: BTreeMap<i32, Partition>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Partition {
     pub(super) leader: Option<i32>,
     pub(super) replicas: Vec<i32>,

@@ -4,9 +4,10 @@ use super::record::Loss;
 use super::world::{Due, World};
 use crate::resource::NodeFacts;
 use crate::zookeeper::{Latency, MemberView, Mode, Serving};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Ensemble {
     /// How many members its members know of; 1 runs standalone.
     size: usize,

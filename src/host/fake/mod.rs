@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 use world::World;
@@ -39,6 +39,7 @@ pub struct FakeWorld {
     killed: Arc<Notify>,
     /// Nanoseconds for which the world was held.
     spent: Arc<AtomicU64>,
+    watcher: Arc<OnceLock<Watcher>>,
 }
 
 /// The world, held by the one that looks at it or changes it.
@@ -74,6 +75,8 @@ fn processor_time() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
+type Watcher = Box<dyn Fn() + Send + Sync>;
+
 /// Hosts in a [`FakeWorld`].
 #[derive(Clone)]
 pub struct FakeBackend(FakeWorld);
@@ -99,6 +102,30 @@ impl FakeWorld {
         Held { world, since: processor_time(), spent: &self.spent }
     }
 
+    /// The world that [`FakeWorld::to_json`] wrote down.
+    ///
+    /// # Errors
+    /// Where the text isn't such a world.
+    pub fn from_json(text: &[u8]) -> serde_json::Result<Self> {
+        Ok(Self { world: Arc::new(Mutex::new(serde_json::from_slice(text)?)), ..Self::default() })
+    }
+
+    /// All of it, so that it can outlive the process that simulates it.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(&*self.lock()).expect("a world has only text keys")
+    }
+
+    /// Has `watcher` called right before and right after each deed of Octad's. The first watcher stays.
+    pub fn watch(&self, watcher: impl Fn() + Send + Sync + 'static) {
+        let _ = self.watcher.set(Box::new(watcher));
+    }
+
+    fn moment(&self) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher();
+        }
+    }
+
     /// Takes note of a deed of Octad's and does it, unless it is to be cut off here.
     async fn act<T, E>(
         &self,
@@ -111,16 +138,17 @@ impl FakeWorld {
         if !takes.is_zero() {
             tokio::time::sleep(takes).await;
         }
-        let cut = {
+        self.moment();
+        let (cut, done) = {
             let mut world = self.lock();
             let cut = world.begin(verb, subject);
-            match cut {
-                None => return deed(&mut world),
-                Some(Cut::AnswerLost | Cut::KilledAfter) => drop(deed(&mut world)),
-                Some(Cut::Refused | Cut::KilledBefore) => {}
-            }
-            cut
+            let done = !matches!(cut, Some(Cut::Refused | Cut::KilledBefore));
+            (cut, done.then(|| deed(&mut world)))
         };
+        self.moment();
+        if let (None, Some(done)) = (cut, done) {
+            return done;
+        }
         if matches!(cut, Some(Cut::KilledBefore | Cut::KilledAfter)) {
             self.killed.notify_one();
             std::future::pending::<()>().await;

@@ -1,12 +1,13 @@
 //! What a simulated world remembers: what Octad did, and every moment at which a promise was broken. Pure data.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Something that Octad did to the world, whether or not it changed anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deed {
     /// What: `boot`, `format`, `install`, `start`, `stop`, `remove`, `halt`, `destroy`, or a change of a topic.
-    pub verb: &'static str,
+    pub verb: String,
     /// To which host, node or topic.
     pub subject: String,
 }
@@ -18,7 +19,7 @@ impl fmt::Display for Deed {
 }
 
 /// How a deed is cut off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cut {
     /// It fails and has no effect.
     Refused,
@@ -31,7 +32,7 @@ pub enum Cut {
 }
 
 /// A moment at which a promise was broken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breach {
     /// How many deeds had begun by then.
     pub deeds: usize,
@@ -42,7 +43,7 @@ pub struct Breach {
 }
 
 /// Who broke a promise.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// Octad, by this deed.
     Octad(Deed),
@@ -53,7 +54,7 @@ pub enum Cause {
 }
 
 /// What was lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Loss {
     /// An ensemble that had a quorum has none.
     Quorum {

@@ -7,12 +7,14 @@ use super::record::{Breach, Cause, Cut, Deed, Loss};
 use crate::host::{Deployment, FACTS_FILE, HostError, NodeObservation, RunState};
 use crate::resource::NodeFacts;
 use crate::role::{Broker, Layout, Zookeeper};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+#[derive(Serialize, Deserialize)]
 pub(super) struct World {
     pub(super) machines: BTreeMap<String, Machine>,
     pub(super) nodes: BTreeMap<String, Node>,
@@ -31,11 +33,13 @@ pub(super) struct World {
     /// How long each deed of Octad's takes.
     pub(super) takes: Duration,
     now: u64,
+    #[serde(with = "in_order")]
     due: BTreeMap<(u64, u64), Due>,
     numbers: u64,
 }
 
 /// A host.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Machine {
     pub(super) address: Ipv4Addr,
     pub(super) up: bool,
@@ -43,6 +47,7 @@ pub(super) struct Machine {
 }
 
 /// All that a host has of one node.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Node {
     pub(super) host: String,
     pub(super) disk: Option<Disk>,
@@ -62,6 +67,7 @@ pub(super) struct Node {
 }
 
 /// A data disk.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Disk {
     pub(super) number: u64,
     /// `None`: what lies on it is nobody's.
@@ -73,6 +79,7 @@ pub(super) struct Disk {
 }
 
 /// Files of a node.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Generation {
     pub(super) id: String,
     pub(super) facts: NodeFacts,
@@ -81,6 +88,7 @@ pub(super) struct Generation {
 }
 
 /// What a process does.
+#[derive(Serialize, Deserialize)]
 pub(super) enum Run {
     Running { pid: u64, generation: String, facts: Box<NodeFacts> },
     Failing { last_exit: String },
@@ -89,6 +97,7 @@ pub(super) enum Run {
 }
 
 /// What takes effect later. The number is the process's: one that was stopped meanwhile does nothing any more.
+#[derive(Serialize, Deserialize)]
 pub(super) enum Due {
     /// A member reaches its group.
     Joins(String, u64),
@@ -120,6 +129,23 @@ impl Default for World {
             due: BTreeMap::new(),
             numbers: 0,
         }
+    }
+}
+
+/// JSON's keys are texts; these aren't.
+mod in_order {
+    use super::Due;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use std::collections::BTreeMap;
+
+    type Dues = BTreeMap<(u64, u64), Due>;
+
+    pub(super) fn serialize<S: Serializer>(due: &Dues, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(due)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dues, D::Error> {
+        Ok(Vec::<((u64, u64), Due)>::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
@@ -155,7 +181,7 @@ impl Node {
 impl World {
     /// Begins a deed of Octad's; tells how it is to be cut off, if it is.
     pub(super) fn begin(&mut self, verb: &'static str, subject: &str) -> Option<Cut> {
-        let deed = Deed { verb, subject: subject.to_owned() };
+        let deed = Deed { verb: verb.to_owned(), subject: subject.to_owned() };
         self.cause = Cause::Octad(deed.clone());
         self.deeds.push(deed);
         let (at, cut) = self.cut?;

@@ -1,0 +1,37 @@
+//! `octad unlock`: takes the lock away from an octad that can't be asked.
+
+use super::CliError;
+use super::session::Session;
+use crate::engine;
+use crate::report::exit;
+use clap::Args;
+
+/// Take the lock away from an octad on another machine that is gone or hangs
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The lock of a process on this machine is free as soon as the process is gone, and one that is \
+    alive is stopped by `octad cancel`; this is for stacks in a directory that several machines share. If the other \
+    octad lives after all, it stops before its next step.\n\nExamples:\n  octad unlock 64d2fe3a1c9b0-1f3a"
+)]
+pub(super) struct Unlock {
+    /// The lock's id, as the error names it
+    id: String,
+    /// Consent without being asked
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Unlock {
+    pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
+        let name = session.stack_name()?;
+        let question =
+            format!("Take the lock {} of the stack {name} away? Its holder must be gone or hang.", self.id);
+        session.consent("unlock", self.yes, &question).await?;
+        let holder = engine::unlock(&session.site(&name)?, &self.id)?;
+        session.output().line(&format!(
+            "The lock of `octad {}` of {}@{} (process {}) is taken away.",
+            holder.verb, holder.user, holder.host, holder.pid
+        ));
+        Ok(exit::OK)
+    }
+}
