@@ -22,6 +22,8 @@ pub mod exit {
     pub const CANCELLED: u8 = 8;
     /// A gate refused or timed out.
     pub const REFUSED: u8 = 10;
+    /// A node did not come back from its change and was put back to what it was.
+    pub const PUT_BACK: u8 = 11;
     /// Another Octad holds the stack.
     pub const LOCKED: u8 = 12;
     /// The command line or the stack file is wrong, or consent is missing.
@@ -153,6 +155,7 @@ fn code(error: &CliError) -> u8 {
         CliError::Interrupted => exit::CANCELLED,
         CliError::Apply(ApplyError { error, .. }) => match error {
             StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => exit::CANCELLED,
+            StepError::PutBack { .. } => exit::PUT_BACK,
             StepError::Gate(_)
             | StepError::NotSafe { .. }
             | StepError::Act { source: KindError::CameBack { .. } | KindError::NotRefilled { .. }, .. } => {
@@ -223,6 +226,9 @@ fn hint(error: &CliError) -> Option<String> {
             StepError::Gate(GateError::TimedOut { .. }) => {
                 Some("`octad status` and `octad logs` tell more; the same command goes on from here".into())
             }
+            StepError::PutBack { member, .. } => Some(format!(
+                "`octad logs {member}` tells what it said; correct the stack file, then `octad up`"
+            )),
             StepError::NotSafe { .. } => Some(
                 "`octad status` tells what is away; the same command goes on from here once it is back"
                     .into(),

@@ -137,6 +137,7 @@ async fn locked_change(
     let options = Options {
         parallel: usize::from(arguments.parallel),
         gate_timeout: arguments.gate_timeout,
+        put_back: !arguments.no_put_back,
         interrupt: session.interrupt().clone(),
     };
     let events = session.events();

@@ -19,6 +19,7 @@ mod outputs;
 mod overview;
 mod preview;
 mod refresh;
+mod roll;
 mod session;
 mod state;
 mod status;
@@ -59,12 +60,14 @@ Examples:
   octad preview --stack prod.toml what `up` would do with a stack file of your own
   octad status                    is it healthy?
   octad logs broker-1 -f          what broker-1 says, as it says it
+  octad roll @broker              restart the brokers one by one, without interrupting anybody
   octad stop                      halt it and keep the data
   octad destroy                   remove it with its data
 
 Exit codes:
   0 ok    1 failed    2 there are changes (preview --detailed-exitcode)    8 cancelled
-  10 refused, or not healthy in time    12 locked by another octad
+  10 refused, or not healthy in time    11 a node was put back to what it was
+  12 locked by another octad
   64 wrong usage    255 a defect of octad";
 
 /// Where stacks are where no other place is named.
@@ -102,6 +105,9 @@ struct Changing {
     /// How long a group may take to be healthy
     #[arg(long, default_value = "5m", value_name = "TIME", value_parser = humantime::parse_duration)]
     gate_timeout: Duration,
+    /// Leave a node that doesn't come back from its change as it is, instead of putting it back to what it was
+    #[arg(long)]
+    no_put_back: bool,
 }
 
 /// Which part of the stack a verb is about.
@@ -137,6 +143,7 @@ enum Verb {
     State(state::State),
     Facts(facts::Facts),
     Graph(graph::Graph),
+    Roll(roll::Roll),
     Stop(stop::Stop),
     Destroy(destroy::Destroy),
     Cancel(cancel::Cancel),
@@ -212,6 +219,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::State(verb) => verb.run(session).await,
         Verb::Facts(verb) => verb.run(session),
         Verb::Graph(verb) => verb.run(session),
+        Verb::Roll(verb) => verb.run(session).await,
         Verb::Stop(verb) => verb.run(session).await,
         Verb::Destroy(verb) => verb.run(session).await,
         Verb::Cancel(verb) => verb.run(session).await,

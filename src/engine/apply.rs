@@ -1,14 +1,16 @@
 //! Carries a checked plan out: steps side by side as far as their order allows, each journalled before and after.
 //! Decides nothing.
 
+mod rolling;
+
 use super::gate::{self, Members};
 use super::order::Order;
 use super::plan::{Action, Change, Checked, Plan};
 use super::state::{StateError, Store};
-use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, observe};
+use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record};
 use crate::causes::with_causes;
 use crate::resource::{Key, KindError, Work};
-use crate::role::{GroupView, Next, NotSafe, Roll};
+use crate::role::{GroupView, NotSafe};
 use crate::stack::{ValidStack, direct_needs};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,13 +25,15 @@ pub struct Options {
     pub parallel: usize,
     /// How long a group may take to be healthy.
     pub gate_timeout: Duration,
+    /// Whether a node that doesn't come back from its change is put back to what it was.
+    pub put_back: bool,
     /// Asks to stop.
     pub interrupt: Interrupt,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { parallel: 16, gate_timeout: GATE_TIMEOUT, interrupt: Interrupt::never() }
+        Self { parallel: 16, gate_timeout: GATE_TIMEOUT, put_back: true, interrupt: Interrupt::never() }
     }
 }
 
@@ -63,6 +67,15 @@ pub enum StepError {
         of: usize,
         /// Why.
         reason: NotSafe,
+    },
+    /// A member did not come back from its change, and was put back to what it was.
+    #[error("{member} did not become healthy with its change and was put back to what it was")]
+    PutBack {
+        /// The member.
+        member: String,
+        /// What was wrong with it.
+        #[source]
+        reason: GateError,
     },
     /// Octad was asked to stop.
     #[error("stopped at a safe point")]
@@ -223,7 +236,7 @@ impl Worker {
             Action::Update(change) => self.update_at_rest(change).await,
             Action::Delete { key, before, .. } => self.delete(key, before).await,
             Action::Forget { key, .. } => self.forget(key),
-            Action::Roll { group, members, .. } => self.roll(number, group, members).await,
+            Action::Roll { group, members, .. } => rolling::roll(self, number, group, members).await,
             Action::Gate { group } => self.gate(number, group, &Members::default()).await.map(drop),
         };
         self.context.events().emit(Event::StepFinished {
@@ -311,7 +324,10 @@ impl Worker {
         };
         let timeout = self.options.gate_timeout;
         let interrupt = &self.options.interrupt;
-        let view = gate::wait_healthy(&self.context, group, known, timeout, interrupt, &tell).await?;
+        let mut view = gate::wait_healthy(&self.context, group, known, timeout, interrupt, &tell).await?;
+        if rolling::take_back(self, number, group, &view).await? {
+            view = gate::wait_healthy(&self.context, group, &view.members, timeout, interrupt, &tell).await?;
+        }
         if !self.settle(number, group, &view).await {
             return Ok(view);
         }
@@ -338,77 +354,6 @@ impl Worker {
             Err(error) => {
                 self.tell(number, format!("{group} is healthy, not in its preferred order: {error}"));
                 false
-            }
-        }
-    }
-
-    /// One member at a time: ask the role over a fresh view, change, wait until the group is whole again.
-    async fn roll(
-        &self,
-        number: usize,
-        group: &str,
-        members: &BTreeMap<String, Change>,
-    ) -> Result<(), StepError> {
-        let role =
-            self.context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
-        let mut pending: BTreeSet<&str> = members.keys().map(String::as_str).collect();
-        // How the gate behind the last turn saw the group: what follows it at once need not look again.
-        let mut last_seen: Option<GroupView> = None;
-        let mut waiting_since: Option<Instant> = None;
-        let mut looked = Instant::now();
-        let mut told: Option<NotSafe> = None;
-        loop {
-            let stopped = |reason| StepError::NotSafe {
-                group: group.to_owned(),
-                done: members.len() - pending.len(),
-                of: members.len(),
-                reason,
-            };
-            if self.options.interrupt.asked() && !pending.is_empty() {
-                return Err(StepError::Interrupted);
-            }
-            let seen = match last_seen.take() {
-                Some(view) => Some(view),
-                None => observe::view(&self.context, group).await,
-            };
-            let Some(view) = seen else { return Err(stopped(NotSafe::NobodyAnswers)) };
-            match role.next(&Roll { pending: &pending }, &view) {
-                Next::Do(member) => {
-                    waiting_since = None;
-                    let Some(change) = members.get(&member) else {
-                        return Err(stopped(NotSafe::MembersAway { members: vec![member] }));
-                    };
-                    let turn = members.len() - pending.len() + 1;
-                    self.tell(number, format!("changing {member} ({turn} of {})", members.len()));
-                    self.update(change).await?;
-                    pending.remove(member.as_str());
-                    // Others that are away and still to be changed come first: the group can't be whole without them.
-                    if pending.iter().all(|name| view.is_up(name)) {
-                        last_seen = Some(self.gate(number, group, &view.members).await?);
-                    }
-                }
-                Next::Wait(reason) => {
-                    let since = *waiting_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= self.options.gate_timeout {
-                        return Err(stopped(reason));
-                    }
-                    if looked.elapsed() >= gate::LOOK_AT_MEMBERS {
-                        looked = Instant::now();
-                        if let Some((member, reason)) = gate::broken_member(&self.context, group).await {
-                            return Err(GateError::Broken { group: group.to_owned(), member, reason }.into());
-                        }
-                    }
-                    if told.as_ref() != Some(&reason) {
-                        self.tell(number, format!("waiting: {reason}"));
-                        told = Some(reason);
-                    }
-                    tokio::select! {
-                        () = tokio::time::sleep(Duration::from_millis(250)) => {}
-                        () = self.options.interrupt.wait() => return Err(StepError::Interrupted),
-                    }
-                }
-                Next::Refuse(reason) => return Err(stopped(reason)),
-                Next::Done => return Ok(()),
             }
         }
     }

@@ -314,6 +314,7 @@ impl Planner<'_> {
             observed: self.inventory.resources.get(key).unwrap_or(&Observed::Absent),
             group: self.group_of(key),
             refill: self.stack.refills(key),
+            restart: self.stack.restarts(key),
         };
         let decision = match self.registry.kind(&key.kind) {
             Some(kind) => self.protect(kind.as_ref(), &subject, kind.decide(&subject)),
@@ -452,8 +453,15 @@ impl Planner<'_> {
             let touched = group.members.iter().any(|member| self.graph.step_of(member).is_some());
             // Without a change that is left out it may never be healthy; those that need it still wait for it.
             let awaited = group.members.is_disjoint(&self.left_out) || self.is_needed(name);
-            if touched || (awaited && !self.is_healthy(name, group)) {
-                let reason = if touched { "" } else { "is not healthy at present" };
+            let handed_over = self.state.handed_over.contains_key(name);
+            if touched || handed_over || (awaited && !self.is_healthy(name, group)) {
+                let reason = match (touched, handed_over) {
+                    (true, _) => "",
+                    (false, true) => {
+                        "an earlier roll was cut off before its members had back what they handed over"
+                    }
+                    (false, false) => "is not healthy at present",
+                };
                 self.graph.add_for_group(name, &[], Action::Gate { group: name.clone() }, reason.into());
             }
         }

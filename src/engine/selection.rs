@@ -75,6 +75,15 @@ impl Selection {
         matches!(self, Self::All)
     }
 
+    /// Whether a resource is named, or is not one of those left out by name.
+    pub fn names(&self, key: &Key) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(keys) => keys.contains(key),
+            Self::Without(keys) => !keys.contains(key),
+        }
+    }
+
     /// Which of the decisions it leaves out.
     pub(super) fn confine(&self, stack: &ValidStack, state: &State, decisions: &Decisions) -> Confined {
         let must = |key: &Key| decisions.get(key).is_some_and(|(decision, _)| !is_restart(decision));

@@ -104,6 +104,11 @@ pub trait Kind: Send + Sync {
         after: &Value,
     ) -> Result<Value, KindError>;
 
+    /// Whether a change that failed can be taken back by another one. Pure.
+    fn reversible(&self, _key: &Key, _before: &Value, _after: &Value) -> bool {
+        false
+    }
+
     /// Stops the resource and keeps all that it holds. Returns whether there was anything to stop.
     async fn halt(&self, _context: &Context, _key: &Key, _inputs: &Value) -> Result<bool, KindError> {
         Ok(false)

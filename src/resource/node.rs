@@ -239,6 +239,7 @@ impl Kind for NodeKind {
             }
             RunState::Running { current: false, .. } => restart("runs an older configuration".into()),
             RunState::Running { .. } if recorded.pending => creates("an earlier up was cut off"),
+            RunState::Running { .. } if subject.restart => restart("a restart is asked for".into()),
             RunState::Running { .. } => Decision::Same,
             RunState::Restarting { last_exit, .. } => {
                 // The supervisor is at it; only a change of inputs or files makes `up` take part.
@@ -395,6 +396,11 @@ impl Kind for NodeKind {
         host.stop(&key.name, STOP_TIMEOUT).await?;
         host.start(&key.name).await?;
         Ok(json!({ "generation": generation }))
+    }
+
+    fn reversible(&self, key: &Key, before: &Value, after: &Value) -> bool {
+        let (Ok(before), Ok(after)) = (facts(key, before), facts(key, after)) else { return false };
+        self.role(key, &after).is_ok_and(|role| role.reversible(&before, &after))
     }
 
     async fn halt(&self, context: &Context, key: &Key, inputs: &Value) -> Result<bool, KindError> {

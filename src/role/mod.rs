@@ -5,6 +5,7 @@ mod absence;
 mod broker;
 mod group;
 mod health;
+mod leadership;
 mod roll;
 mod zookeeper;
 
@@ -15,16 +16,18 @@ pub use health::Health;
 pub use roll::{Next, NotSafe, Roll};
 pub use zookeeper::Zookeeper;
 
+use crate::kafka::KafkaError;
 use crate::resource::{NodeFacts, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a service is and how it is run, looked after and changed.
 ///
-/// All but `observe` and `settle` are pure.
+/// What is not `async` is pure.
 #[async_trait]
 pub trait Role: Send + Sync {
     /// The role's name, as it stands in facts.
@@ -95,9 +98,35 @@ pub trait Role: Send + Sync {
         Err(NotSafe::NotRebuilt { role: member.role.clone() })
     }
 
+    /// What `member` does for the group that others can do in its place while it is away, as it is now (Kafka: the
+    /// partitions that it leads); together with what was handed over `before` and not taken back. `None` where there is
+    /// nothing. Pure: it is journalled before anything moves.
+    fn handover(&self, member: &str, view: &GroupView, before: Option<&Value>) -> Option<Value> {
+        let _ = (member, view, before);
+        None
+    }
+
+    /// Has others do what `member` does for the group, so that nobody is interrupted by its stop.
+    async fn hand_over(&self, wire: &dyn Wire, member: &str, view: &GroupView) -> Result<(), KafkaError> {
+        let _ = (wire, member, view);
+        Ok(())
+    }
+
+    /// Puts back what was handed over, as far as it is still so.
+    async fn take_back(&self, wire: &dyn Wire, view: &GroupView, before: &Value) -> Result<(), KafkaError> {
+        let _ = (wire, view, before);
+        Ok(())
+    }
+
+    /// Whether a member that was changed can be put back to what it was: not where the change lets it write what the
+    /// old one can't read.
+    fn reversible(&self, before: &NodeFacts, after: &NodeFacts) -> bool {
+        before.software == after.software
+    }
+
     /// Puts a group that `view` shows healthy in its preferred order after members came back (Kafka: preferred
     /// leaders). Returns whether anything moved.
-    async fn settle(&self, wire: &dyn Wire, view: &GroupView) -> Result<bool, crate::kafka::KafkaError> {
+    async fn settle(&self, wire: &dyn Wire, view: &GroupView) -> Result<bool, KafkaError> {
         let _ = (wire, view);
         Ok(false)
     }

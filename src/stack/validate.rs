@@ -1,8 +1,8 @@
 //! The checks on a whole declaration. What passes is a [`ValidStack`]; there is no other way to make one.
 
 use super::{Declaration, Declared, Fault, Faults, Name, Needs};
-use crate::engine::Registry;
-use crate::resource::{HostKind, Key, NodeFacts, NodeKind, references};
+use crate::engine::{Registry, State};
+use crate::resource::{HostKind, Key, NodeFacts, NodeKind, Recorded, references};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A declaration that was checked: every reference and every need names something declared, nothing goes in circles,
@@ -13,6 +13,7 @@ pub struct ValidStack {
     declaration: Declaration,
     removal: bool,
     refill: BTreeSet<Key>,
+    restart: BTreeSet<Key>,
 }
 
 impl ValidStack {
@@ -23,7 +24,36 @@ impl ValidStack {
 
     /// A stack that declares nothing: applying it removes everything, what is protected too.
     pub fn empty(name: Name) -> Self {
-        Self { name, declaration: Declaration::default(), removal: true, refill: BTreeSet::new() }
+        Self { removal: true, ..Self::of(name, Declaration::default()) }
+    }
+
+    /// A stack that declares what is recorded: applying it changes nothing but what another hand changed. It was valid
+    /// when it was made.
+    pub fn recorded(name: Name, state: &State) -> Self {
+        let declared = |recorded: &Recorded| Declared {
+            inputs: recorded.inputs.clone(),
+            needs: recorded.needs.iter().cloned().map(Needs::Resource).collect(),
+        };
+        let resources =
+            state.resources.iter().map(|(key, recorded)| (key.clone(), declared(recorded))).collect();
+        let (groups, outputs) = (state.groups.clone(), state.outputs.clone());
+        Self::of(name, Declaration { resources, groups, outputs })
+    }
+
+    fn of(name: Name, declaration: Declaration) -> Self {
+        Self { name, declaration, removal: false, refill: BTreeSet::new(), restart: BTreeSet::new() }
+    }
+
+    /// The same stack, with the wish to have these restarted as they are.
+    #[must_use]
+    pub fn with_restart(mut self, keys: BTreeSet<Key>) -> Self {
+        self.restart = keys;
+        self
+    }
+
+    /// Whether this resource is to be restarted as it is.
+    pub fn restarts(&self, key: &Key) -> bool {
+        self.restart.contains(key)
     }
 
     /// Whether this is [`ValidStack::empty`], not a declaration that happens to hold nothing.
@@ -62,11 +92,7 @@ pub(super) fn validate(
     needs(&declaration, &mut faults);
     circles(&declaration, &mut faults);
     endpoints(&declaration, &mut faults);
-    if faults.is_empty() {
-        Ok(ValidStack { name, declaration, removal: false, refill: BTreeSet::new() })
-    } else {
-        Err(Faults(faults))
-    }
+    if faults.is_empty() { Ok(ValidStack::of(name, declaration)) } else { Err(Faults(faults)) }
 }
 
 fn forms(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>) {

@@ -28,7 +28,7 @@ pub struct Simulation {
     pub file: toml::Table,
     pub parallel: usize,
     pub gate_timeout: Duration,
-    /// Has a watcher called at each step's begin and end.
+    /// Has a watcher called at each step's begin and end, and whenever a step has something to say.
     pub watcher: Option<Watcher>,
     site: PathBuf,
     _directory: Option<TempDir>,
@@ -137,8 +137,10 @@ impl Simulation {
     pub fn context(&self, stack: &ValidStack, state: &State) -> Arc<Context> {
         let (events, watcher) = (self.events.clone(), self.watcher.clone());
         let events = Events::new(move |event| {
-            if let (Some(watcher), Event::StepStarted { .. } | Event::StepFinished { .. }) =
-                (&watcher, &event)
+            if let (
+                Some(watcher),
+                Event::StepStarted { .. } | Event::StepMessage { .. } | Event::StepFinished { .. },
+            ) = (&watcher, &event)
             {
                 watcher();
             }
@@ -250,6 +252,7 @@ impl Simulation {
         let options = Options {
             parallel: self.parallel,
             gate_timeout: self.gate_timeout,
+            put_back: true,
             interrupt: Interrupt::never(),
         };
         let history = History::begin(&self.site, self.verb(stack), plan.changes())?;

@@ -1,0 +1,42 @@
+//! `octad roll`: restarts nodes as they are, one at a time.
+
+use super::change::{self, Terms};
+use super::session::Session;
+use super::{Changing, CliError};
+use crate::engine::Selection;
+use crate::report::exit;
+use crate::resource::NodeKind;
+use crate::stack::ValidStack;
+use clap::Args;
+
+/// Restart nodes as they are, one at a time, without interrupting anybody
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It changes nothing of what is recorded; a change of the stack file waits for `octad up`.\n\n\
+                  Examples:\n  octad roll\n  octad roll @broker\n  octad roll broker-3 --yes"
+)]
+pub(super) struct Roll {
+    /// Which: broker-1, or all of a role as @broker; all nodes where none is named
+    #[arg(value_name = "NODE|@ROLE")]
+    nodes: Vec<String>,
+    #[command(flatten)]
+    changing: Changing,
+}
+
+impl Roll {
+    pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
+        let name = session.stack_name()?;
+        let state = session.existing_state(&name)?;
+        let stack = ValidStack::recorded(name, &state);
+        let selected = Selection::only(&self.nodes, &stack, &state)?;
+        let nodes = stack.resources.keys().filter(|key| key.kind == NodeKind::NAME && selected.names(key));
+        let nodes = nodes.cloned().collect();
+        let stack = stack.with_restart(nodes);
+        let question = |_: &_| format!("Restart these nodes of the stack {} one at a time?", stack.name());
+        let done =
+            change::change(session, "roll", &stack, &self.changing, &Terms::default(), question).await?;
+        let state = session.existing_state(stack.name())?;
+        session.output().ready(&state, done.changed, done.left_out, &session.invocation());
+        Ok(exit::OK)
+    }
+}
