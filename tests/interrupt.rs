@@ -265,6 +265,8 @@ fn an_act_that_lasts_is_finished_after_the_first_and_left_at_the_second() {
     hint: the same command goes on from here
     ");
     assert!(traces::processes_of(&bench.site()).len() >= servers - 1, "the server is still about to end");
+    let preview = bench.octad(&["preview"]);
+    assert!(preview.contains("(is stopping)"), "what is about to be gone is not counted on:\n{preview}");
 
     let stop = bench.begin(&["stop", "--yes"]);
     stop.listens();

@@ -156,6 +156,8 @@ pub enum RunState {
         /// How it ended.
         last_exit: String,
     },
+    /// Its process was asked to end and is still there; nothing will start it then but `up`.
+    Stopping,
     /// It does not run, and nothing will start it but `up`.
     Stopped,
     /// It can't be started.
@@ -163,6 +165,13 @@ pub enum RunState {
         /// Why.
         reason: String,
     },
+}
+
+impl RunState {
+    /// Whether there is a process, be it about to end.
+    pub fn has_process(&self) -> bool {
+        matches!(self, Self::Running { .. } | Self::Stopping)
+    }
 }
 
 /// Why a host did not do as asked.

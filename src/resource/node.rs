@@ -91,7 +91,7 @@ impl NodeKind {
                 ),
             );
         }
-        if found.is_some_and(|found| matches!(found.run, RunState::Running { .. })) {
+        if found.is_some_and(|found| found.run.has_process()) {
             return refuse(
                 key,
                 "its data is gone and its process still runs, and counts as having it".into(),
@@ -247,6 +247,7 @@ impl Kind for NodeKind {
                 }
                 Decision::Update { changes, reason: format!("keeps failing ({last_exit})"), disrupts: None }
             }
+            RunState::Stopping => Decision::Update { changes, reason: "is stopping".into(), disrupts: None },
             RunState::Stopped => Decision::Update { changes, reason: "is stopped".into(), disrupts: None },
             RunState::Failed { reason } => Decision::Update { changes, reason, disrupts: None },
         }
@@ -278,6 +279,7 @@ impl Kind for NodeKind {
             _ if !found.altered.is_empty() => {
                 impaired(format!("{} changed by another hand", found.altered.join(", ")))
             }
+            (_, RunState::Stopping) => impaired("is stopping".into()),
             (_, RunState::Stopped) => impaired("is stopped".into()),
             (_, RunState::Failed { reason }) => impaired(format!("does not run: {reason}")),
             (_, RunState::Restarting { last_exit, .. }) => impaired(format!("keeps failing ({last_exit})")),
@@ -313,8 +315,8 @@ impl Kind for NodeKind {
             let host = host_key(&deployment.facts);
             let (starting, all) = by_backend.entry(context.backend_of(&host)?).or_default();
             let handle = context.host(&host)?;
-            let running = handle.node(&item.key.name).await?.map(|found| found.run);
-            if !matches!(running, Some(RunState::Running { .. })) {
+            // What has a process has its ports.
+            if handle.node(&item.key.name).await?.is_none_or(|found| !found.run.has_process()) {
                 starting.push((handle, deployment.clone()));
             }
             all.push(deployment);
@@ -436,6 +438,7 @@ fn status(found: &NodeObservation) -> &'static str {
         _ if !found.data => "data gone",
         RunState::Running { .. } => "running",
         RunState::Restarting { .. } => "restarting",
+        RunState::Stopping => "stopping",
         RunState::Stopped => "stopped",
         RunState::Failed { .. } => "failed",
     }

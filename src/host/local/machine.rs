@@ -132,7 +132,9 @@ impl Machine {
 
 fn run_state(state: &UnitState, restarts: u64, current: bool) -> RunState {
     match state {
-        UnitState::Running { pid, since } | UnitState::Stopping { pid, since } => RunState::Running {
+        // To go by its process, which still serves, an `up` would count on what is about to be gone.
+        UnitState::Stopping { .. } => RunState::Stopping,
+        UnitState::Running { pid, since } => RunState::Running {
             pid: *pid,
             since_ms: since
                 .duration_since(UNIX_EPOCH)
