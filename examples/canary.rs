@@ -14,9 +14,9 @@ use octad::resource::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Output, Refusal}
 use octad::role::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
 use octad::stack::{Name, Stack};
 use octad::wire::Wire;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The topic that it writes to.
@@ -70,19 +70,20 @@ impl Role for Canary {
     }
 
     /// What a client would do: connect. A real service would be asked something.
-    async fn observe(&self, _wire: &dyn Wire, members: &[NodeFacts]) -> GroupView {
+    async fn observe(&self, _wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
         let mut seen = BTreeMap::new();
         for facts in members {
             let endpoint = facts.endpoint(MANAGEMENT.0).unwrap_or_default();
             let connect = tokio::net::TcpStream::connect(endpoint);
             let up = matches!(tokio::time::timeout(Duration::from_secs(1), connect).await, Ok(Ok(_)));
             let note = if up { "writing" } else { "away" }.to_owned();
-            seen.insert(facts.node.clone(), MemberView { up, leads: false, note });
+            seen.insert(facts.node.clone(), MemberView { up, note });
         }
-        GroupView { members: seen, detail: Value::Null }
+        // Nobody leads, and there is nothing more to tell.
+        GroupView { members: Arc::new(seen), leaders: [].into(), detail: Arc::new(()) }
     }
 
-    fn health(&self, view: &GroupView, _members: &[NodeFacts]) -> Health {
+    fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>]) -> Health {
         match view.members.iter().find(|(_, member)| !member.up) {
             None => Health::Healthy,
             Some((name, _)) => Health::Unhealthy(format!("{name} is away")),
@@ -90,7 +91,7 @@ impl Role for Canary {
     }
 
     fn next(&self, roll: &Roll<'_>, _view: &GroupView) -> Next {
-        roll.pending.first().map_or(Next::Done, |name| Next::Do(name.clone()))
+        roll.pending.first().map_or(Next::Done, |name| Next::Do((*name).to_owned()))
     }
 
     fn spares(&self, _node: &str, _view: &GroupView) -> Result<(), NotSafe> {

@@ -180,3 +180,10 @@ fn colours_are_for_terminals_that_want_them() {
     // Nothing is cut off where it is too narrow for a line: the terminal breaks it.
     assert_eq!(on_terminal(here.path(), 20, "NO_COLOR=1", "preview --stack minimal"), piped);
 }
+
+#[test]
+fn the_readme_shows_the_default_stack_as_it_is_drawn() {
+    let here = tempfile::tempdir().unwrap();
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(&format!("```mermaid\n{}```\n", says(here.path(), &["graph"]))));
+}

@@ -1,13 +1,14 @@
 //! Carries a checked plan out: steps side by side as far as their order allows, each journalled before and after.
 //! Decides nothing.
 
+use super::gate::{self, Members};
 use super::order::Order;
 use super::plan::{Action, Change, Checked, Plan};
 use super::state::{StateError, Store};
-use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, gate, observe};
+use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, observe};
 use crate::causes::with_causes;
 use crate::resource::{Key, KindError, Work};
-use crate::role::{Next, NotSafe, Roll};
+use crate::role::{GroupView, Next, NotSafe, Roll};
 use crate::stack::{ValidStack, direct_needs};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -223,7 +224,7 @@ impl Worker {
             Action::Delete { key, before, .. } => self.delete(key, before).await,
             Action::Forget { key, .. } => self.forget(key),
             Action::Roll { group, members, .. } => self.roll(number, group, members).await,
-            Action::Gate { group } => self.gate(number, group).await,
+            Action::Gate { group } => self.gate(number, group, &Members::default()).await.map(drop),
         };
         self.context.events().emit(Event::StepFinished {
             step: number,
@@ -296,7 +297,8 @@ impl Worker {
         StepError::Act { verb, key: key.clone(), source }
     }
 
-    async fn gate(&self, number: usize, group: &str) -> Result<(), StepError> {
+    /// Waits until the group is healthy and in its preferred order, and returns how it was seen last.
+    async fn gate(&self, number: usize, group: &str, known: &Members) -> Result<GroupView, StepError> {
         let tell = |told: gate::Told<'_>| match told {
             gate::Told::Reason(reason) => self.tell(number, reason),
             gate::Told::Member { name, seen, after } => self.context.events().emit(Event::StepMember {
@@ -308,13 +310,13 @@ impl Worker {
             }),
         };
         let timeout = self.options.gate_timeout;
-        let wait = || gate::wait_healthy(&self.context, group, timeout, &self.options.interrupt, &tell);
-        wait().await?;
-        if self.settle(number, group).await {
-            // Leaders that move are news that every member must hear before the group counts as well again.
-            wait().await?;
+        let interrupt = &self.options.interrupt;
+        let view = gate::wait_healthy(&self.context, group, known, timeout, interrupt, &tell).await?;
+        if !self.settle(number, group, &view).await {
+            return Ok(view);
         }
-        Ok(())
+        // Leaders that move are news that every member must hear before the group counts as well again.
+        Ok(gate::wait_healthy(&self.context, group, &view.members, timeout, interrupt, &tell).await?)
     }
 
     /// The last steps may have changed what a group holds (a topic is news to every broker), and nobody is to find it
@@ -322,16 +324,16 @@ impl Worker {
     async fn all_healthy(&self, groups: &[String]) -> Result<(), StepError> {
         for group in groups {
             let (timeout, interrupt) = (self.options.gate_timeout, &self.options.interrupt);
-            gate::wait_healthy(&self.context, group, timeout, interrupt, &|_| {}).await?;
+            let known = Members::default();
+            gate::wait_healthy(&self.context, group, &known, timeout, interrupt, &|_| {}).await?;
         }
         Ok(())
     }
 
     /// Preferred order is a comfort, not a condition: that it isn't had is told and stops nothing.
-    async fn settle(&self, number: usize, group: &str) -> bool {
+    async fn settle(&self, number: usize, group: &str, view: &GroupView) -> bool {
         let Some(role) = self.context.role_of(group) else { return false };
-        let members = self.context.made_members(group);
-        match role.settle(self.context.registry().wire().as_ref(), &members).await {
+        match role.settle(self.context.registry().wire().as_ref(), view).await {
             Ok(moved) => moved,
             Err(error) => {
                 self.tell(number, format!("{group} is healthy, not in its preferred order: {error}"));
@@ -349,7 +351,9 @@ impl Worker {
     ) -> Result<(), StepError> {
         let role =
             self.context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
-        let mut pending: BTreeSet<String> = members.keys().cloned().collect();
+        let mut pending: BTreeSet<&str> = members.keys().map(String::as_str).collect();
+        // How the gate behind the last turn saw the group: what follows it at once need not look again.
+        let mut last_seen: Option<GroupView> = None;
         let mut waiting_since: Option<Instant> = None;
         let mut looked = Instant::now();
         let mut told: Option<NotSafe> = None;
@@ -363,9 +367,11 @@ impl Worker {
             if self.options.interrupt.asked() && !pending.is_empty() {
                 return Err(StepError::Interrupted);
             }
-            let Some(view) = observe::view(&self.context, group).await else {
-                return Err(stopped(NotSafe::NobodyAnswers));
+            let seen = match last_seen.take() {
+                Some(view) => Some(view),
+                None => observe::view(&self.context, group).await,
             };
+            let Some(view) = seen else { return Err(stopped(NotSafe::NobodyAnswers)) };
             match role.next(&Roll { pending: &pending }, &view) {
                 Next::Do(member) => {
                     waiting_since = None;
@@ -375,11 +381,10 @@ impl Worker {
                     let turn = members.len() - pending.len() + 1;
                     self.tell(number, format!("changing {member} ({turn} of {})", members.len()));
                     self.update(change).await?;
-                    pending.remove(&member);
+                    pending.remove(member.as_str());
                     // Others that are away and still to be changed come first: the group can't be whole without them.
-                    let away = |name: &String| view.members.get(name).is_none_or(|seen| !seen.up);
-                    if !pending.iter().any(away) {
-                        self.gate(number, group).await?;
+                    if pending.iter().all(|name| view.is_up(name)) {
+                        last_seen = Some(self.gate(number, group, &view.members).await?);
                     }
                 }
                 Next::Wait(reason) => {

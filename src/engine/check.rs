@@ -7,8 +7,9 @@ use super::{Inventory, Registry};
 use crate::resource::Observed;
 use crate::role::{GroupView, Next, NotSafe, Role, Roll};
 use crate::stack::ValidStack;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// Why a plan is not safe to apply. It means that the planner erred, or that the world moved while it planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +87,7 @@ pub fn check(
                 );
                 let serves = |(name, view): &(&String, &GroupView)| {
                     let member = stack.groups.get(*name).is_some_and(|g| g.members.contains(&change.key));
-                    member && view.members.get(&change.key.name).is_some_and(|member| member.up)
+                    member && view.is_up(&change.key.name)
                 };
                 if let Some((group, _)) = inventory.groups.iter().find(serves).filter(|_| runs) {
                     let member = change.key.name.clone();
@@ -98,7 +99,7 @@ pub fn check(
                 let role = stack.groups.get(group).and_then(|group| registry.role_named(&group.role));
                 let view = inventory.groups.get(group);
                 if let (Some(role), Some(view)) = (role, view) {
-                    prove_roll(role.as_ref(), group, members.keys().cloned().collect(), view)?;
+                    prove_roll(role.as_ref(), group, members.keys().map(String::as_str).collect(), view)?;
                 }
             }
             _ => {}
@@ -113,38 +114,139 @@ fn order_ends(steps: &[Step]) -> Result<(), Violation> {
     if stuck.is_empty() { Ok(()) } else { Err(Violation::Circle { steps: stuck }) }
 }
 
-/// Walks every state that a roll can reach: whoever leads after each turn, in any sequence.
+/// What tells the states of a roll apart: who is still to be changed, who leads, who is away.
+type Reached<'a> = (Arc<BTreeSet<&'a str>>, BTreeSet<String>, Vec<String>);
+
+/// Walks every state that a roll can reach: whoever leads after each turn, in any sequence. Each turn takes one member
+/// out of those to be changed, so that a state is reached again within the same turn only.
 fn prove_roll(
     role: &dyn Role,
     group: &str,
-    members: BTreeSet<String>,
+    members: BTreeSet<&str>,
     view: &GroupView,
 ) -> Result<(), Violation> {
-    let mut seen = BTreeSet::new();
-    let mut open = vec![(members, view.clone())];
-    while let Some((pending, view)) = open.pop() {
-        if !seen.insert((pending.clone(), view.leader().map(str::to_owned), away(&view))) {
-            continue;
+    let reached = |pending: &Arc<BTreeSet<_>>, view: &GroupView| {
+        let away = view.away().into_iter().map(str::to_owned).collect();
+        (pending.clone(), view.leaders.clone(), away)
+    };
+    let members = Arc::new(members);
+    let mut turn: BTreeMap<Reached<'_>, GroupView> = [(reached(&members, view), view.clone())].into();
+    while !turn.is_empty() {
+        let mut following = BTreeMap::new();
+        for ((pending, ..), view) in turn {
+            let Next::Do(member) = role.next(&Roll { pending: &pending }, &view) else {
+                continue;
+            };
+            if !pending.contains(member.as_str()) {
+                return Err(Violation::Stray { group: group.to_owned(), member });
+            }
+            // One that is away already can't be missed.
+            if view.is_up(&member)
+                && let Err(reason) = role.spares(&member, &view)
+            {
+                return Err(Violation::Unsafe { group: group.to_owned(), member, reason });
+            }
+            let mut left = Arc::unwrap_or_clone(pending);
+            left.remove(member.as_str());
+            let left = Arc::new(left);
+            for after in role.after_restart(&member, &view) {
+                following.entry(reached(&left, &after)).or_insert(after);
+            }
         }
-        let Next::Do(member) = role.next(&Roll { pending: &pending }, &view) else {
-            continue;
-        };
-        if !pending.contains(&member) {
-            return Err(Violation::Stray { group: group.to_owned(), member });
-        }
-        // One that is away already can't be missed.
-        if view.members.get(&member).is_some_and(|seen| seen.up)
-            && let Err(reason) = role.spares(&member, &view)
-        {
-            return Err(Violation::Unsafe { group: group.to_owned(), member, reason });
-        }
-        let mut left = pending.clone();
-        left.remove(&member);
-        open.extend(role.after_restart(&member, &view).into_iter().map(|after| (left.clone(), after)));
+        turn = following;
     }
     Ok(())
 }
 
-fn away(view: &GroupView) -> Vec<String> {
-    view.members.iter().filter(|(_, member)| !member.up).map(|(name, _)| name.clone()).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{NodeFacts, Refusal};
+    use crate::role::{Health, Layout, MemberView, Process};
+    use crate::wire::Wire;
+    use async_trait::async_trait;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Changes the leader first, then the others by name; one of them can't be spared while another leads.
+    #[derive(Default)]
+    struct LeaderFirst {
+        needed: Option<(&'static str, &'static str)>,
+        asked: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Role for LeaderFirst {
+        fn name(&self) -> &'static str {
+            "leader-first"
+        }
+        fn files(&self, _: &NodeFacts, _: &Layout) -> BTreeMap<String, String> {
+            BTreeMap::new()
+        }
+        fn process(&self, _: &NodeFacts, _: &Layout) -> Process {
+            Process::Java { options: vec![], main: String::new(), arguments: vec![] }
+        }
+        fn data_files(&self, _: &NodeFacts, _: bool) -> BTreeMap<String, String> {
+            BTreeMap::new()
+        }
+        async fn observe(&self, _: &dyn Wire, _: &[Arc<NodeFacts>]) -> GroupView {
+            view("a")
+        }
+        fn health(&self, _: &GroupView, _: &[Arc<NodeFacts>]) -> Health {
+            Health::Healthy
+        }
+        fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let leader = view.leader().filter(|leader| roll.pending.contains(leader));
+            match leader.or(roll.pending.first().copied()) {
+                Some(member) => Next::Do(member.to_owned()),
+                None => Next::Done,
+            }
+        }
+        fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe> {
+            match self.needed {
+                Some((needed, leader)) if node == needed && view.leader() == Some(leader) => {
+                    Err(NotSafe::NoSingleLeader)
+                }
+                _ => Ok(()),
+            }
+        }
+        fn allows_removal(&self, _: &NodeFacts, _: Option<&GroupView>) -> Result<(), Refusal> {
+            Ok(())
+        }
+    }
+
+    fn view(leader: &str) -> GroupView {
+        let up = || MemberView { up: true, note: String::new() };
+        GroupView {
+            members: Arc::new(["a", "b", "c"].map(|name| (name.to_owned(), up())).into()),
+            leaders: [leader.to_owned()].into(),
+            detail: Arc::new(()),
+        }
+    }
+
+    fn proved(role: &LeaderFirst) -> Result<(), Violation> {
+        prove_roll(role, "g", ["a", "b", "c"].into(), &view("a"))
+    }
+
+    #[test]
+    fn every_leader_that_may_follow_is_reckoned_with() {
+        // a goes first; b or c leads then and goes next; a or the one that is left leads, and that one goes last.
+        let role = LeaderFirst::default();
+        assert_eq!(proved(&role), Ok(()));
+        // abc with a; bc with b, with c; c with a, with c, b with a, with b; none left with a, with b, with c.
+        assert_eq!(role.asked.load(Ordering::Relaxed), 1 + 2 + 4 + 3);
+    }
+
+    #[test]
+    fn a_promise_that_breaks_under_one_late_leader_only_is_found() {
+        for needed in [("b", "b"), ("c", "c"), ("b", "a"), ("c", "a")] {
+            let broken = proved(&LeaderFirst { needed: Some(needed), ..LeaderFirst::default() });
+            assert!(
+                matches!(broken, Err(Violation::Unsafe { member, .. }) if member == needed.0),
+                "{needed:?}"
+            );
+        }
+        // b is never changed while c leads, since c would go first.
+        assert_eq!(proved(&LeaderFirst { needed: Some(("b", "c")), ..LeaderFirst::default() }), Ok(()));
+    }
 }

@@ -6,6 +6,7 @@ use crate::kafka::Kafka;
 use crate::resource::{HostInputs, HostKind, Key, KindError, NodeFacts, references, resolve};
 use crate::role::{Group, Role};
 use crate::stack::ValidStack;
+use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ struct Roster {
     outputs: BTreeMap<Key, Value>,
     made: BTreeSet<Key>,
     groups: BTreeMap<String, Group>,
+    /// The facts of the members that exist, by group. Read once: gates ask for all of them again and again.
+    members: BTreeMap<String, BTreeMap<Key, Arc<NodeFacts>>>,
 }
 
 impl Context {
@@ -45,6 +48,9 @@ impl Context {
         for (name, group) in &stack.groups {
             let merged = roster.groups.entry(name.clone()).or_insert_with(|| group.clone());
             merged.members.extend(group.members.iter().cloned());
+        }
+        for key in state.resources.keys() {
+            roster.read_facts(key);
         }
         Self { site: site.to_owned(), registry, events, roster: RwLock::new(roster) }
     }
@@ -114,14 +120,10 @@ impl Context {
         })
     }
 
-    /// The members of a group, declared or recorded, whose facts are fully known.
-    pub fn members(&self, group: &str) -> Vec<NodeFacts> {
-        self.facts_of(group, |_, _| true)
-    }
-
     /// The members of a group that exist.
-    pub fn made_members(&self, group: &str) -> Vec<NodeFacts> {
-        self.facts_of(group, |roster, key| roster.made.contains(key))
+    pub fn made_members(&self, group: &str) -> Vec<Arc<NodeFacts>> {
+        let of = |roster: &Roster| Some(roster.members.get(group)?.values().cloned().collect());
+        self.roster(of).unwrap_or_default()
     }
 
     /// Keys and resolved inputs of the members that exist.
@@ -164,6 +166,7 @@ impl Context {
             roster.inputs.insert(key.clone(), inputs.clone());
             roster.outputs.insert(key.clone(), outputs.clone());
             roster.made.insert(key.clone());
+            roster.read_facts(key);
         });
     }
 
@@ -175,22 +178,10 @@ impl Context {
             for group in roster.groups.values_mut() {
                 group.members.remove(key);
             }
+            for members in roster.members.values_mut() {
+                members.remove(key);
+            }
         });
-    }
-
-    fn facts_of(&self, group: &str, wanted: impl Fn(&Roster, &Key) -> bool) -> Vec<NodeFacts> {
-        self.roster(|roster| {
-            let members = roster.groups.get(group).map(|group| &group.members);
-            members
-                .into_iter()
-                .flatten()
-                .filter(|key| wanted(roster, key))
-                .filter_map(|key| {
-                    let resolved = roster.resolve(roster.inputs.get(key)?);
-                    references(&resolved).is_empty().then(|| serde_json::from_value(resolved).ok())?
-                })
-                .collect()
-        })
     }
 
     fn roster<T>(&self, read: impl FnOnce(&Roster) -> T) -> T {
@@ -203,6 +194,21 @@ impl Context {
 }
 
 impl Roster {
+    /// Reads the facts of what exists, where it is a member of a group and all is known of it.
+    fn read_facts(&mut self, key: &Key) {
+        let mut groups = self.groups.iter().filter(|(_, group)| group.members.contains(key));
+        let Some((group, _)) = groups.next() else { return };
+        let group = group.clone();
+        let resolved = self.inputs.get(key).map(|inputs| self.resolve(inputs));
+        let known = resolved.filter(|inputs| references(inputs).is_empty());
+        let facts = known.and_then(|inputs| NodeFacts::deserialize(inputs).ok());
+        let members = self.members.entry(group).or_default();
+        match facts {
+            Some(facts) => drop(members.insert(key.clone(), Arc::new(facts))),
+            None => drop(members.remove(key)),
+        }
+    }
+
     fn resolve(&self, inputs: &Value) -> Value {
         resolve(inputs, &|reference| self.outputs.get(&reference.resource)?.get(&reference.field).cloned())
     }

@@ -2,8 +2,9 @@
 
 use super::{Context, Interrupt};
 use crate::resource::{Key, Observed};
-use crate::role::{Health, MemberView};
+use crate::role::{GroupView, Health, MemberView};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a group may take to be healthy. A broker of 1 CPU with tens of gigabytes to recover takes minutes.
@@ -55,6 +56,9 @@ pub enum GateError {
     },
 }
 
+/// The members of a group as they were seen.
+pub(super) type Members = Arc<BTreeMap<String, MemberView>>;
+
 /// What a gate has to say while it waits.
 pub(super) enum Told<'a> {
     /// A new reason for waiting.
@@ -63,34 +67,37 @@ pub(super) enum Told<'a> {
     Member { name: &'a str, seen: &'a MemberView, after: Duration },
 }
 
-/// Waits until `group` is healthy. `tell` hears each new reason for waiting and each member that comes or goes.
+/// Waits until `group` is healthy, and returns how it was seen then. `tell` hears each new reason for waiting and each
+/// member that is not as it was `known`.
+///
+/// All members are looked at each time: who falls away while one is changed is as like as not another one.
 ///
 /// # Errors
 /// Where it doesn't become healthy in `timeout`, can't by itself, or Octad is asked to stop.
 pub(super) async fn wait_healthy(
     context: &Context,
     group: &str,
+    known: &Members,
     timeout: Duration,
     interrupt: &Interrupt,
     tell: &(dyn Fn(Told<'_>) + Send + Sync),
-) -> Result<(), GateError> {
+) -> Result<GroupView, GateError> {
     let role = context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut told = String::new();
-    let mut seen: BTreeMap<String, MemberView> = BTreeMap::new();
+    let mut seen = known.clone();
     let mut looked = begun;
     loop {
         let members = context.made_members(group);
         let view = role.observe(context.registry().wire().as_ref(), &members).await;
-        for (name, member) in &view.members {
-            if seen.get(name) != Some(member) {
-                tell(Told::Member { name, seen: member, after: begun.elapsed() });
-            }
+        if seen != view.members {
+            let news = view.members.iter().filter(|(name, member)| seen.get(*name) != Some(member));
+            news.for_each(|(name, seen)| tell(Told::Member { name, seen, after: begun.elapsed() }));
+            seen = view.members.clone();
         }
-        seen.clone_from(&view.members);
         let reason = match role.health(&view, &members) {
-            Health::Healthy => return Ok(()),
+            Health::Healthy => return Ok(view),
             Health::Unhealthy(reason) => reason,
         };
         if reason != told {

@@ -4,12 +4,11 @@ use super::{Context, State};
 use crate::resource::{Key, Observed};
 use crate::role::GroupView;
 use crate::stack::ValidStack;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The world as found at one moment: the only thing that a plan knows of it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Inventory {
     /// Each declared or recorded resource.
     pub resources: BTreeMap<Key, Observed>,

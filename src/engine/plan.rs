@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// A plan that nothing has looked over yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -306,12 +307,11 @@ impl Planner<'_> {
         let recorded = self.state.resources.get(key);
         let declared =
             self.stack.resources.get(key).map(|d| resolve(&d.inputs, &|reference| self.known(reference)));
-        let observed = self.inventory.resources.get(key).cloned().unwrap_or(Observed::Absent);
         let subject = Subject {
             key,
             declared: declared.as_ref(),
             recorded,
-            observed: &observed,
+            observed: self.inventory.resources.get(key).unwrap_or(&Observed::Absent),
             group: self.group_of(key),
             refill: self.stack.refills(key),
         };
@@ -469,11 +469,11 @@ impl Planner<'_> {
     }
 
     fn is_healthy(&self, name: &str, group: &Group) -> bool {
-        let members: Vec<NodeFacts> = group
+        let members: Vec<Arc<NodeFacts>> = group
             .members
             .iter()
             .filter_map(|member| self.state.resources.get(member))
-            .filter_map(|recorded| serde_json::from_value(recorded.inputs.clone()).ok())
+            .filter_map(|recorded| NodeFacts::deserialize(&recorded.inputs).ok().map(Arc::new))
             .collect();
         match (self.role_of(name), self.inventory.groups.get(name)) {
             (Some(role), Some(view)) => role.health(view, &members) == Health::Healthy,
@@ -481,7 +481,7 @@ impl Planner<'_> {
         }
     }
 
-    fn role_of(&self, group: &str) -> Option<std::sync::Arc<dyn crate::role::Role>> {
+    fn role_of(&self, group: &str) -> Option<Arc<dyn crate::role::Role>> {
         let role = &self.stack.groups.get(group)?.role;
         self.registry.role_named(role).cloned()
     }

@@ -13,12 +13,12 @@ pub(super) fn predict(
     members: &BTreeSet<String>,
     view: &GroupView,
 ) -> Result<(Vec<String>, Option<NotSafe>), NotSafe> {
-    let mut pending = members.clone();
+    let mut pending: BTreeSet<&str> = members.iter().map(String::as_str).collect();
     let mut view = view.clone();
     let mut order = Vec::new();
     loop {
         match role.next(&Roll { pending: &pending }, &view) {
-            Next::Do(member) if pending.remove(&member) => {
+            Next::Do(member) if pending.remove(member.as_str()) => {
                 if let Some(after) = role.after_restart(&member, &view).into_iter().next() {
                     view = after;
                 }
@@ -26,11 +26,11 @@ pub(super) fn predict(
             }
             Next::Refuse(reason) => return Err(reason),
             Next::Wait(reason) => {
-                order.extend(pending);
+                order.extend(pending.into_iter().map(str::to_owned));
                 return Ok((order, Some(reason)));
             }
             Next::Do(_) | Next::Done => {
-                order.extend(pending);
+                order.extend(pending.into_iter().map(str::to_owned));
                 return Ok((order, None));
             }
         }

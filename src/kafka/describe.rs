@@ -6,7 +6,8 @@
 
 use crate::causes::with_causes;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
@@ -194,13 +195,21 @@ fn assemble(
             },
         );
     }
+    let seen_alive: Arc<BTreeSet<i32>> = Arc::new(trusted.brokers.keys().copied().collect());
+    let alive = |snapshot: &Snapshot| {
+        if snapshot.brokers.keys().eq(trusted.brokers.keys()) {
+            seen_alive.clone()
+        } else {
+            Arc::new(snapshot.brokers.keys().copied().collect())
+        }
+    };
     let mut answers: BTreeMap<_, _> = snapshots
         .iter()
         .map(|(address, snapshot)| {
             let answer = BrokerAnswer::Answered {
                 id: snapshot.id_at(address).or_else(|| trusted.id_at(address)),
                 controller: snapshot.controller,
-                alive: snapshot.brokers.keys().copied().collect(),
+                alive: alive(snapshot),
                 differing: snapshot.differing_from(trusted),
             };
             (address.clone(), answer)

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -105,8 +106,8 @@ pub enum BrokerAnswer {
         id: Option<i32>,
         /// The controller it names.
         controller: Option<i32>,
-        /// The brokers it sees alive.
-        alive: BTreeSet<i32>,
+        /// The brokers it sees alive; shared by those that see the same.
+        alive: Arc<BTreeSet<i32>>,
         /// The partitions of which it knows another leader or ISR than the view has. Empty once the
         /// controller's decisions have reached it.
         differing: BTreeSet<TopicPartition>,
@@ -260,18 +261,24 @@ impl ClusterView {
 
     /// How far the brokers that answered agree on the controller.
     pub fn controller_standing(&self) -> ControllerStanding {
-        let mut named: BTreeMap<Option<i32>, BTreeSet<String>> = BTreeMap::new();
-        let mut answered = BTreeSet::new();
-        for (address, answer) in &self.answers {
-            let BrokerAnswer::Answered { id, controller, .. } = answer else { continue };
-            answered.extend(*id);
-            named.entry(*controller).or_default().insert(address.clone());
-        }
-        match (named.len(), named.keys().next().copied().flatten()) {
-            (1, Some(one)) if answered.contains(&one) => ControllerStanding::Agreed(one),
+        let answered = || {
+            self.answers.iter().filter_map(|(address, answer)| match answer {
+                BrokerAnswer::Answered { id, controller, .. } => Some((address, *id, *controller)),
+                BrokerAnswer::Silent { .. } => None,
+            })
+        };
+        let named: BTreeSet<Option<i32>> = answered().map(|(_, _, controller)| controller).collect();
+        match (named.len(), named.first().copied().flatten()) {
+            (1, Some(one)) if answered().any(|(_, id, _)| id == Some(one)) => ControllerStanding::Agreed(one),
             (1, Some(one)) => ControllerStanding::NotAnswering(one),
             (0 | 1, _) => ControllerStanding::Unknown,
-            _ => ControllerStanding::Disputed(named),
+            _ => {
+                let mut disputed: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+                for (address, _, controller) in answered() {
+                    disputed.entry(controller).or_default().insert(address.clone());
+                }
+                ControllerStanding::Disputed(disputed)
+            }
         }
     }
 }
@@ -311,7 +318,7 @@ mod tests {
         let answer = BrokerAnswer::Answered {
             id: Some(id),
             controller,
-            alive: BTreeSet::from([1, 2, 3]),
+            alive: Arc::new(BTreeSet::from([1, 2, 3])),
             differing: BTreeSet::new(),
         };
         (format!("b{id}:9092"), answer)

@@ -7,6 +7,7 @@ use crate::role::Health;
 use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How a stack is.
@@ -150,7 +151,7 @@ fn fit(table: &mut Table) {
 
 fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) -> GroupStatus {
     let group = &state.groups[name];
-    let members: Vec<NodeFacts> = group
+    let members: Vec<Arc<NodeFacts>> = group
         .members
         .iter()
         .filter_map(|key| serde_json::from_value(state.resources.get(key)?.inputs.clone()).ok())

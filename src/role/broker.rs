@@ -7,6 +7,7 @@ use crate::wire::Wire;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// The role `broker`.
 #[derive(Debug, Clone, Copy)]
@@ -70,23 +71,29 @@ impl Broker {
     }
 }
 
-fn cluster(view: &GroupView) -> Option<ClusterView> {
-    view.detail()
+/// The cluster as a view has it.
+struct Seen {
+    /// `None` where no broker answered.
+    cluster: Option<ClusterView>,
+    /// The addresses that were asked.
+    asked: Vec<String>,
+    members: Vec<Arc<NodeFacts>>,
 }
 
-fn away(view: &GroupView) -> Vec<String> {
-    view.members.iter().filter(|(_, member)| !member.up).map(|(name, _)| name.clone()).collect()
+fn cluster(view: &GroupView) -> Option<&ClusterView> {
+    view.detail::<Seen>()?.cluster.as_ref()
 }
 
 /// The broker id of a member.
 fn id_of(node: &str, view: &GroupView) -> Option<i32> {
-    serde_json::from_value(view.detail.get("ids")?.get(node)?.clone()).ok()
+    let members = &view.detail::<Seen>()?.members;
+    members.iter().find(|facts| facts.node == node).map(|facts| facts.id)
 }
 
 /// Whether a broker answers at its own address and takes part in the cluster; while it starts it sees nobody alive.
-fn knows_itself(cluster: &ClusterView, facts: &NodeFacts) -> bool {
-    let answer = facts.endpoint("client").and_then(|address| cluster.answers.get(&address));
-    matches!(answer, Some(BrokerAnswer::Answered { alive, .. }) if alive.contains(&facts.id))
+fn knows_itself(cluster: &ClusterView, id: i32, address: Option<&String>) -> bool {
+    let answer = address.and_then(|address| cluster.answers.get(address));
+    matches!(answer, Some(BrokerAnswer::Answered { alive, .. }) if alive.contains(&id))
 }
 
 /// The strict rule for disturbing a healthy broker: nothing under-replicated, nothing on the move.
@@ -156,12 +163,15 @@ impl Role for Broker {
             .map(Vec::from)
     }
 
-    async fn observe(&self, wire: &dyn Wire, members: &[NodeFacts]) -> GroupView {
-        let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
-        let seen = wire.kafka(&bootstrap).describe().await.ok();
-        let member = |facts: &NodeFacts| {
+    async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
+        let addresses: Vec<_> = members.iter().map(|facts| facts.endpoint("client")).collect();
+        let asked: Vec<String> = addresses.iter().flatten().cloned().collect();
+        let seen = wire.kafka(&asked).describe().await.ok();
+        let mut leaders = BTreeSet::new();
+        let member = |(facts, address): (&Arc<NodeFacts>, &Option<String>)| {
             let registered = seen.as_ref().is_some_and(|cluster| cluster.brokers.contains_key(&facts.id));
-            let answers = seen.as_ref().is_some_and(|cluster| knows_itself(cluster, facts));
+            let answers =
+                seen.as_ref().is_some_and(|cluster| knows_itself(cluster, facts.id, address.as_ref()));
             let leads = seen.as_ref().is_some_and(|cluster| cluster.controller == Some(facts.id));
             let note = match (registered, answers, leads) {
                 (true, true, true) => "controller",
@@ -171,24 +181,23 @@ impl Role for Broker {
                 (false, _, _) => "not registered",
             };
             let up = registered && answers;
-            MemberView { up, leads: up && leads, note: note.to_owned() }
+            if up && leads {
+                leaders.insert(facts.node.clone());
+            }
+            (facts.node.clone(), MemberView { up, note: note.to_owned() })
         };
-        let ids: BTreeMap<_, _> = members.iter().map(|facts| (&facts.node, facts.id)).collect();
-        let mut detail = serde_json::json!(seen);
-        if let Some(fields) = detail.as_object_mut() {
-            fields.insert("ids".into(), serde_json::json!(ids));
-        }
         GroupView {
-            members: members.iter().map(|facts| (facts.node.clone(), member(facts))).collect(),
-            detail,
+            members: Arc::new(members.iter().zip(&addresses).map(member).collect()),
+            leaders,
+            detail: Arc::new(Seen { cluster: seen, asked, members: members.to_vec() }),
         }
     }
 
-    fn health(&self, view: &GroupView, _members: &[NodeFacts]) -> Health {
+    fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>]) -> Health {
         let Some(cluster) = cluster(view) else {
             return Health::Unhealthy("no broker answers".into());
         };
-        let away = away(view);
+        let away = view.away();
         if !away.is_empty() {
             let up = view.members.len() - away.len();
             return Health::Unhealthy(format!(
@@ -224,26 +233,26 @@ impl Role for Broker {
     }
 
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
-        let is_away = |name: &&String| view.members.get(*name).is_none_or(|member| !member.up);
         // One that serves nobody can't be missed, and its repair must not be locked out by its own failure.
-        if let Some(name) = roll.pending.iter().find(is_away) {
-            return Next::Do(name.clone());
+        if let Some(name) = roll.pending.iter().find(|name| !view.is_up(name)) {
+            return Next::Do((*name).to_owned());
         }
         let Some(cluster) = cluster(view) else { return Next::Wait(NotSafe::NobodyAnswers) };
-        let missing = away(view);
-        if !missing.is_empty() {
-            return Next::Wait(NotSafe::MembersAway { members: missing });
+        let away = view.away();
+        if !away.is_empty() {
+            let members = away.into_iter().map(str::to_owned).collect();
+            return Next::Wait(NotSafe::MembersAway { members });
         }
         let Some(controller) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
-        if let Err(reason) = quiet(&cluster) {
+        if let Err(reason) = quiet(cluster) {
             return Next::Wait(reason);
         }
         // The controller last: each change of controller delays elections.
-        let chosen = roll.pending.iter().find(|name| *name != controller).or(roll.pending.first());
+        let chosen = roll.pending.iter().find(|name| **name != controller).or(roll.pending.first());
         match chosen {
             None => Next::Done,
             Some(name) => match self.spares(name, view) {
-                Ok(()) => Next::Do(name.clone()),
+                Ok(()) => Next::Do((*name).to_owned()),
                 Err(reason @ NotSafe::NothingToSpare { .. }) => Next::Refuse(reason),
                 Err(reason) => Next::Wait(reason),
             },
@@ -290,8 +299,7 @@ impl Role for Broker {
     }
 
     fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
-        let serves = |name: &&String| view.members.get(*name).is_some_and(|member| member.up);
-        let serving: Vec<&String> = members.iter().filter(serves).collect();
+        let serving: Vec<&String> = members.iter().filter(|name| view.is_up(name)).collect();
         if view.members.len() == 1 {
             return serving.into_iter().map(|name| (name.clone(), Absence::Interruption)).collect();
         }
@@ -384,15 +392,13 @@ impl Role for Broker {
         }
     }
 
-    async fn settle(&self, wire: &dyn Wire, members: &[NodeFacts]) -> Result<bool, KafkaError> {
-        let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
-        let kafka = wire.kafka(&bootstrap);
-        let view = kafka.describe().await?;
-        let strayed: BTreeSet<_> = view.not_preferred().map(|partition| partition.name()).collect();
+    async fn settle(&self, wire: &dyn Wire, view: &GroupView) -> Result<bool, KafkaError> {
+        let Some(Seen { cluster: Some(cluster), asked, .. }) = view.detail() else { return Ok(false) };
+        let strayed: BTreeSet<_> = cluster.not_preferred().map(|partition| partition.name()).collect();
         if strayed.is_empty() {
             return Ok(false);
         }
-        kafka.elect_preferred(&strayed).await?;
+        wire.kafka(asked).elect_preferred(&strayed).await?;
         Ok(true)
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::resource::Key;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Nodes of one role that form one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,13 +16,15 @@ pub struct Group {
     pub members: BTreeSet<Key>,
 }
 
-/// A group as seen over the wire.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A group as seen over the wire. Clones share what is large, so that prediction and proof can make thousands of them.
+#[derive(Debug, Clone)]
 pub struct GroupView {
     /// The members, by node name. A member that was asked for and didn't answer is here, and not up.
-    pub members: BTreeMap<String, MemberView>,
-    /// The role's own description of the whole.
-    pub detail: Value,
+    pub members: Arc<BTreeMap<String, MemberView>>,
+    /// The members that lead (ZooKeeper's leader, Kafka's controller): one, unless they don't agree or none is chosen.
+    pub leaders: BTreeSet<String>,
+    /// The role's own description of the whole, which only the role reads.
+    pub detail: Arc<dyn Any + Send + Sync>,
 }
 
 /// One member of a group as seen over the wire.
@@ -29,43 +32,46 @@ pub struct GroupView {
 pub struct MemberView {
     /// It serves as a member of the group.
     pub up: bool,
-    /// It leads the group (ZooKeeper's leader, Kafka's controller).
-    pub leads: bool,
     /// A few words for people, such as `leader`, `controller`, `not registered`.
     pub note: String,
 }
 
 impl GroupView {
-    /// The role's own description, read as `T`; `None` where nobody answered or it is not of that form.
-    pub fn detail<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_value(self.detail.clone()).ok()
+    /// The role's own description, where it is a `T`.
+    pub fn detail<T: Any>(&self) -> Option<&T> {
+        self.detail.downcast_ref()
     }
 
     /// The member that leads, where exactly one is known to.
     pub fn leader(&self) -> Option<&str> {
-        let mut leaders = self.members.iter().filter(|(_, member)| member.leads);
-        match (leaders.next(), leaders.next()) {
-            (Some((name, _)), None) => Some(name),
-            _ => None,
-        }
+        self.leaders.first().filter(|_| self.leaders.len() == 1).map(String::as_str)
+    }
+
+    /// Whether a member serves as one; `false` for one that is not of the group.
+    pub fn is_up(&self, node: &str) -> bool {
+        self.members.get(node).is_some_and(|member| member.up)
+    }
+
+    /// The members that don't serve, in name order.
+    pub fn away(&self) -> Vec<&str> {
+        self.members.iter().filter(|(_, member)| !member.up).map(|(name, _)| name.as_str()).collect()
     }
 
     /// The views that may follow once `node` has been restarted: it is up, and where it led, any other member may lead.
     pub fn after_restart(&self, node: &str) -> Vec<Self> {
-        let leaders: Vec<&str> = match self.leader() {
+        let mut back = self.clone();
+        if !back.is_up(node)
+            && let Some(member) = Arc::make_mut(&mut back.members).get_mut(node)
+        {
+            member.up = true;
+        }
+        let led_by = |leader: &String| Self { leaders: [leader.clone()].into(), ..back.clone() };
+        match self.leader() {
             Some(leader) if leader == node && self.members.len() > 1 => {
-                self.members.keys().map(String::as_str).filter(|name| *name != node).collect()
+                self.members.keys().filter(|name| *name != node).map(led_by).collect()
             }
-            leader => leader.into_iter().collect(),
-        };
-        let led_by = |leader: &str| {
-            let mut next = self.clone();
-            for (name, member) in &mut next.members {
-                member.leads = name == leader;
-                member.up = member.up || name == node;
-            }
-            next
-        };
-        leaders.into_iter().map(led_by).collect()
+            Some(_) => vec![back],
+            None => vec![],
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::wire::Wire;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What a service is and how it is run, looked after and changed.
 ///
@@ -54,10 +55,10 @@ pub trait Role: Send + Sync {
     }
 
     /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
-    async fn observe(&self, wire: &dyn Wire, members: &[NodeFacts]) -> GroupView;
+    async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView;
 
     /// Whether the group as a whole serves as it should, with all `members` in place.
-    fn health(&self, view: &GroupView, members: &[NodeFacts]) -> Health;
+    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>]) -> Health;
 
     /// Which member of a roll may be disturbed now. Asked again before each turn, over a fresh view.
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next;
@@ -94,10 +95,10 @@ pub trait Role: Send + Sync {
         Err(NotSafe::NotRebuilt { role: member.role.clone() })
     }
 
-    /// Puts the group in its preferred order after members came back (Kafka: preferred leaders). Returns whether
-    /// anything moved.
-    async fn settle(&self, wire: &dyn Wire, members: &[NodeFacts]) -> Result<bool, crate::kafka::KafkaError> {
-        let _ = (wire, members);
+    /// Puts a group that `view` shows healthy in its preferred order after members came back (Kafka: preferred
+    /// leaders). Returns whether anything moved.
+    async fn settle(&self, wire: &dyn Wire, view: &GroupView) -> Result<bool, crate::kafka::KafkaError> {
+        let _ = (wire, view);
         Ok(false)
     }
 }

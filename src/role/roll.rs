@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 #[derive(Debug, Clone)]
 pub struct Roll<'a> {
     /// Members still to be changed, by node name.
-    pub pending: &'a BTreeSet<String>,
+    pub pending: &'a BTreeSet<&'a str>,
 }
 
 /// What a roll does next.

@@ -7,6 +7,7 @@ use crate::zookeeper::{self, EnsembleView, Mode};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// The role `zookeeper`.
 #[derive(Debug, Clone, Copy)]
@@ -55,10 +56,6 @@ fn size(members: &BTreeMap<&String, &Output<String>>) -> usize {
     members.len().max(1)
 }
 
-fn ensemble(view: &GroupView) -> EnsembleView {
-    view.detail().unwrap_or_default()
-}
-
 #[async_trait]
 impl Role for Zookeeper {
     fn name(&self) -> &'static str {
@@ -97,13 +94,14 @@ impl Role for Zookeeper {
         existing < declared / 2 + 1
     }
 
-    async fn observe(&self, wire: &dyn Wire, members: &[NodeFacts]) -> GroupView {
+    async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
         let addresses = members
             .iter()
             .filter_map(|facts| Some((facts.id, facts.endpoint("client")?)))
             .collect::<BTreeMap<_, _>>();
         let seen = wire.zookeeper().describe(&addresses).await;
-        let member = |facts: &NodeFacts| {
+        let mut leaders = BTreeSet::new();
+        let member = |facts: &Arc<NodeFacts>| {
             let (up, leads, note) = match seen.members.get(&facts.id) {
                 Some(zookeeper::MemberView::Serving(serving)) => match serving.mode {
                     Mode::Leader => (true, true, "leader"),
@@ -115,46 +113,47 @@ impl Role for Zookeeper {
                 Some(zookeeper::MemberView::NotServing) => (false, false, "in no quorum"),
                 Some(zookeeper::MemberView::Unreachable { .. }) | None => (false, false, "unreachable"),
             };
-            MemberView { up, leads, note: note.to_owned() }
+            if leads {
+                leaders.insert(facts.node.clone());
+            }
+            (facts.node.clone(), MemberView { up, note: note.to_owned() })
         };
-        GroupView {
-            members: members.iter().map(|facts| (facts.node.clone(), member(facts))).collect(),
-            detail: serde_json::json!(seen),
-        }
+        let members = Arc::new(members.iter().map(member).collect());
+        GroupView { members, leaders, detail: Arc::new(seen) }
     }
 
-    fn health(&self, view: &GroupView, members: &[NodeFacts]) -> Health {
-        let away: Vec<&str> =
-            view.members.iter().filter(|(_, m)| !m.up).map(|(name, _)| name.as_str()).collect();
+    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>]) -> Health {
+        let away = view.away();
         if !away.is_empty() {
             let up = view.members.len() - away.len();
             let size = view.members.len();
             return Health::Unhealthy(format!("{up} of {size} servers serve, without {}", away.join(", ")));
         }
         let expected = members.iter().map(|facts| facts.id).collect();
-        match ensemble(view).health(&expected) {
-            Ok(_) => Health::Healthy,
-            Err(reason) => Health::Unhealthy(reason.to_string()),
+        match view.detail::<EnsembleView>().map(|ensemble| ensemble.health(&expected)) {
+            Some(Ok(_)) => Health::Healthy,
+            Some(Err(reason)) => Health::Unhealthy(reason.to_string()),
+            None => Health::Unhealthy("the ensemble was not asked".into()),
         }
     }
 
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
-        let away = |name: &&String| view.members.get(*name).is_none_or(|member| !member.up);
         // One that serves nobody can't be missed, and its repair must not be locked out by its own failure.
-        if let Some(name) = roll.pending.iter().find(away) {
-            return Next::Do(name.clone());
+        if let Some(name) = roll.pending.iter().find(|name| !view.is_up(name)) {
+            return Next::Do((*name).to_owned());
         }
-        let missing: Vec<_> = view.members.keys().filter(away).cloned().collect();
-        if !missing.is_empty() {
-            return Next::Wait(NotSafe::MembersAway { members: missing });
+        let away = view.away();
+        if !away.is_empty() {
+            let members = away.into_iter().map(str::to_owned).collect();
+            return Next::Wait(NotSafe::MembersAway { members });
         }
         let Some(leader) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
         // The leader last: each change of leader interrupts all sessions for a moment.
-        let chosen = roll.pending.iter().find(|name| *name != leader).or(roll.pending.first());
+        let chosen = roll.pending.iter().find(|name| **name != leader).or(roll.pending.first());
         match chosen {
             None => Next::Done,
             Some(name) => match self.spares(name, view) {
-                Ok(()) => Next::Do(name.clone()),
+                Ok(()) => Next::Do((*name).to_owned()),
                 Err(reason) => Next::Wait(reason),
             },
         }
@@ -177,8 +176,7 @@ impl Role for Zookeeper {
             1 => Absence::Interruption,
             _ => Absence::Quorum { left: up.saturating_sub(1), size, needed: size / 2 + 1 },
         };
-        let serves = |name: &&String| view.members.get(*name).is_some_and(|member| member.up);
-        members.iter().filter(serves).map(|name| (name.clone(), absence.clone())).collect()
+        members.iter().filter(|name| view.is_up(name)).map(|name| (name.clone(), absence.clone())).collect()
     }
 
     fn allows_change(&self, before: &NodeFacts, after: &NodeFacts) -> Result<(), Refusal> {

@@ -277,6 +277,21 @@ fn data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one() {
     stack.octad(&["status"]).exits(0);
     assert_exactly(&read(bench.path(), &bootstrap, "activity"), &written);
 
+    // Lost for good, one at a time: the others fill an empty disk, and nothing is missing then.
+    for node in ["broker-2", "zk-2"] {
+        stack.signal(node, Signal::TERM);
+        until("a stopped process", RECOVERY, || {
+            let found = stack.node(node);
+            if found["process"] == "stopped" { Ok(()) } else { Err(found.to_string()) }
+        });
+        fs::remove_dir_all(stack.data(node)).unwrap();
+        stack.octad(&["up", "--yes"]).exits(10);
+        let refilled = stack.octad(&["up", "--yes", "--refill", node]).exits(0);
+        assert!(refilled.stderr.contains("(refill: its data is gone; "), "{}", refilled.stderr);
+        stack.octad(&["status"]).exits(0);
+    }
+    assert_exactly(&read(bench.path(), &bootstrap, "activity"), &written);
+
     let unasked = stack.octad(&["destroy"]).exits(64);
     assert!(
         unasked.stderr.ends_with(

@@ -10,6 +10,7 @@ use crate::kafka::{
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) struct Client {
@@ -79,7 +80,7 @@ impl World {
         let none = Cluster::default();
         let cluster = self.clusters.get(&group).unwrap_or(&none);
         let controller = cluster.controller();
-        let alive: BTreeSet<i32> = cluster.registered.keys().copied().collect();
+        let alive: Arc<BTreeSet<i32>> = Arc::new(cluster.registered.keys().copied().collect());
         let answer = |endpoint: &String| {
             let answer = match self.broker_at(endpoint) {
                 None => BrokerAnswer::Silent { why: "cannot connect: connection refused".into() },
@@ -88,7 +89,7 @@ impl World {
                     BrokerAnswer::Answered {
                         id: Some(id),
                         controller: controller.filter(|_| knows),
-                        alive: if knows { alive.clone() } else { BTreeSet::new() },
+                        alive: if knows { alive.clone() } else { Arc::default() },
                         differing: BTreeSet::new(),
                     }
                 }

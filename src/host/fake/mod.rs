@@ -22,9 +22,13 @@ use crate::wire::Wire;
 use crate::zookeeper::{EnsembleView, Zookeeper};
 use async_trait::async_trait;
 use machine::FakeHost;
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 use tokio::sync::Notify;
 use world::World;
 
@@ -33,7 +37,42 @@ use world::World;
 pub struct FakeWorld {
     world: Arc<Mutex<World>>,
     killed: Arc<Notify>,
+    /// Nanoseconds for which the world was held.
+    spent: Arc<AtomicU64>,
     watcher: Arc<OnceLock<Watcher>>,
+}
+
+/// The world, held by the one that looks at it or changes it.
+struct Held<'a> {
+    world: MutexGuard<'a, World>,
+    since: Duration,
+    spent: &'a AtomicU64,
+}
+
+impl Deref for Held<'_> {
+    type Target = World;
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let nanos = u64::try_from((processor_time() - self.since).as_nanos()).unwrap_or(u64::MAX);
+        self.spent.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
+/// Time on the processor that this thread has taken so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 type Watcher = Box<dyn Fn() + Send + Sync>;
@@ -51,6 +90,16 @@ impl FakeWorld {
     /// Its hosts, for a registry.
     pub fn backend(&self) -> FakeBackend {
         FakeBackend(self.clone())
+    }
+
+    /// Time on the processor that the simulation itself has taken, so that its cost can be told from its user's.
+    pub fn spent(&self) -> Duration {
+        Duration::from_nanos(self.spent.load(Ordering::Relaxed))
+    }
+
+    fn lock(&self) -> Held<'_> {
+        let world = self.world.lock().expect("no holder of the world panics");
+        Held { world, since: processor_time(), spent: &self.spent }
     }
 
     /// The world that [`FakeWorld::to_json`] wrote down.
@@ -75,10 +124,6 @@ impl FakeWorld {
         if let Some(watcher) = self.watcher.get() {
             watcher();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, World> {
-        self.world.lock().expect("no holder of the world panics")
     }
 
     /// Takes note of a deed of Octad's and does it, unless it is to be cut off here.
