@@ -97,6 +97,13 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             let stack = simulation.declare().unwrap();
             return change_while(simulation, &stack, &terms, || world.stop_by_hand(other));
         }
+        ["roll", names @ ..] => {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            return match simulation.recorded(&names) {
+                Ok(stack) => change(simulation, &stack, &Terms::default()),
+                Err(error) => told(&error),
+            };
+        }
         ["history"] => return history(simulation),
         ["refresh"] => return refresh(simulation),
         ["import", key] => return import(simulation, key),
@@ -158,6 +165,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["restore-data", node] => world.restore_data(node),
         ["alter-file", node, file] => world.alter_file(node, file),
         ["lose-host", host] => world.lose_host(host),
+        ["fatal-setting", name, value] => world.fatal_setting(name, value),
         ["refuse-start", node, reason @ ..] => world.refuse_start(node, &reason.join(" ")),
         ["alter-topic", topic, setting, value] => world.alter_topic(topic, setting, Some(value)),
         ["grow-topic", topic, partitions] => {

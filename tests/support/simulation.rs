@@ -278,6 +278,16 @@ impl Simulation {
         if stack.is_removal() { "destroy" } else { "up" }
     }
 
+    /// The recorded stack, with the wish to restart these nodes.
+    pub fn recorded(&self, names: &[String]) -> Result<ValidStack, CliError> {
+        let state = self.state();
+        let stack = ValidStack::recorded(Self::name(), &state);
+        let selected = Selection::only(names, &stack, &state)?;
+        let keys = stack.resources.keys().filter(|key| key.kind == "node" && selected.names(key));
+        let keys = keys.cloned().collect();
+        Ok(stack.with_restart(keys))
+    }
+
     pub fn stop(&self) -> Result<(), CliError> {
         let (stack, state) = (ValidStack::empty(Self::name()), self.state());
         let context = self.context(&stack, &state);

@@ -129,6 +129,11 @@ impl FakeWorld {
         self.lock().refused.insert(node.to_owned(), reason.to_owned());
     }
 
+    /// A process whose configuration says this ends at once, each time it is started.
+    pub fn fatal_setting(&self, name: &str, value: &str) {
+        self.lock().fatal.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Somebody sets a topic's setting, or unsets it.
     pub fn alter_topic(&self, topic: &str, setting: &str, value: Option<&str>) {
         self.fault(format!("alter {topic}"), |world| {

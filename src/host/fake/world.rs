@@ -5,7 +5,7 @@ use super::cluster::Cluster;
 use super::ensemble::Ensemble;
 use super::record::{Breach, Cause, Cut, Deed, Loss};
 use crate::host::{Deployment, FACTS_FILE, HostError, NodeObservation, RunState};
-use crate::resource::NodeFacts;
+use crate::resource::{NodeFacts, Output};
 use crate::role::{Broker, Layout, Zookeeper};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ pub(super) struct World {
     pub(super) cause: Cause,
     pub(super) cut: Option<(usize, Cut)>,
     pub(super) refused: BTreeMap<String, String>,
+    /// Settings with which a process ends as soon as it has read them.
+    pub(super) fatal: BTreeMap<String, String>,
     pub(super) lag: u64,
     /// How long each deed of Octad's takes.
     pub(super) takes: Duration,
@@ -123,6 +125,7 @@ impl Default for World {
             cause: Cause::Time,
             cut: None,
             refused: BTreeMap::new(),
+            fatal: BTreeMap::new(),
             lag: 1,
             takes: Duration::ZERO,
             now: 0,
@@ -404,6 +407,15 @@ impl World {
         if let Some(reason) = refused {
             node.run = Run::Failed { reason: reason.clone() };
             return Err(HostError::NotStarted { node: name.to_owned(), reason });
+        }
+        let settings = node.generation.iter().flat_map(|generation| &generation.facts.settings);
+        let fatal = |(name, value): (&String, &Output<String>)| {
+            self.fatal.get(name).is_some_and(|fatal| value.known() == Ok(fatal))
+        };
+        if settings.into_iter().any(fatal) {
+            node.restarts = 9;
+            node.run = Run::Failing { last_exit: "exit status 1".into() };
+            return Ok(());
         }
         if node.broken {
             node.restarts = 7;
