@@ -170,6 +170,16 @@ fn a_change_rolls_one_broker_at_a_time_and_loses_nothing() {
     assert_exactly(&read(bench.path(), &bootstrap, "activity"), &written);
     stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
 
+    // Kafka ends at once with this: the broker is put back, and nobody but it was touched.
+    stack.edit("\"num.io.threads\" = 5", "\"num.io.threads\" = 0");
+    let run = stack.octad(&["up", "--yes"]).exits(11);
+    let told = "was put back to what it was\n";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+    stack.octad(&["status"]).exits(0);
+    stack.edit("\"num.io.threads\" = 0", "\"num.io.threads\" = 5");
+    stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
+    assert_exactly(&read(bench.path(), &bootstrap, "activity"), &written);
+
     // A ZooKeeper server rolls as well, without the brokers.
     stack.edit("servers = 3", "servers = 3\nheap-mib = 144");
     let leader = stack.leader("zookeeper");
