@@ -36,7 +36,7 @@ pub struct NodeFacts {
     pub settings: BTreeMap<String, Output<String>>,
     /// Whether the crash fence ends what the node holds in other services when its process died; without meaning for
     /// roles that have none.
-    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    #[serde(default = "yes")]
     pub fence: bool,
     /// The Java virtual machine's limits, for roles that run in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,7 +11,8 @@ use octad::cli::CliError;
 use octad::engine::{self, Checked, Event, Plan, Record, SavedPlan};
 use octad::host::fake::Cut;
 use octad::output::{
-    diff_text, failure_text, history_text, mermaid, preview_text, refresh_text, resources_text, status_text,
+    diff_text, failure_text, history_text, mermaid, preview_text, refresh_text, resolved_outputs,
+    resources_text, status_text,
 };
 use octad::report::{Invocation, Report};
 use octad::resource::{Key, Refusal};
@@ -121,6 +122,18 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             let key: Key = key.parse().unwrap();
             let record = Record::Protect { key: key.clone(), protected: *verb == "protect" };
             return edited(simulation, &format!("state {verb}"), &key, Ok(record));
+        }
+        ["state", "show", key] => {
+            let state = simulation.state();
+            return format!("{:#}\n", serde_json::json!(state.resources[&key.parse::<Key>().unwrap()]));
+        }
+        ["outputs"] => {
+            let outputs = resolved_outputs(&simulation.state());
+            return outputs.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+        }
+        ["facts", node] => {
+            let stack = simulation.declare().unwrap();
+            return format!("{:#}\n", stack.resources[&Key::new("node", node)].inputs);
         }
         ["graph"] => return mermaid(&simulation.declare().unwrap()),
         ["up", options @ ..] => {
