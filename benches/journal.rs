@@ -73,7 +73,8 @@ fn state_of(resources: usize) -> Result<State, Box<dyn Error>> {
 /// The two records of one step: a node is changed.
 fn records(key: &Key, recorded: &Recorded) -> [Record; 2] {
     let Recorded { inputs, outputs, needs, .. } = recorded.clone();
-    let begin = Record::Begin { key: key.clone(), inputs: inputs.clone(), needs: needs.clone() };
+    let begin =
+        Record::Begin { key: key.clone(), moved_from: None, inputs: inputs.clone(), needs: needs.clone() };
     let outcome = Outcome::Applied { inputs, outputs, needs };
     [begin, Record::End { key: key.clone(), outcome }]
 }

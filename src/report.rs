@@ -346,6 +346,9 @@ fn host(error: &HostError) -> Option<String> {
         HostError::AddressUnusable { .. } => {
             Some("give this stack addresses within 127.0.0.0/8 with `subnet` under [hosts]".into())
         }
+        HostError::NameTaken { name, .. } => {
+            Some(format!("give it another name than {name}, or rename that one first"))
+        }
         HostError::ForeignData { directory, .. } => Some(format!("look into {directory} and move it away")),
         HostError::NotStarted { node, .. } => Some(format!("`octad logs {node}` tells what it said")),
         HostError::Artifact(error) => artifact(error),

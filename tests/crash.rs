@@ -203,6 +203,36 @@ fn killed_at_each_moment_of_a_change() {
 }
 
 #[test]
+fn killed_at_each_moment_of_a_rename() {
+    let stack = STACK.replace("\"ha\"", "\"named\"");
+    let made = Scene::of(&Simulation::of(&stack));
+    let mut simulation = made.simulation();
+    simulation.up().unwrap();
+    simulation.world.settle();
+    let mut moves: Vec<toml::Table> = Vec::new();
+    for (node, name) in [("broker-2", "broker-b"), ("zk-3", "zk-c")] {
+        simulation.set(&format!("names.{node}"), Some(name.into()));
+        moves.push(format!("from = \"node/{node}\"\nto = \"node/{name}\"").parse().unwrap());
+    }
+    simulation.set("moved", Some(moves.into()));
+    made.keep(&simulation.world, &simulation.file.to_string());
+    let other = made.copy();
+    let whole = other.simulation();
+    whole.up().unwrap();
+    whole.world.settle();
+    assert_eq!(whole.world.spawns()["broker-b"], 2, "the detector: starts are counted");
+    let records = at_each_moment(&made, "up", |simulation, moment| {
+        assert_converges(simulation, moment);
+        assert_eq!(simulation.world.portrait(), whole.world.portrait(), "moment {moment}");
+        assert_eq!(simulation.world.spawns(), whole.world.spawns(), "moment {moment}: one restart each");
+        assert!(simulation.world.formats().values().all(|formats| *formats == 1), "moment {moment}");
+        assert_eq!(simulation.world.own_breaches(), [], "moment {moment}");
+    });
+    // The stack, then begin and end of 2 nodes, and what the broker handed over and has back.
+    assert_eq!(records, 1 + 2 * 2 + 2);
+}
+
+#[test]
 fn killed_at_each_moment_of_a_destroy() {
     let made = Scene::of(&Simulation::of(STACK));
     let simulation = made.simulation();

@@ -197,9 +197,46 @@ async fn a_stop_is_final_and_may_be_repeated(bench: &Bench) {
     assert!(bench.node().await.data);
 }
 
-async fn an_unknown_node_is_stopped_and_removed_already(bench: &Bench) {
+async fn a_renamed_node_goes_on_with_its_data(bench: &Bench) {
+    let mut renamed = bench.deployment.clone();
+    renamed.facts.node = "zk-a".into();
+    let there = || bench.host.node("zk-a");
+    bench.made().await;
+    assert!(bench.host.rename(bench.name(), "zk-a").await.is_err(), "it runs");
+    assert_eq!(there().await.unwrap(), None);
+    bench.host.stop(bench.name(), STOP).await.unwrap();
+    for _ in 0..2 {
+        bench.host.rename(bench.name(), "zk-a").await.unwrap();
+        assert_eq!(bench.host.node(bench.name()).await.unwrap(), None);
+        let node = there().await.unwrap().unwrap();
+        assert_eq!((node.data, node.run), (true, RunState::Stopped));
+    }
+    // It holds what it held, and its marker has the new name.
+    let mut other = renamed.clone();
+    other.facts.id += 1;
+    let refused = bench.host.format(&other, true).await;
+    assert!(matches!(refused, Err(HostError::ForeignData { .. })), "{refused:?}");
+    bench.host.format(&renamed, true).await.unwrap();
+    bench.host.install(&renamed).await.unwrap();
+    bench.host.start("zk-a").await.unwrap();
+    let node = there().await.unwrap().unwrap();
+    assert_eq!(node.facts, Some(serde_json::to_value(&renamed.facts).unwrap()));
+    assert!(matches!(node.run, RunState::Running { current: true, .. }));
+    bench.host.rename(bench.name(), "zk-a").await.unwrap();
+    assert!(matches!(there().await.unwrap().unwrap().run, RunState::Running { current: true, .. }));
+    // Nothing is left that its host would start by the old name.
+    bench.host.halt().await.unwrap();
+    bench.host.boot().await.unwrap();
+    assert_eq!(bench.host.node(bench.name()).await.unwrap(), None);
+    bench.host.format(&bench.deployment, true).await.unwrap();
+    let taken = bench.host.rename(bench.name(), "zk-a").await;
+    assert!(matches!(taken, Err(HostError::NameTaken { .. })), "{taken:?}");
+}
+
+async fn an_unknown_node_is_stopped_renamed_and_removed_already(bench: &Bench) {
     bench.host.boot().await.unwrap();
     bench.host.stop("nobody", STOP).await.unwrap();
+    bench.host.rename("nobody", "somebody").await.unwrap();
     bench.host.remove("nobody").await.unwrap();
     assert!(bench.host.start("nobody").await.is_err());
     assert_eq!(bench.host.node("nobody").await.unwrap(), None);
@@ -284,7 +321,8 @@ async fn hold(make: &dyn Fn(u8) -> Bench) {
         a_running_node_is_not_started_again,
         a_new_generation_waits_for_a_restart,
         a_stop_is_final_and_may_be_repeated,
-        an_unknown_node_is_stopped_and_removed_already,
+        a_renamed_node_goes_on_with_its_data,
+        an_unknown_node_is_stopped_renamed_and_removed_already,
         a_removed_node_is_gone_with_its_data,
         a_halted_host_keeps_all_and_starts_what_ran,
         a_destroyed_host_leaves_nothing,

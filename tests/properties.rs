@@ -125,6 +125,23 @@ impl Shape {
         brokers.chain((1..=self.servers).map(|id| format!("zk-{id}"))).collect()
     }
 
+    /// Declares some of the nodes by other names, and says so.
+    fn rename(&self, simulation: &mut Simulation, renamed: &[Index]) {
+        let nodes = self.nodes();
+        let renamed: BTreeSet<&String> = renamed.iter().map(|index| index.get(&nodes)).collect();
+        let mut moves: Vec<toml::Table> = Vec::new();
+        for node in renamed {
+            let name = format!("{node}-renamed");
+            simulation.set(&format!("names.{node}"), Some(name.as_str().into()));
+            let (from, to) = (format!("node/{node}"), format!("node/{name}"));
+            moves.push(toml::Table::from_iter([
+                ("from".to_owned(), from.into()),
+                ("to".to_owned(), to.into()),
+            ]));
+        }
+        simulation.set("moved", Some(moves.into()));
+    }
+
     fn inflict(&self, simulation: &Simulation, fault: &Fault) {
         let (world, nodes) = (&simulation.world, self.nodes());
         let named = |index: &Index| nodes[index.index(nodes.len())].as_str();
@@ -166,17 +183,17 @@ impl Shape {
 }
 
 /// Mends what only a person can.
-fn mend_all(shape: &Shape, simulation: &Simulation) {
-    shape.nodes().iter().for_each(|node| simulation.world.mend(node));
+fn mend_all(simulation: &Simulation) {
+    simulation.world.spawns().keys().for_each(|node| simulation.world.mend(node));
     simulation.world.settle();
     simulation.world.catch_up();
     simulation.world.settle();
 }
 
 /// Ups until nothing is left to do; a shrunk ISR may need time between them.
-fn converge(shape: &Shape, simulation: &Simulation) -> Result<(), TestCaseError> {
+fn converge(simulation: &Simulation) -> Result<(), TestCaseError> {
     for _ in 0..4 {
-        mend_all(shape, simulation);
+        mend_all(simulation);
         match simulation.up() {
             Ok(Ended::Nothing) => return Ok(()),
             Ok(Ended::Changed) | Err(CliError::Apply(_)) => {}
@@ -207,7 +224,7 @@ proptest! {
         let simulation = shape.simulation();
         simulation.up().unwrap();
         faults.iter().for_each(|fault| shape.inflict(&simulation, fault));
-        converge(&shape, &simulation)?;
+        converge(&simulation)?;
         prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
     }
 
@@ -285,7 +302,7 @@ proptest! {
             Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
         }
         if made {
-            converge(&shape, &simulation)?;
+            converge(&simulation)?;
         } else {
             let rest = simulation.up();
             prop_assert!(rest.is_ok(), "{}", octad::causes::with_causes(&rest.unwrap_err()));
@@ -303,7 +320,7 @@ proptest! {
         simulation.up().unwrap();
         faults.iter().for_each(|fault| shape.inflict(&simulation, fault));
         simulation.set("kafka.settings.num.io.threads", Some(8.into()));
-        converge(&shape, &simulation)?;
+        converge(&simulation)?;
         prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
         let fresh = shape.simulation_of(&simulation);
         fresh.up().unwrap();
@@ -386,7 +403,7 @@ proptest! {
         simulation.world.cut_at(at.index(whole.world.deed_count() - before) + 1, cut);
         let _ = simulation.up();
         simulation.world.fail_never();
-        converge(&shape, &simulation)?;
+        converge(&simulation)?;
         prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
         // The first process, the new one, and at most one more for the node that was being changed.
         let spawns = simulation.world.spawns();
@@ -394,6 +411,64 @@ proptest! {
         whole.world.settle();
         simulation.world.settle();
         prop_assert_eq!(simulation.world.portrait(), whole.world.portrait());
+    }
+
+    #[test]
+    fn no_rename_breaks_a_promise(
+        shape in spare_shape(),
+        faults in prop::collection::vec(fault(), 0..3),
+        renamed in prop::collection::vec(any::<Index>(), 1..4),
+        setting in any::<bool>(),
+    ) {
+        let mut simulation = shape.simulation();
+        simulation.set("program", Some("named".into()));
+        simulation.up().unwrap();
+        faults.iter().for_each(|fault| shape.inflict(&simulation, fault));
+        shape.rename(&mut simulation, &renamed);
+        if setting {
+            simulation.set("kafka.settings.num.io.threads", Some(8.into()));
+        }
+        converge(&simulation)?;
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+        prop_assert!(simulation.world.formats().values().all(|formats| *formats == 1));
+    }
+
+    #[test]
+    fn a_rename_that_was_cut_off_is_gone_on_with(
+        shape in spare_shape(),
+        renamed in prop::collection::vec(any::<Index>(), 1..4),
+        at in any::<Index>(),
+        cut in prop::sample::select(vec![
+            Cut::Refused, Cut::AnswerLost, Cut::KilledBefore, Cut::KilledAfter
+        ]),
+    ) {
+        let prepared = || {
+            let mut simulation = shape.simulation();
+            simulation.set("program", Some("named".into()));
+            simulation.up().unwrap();
+            shape.rename(&mut simulation, &renamed);
+            simulation
+        };
+        let whole = prepared();
+        let before = whole.world.deed_count();
+        whole.up().unwrap();
+        let simulation = prepared();
+        simulation.world.cut_at(at.index(whole.world.deed_count() - before) + 1, cut);
+        let _ = simulation.up();
+        simulation.world.fail_never();
+        converge(&simulation)?;
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+        // Each still has the disk that it was given first.
+        prop_assert!(simulation.world.formats().values().all(|formats| *formats == 1));
+        let spawns = simulation.world.spawns();
+        prop_assert!(spawns.values().sum::<u64>() <= 2 * spawns.len() as u64 + 1, "{spawns:?}");
+        whole.world.settle();
+        simulation.world.settle();
+        prop_assert_eq!(simulation.world.portrait(), whole.world.portrait());
+        prop_assert_eq!(
+            simulation.state().resources.into_keys().collect::<Vec<_>>(),
+            whole.state().resources.into_keys().collect::<Vec<_>>()
+        );
     }
 
     #[test]

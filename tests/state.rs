@@ -39,7 +39,7 @@ impl Files {
         for (key, resource) in &made.resources {
             let needs = resource.needs.clone();
             let inputs = resource.inputs.clone();
-            let begin = octad::engine::Record::Begin { key: key.clone(), inputs, needs };
+            let begin = octad::engine::Record::Begin { key: key.clone(), moved_from: None, inputs, needs };
             store.append(begin).unwrap();
             states.push(store.state().clone());
         }

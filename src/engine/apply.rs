@@ -7,7 +7,7 @@ use super::gate::{self, Members};
 use super::order::Order;
 use super::plan::{Action, Change, Checked, Plan};
 use super::state::{StateError, Store};
-use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record};
+use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, moves};
 use crate::causes::with_causes;
 use crate::resource::{Key, KindError, Work};
 use crate::role::{GroupView, NotSafe};
@@ -140,6 +140,7 @@ pub async fn apply(
         context: context.clone(),
         store: Mutex::new(store),
         stack: stack.clone(),
+        moves: plan.moves.clone(),
         options: options.clone(),
     });
     let nothing = |error: StateError| ApplyError { error: error.into(), done: vec![], not_done: vec![] };
@@ -195,11 +196,17 @@ pub async fn apply(
     }
 }
 
-/// Groups as declared, and those of which members are still to be removed.
+/// Groups as declared, by the names that the state has, and those of which members are still to be removed.
 fn merged_groups(stack: &ValidStack, work: &Worker) -> BTreeMap<String, crate::role::Group> {
     let store = work.store.lock().expect("no holder of the store panics");
     let state = store.state();
     let mut groups = stack.groups.clone();
+    for (to, from) in moves::pending(stack, state) {
+        for group in groups.values_mut().filter(|group| group.members.contains(&to)) {
+            group.members.remove(&to);
+            group.members.insert(from.clone());
+        }
+    }
     for (name, group) in &state.groups {
         let left = group.members.iter().filter(|member| state.resources.contains_key(*member)).cloned();
         let left: BTreeSet<Key> = left.collect();
@@ -218,6 +225,7 @@ struct Worker {
     context: Arc<Context>,
     store: Mutex<Store>,
     stack: ValidStack,
+    moves: BTreeMap<Key, Key>,
     options: Options,
 }
 
@@ -278,7 +286,12 @@ impl Worker {
         act: impl Future<Output = Result<Value, KindError>>,
     ) -> Result<(), StepError> {
         let needs = direct_needs(&self.stack, key);
-        self.append(Record::Begin { key: key.clone(), inputs: inputs.clone(), needs: needs.clone() })?;
+        self.append(Record::Begin {
+            key: key.clone(),
+            moved_from: self.moves.get(key).cloned(),
+            inputs: inputs.clone(),
+            needs: needs.clone(),
+        })?;
         match act.await {
             Ok(outputs) => {
                 self.context.made(key, inputs, &outputs);
@@ -290,7 +303,12 @@ impl Worker {
     }
 
     async fn delete(&self, key: &Key, before: &Value) -> Result<(), StepError> {
-        self.append(Record::Begin { key: key.clone(), inputs: before.clone(), needs: BTreeSet::new() })?;
+        self.append(Record::Begin {
+            key: key.clone(),
+            moved_from: None,
+            inputs: before.clone(),
+            needs: BTreeSet::new(),
+        })?;
         match self.kind(key)?.delete(&self.context, key, before).await {
             Ok(()) => self.forget(key),
             Err(source) => Err(self.failed("delete", key, source)),

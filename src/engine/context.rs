@@ -1,6 +1,6 @@
 //! What kinds need to act: the hosts and groups of the stack, how to reach services, where events go.
 
-use super::{Event, Events, Registry, State};
+use super::{Event, Events, Registry, State, moves};
 use crate::host::{Backend, Host, Progress};
 use crate::kafka::Kafka;
 use crate::resource::{HostInputs, HostKind, Key, KindError, NodeFacts, references, resolve};
@@ -35,6 +35,7 @@ impl Context {
     /// The surroundings of a run on the stack at `site`. What is recorded is what is there until it is changed; only
     /// what was never made is as declared.
     pub fn new(site: &Path, registry: Registry, events: Events, stack: &ValidStack, state: &State) -> Self {
+        let state = moves::followed(stack, state);
         let mut roster = Roster { groups: state.groups.clone(), ..Roster::default() };
         for (key, recorded) in &state.resources {
             roster.inputs.insert(key.clone(), recorded.inputs.clone());
@@ -71,6 +72,11 @@ impl Context {
         Box::new(move |what, done, total| {
             events.emit(Event::Progress { what: what.to_owned(), done, total });
         })
+    }
+
+    /// A field of a resource's inputs as last applied, or as declared where it was never made.
+    pub fn input(&self, key: &Key, field: &str) -> Option<Value> {
+        self.roster(|roster| roster.inputs.get(key)?.get(field).cloned())
     }
 
     /// A handle on a declared or recorded host.
@@ -120,7 +126,7 @@ impl Context {
         })
     }
 
-    /// The members of a group that exist.
+    /// The members of a group that exist. Each has its present name, also while it still has another on its host.
     pub fn made_members(&self, group: &str) -> Vec<Arc<NodeFacts>> {
         let of = |roster: &Roster| Some(roster.members.get(group)?.values().cloned().collect());
         self.roster(of).unwrap_or_default()
@@ -204,7 +210,10 @@ impl Roster {
         let facts = known.and_then(|inputs| NodeFacts::deserialize(inputs).ok());
         let members = self.members.entry(group).or_default();
         match facts {
-            Some(facts) => drop(members.insert(key.clone(), Arc::new(facts))),
+            Some(facts) => {
+                let facts = NodeFacts { node: key.name.clone(), ..facts };
+                members.insert(key.clone(), Arc::new(facts));
+            }
             None => drop(members.remove(key)),
         }
     }

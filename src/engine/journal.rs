@@ -26,6 +26,9 @@ pub enum Record {
     Begin {
         /// Which.
         key: Key,
+        /// Its name until now, where it goes on under another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        moved_from: Option<Key>,
         /// Its inputs after the change, or before it where it is removed.
         inputs: Value,
         /// The resources that it needs.

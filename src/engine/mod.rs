@@ -18,6 +18,7 @@ mod import;
 mod interrupt;
 mod journal;
 mod lock;
+mod moves;
 mod observe;
 mod order;
 mod plan;

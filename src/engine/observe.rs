@@ -1,6 +1,6 @@
 //! Looks at everything that is declared or recorded. Reads only.
 
-use super::{Context, State};
+use super::{Context, State, moves};
 use crate::resource::{Key, Observed};
 use crate::role::GroupView;
 use crate::stack::ValidStack;
@@ -18,6 +18,7 @@ pub struct Inventory {
 
 /// Looks at all resources and groups, kinds and groups side by side.
 pub async fn observe(context: &Context, stack: &ValidStack, state: &State) -> Inventory {
+    let state = moves::followed(stack, state);
     let keys: BTreeSet<&Key> = stack.resources.keys().chain(state.resources.keys()).collect();
     let mut by_kind: BTreeMap<&str, BTreeMap<Key, Value>> = BTreeMap::new();
     for key in keys {

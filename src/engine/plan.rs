@@ -3,7 +3,7 @@
 
 use super::graph::Graph;
 use super::selection::Decisions;
-use super::{Inventory, Registry, Selection, State, roll};
+use super::{Inventory, Registry, Selection, State, moves, roll};
 use crate::resource::{
     Decision, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Reference, Refusal,
     Subject, resolve,
@@ -53,6 +53,10 @@ pub struct Plan<Stage = Draft> {
     /// What it is confined to.
     #[serde(default, skip_serializing_if = "Selection::is_all")]
     pub selection: Selection,
+    /// Resources that go on under another name: the new one, and the one that the state has. What is to be done for it
+    /// is among the steps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub moves: BTreeMap<Key, Key>,
     /// The steps; a step's number is its place.
     pub steps: Vec<Step>,
     /// What can't be done. A plan with refusals is not applied.
@@ -177,7 +181,9 @@ impl<Stage> Plan<Stage> {
     /// What is to be changed, each step in a few words.
     pub fn changes(&self) -> Vec<String> {
         let changing = self.steps.iter().filter(|step| !matches!(step.action, Action::Gate { .. }));
-        changing.map(|step| format!("{} {}", step.action.verb(), step.action.subject())).collect()
+        let changes = changing.map(|step| format!("{} {}", step.action.verb(), step.action.subject()));
+        let moves = self.moves.iter().map(|(to, from)| format!("move {from} to {to}"));
+        moves.chain(changes).collect()
     }
 
     /// Whether every step only waits: nothing will be changed.
@@ -215,6 +221,8 @@ pub fn plan_within(
     state: &State,
     inventory: &Inventory,
 ) -> Plan {
+    let mut moves = moves::pending(stack, state);
+    let state = &*moves::followed(stack, state);
     let known = || [&stack.groups, &state.groups].into_iter().flatten();
     let mut planner = Planner {
         registry,
@@ -250,10 +258,12 @@ pub fn plan_within(
     planner.add_rolls();
     planner.add_gates();
     planner.order();
+    moves.retain(|to, _| !planner.left_out.contains(to));
     Plan {
         stack: stack.name().to_string(),
         serial: state.serial,
         selection: selection.clone(),
+        moves,
         steps: planner.graph.into_steps(),
         refusals: planner.refusals,
         same: planner.same,
@@ -317,7 +327,10 @@ impl Planner<'_> {
             restart: self.stack.restarts(key),
         };
         let decision = match self.registry.kind(&key.kind) {
-            Some(kind) => self.protect(kind.as_ref(), &subject, kind.decide(&subject)),
+            Some(kind) => {
+                let decision = self.protect(kind.as_ref(), &subject, kind.decide(&subject));
+                self.ask_for_a_move(kind.as_ref(), &subject, decision)
+            }
             None => Decision::Refuse(Refusal {
                 key: key.clone(),
                 reason: format!("this program doesn't know the kind {}", key.kind),
@@ -394,6 +407,19 @@ impl Planner<'_> {
                     hint: format!("declare it again, or consent with `octad state unprotect {key}`"),
                     key,
                 })
+            }
+            decision => decision,
+        }
+    }
+
+    /// Where one can't go and another of its kind comes, it may be that only the name changed.
+    fn ask_for_a_move(&self, kind: &dyn Kind, subject: &Subject<'_>, decision: Decision) -> Decision {
+        let comes = |key: &Key| key.kind == kind.name() && !self.state.resources.contains_key(key);
+        let goes = subject.declared.is_none() && self.stack.resources.keys().any(comes);
+        match decision {
+            Decision::Refuse(Refusal { key, reason, hint }) if goes && kind.allows_rename(&key).is_ok() => {
+                let hint = format!("{hint}; if it only has another name now, say so with `moved`");
+                Decision::Refuse(Refusal { key, reason, hint })
             }
             decision => decision,
         }

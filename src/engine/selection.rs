@@ -5,7 +5,7 @@
 //! and an exclusion leaves out all that needs what it excludes. Restarts are the exception on both sides: what already
 //! runs serves those that need it, with its old configuration too.
 
-use super::State;
+use super::{State, moves};
 use crate::resource::{Decision, GroupSubject, Key, Refusal};
 use crate::role::{Group, Role};
 use crate::stack::{ValidStack, direct_needs};
@@ -195,6 +195,7 @@ fn needed_by(
 }
 
 fn named(names: &[String], stack: &ValidStack, state: &State) -> Result<BTreeSet<Key>, UnknownName> {
+    let state = moves::followed(stack, state);
     let keys: BTreeSet<&Key> = stack.resources.keys().chain(state.resources.keys()).collect();
     let groups = || stack.groups.values().chain(state.groups.values());
     let mut all = BTreeSet::new();

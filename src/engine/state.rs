@@ -134,7 +134,10 @@ impl State {
                 self.groups = groups;
                 self.outputs = outputs;
             }
-            Record::Begin { key, inputs, needs } => {
+            Record::Begin { key, moved_from, inputs, needs } => {
+                if let Some(from) = moved_from {
+                    self.rename(&from, &key);
+                }
                 let recorded = self.resources.entry(key).or_insert_with(|| Recorded {
                     inputs: inputs.clone(),
                     outputs: Value::Null,
@@ -201,6 +204,18 @@ impl State {
             self.fold(serial, record);
         }
         Ok(())
+    }
+
+    /// Has a recorded resource go on under another name. Its inputs stay as they were made.
+    pub(super) fn rename(&mut self, from: &Key, to: &Key) {
+        let Some(recorded) = self.resources.remove(from) else { return };
+        self.resources.insert(to.clone(), recorded);
+        let needs = self.resources.values_mut().map(|recorded| &mut recorded.needs);
+        for keys in needs.chain(self.groups.values_mut().map(|group| &mut group.members)) {
+            if keys.remove(from) {
+                keys.insert(to.clone());
+            }
+        }
     }
 
     /// The field of a resource's outputs that a reference names, where it is known.
@@ -364,7 +379,7 @@ mod tests {
     use serde_json::json;
 
     fn begin(name: &str) -> Record {
-        Record::Begin { key: Key::new("host", name), inputs: json!({}), needs: [].into() }
+        Record::Begin { key: Key::new("host", name), moved_from: None, inputs: json!({}), needs: [].into() }
     }
 
     fn applied(name: &str) -> Record {

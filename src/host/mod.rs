@@ -84,6 +84,13 @@ pub trait Host: Send + Sync {
     /// Stops a node; returns once its process is gone. It is killed when it outlives `timeout`.
     async fn stop(&self, node: &str, timeout: Duration) -> Result<(), HostError>;
 
+    /// Has a stopped node go on under another name, with its data, its marker and its log; its files are to be
+    /// installed anew. Where there is no node `from`, it only finishes what was cut off.
+    ///
+    /// # Errors
+    /// [`HostError::NameTaken`] where both exist; any where `from` still runs.
+    async fn rename(&self, from: &str, to: &str) -> Result<(), HostError>;
+
     /// Removes a stopped node with its data.
     async fn remove(&self, node: &str) -> Result<(), HostError>;
 
@@ -202,6 +209,16 @@ pub enum HostError {
         node: String,
         /// The directory.
         directory: String,
+    },
+    /// A node can't have a name that another one has.
+    #[error("{node} can't be called {name}: {host} has a node of that name")]
+    NameTaken {
+        /// The host.
+        host: String,
+        /// The node.
+        node: String,
+        /// The name that it was to have.
+        name: String,
     },
     /// The host has no such node.
     #[error("{host} has no node {node}")]

@@ -13,6 +13,11 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "Preview of the stack {}\n", style.strong(&plan.stack));
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (to, from) in &plan.moves {
+        *counts.entry("to move").or_default() += 1;
+        let what = format!("→ {}", to.name);
+        line(&mut out, &style.changing("↷"), from, &what, "keeps all that it holds", style);
+    }
     for step in &plan.steps {
         match &step.action {
             Action::Create { key, inputs, .. } => {

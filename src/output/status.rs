@@ -183,9 +183,9 @@ fn node(key: &Key, facts: &NodeFacts, inventory: &Inventory) -> NodeStatus {
     };
     let number = |name: &str| run.get(name).and_then(serde_json::Value::as_u64);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let member = inventory.groups.get(&facts.group).and_then(|view| view.members.get(&facts.node));
+    let member = inventory.groups.get(&facts.group).and_then(|view| view.members.get(&key.name));
     NodeStatus {
-        node: facts.node.clone(),
+        node: key.name.clone(),
         role: facts.role.clone(),
         host: facts.host.name.clone(),
         address: facts.endpoint("client"),

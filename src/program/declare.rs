@@ -5,12 +5,26 @@
 
 use super::{Located, Programs};
 use crate::engine::Registry;
+use crate::resource::Key;
 use crate::stack::{Fault, Faults, Name, Stack, ValidStack, nearest};
+use serde::Deserialize;
 use std::ops::Range;
-use toml::de::{DeTable, DeValue, Deserializer, Error};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer, Error, ValueDeserializer};
 
 /// The key that names the program.
 const PROGRAM: &str = "program";
+
+/// The key that tells of renames, whatever the program is.
+const MOVED: &str = "moved";
+
+/// An entry under [`MOVED`].
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Moved {
+    from: Key,
+    to: Key,
+}
 
 pub(super) fn declare(
     name: &Name,
@@ -40,8 +54,19 @@ pub(super) fn declare(
     // Without a program nothing tells which keys there may be.
     let run = run.map_err(|fault| vec![fault])?;
     let mut faults: Vec<Located> = Vec::new();
+    let moves = match config.get_mut().remove(MOVED).map(ValueDeserializer::from).map(Vec::deserialize) {
+        None => Vec::new(),
+        Some(Ok(moves)) => moves,
+        Some(Err(error)) => {
+            faults.push(Located { fault: plain(&error, Some(MOVED)), span: error.span() });
+            Vec::new()
+        }
+    };
     let declared = loop {
         let mut stack = Stack::new(name.clone());
+        for (place, Moved { from, to }) in moves.iter().cloned().enumerate() {
+            stack.moved_at(format!("{MOVED}.{place}"), from, to);
+        }
         match run(&mut stack, Deserializer::from(config.clone())) {
             Ok(()) => break stack.validate(registry).map_err(|Faults(found)| found),
             Err(error) => {
@@ -166,13 +191,23 @@ fn span_of(table: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
     let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
     for end in ends {
         let Some(value) = table.get(&path[..end]) else { continue };
-        let inner = match (value.get_ref(), path.get(end + 1..)) {
-            (DeValue::Table(inner), Some(more)) => span_of(inner, more),
-            _ => None,
-        };
-        return Some(inner.unwrap_or_else(|| value.span()));
+        return Some(within(value, path.get(end + 1..)));
     }
     None
+}
+
+/// Where the value at a dotted path below `value` stands. The entries of a list are numbered from 0.
+fn within(value: &Spanned<DeValue<'_>>, path: Option<&str>) -> Range<usize> {
+    let inner = path.and_then(|path| match value.get_ref() {
+        DeValue::Table(inner) => span_of(inner, path),
+        DeValue::Array(entries) => {
+            let (place, more) =
+                path.split_once('.').map_or((path, None), |(place, more)| (place, Some(more)));
+            Some(within(entries.get(place.parse::<usize>().ok()?)?, more))
+        }
+        _ => None,
+    });
+    inner.unwrap_or_else(|| value.span())
 }
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ impl Programs {
             .stack("ha", include_str!("../../stacks/ha.toml"))
     }
 
-    /// Adds a program. Its configuration *is* the stack file, but for the line that names the program.
+    /// Adds a program. Its configuration *is* the stack file, but for the line that names the program and for what
+    /// `[[moved]]` says ([`Stack::moved`]).
     #[must_use]
     pub fn program<C: DeserializeOwned + 'static>(
         mut self,

@@ -49,8 +49,8 @@ impl std::fmt::Debug for Program {
 
 impl Program {
     /// A program that declares its stack with `declare`, from a configuration that *is* its stack file, but for the
-    /// line that names the program. Where nobody writes a stack file, that line is all of it; a configuration that
-    /// can't be read from nothing needs [`Program::stack_file`].
+    /// line that names the program and for what `[[moved]]` says ([`Stack::moved`]). Where nobody writes a stack file,
+    /// that line is all of it; a configuration that can't be read from nothing needs [`Program::stack_file`].
     ///
     /// `name` must be a [stack's name](crate::stack::Name), since the program's own stack is called so.
     pub fn new<C: DeserializeOwned + 'static>(

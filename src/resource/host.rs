@@ -1,6 +1,6 @@
 //! The kind `host`: a machine, or what stands for one, that runs nodes. What a host is made of is its backend's.
 
-use super::{Decision, Drift, Key, Kind, KindError, Observed, Recorded, Subject, Work, compare};
+use super::{Decision, Drift, Key, Kind, KindError, Observed, Recorded, Refusal, Subject, Work, compare};
 use crate::engine::Context;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ impl Kind for HostKind {
         let changes = compare(&recorded.inputs, declared);
         if changes.iter().any(|change| change.path != "zone") {
             let fields: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
-            return Decision::Refuse(super::Refusal {
+            return Decision::Refuse(Refusal {
                 key: subject.key.clone(),
                 reason: format!("its {} can't change while it holds a node", fields.join(" and ")),
                 hint: "declare a host with another name and move the node, or destroy the stack".into(),
@@ -68,6 +68,14 @@ impl Kind for HostKind {
             _ if changes.is_empty() => Decision::Same,
             _ => Decision::Update { changes, reason: String::new(), disrupts: None },
         }
+    }
+
+    fn allows_rename(&self, key: &Key) -> Result<(), Refusal> {
+        Err(Refusal {
+            key: key.clone(),
+            reason: "all that runs on a host would stop while it is renamed".into(),
+            hint: "leave the host its name; the nodes on it can be renamed".into(),
+        })
     }
 
     fn drift(&self, _recorded: &Recorded, observed: &Observed) -> Drift {

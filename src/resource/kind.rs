@@ -35,6 +35,17 @@ pub trait Kind: Send + Sync {
         false
     }
 
+    /// Whether a resource of this kind can go on under another name. Its inputs must then hold its name, so that the
+    /// change of it is decided and made like any other; until it is made, the inputs recorded tell where the resource
+    /// is.
+    fn allows_rename(&self, key: &Key) -> Result<(), Refusal> {
+        Err(Refusal {
+            key: key.clone(),
+            reason: format!("no {} can be renamed", self.name()),
+            hint: "leave it its name".into(),
+        })
+    }
+
     /// What the state is to know of a declared resource that exists and that it has never heard of.
     fn import(&self, subject: &Subject<'_>) -> Result<Adopted, Refusal> {
         Err(Refusal {

@@ -8,6 +8,7 @@ mod key;
 mod kind;
 mod node;
 mod output;
+mod place;
 mod topic;
 
 pub use decision::{

@@ -2,7 +2,7 @@
 
 use super::{
     Decision, Drift, Files, HostKind, Key, Kind, KindError, NodeFacts, Observed, Recorded, Refusal, Subject,
-    Work, compare,
+    Work, compare, place,
 };
 use crate::engine::{self, Context};
 use crate::host::{Deployment, NodeObservation, RunState};
@@ -185,6 +185,10 @@ impl Kind for NodeKind {
 
     fn decide(&self, subject: &Subject<'_>) -> Decision {
         let Some(declared) = subject.declared else { return self.decide_removal(subject) };
+        // Only what is recorded can be taken for declared so: programs call a node as its facts do.
+        if facts(subject.key, declared).is_ok_and(|facts| facts.node != subject.key.name) {
+            return refuse(subject.key, "its rename was cut off".into(), "`octad up` goes on with it");
+        }
         let creates = |reason: &str| {
             let bootstrap = facts(subject.key, declared)
                 .and_then(|facts| self.role(subject.key, &facts).cloned())
@@ -258,6 +262,10 @@ impl Kind for NodeKind {
         !never_made(recorded)
     }
 
+    fn allows_rename(&self, _key: &Key) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     fn drift(&self, recorded: &Recorded, observed: &Observed) -> Drift {
         let impaired = |how: String| Drift::Impaired { how };
         let lost = || impaired("its data is gone".into());
@@ -293,7 +301,7 @@ impl Kind for NodeKind {
             let host = facts(key, inputs).and_then(|facts| context.host(&host_key(&facts)));
             let observed = match host {
                 Err(error) => Observed::Unknown(error.to_string()),
-                Ok(host) => match host.node(&key.name).await {
+                Ok(host) => match place::look(host.as_ref(), context, key).await {
                     Ok(None) => Observed::Absent,
                     Ok(Some(found)) => {
                         let (status, broken) = (status(&found).into(), broken(&found.run));
@@ -317,7 +325,8 @@ impl Kind for NodeKind {
             let (starting, all) = by_backend.entry(context.backend_of(&host)?).or_default();
             let handle = context.host(&host)?;
             // What has a process has its ports.
-            if handle.node(&item.key.name).await?.is_none_or(|found| !found.run.has_process()) {
+            let found = place::look(handle.as_ref(), context, &item.key).await?;
+            if found.is_none_or(|found| !found.run.has_process()) {
                 starting.push((handle, deployment.clone()));
             }
             all.push(deployment);
@@ -336,7 +345,8 @@ impl Kind for NodeKind {
     ) -> Result<Option<(Files, Files)>, KindError> {
         let deployment = self.deployment(key, inputs)?;
         let host = context.host(&host_key(&deployment.facts))?;
-        Ok(Some((readable(host.files(&key.name).await?), readable(host.render(&deployment)))))
+        let lying = host.files(&place::name(host.as_ref(), context, key).await?).await?;
+        Ok(Some((readable(lying), readable(host.render(&deployment)))))
     }
 
     async fn create(
@@ -355,6 +365,7 @@ impl Kind for NodeKind {
             let view = engine::view(context, &deployment.facts.group).await;
             self.refill(key, &deployment.facts, view.as_ref())?;
         }
+        place::rename(host.as_ref(), context, key, STOP_TIMEOUT).await?;
         host.format(&deployment, bootstrap).await?;
         let generation = host.install(&deployment).await?;
         host.start(&key.name).await?;
@@ -372,7 +383,7 @@ impl Kind for NodeKind {
         // restart it would take a healthy member away outside a roll.
         let deployment = self.deployment(key, after)?;
         let host = context.host(&host_key(&deployment.facts))?;
-        match host.node(&key.name).await? {
+        match place::look(host.as_ref(), context, key).await? {
             Some(found) if runs_as_declared(&found, &deployment.facts) => {
                 Ok(json!({ "generation": host.install(&deployment).await? }))
             }
@@ -392,6 +403,7 @@ impl Kind for NodeKind {
     ) -> Result<Value, KindError> {
         let deployment = self.deployment(key, after)?;
         let host = context.host(&host_key(&deployment.facts))?;
+        place::rename(host.as_ref(), context, key, STOP_TIMEOUT).await?;
         let generation = host.install(&deployment).await?;
         host.stop(&key.name, STOP_TIMEOUT).await?;
         host.start(&key.name).await?;
@@ -405,11 +417,12 @@ impl Kind for NodeKind {
 
     async fn halt(&self, context: &Context, key: &Key, inputs: &Value) -> Result<bool, KindError> {
         let host = context.host(&host_key(&facts(key, inputs)?))?;
-        match host.node(&key.name).await? {
+        let name = place::name(host.as_ref(), context, key).await?;
+        match host.node(&name).await? {
             None => Ok(false),
             Some(found) => {
                 // Also where it doesn't run: one that keeps failing would be started again.
-                host.stop(&key.name, STOP_TIMEOUT).await?;
+                host.stop(&name, STOP_TIMEOUT).await?;
                 Ok(!matches!(found.run, RunState::Stopped))
             }
         }
@@ -417,9 +430,10 @@ impl Kind for NodeKind {
 
     async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError> {
         let host = context.host(&host_key(&facts(key, before)?))?;
+        let name = place::name(host.as_ref(), context, key).await?;
         // Its data goes too, so there is nothing that a long goodbye would save.
-        host.stop(&key.name, Duration::from_secs(2)).await?;
-        Ok(host.remove(&key.name).await?)
+        host.stop(&name, Duration::from_secs(2)).await?;
+        Ok(host.remove(&name).await?)
     }
 }
 

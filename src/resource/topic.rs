@@ -220,6 +220,14 @@ impl Kind for TopicKind {
         }
     }
 
+    fn allows_rename(&self, key: &Key) -> Result<(), Refusal> {
+        Err(Refusal {
+            key: key.clone(),
+            reason: "Kafka can't rename a topic".into(),
+            hint: "declare both, copy the records with Kafka's own tools, then drop the old one".into(),
+        })
+    }
+
     fn import(&self, subject: &Subject<'_>) -> Result<Adopted, Refusal> {
         let refuse = |reason: &str, hint: &str| Refusal {
             key: subject.key.clone(),

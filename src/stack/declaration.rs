@@ -27,6 +27,17 @@ pub struct Declared {
     pub needs: BTreeSet<Needs>,
 }
 
+/// A resource that was declared by another name before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Its name until now.
+    pub from: Key,
+    /// Its name from now on.
+    pub to: Key,
+    /// Where the stack file says so, as a dotted path; empty where the program itself does.
+    pub(super) path: String,
+}
+
 /// A declaration as a program leaves it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Declaration {
@@ -36,6 +47,8 @@ pub struct Declaration {
     pub groups: BTreeMap<String, Group>,
     /// Values to show after `up`, in JSON with references.
     pub outputs: BTreeMap<String, Value>,
+    /// The resources that were declared by another name before.
+    pub moves: Vec<Move>,
 }
 
 /// The stack that a program declares resources in.
@@ -110,6 +123,29 @@ impl Stack {
     /// Declares a value to show after `up`.
     pub fn output(&mut self, name: &str, value: &Output<String>) {
         self.declaration.outputs.insert(name.to_owned(), json!(value));
+    }
+
+    /// Tells that what is declared as `to` was declared as `from` before: it goes on under its new name with all that it
+    /// holds, where it would else be removed and another be made. Once it has its new name, this says nothing any more
+    /// and may stay. A stack file says the same with `[[moved]]`.
+    ///
+    /// ```
+    /// use octad::engine::Registry;
+    /// use octad::stack::Stack;
+    ///
+    /// let mut stack = Stack::new("shop".parse()?);
+    /// stack.moved("topic/orders".parse()?, "topic/purchases".parse()?);
+    /// let faults = stack.validate(&Registry::standard()).unwrap_err();
+    /// assert!(faults.to_string().contains("Kafka can't rename a topic"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn moved(&mut self, from: Key, to: Key) {
+        self.moved_at(String::new(), from, to);
+    }
+
+    /// The same, said at `path` of the stack file.
+    pub(crate) fn moved_at(&mut self, path: String, from: Key, to: Key) {
+        self.declaration.moves.push(Move { from, to, path });
     }
 
     /// Tells of something that is wrong. The program goes on, so that all faults are told at once.

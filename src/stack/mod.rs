@@ -7,7 +7,7 @@ mod name;
 mod nearest;
 mod validate;
 
-pub use declaration::{Declaration, Declared, Needs, Stack};
+pub use declaration::{Declaration, Declared, Move, Needs, Stack};
 pub use fault::{Fault, Faults};
 pub use name::{Name, NameError, TopicName};
 pub use nearest::nearest;

@@ -1,8 +1,8 @@
 //! The checks on a whole declaration. What passes is a [`ValidStack`]; there is no other way to make one.
 
-use super::{Declaration, Declared, Fault, Faults, Name, Needs};
+use super::{Declaration, Declared, Fault, Faults, Move, Name, Needs};
 use crate::engine::{Registry, State};
-use crate::resource::{HostKind, Key, NodeFacts, NodeKind, Recorded, references};
+use crate::resource::{HostKind, Key, NodeFacts, NodeKind, Recorded, Refusal, references};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A declaration that was checked: every reference and every need names something declared, nothing goes in circles,
@@ -37,7 +37,7 @@ impl ValidStack {
         let resources =
             state.resources.iter().map(|(key, recorded)| (key.clone(), declared(recorded))).collect();
         let (groups, outputs) = (state.groups.clone(), state.outputs.clone());
-        Self::of(name, Declaration { resources, groups, outputs })
+        Self::of(name, Declaration { resources, groups, outputs, moves: Vec::new() })
     }
 
     fn of(name: Name, declaration: Declaration) -> Self {
@@ -92,6 +92,7 @@ pub(super) fn validate(
     needs(&declaration, &mut faults);
     circles(&declaration, &mut faults);
     endpoints(&declaration, &mut faults);
+    moves(&declaration, registry, &mut faults);
     if faults.is_empty() { Ok(ValidStack::of(name, declaration)) } else { Err(Faults(faults)) }
 }
 
@@ -208,6 +209,42 @@ fn endpoints(declaration: &Declaration, faults: &mut Vec<Fault>) {
                 claim(format!("port {port} of host {}", facts.host.name), &key.to_string());
             }
             claim(format!("id {} in the group {}", facts.id, facts.group), &key.to_string());
+        }
+    }
+}
+
+fn moves(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>) {
+    let mut told: BTreeSet<&Key> = BTreeSet::new();
+    for Move { from, to, path } in &declaration.moves {
+        let mut fault = |side: &str, message: String, hint: &str| {
+            let path = if path.is_empty() { String::new() } else { format!("{path}.{side}") };
+            faults.push(Fault::new(path, message, hint));
+        };
+        let Some(kind) = registry.kind(&from.kind) else {
+            fault("from", format!("{from} is of a kind that is not known"), "");
+            continue;
+        };
+        if let Err(Refusal { reason, hint, .. }) = kind.allows_rename(from) {
+            fault("from", format!("{from} can't become {to}: {reason}"), &hint);
+            continue;
+        }
+        if from.kind != to.kind {
+            let hint = format!("write {}/…", from.kind);
+            fault("to", format!("{from} can't become {to}, which is of another kind"), &hint);
+            continue;
+        }
+        if declaration.resources.contains_key(from) {
+            let hint = "declare it by its new name only, or drop this `moved`";
+            fault("from", format!("{from} is still declared, and is to become {to}"), hint);
+        }
+        if !declaration.resources.contains_key(to) {
+            let hint = "write the name that it is declared by now, or drop this `moved`";
+            fault("to", format!("{to} is not declared, and {from} is to become it"), hint);
+        }
+        for (side, key) in [("from", from), ("to", to)] {
+            if !told.insert(key) {
+                fault(side, format!("{key} is moved twice"), "say it once, from its first name to its last");
+            }
         }
     }
 }

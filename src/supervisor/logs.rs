@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Seek, SeekFrom},
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
@@ -39,6 +39,21 @@ pub fn unit_logs(
     }
     let files = files.into_iter().map(|open| BufReader::new(open.file)).collect();
     Ok(LogLines { path, files, reader: LineReader::new(since) })
+}
+
+/// Gives what `from` has written to `to`. `from` is down and forgotten; where it has no log, nothing changes.
+pub fn rename_logs(dir: &Path, from: &UnitName, to: &UnitName) -> Result<(), SupervisorError> {
+    let (from, to) = (layout::unit_log(dir, from), layout::unit_log(dir, to));
+    for index in 0..layout::LOG_FILES {
+        let path = layout::rotated(&from, index);
+        match fs::rename(&path, layout::rotated(&to, index)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(SupervisorError::File { action: "rename", path, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Iterator of [`unit_logs`].
@@ -264,6 +279,20 @@ mod tests {
     #[test]
     fn lines_come_oldest_first_over_all_files() {
         assert_eq!(texts(None, None), expected(0..8));
+    }
+
+    #[test]
+    fn a_log_follows_its_unit_to_another_name() {
+        let (dir, unit) = host();
+        let other = UnitName::new("other").unwrap();
+        // The second time there is nothing left to rename.
+        for _ in 0..2 {
+            rename_logs(dir.path(), &unit, &other).unwrap();
+            let lines =
+                |unit| unit_logs(dir.path(), unit, None, None).unwrap().map(|line| line.unwrap().text);
+            assert_eq!(lines(&other).collect::<Vec<_>>(), expected(0..8));
+            assert_eq!(lines(&unit).count(), 0);
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use client::Supervisor;
 pub use error::SupervisorError;
 pub use exit::{Ending, Exit};
 pub use follow::LogFollower;
-pub use logs::{LogLine, LogLines, unit_logs};
+pub use logs::{LogLine, LogLines, rename_logs, unit_logs};
 pub use name::{InvalidUnitName, UnitName};
 pub use protocol::{Hello, PROTOCOL_VERSION, Refusal, RefusalCode, UnitState, UnitStatus};
 pub use run_state::Desired;

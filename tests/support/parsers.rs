@@ -115,7 +115,7 @@ pub fn seeds() -> Vec<(&'static str, Reader, Vec<u8>)> {
     note(Record::Stack { groups: stack.groups.clone(), outputs: stack.outputs.clone() });
     for (key, declared) in &stack.resources {
         let (key, inputs, needs) = (key.clone(), declared.inputs.clone(), [].into());
-        note(Record::Begin { key: key.clone(), inputs: inputs.clone(), needs });
+        note(Record::Begin { key: key.clone(), moved_from: None, inputs: inputs.clone(), needs });
         let outputs = serde_json::json!({ "address": "10.0.0.1" });
         note(Record::End { key, outcome: Outcome::Applied { inputs, outputs, needs: [].into() } });
     }

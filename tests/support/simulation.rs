@@ -3,6 +3,9 @@
 #![allow(unreachable_pub, dead_code, reason = "each test crate that includes this file uses a part of it")]
 #![allow(clippy::result_large_err, reason = "tests look at errors whole")]
 
+#[path = "named.rs"]
+mod named;
+
 use octad::cli::CliError;
 use octad::engine::{
     self, Checked, Context, Ending, Event, Events, FileChanges, History, Interrupt, Inventory, Options, Plan,
@@ -131,7 +134,8 @@ impl Simulation {
 
     pub fn declare(&self) -> Result<ValidStack, CliError> {
         let file = StackFile::of_text(Self::name(), &self.file.to_string());
-        Ok(file.declare(&Programs::standard(), &self.registry)?)
+        let programs = Programs::standard().program("named", named::named);
+        Ok(file.declare(&programs, &self.registry)?)
     }
 
     pub fn context(&self, stack: &ValidStack, state: &State) -> Arc<Context> {

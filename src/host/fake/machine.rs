@@ -1,7 +1,6 @@
 //! One simulated host, as the engine sees it.
 
 use super::FakeWorld;
-use super::world::Run;
 use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservation};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -80,16 +79,17 @@ impl Host for FakeHost {
         self.world.act("stop", node, stop, cut_off("stop", node)).await
     }
 
+    async fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
+        let rename = |world: &mut super::World| {
+            world.machine(&self.name)?;
+            world.rename(&self.name, from, to)
+        };
+        self.world.act("rename", from, rename, cut_off("rename", from)).await
+    }
+
     async fn remove(&self, node: &str) -> Result<(), HostError> {
         let remove = |world: &mut super::World| {
-            if world
-                .nodes
-                .get(node)
-                .is_some_and(|node| !matches!(node.run, Run::Stopped | Run::Failed { .. }))
-            {
-                let missing = "it must be stopped before it is removed".to_owned();
-                return Err(HostError::Incomplete { subject: node.to_owned(), missing });
-            }
+            world.at_rest(node)?;
             world.forget(node);
             Ok(())
         };

@@ -6,7 +6,7 @@ use std::fmt;
 /// Something that Octad did to the world, whether or not it changed anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deed {
-    /// What: `boot`, `format`, `install`, `start`, `stop`, `remove`, `halt`, `destroy`, or a change of a topic.
+    /// What: `boot`, `format`, `install`, `start`, `stop`, `rename`, `remove`, `halt`, `destroy`, or a change of a topic.
     pub verb: String,
     /// To which host, node or topic.
     pub subject: String,

@@ -460,6 +460,42 @@ impl World {
         }
     }
 
+    /// Refuses what needs a node's process to be gone.
+    pub(super) fn at_rest(&self, name: &str) -> Result<(), HostError> {
+        match self.nodes.get(name).map(|node| &node.run) {
+            Some(Run::Running { .. } | Run::Failing { .. }) => {
+                let missing = "it must be stopped first".to_owned();
+                Err(HostError::Incomplete { subject: name.to_owned(), missing })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn rename(&mut self, host: &str, from: &str, to: &str) -> Result<(), HostError> {
+        self.at_rest(from)?;
+        if self.nodes.get(from).is_none_or(|node| node.host != host) {
+            return Ok(());
+        }
+        if self.nodes.contains_key(to) {
+            let (node, name) = (from.to_owned(), to.to_owned());
+            return Err(HostError::NameTaken { host: host.to_owned(), node, name });
+        }
+        let Some(mut node) = self.nodes.remove(from) else { return Ok(()) };
+        node.wanted = false;
+        if let Some(marker) = node.disk.as_mut().and_then(|disk| disk.marker.as_mut()) {
+            marker["node"] = json!(to);
+        }
+        self.nodes.insert(to.to_owned(), node);
+        let machine = self.machines.get_mut(host).map(|machine| &mut machine.nodes);
+        for names in self.members.values_mut().chain(machine) {
+            if names.remove(from) {
+                names.insert(to.to_owned());
+            }
+        }
+        self.endpoints.values_mut().filter(|node| *node == from).for_each(|node| to.clone_into(node));
+        Ok(())
+    }
+
     /// Removes what is left of a node, its data too.
     pub(super) fn forget(&mut self, name: &str) {
         let Some(node) = self.nodes.remove(name) else { return };

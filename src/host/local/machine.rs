@@ -6,7 +6,7 @@ use crate::resource::Jvm;
 use crate::role::{Layout, Process};
 use crate::supervisor::{
     AfterFailure, ArchiveSpec, DumpCommand, LogFollower, Supervisor, SupervisorError, UnitName, UnitSpec,
-    UnitState, unit_logs,
+    UnitState, rename_logs, unit_logs,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -226,9 +226,7 @@ impl Host for Machine {
             for (name, content) in &files {
                 fs::write(data.join(name), content)?;
             }
-            let fresh = marker.with_extension("new");
-            fs::write(&fresh, serde_json::to_vec_pretty(&Marker::of(deployment))?)?;
-            fs::rename(&fresh, &marker)
+            write_marker(&marker, &Marker::of(deployment))
         };
         write().map_err(|source| HostError::Io {
             action: "prepare",
@@ -272,6 +270,33 @@ impl Host for Machine {
             supervisor.stop(&unit, Some(timeout)).await.map_err(self.failed())?;
         }
         Ok(())
+    }
+
+    async fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
+        let (old, new) = (layout::node(&self.directory, from), layout::node(&self.directory, to));
+        let (old_unit, new_unit) = (self.unit(from)?, self.unit(to)?);
+        if old.exists() && new.exists() {
+            let (host, node, name) = (self.name.clone(), from.to_owned(), to.to_owned());
+            return Err(HostError::NameTaken { host, node, name });
+        }
+        self.supervisor().await?.remove(&old_unit).await.map_err(self.failed())?;
+        rename_logs(&self.directory, &old_unit, &new_unit).map_err(self.failed())?;
+        let rename = || -> io::Result<()> {
+            if old.exists() {
+                fs::rename(&old, &new)?;
+            }
+            let path = layout::marker(&self.directory, to);
+            let marker = match fs::read(&path) {
+                Ok(text) => serde_json::from_slice::<Marker>(&text).ok(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
+            match marker.filter(|marker| marker.node == from) {
+                Some(marker) => write_marker(&path, &Marker { node: to.to_owned(), ..marker }),
+                None => Ok(()),
+            }
+        };
+        rename().map_err(|source| HostError::Io { action: "rename", path: old.display().to_string(), source })
     }
 
     async fn remove(&self, node: &str) -> Result<(), HostError> {
@@ -324,6 +349,12 @@ impl Host for Machine {
         }
         Ok(receiver)
     }
+}
+
+fn write_marker(path: &Path, marker: &Marker) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, serde_json::to_vec_pretty(marker)?)?;
+    fs::rename(&fresh, path)
 }
 
 fn remove_all(directory: &Path) -> Result<(), HostError> {
