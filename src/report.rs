@@ -295,6 +295,7 @@ fn host(error: &HostError) -> Option<String> {
         HostError::Java(error) => java(error),
         HostError::NoSuchNode { .. }
         | HostError::Down { .. }
+        | HostError::Unable { .. }
         | HostError::Incomplete { .. }
         | HostError::Io { .. }
         | HostError::Supervisor { .. } => None,
