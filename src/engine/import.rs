@@ -31,8 +31,15 @@ pub fn import(
     };
     let inputs = resolve(&declared.inputs, &|reference| state.lookup(reference));
     let observed = inventory.resources.get(key).unwrap_or(&Observed::Absent);
-    let subject =
-        Subject { key, declared: Some(&inputs), recorded: None, observed, group: None, refill: false };
+    let subject = Subject {
+        key,
+        declared: Some(&inputs),
+        recorded: None,
+        observed,
+        group: None,
+        refill: false,
+        restart: false,
+    };
     let Adopted { inputs, outputs } = kind.import(&subject)?;
     let outcome = Outcome::Applied { inputs, outputs, needs: direct_needs(stack, key) };
     Ok(Record::End { key: key.clone(), outcome })

@@ -309,6 +309,7 @@ impl Planner<'_> {
             observed: &observed,
             group: self.group_of(key),
             refill: self.stack.refills(key),
+            restart: self.stack.restarts(key),
         };
         let decision = match self.registry.kind(&key.kind) {
             Some(kind) => self.protect(kind.as_ref(), &subject, kind.decide(&subject)),

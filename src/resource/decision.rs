@@ -60,6 +60,8 @@ pub struct Subject<'a> {
     pub group: Option<GroupSubject<'a>>,
     /// Somebody consented, by its name, to have it filled again by the others where its data is gone.
     pub refill: bool,
+    /// It is to be restarted though nothing of it changes.
+    pub restart: bool,
 }
 
 /// The group around a subject.

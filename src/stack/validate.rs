@@ -13,6 +13,7 @@ pub struct ValidStack {
     declaration: Declaration,
     removal: bool,
     refill: BTreeSet<Key>,
+    restart: BTreeSet<Key>,
 }
 
 impl ValidStack {
@@ -21,9 +22,13 @@ impl ValidStack {
         &self.name
     }
 
+    fn of(name: Name, declaration: Declaration) -> Self {
+        Self { name, declaration, removal: false, refill: BTreeSet::new(), restart: BTreeSet::new() }
+    }
+
     /// A stack that declares nothing: applying it removes everything, what is protected too.
     pub fn empty(name: Name) -> Self {
-        Self { name, declaration: Declaration::default(), removal: true, refill: BTreeSet::new() }
+        Self { removal: true, ..Self::of(name, Declaration::default()) }
     }
 
     /// Whether this is [`ValidStack::empty`], not a declaration that happens to hold nothing.
@@ -36,6 +41,18 @@ impl ValidStack {
     pub fn with_refill(mut self, keys: BTreeSet<Key>) -> Self {
         self.refill = keys;
         self
+    }
+
+    /// The same stack, with the wish to have these restarted though nothing of them changes.
+    #[must_use]
+    pub fn with_restart(mut self, keys: BTreeSet<Key>) -> Self {
+        self.restart = keys;
+        self
+    }
+
+    /// Whether this resource is to be restarted though nothing of it changes.
+    pub fn restarts(&self, key: &Key) -> bool {
+        self.restart.contains(key)
     }
 
     /// Whether there is consent to have this resource filled again by the others.
@@ -62,11 +79,7 @@ pub(super) fn validate(
     needs(&declaration, &mut faults);
     circles(&declaration, &mut faults);
     endpoints(&declaration, &mut faults);
-    if faults.is_empty() {
-        Ok(ValidStack { name, declaration, removal: false, refill: BTreeSet::new() })
-    } else {
-        Err(Faults(faults))
-    }
+    if faults.is_empty() { Ok(ValidStack::of(name, declaration)) } else { Err(Faults(faults)) }
 }
 
 fn forms(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>) {
