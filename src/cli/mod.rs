@@ -4,6 +4,7 @@
 mod change;
 mod completions;
 mod destroy;
+mod drill;
 mod edit;
 mod error;
 mod facts;
@@ -57,6 +58,7 @@ Examples:
   octad preview --stack prod.toml what `up` would do with a stack file of your own
   octad status                    is it healthy?
   octad logs broker-1 -f          what broker-1 says, as it says it
+  octad drill broker-crash        what does it cost when a broker dies?
   octad stop                      halt it and keep the data
   octad destroy                   remove it with its data
 
@@ -135,6 +137,7 @@ enum Verb {
     State(state::State),
     Facts(facts::Facts),
     Graph(graph::Graph),
+    Drill(drill::Drill),
     Stop(stop::Stop),
     Destroy(destroy::Destroy),
     Fence(fence::Fence),
@@ -208,6 +211,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::State(verb) => verb.run(session).await,
         Verb::Facts(verb) => verb.run(session),
         Verb::Graph(verb) => verb.run(session),
+        Verb::Drill(verb) => verb.run(session).await,
         Verb::Stop(verb) => verb.run(session).await,
         Verb::Destroy(verb) => verb.run(session).await,
         Verb::Fence(verb) => verb.run(session).await,
