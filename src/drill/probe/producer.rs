@@ -101,7 +101,7 @@ impl Producer {
             .set("acks", assignment.acks)
             // A producer that doesn't wait for all replicas can't be idempotent.
             .set("enable.idempotence", (assignment.acks == "all").to_string())
-            .set("linger.ms", "0")
+            .set("linger.ms", "5")
             .set("queue.buffering.max.messages", "1000000")
             .set("request.timeout.ms", "5000")
             .set("message.timeout.ms", DELIVERY.as_millis().to_string())
