@@ -34,3 +34,6 @@ pub use stock::as_shipped;
 pub use trial::{Consumers, Timeline, Trial};
 pub use verdict::{Machine, REPORT_VERSION, Report, Stock, Verdict};
 pub use watch::{Replication, Sample};
+
+#[cfg(test)]
+pub(crate) use verdict::tests::{report, trial};

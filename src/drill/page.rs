@@ -453,6 +453,18 @@ mod tests {
     }
 
     #[test]
+    fn a_page_draws_each_run_and_fetches_nothing() {
+        let page = page(&crate::drill::verdict::tests::report());
+        // All faults on one scale, and two pictures of the one run.
+        assert_eq!(page.matches("<svg").count(), 3);
+        assert!(page.contains("no record acknowledged for 280 ms"), "{page}");
+        assert!(page.contains("records acknowledged, led by broker 2"), "{page}");
+        for foreign in ["<script", "http", "src=", "url("] {
+            assert!(!page.contains(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
     fn foreign_text_can_not_become_markup() {
         assert_eq!(escaped("<b a=\"1\">&"), "&lt;b a=&quot;1&quot;&gt;&amp;");
     }

@@ -311,8 +311,16 @@ fn said(action: &'static str, subject: &str, result: Result<(), KindError>) -> R
 
 async fn restored(host: &dyn Host, node: &str) -> Result<(), KindError> {
     host.boot().await?;
-    match host.node(node).await?.map(|found| found.run) {
-        Some(RunState::Running { .. }) => host.signal(node, Signal::Cont).await?,
+    let process = async || -> Result<_, KindError> { Ok(host.node(node).await?.map(|found| found.run)) };
+    match process().await? {
+        Some(RunState::Running { pid, .. }) => {
+            if let Err(error) = host.signal(node, Signal::Cont).await {
+                // One that has ended since is not frozen.
+                if matches!(process().await?, Some(RunState::Running { pid: now, .. }) if now == pid) {
+                    return Err(error.into());
+                }
+            }
+        }
         Some(RunState::Stopped) => host.start(node).await?,
         // The supervisor is at it, or nothing helps.
         _ => {}

@@ -186,25 +186,24 @@ impl Verdict {
         let sum = |figure: fn(&Trial) -> u64| self.trials.iter().map(figure).sum::<u64>();
         let account = &self.account;
         let faults = [
-            (account.lost, "records were acknowledged and are lost"),
-            (account.duplicates, "records are in the log twice"),
-            (account.reorders, "records are out of order"),
-            (account.gaps, "offsets hold no record"),
-            (account.moved, "records are not at the offset that was acknowledged"),
-            (account.failed_written, "records are in the log though they were said to have failed"),
-            (account.foreign, "records in the log are not the probe's"),
+            (account.lost, "records acknowledged and lost"),
+            (account.duplicates, "records in the log twice"),
+            (account.reorders, "records out of order"),
+            (account.gaps, "offsets without a record"),
+            (account.moved, "records at another offset than was acknowledged"),
+            (account.failed_written, "records in the log that were said to have failed"),
+            (account.foreign, "records in the log that are not the probe's"),
             (
                 sum(|trial| trial.consumers.undelivered),
-                "records were acknowledged and never came to the consumers",
+                "records acknowledged that never came to the consumers",
             ),
             (
                 sum(|trial| trial.replication.unclean_elections as u64),
-                "leaders were elected that were not in sync",
+                "leaders elected that were not in sync",
             ),
         ];
-        missed.extend(
-            faults.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")),
-        );
+        let found = faults.into_iter().filter(|(count, _)| *count > 0);
+        missed.extend(found.map(|(count, what)| format!("{what}: {count}")));
         // A probe that wrote nothing has found nothing.
         if account.acked == 0 {
             missed.push("no record was acknowledged at all".into());
@@ -235,14 +234,25 @@ fn settings<'a>(nodes: impl Iterator<Item = &'a NodeFacts>) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::drill::trial::Consumers;
-    use crate::drill::{Replication, Spread, Timeline};
+    use crate::drill::{Pause, Replication, Sample, Spread, Timeline};
 
+    /// A run in which one partition with a record every 20 ms waited so long, from the fault at 1 s on.
     pub(crate) fn trial(interruption: u64) -> Trial {
+        let ms = Duration::from_millis;
+        let pause = Pause { begun: ms(1000), ended: ms(1000 + interruption) };
+        let acks =
+            (0..200).map(|number| ms(number * 20)).filter(|ack| *ack <= pause.begun || *ack >= pause.ended);
+        let leader = |at, leader| Sample {
+            at: ms(at),
+            controller: Some(3),
+            partitions: [(0, (Some(leader), vec![1, 2]))].into(),
+            ..Sample::default()
+        };
         Trial {
-            target: "broker-2".into(),
+            target: "broker-1".into(),
             interruption: Spread { max_ms: interruption, p99_ms: interruption, median_ms: 30 },
             idle: Spread { max_ms: 25, p99_ms: 25, median_ms: 22 },
             led_after_ms: Some(120),
@@ -250,7 +260,29 @@ pub(super) mod tests {
             replication: Replication { whole_after_ms: Some(8000), ..Replication::default() },
             consumers: Consumers::default(),
             load: 0,
-            timeline: Timeline::default(),
+            timeline: Timeline {
+                marks: vec![(ms(1000), "kill broker-1".into())],
+                acks: vec![acks.collect()],
+                pauses: vec![pause],
+                samples: vec![leader(0, 1), leader(1120, 2)],
+                end: ms(4000),
+            },
+        }
+    }
+
+    pub(crate) fn report() -> Report {
+        Report {
+            version: REPORT_VERSION,
+            stack: "ha".into(),
+            at: "2026-01-01T00:00:00Z".into(),
+            octad: "0".into(),
+            software: BTreeMap::from([("kafka".into(), "3.9.2".into())]),
+            settings: "0".into(),
+            seed: 1,
+            rate: 50,
+            load: 0,
+            machine: Machine { cpus: 2, memory_mib: 1024, kernel: "6".into() },
+            faults: vec![judged(vec![trial(280)])],
         }
     }
 
@@ -279,7 +311,7 @@ pub(super) mod tests {
     fn a_single_lost_record_in_any_run_fails() {
         let mut bad = trial(200);
         bad.account.lost = 1;
-        assert_eq!(judged(vec![trial(200), bad]).missed, ["1 records were acknowledged and are lost"]);
+        assert_eq!(judged(vec![trial(200), bad]).missed, ["records acknowledged and lost: 1"]);
     }
 
     #[test]

@@ -107,3 +107,36 @@ fn seconds(millis: u64) -> String {
     let seconds = std::time::Duration::from_millis(millis).as_secs_f64();
     if millis < 10_000 { format!("{seconds:.2} s") } else { format!("{seconds:.1} s") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::{report, trial};
+    use std::time::Duration;
+
+    #[test]
+    fn figures_stand_in_a_line_and_misses_below() {
+        let mut report = report();
+        let mut lossy = trial(12_345);
+        lossy.account.lost = 7;
+        let objective = Duration::from_millis(800);
+        let caveat = Some("it was bound to happen");
+        report.faults.push(Verdict::of("controller-crash", "", caveat, objective, vec![lossy]));
+        insta::assert_snapshot!(table(&report, Style::plain()), @"
+            FAULT             INTERRUPTION  OBJECTIVE  IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS
+         ✓  broker-crash      0.28 s        ≤ 0.30 s   0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s
+         ✗  controller-crash  12.3 s        ≤ 0.80 s   0.03 s  0.03 s  100    7     0      0         0        8.00 s       0.00 s
+
+        ✗ controller-crash: the worst partition took no record for 12345 ms, the objective is 800 ms
+        ✗ controller-crash: records acknowledged and lost: 7
+        controller-crash: it was bound to happen
+        ");
+        let stock = Verdict::of("broker-crash", "", None, objective, vec![trial(18_200)]);
+        let ours = report.faults.remove(0).beside(stock);
+        report.faults = vec![ours];
+        insta::assert_snapshot!(table(&report, Style::plain()), @"
+            FAULT         INTERRUPTION  OBJECTIVE  STOCK           IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS
+         ✓  broker-crash  0.28 s        ≤ 0.30 s   18.2 s (×65.0)  0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s
+        ");
+    }
+}

@@ -73,7 +73,7 @@ fn a_drill_tells_of_records_that_a_broker_lost_and_only_of_those() {
     let account = &report["faults"][0]["account"];
     assert!(account["lost"].as_u64() > Some(100), "{report:#}");
     let missed = report["faults"][0]["missed"].as_array().unwrap();
-    let lost = format!("{} records were acknowledged and are lost", account["lost"]);
+    let lost = format!("records acknowledged and lost: {}", account["lost"]);
     assert!(missed.iter().any(|missed| *missed == lost.as_str()), "{report:#}");
     assert!(!stack.site().join("disturbed").exists());
     stack.destroy();
