@@ -278,7 +278,7 @@ fn grid(svg: &mut String, scale: &Scale, fault: Duration, bottom: f64) {
             "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{HEAD}\" y2=\"{bottom:.1}\"/>\
              <text class=\"dim\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{} s</text>",
             bottom + 15.0,
-            (number * step * 100.0).round() / 100.0,
+            (number * step * 100.0).round() / 100.0 + 0.0,
         );
         number += 1.0;
     }

@@ -167,7 +167,10 @@ async fn with_topic(
             Some(Load::start(assignment, &topic, rate)?)
         }
     };
-    let watch = Watch::start(scene.bootstrap(), assignment.topic.clone(), epoch);
+    let failed = |source| DrillError::Kafka { action: "ask how many replicas must be in sync", source };
+    let topics = kafka.describe().await.map_err(failed)?.topics;
+    let required = topics.into_iter().map(|(name, topic)| (name, topic.min_insync_replicas)).collect();
+    let watch = Watch::start(scene.bootstrap(), assignment.topic.clone(), required, epoch);
     let consumer = Consumer::start(assignment)?;
     let producer = Producer::start(assignment)?;
     let flows = || {

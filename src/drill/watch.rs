@@ -1,6 +1,6 @@
 //! Looks at the cluster over the wire at a short interval while a drill runs: controller, leaders, replicas in sync.
 
-use crate::kafka::{self, ClusterView, Kafka as _};
+use crate::kafka::{self, PartitionView, TopicPartition};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -33,18 +33,29 @@ pub struct Sample {
 }
 
 impl Sample {
-    fn of(at: Duration, view: &ClusterView, topic: &str) -> Self {
-        let partitions = view.topics.get(topic).map(|topic| {
-            let told =
-                |(number, state): (&i32, &kafka::PartitionView)| (*number, (state.leader, state.isr.clone()));
-            topic.partitions.iter().map(told).collect()
-        });
+    fn of(
+        at: Duration,
+        controller: Option<i32>,
+        seen: BTreeMap<TopicPartition, PartitionView>,
+        topic: &str,
+        required: &BTreeMap<String, u32>,
+    ) -> Self {
+        let lacks = |state: &PartitionView| state.isr.len() < state.replicas.len();
+        // As the leader itself counts: no more than there are replicas.
+        let breaches = |name: &TopicPartition, state: &PartitionView| {
+            let required = required.get(&name.topic).map_or(1, |required| *required as usize);
+            state.isr.len() < required.min(state.replicas.len())
+        };
         Self {
             at,
-            controller: view.controller,
-            partitions: partitions.unwrap_or_default(),
-            under_replicated: view.under_replicated().count(),
-            under_min_isr: view.under_min_isr().count(),
+            controller,
+            under_replicated: seen.values().filter(|state| lacks(state)).count(),
+            under_min_isr: seen.iter().filter(|(name, state)| breaches(name, state)).count(),
+            partitions: seen
+                .into_iter()
+                .filter(|(name, _)| name.topic == topic)
+                .map(|(name, state)| (name.partition, (state.leader, state.isr)))
+                .collect(),
         }
     }
 }
@@ -56,16 +67,21 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Begins to look at the cluster with these brokers.
-    pub(super) fn start(bootstrap: Vec<String>, topic: String, epoch: Instant) -> Self {
+    /// Begins to look at the cluster with these brokers, whose topics require so many replicas in sync.
+    pub(super) fn start(
+        bootstrap: Vec<String>,
+        topic: String,
+        required: BTreeMap<String, u32>,
+        epoch: Instant,
+    ) -> Self {
         let samples = Arc::new(Mutex::new(Vec::new()));
         let seen = samples.clone();
         let task = tokio::spawn(async move {
             let client = kafka::Client::new(bootstrap, PATIENCE);
             loop {
                 // A look that fails shows as a hole between two others.
-                if let Ok(view) = client.describe().await {
-                    let sample = Sample::of(epoch.elapsed(), &view, &topic);
+                if let Ok((controller, partitions)) = client.partitions().await {
+                    let sample = Sample::of(epoch.elapsed(), controller, partitions, &topic, &required);
                     seen.lock().expect("no holder of the samples panics").push(sample);
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -158,6 +174,22 @@ mod tests {
             under_replicated,
             under_min_isr: usize::from(isr.len() < 2),
         }
+    }
+
+    #[test]
+    fn a_look_counts_what_lacks_replicas_and_what_refuses_records() {
+        let state = |isr: &[i32]| PartitionView {
+            leader: isr.first().copied(),
+            replicas: vec![1, 2, 3],
+            isr: isr.to_vec(),
+            offline: vec![],
+        };
+        let seen = [("mine", 0, state(&[1, 2, 3])), ("mine", 1, state(&[2, 3])), ("other", 0, state(&[3]))];
+        let seen = seen.into_iter().map(|(topic, number, state)| (TopicPartition::new(topic, number), state));
+        let required = [("mine".to_owned(), 2), ("other".to_owned(), 2)].into();
+        let sample = Sample::of(Duration::ZERO, Some(1), seen.collect(), "mine", &required);
+        assert_eq!((sample.under_replicated, sample.under_min_isr), (2, 1));
+        assert_eq!(sample.partitions, [(0, (Some(1), vec![1, 2, 3])), (1, (Some(2), vec![2, 3]))].into());
     }
 
     #[test]
