@@ -58,13 +58,16 @@
 //! | [`supervisor`] | systemd's part on a local host | yes |
 //! | [`artifact`] | jars, Java, class-data archives | yes |
 //! | [`wire`], [`kafka`], [`zookeeper`] | services as seen over the network | yes |
+//! | [`drill`] | faults, and a probe that measures what they cost | yes |
 //! | [`causes`] | an error as one line | none |
+//! | [`drill`] | faults, and a probe that measures what they cost | through host and wire |
 //! | [`cli`], [`output`], [`report`] | verbs, rendering, failures | terminal |
 
 pub mod artifact;
 pub mod causes;
 pub mod cli;
 pub mod component;
+pub mod drill;
 pub mod engine;
 pub mod host;
 pub mod kafka;

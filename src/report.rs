@@ -3,6 +3,7 @@
 use crate::artifact::{ArtifactError, JavaError};
 use crate::causes::{causes, with_causes};
 use crate::cli::CliError;
+use crate::drill::DrillError;
 use crate::engine::{
     ApplyError, Ending, GateError, HaltError, HolderError, LockError, SavedPlanError, StateError, StepError,
 };
@@ -152,6 +153,13 @@ fn code(error: &CliError) -> u8 {
         }
         CliError::Refused { .. } | CliError::Refusal(_) => exit::REFUSED,
         CliError::Check(_) => exit::DEFECT,
+        CliError::Drill(error) => match error {
+            DrillError::UnknownFault { .. } => exit::USAGE,
+            DrillError::Refused { .. } | DrillError::Unhealthy { .. } => exit::REFUSED,
+            DrillError::Check(_) => exit::DEFECT,
+            DrillError::Interrupted => exit::CANCELLED,
+            _ => exit::FAILED,
+        },
         CliError::Interrupted => exit::CANCELLED,
         CliError::Apply(ApplyError { error, .. }) => match error {
             StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => exit::CANCELLED,
@@ -241,7 +249,29 @@ fn hint(error: &CliError) -> Option<String> {
             }
             StepError::State(error) => state(error),
         },
+        CliError::Drill(error) => drill(error),
         CliError::Io { .. } => None,
+    }
+}
+
+fn drill(error: &DrillError) -> Option<String> {
+    match error {
+        DrillError::UnknownFault { known, .. } => Some(format!("it can be one of: {}", known.join(", "))),
+        DrillError::Refused { fault: "roll", .. } => Some("`octad preview` shows what is in the way".into()),
+        DrillError::Refused { .. } | DrillError::NoMember { .. } => {
+            Some("`octad drill list` tells what can be drilled".into())
+        }
+        DrillError::Unhealthy { .. } => Some("`octad up` mends it; drill it after that".into()),
+        DrillError::NotRecovered { .. } | DrillError::Roll(_) => {
+            Some("`octad status` and `octad logs` tell more; `octad up` mends it".into())
+        }
+        DrillError::Host { source, .. } => kind(source),
+        DrillError::LogUnread { .. } | DrillError::Kafka { .. } | DrillError::Client { .. } => {
+            Some("`octad status` tells whether the cluster serves".into())
+        }
+        DrillError::Interrupted => Some("what was disturbed is put right; `octad status` tells".into()),
+        DrillError::State(error) => state(error),
+        DrillError::NoMark { .. } | DrillError::Check(_) | DrillError::Io { .. } => None,
     }
 }
 
@@ -355,6 +385,7 @@ fn host(error: &HostError) -> Option<String> {
         HostError::Java(error) => java(error),
         HostError::NoSuchNode { .. }
         | HostError::Down { .. }
+        | HostError::Unable { .. }
         | HostError::Incomplete { .. }
         | HostError::Io { .. }
         | HostError::Supervisor { .. } => None,

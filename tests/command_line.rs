@@ -187,3 +187,34 @@ fn the_readme_shows_the_default_stack_as_it_is_drawn() {
     let readme = include_str!("../README.md");
     assert!(readme.contains(&format!("```mermaid\n{}```\n", says(here.path(), &["graph"]))));
 }
+
+#[test]
+fn a_drill_says_what_there_is_and_does_nothing_without_consent() {
+    let here = tempfile::tempdir().unwrap();
+    let list = says(here.path(), &["drill", "list"]);
+    assert!(list.starts_with("broker-stop               a broker is stopped in order (SIGTERM)\n"), "{list}");
+    assert!(
+        list.contains("\ndisk-full                 the disk of a broker is full: refused, local hosts"),
+        "{list}"
+    );
+    let faults: serde_json::Value =
+        serde_json::from_str(&says(here.path(), &["drill", "list", "--output", "json"])).unwrap();
+    assert_eq!(faults.as_array().unwrap().len(), list.lines().count());
+
+    let refused = |arguments: &[&str]| {
+        let output = octad(here.path(), &[&["drill"], arguments].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = refused(&["broker-crush"]);
+    assert_eq!(code, Some(64));
+    assert!(
+        said.starts_with("error: there is no fault `broker-crush`\nhint: it can be one of: broker-stop, "),
+        "{said}"
+    );
+    let (code, said) = refused(&["broker-crash"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("error: there is no stack ha in .octad\n"), "{said}");
+    for arguments in [&[][..], &["--all", "broker-crash"], &["broker-crash", "--under-load", "5mb"]] {
+        assert_eq!(refused(arguments).0, Some(64), "{arguments:?}");
+    }
+}

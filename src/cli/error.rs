@@ -1,5 +1,6 @@
 //! Everything that can end a verb. What it tells people is decided in `report`.
 
+use crate::drill::DrillError;
 use crate::engine::{
     ApplyError, HaltError, HolderError, LockError, SavedPlanError, StateError, UnknownName, Violation,
 };
@@ -58,6 +59,9 @@ pub enum CliError {
     /// The plan was carried out in part only.
     #[error("the stack is not as declared yet")]
     Apply(#[from] ApplyError),
+    /// A drill has no result.
+    #[error(transparent)]
+    Drill(#[from] DrillError),
     /// A stop did not succeed.
     #[error("not everything is stopped")]
     Halt(#[source] HaltError),

@@ -5,6 +5,7 @@ mod cancel;
 mod change;
 mod completions;
 mod destroy;
+mod drill;
 mod edit;
 mod error;
 mod facts;
@@ -61,6 +62,7 @@ Examples:
   octad status                    is it healthy?
   octad logs broker-1 -f          what broker-1 says, as it says it
   octad roll @broker              restart the brokers one by one, without interrupting anybody
+  octad drill broker-crash        what does it cost when a broker dies?
   octad stop                      halt it and keep the data
   octad destroy                   remove it with its data
 
@@ -143,6 +145,7 @@ enum Verb {
     State(state::State),
     Facts(facts::Facts),
     Graph(graph::Graph),
+    Drill(drill::Drill),
     Roll(roll::Roll),
     Stop(stop::Stop),
     Destroy(destroy::Destroy),
@@ -220,6 +223,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::Facts(verb) => verb.run(session),
         Verb::Graph(verb) => verb.run(session),
         Verb::Roll(verb) => verb.run(session).await,
+        Verb::Drill(verb) => verb.run(session).await,
         Verb::Stop(verb) => verb.run(session).await,
         Verb::Destroy(verb) => verb.run(session).await,
         Verb::Cancel(verb) => verb.run(session).await,

@@ -106,7 +106,17 @@ impl Session {
 
     /// What the stack file declares.
     pub(super) fn declare(&self) -> Result<ValidStack, CliError> {
-        Ok(StackFile::find(&self.wanted, &self.programs)?.declare(&self.programs, &self.registry)?)
+        self.declare_file(&self.stack_file()?)
+    }
+
+    /// The stack file.
+    pub(super) fn stack_file(&self) -> Result<StackFile, CliError> {
+        Ok(StackFile::find(&self.wanted, &self.programs)?)
+    }
+
+    /// What a stack file declares.
+    pub(super) fn declare_file(&self, file: &StackFile) -> Result<ValidStack, CliError> {
+        Ok(file.declare(&self.programs, &self.registry)?)
     }
 
     /// The stack's own directory, absolute since supervisors are told of it.

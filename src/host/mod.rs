@@ -8,6 +8,7 @@ pub use local::LocalBackend;
 
 use crate::resource::{HostInputs, NodeFacts};
 use crate::role::Role;
+use crate::supervisor::Signal;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -90,6 +91,23 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// [`HostError::NameTaken`] where both exist; any where `from` still runs.
     async fn rename(&self, from: &str, to: &str) -> Result<(), HostError>;
+
+    /// Sends a signal to a node's process, for drills. What is wanted of the node doesn't change by it.
+    ///
+    /// # Errors
+    /// [`HostError::Unable`] where the backend can't, as one does unless it knows better.
+    async fn signal(&self, node: &str, signal: Signal) -> Result<(), HostError> {
+        let _ = signal;
+        Err(HostError::Unable { subject: node.to_owned(), what: "signal a process" })
+    }
+
+    /// Ends the host at once with all that runs on it, for drills; [`Host::boot`] brings it back.
+    ///
+    /// # Errors
+    /// [`HostError::Unable`] where the backend can't, as one does unless it knows better.
+    async fn lose(&self) -> Result<(), HostError> {
+        Err(HostError::Unable { subject: "the host".into(), what: "end a host at once" })
+    }
 
     /// Removes a stopped node with its data.
     async fn remove(&self, node: &str) -> Result<(), HostError>;
@@ -227,6 +245,14 @@ pub enum HostError {
         host: String,
         /// The node.
         node: String,
+    },
+    /// The backend has no way to do what a drill asks for.
+    #[error("its backend can't {what}: {subject}")]
+    Unable {
+        /// The node or host.
+        subject: String,
+        /// What was asked for.
+        what: &'static str,
     },
     /// The host is down.
     #[error("{host} is down")]

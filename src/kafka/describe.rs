@@ -20,7 +20,10 @@ use super::api::Api;
 use super::client::{Client, Heard, metadata};
 use super::error::{Attempt, ErrorCode, KafkaError};
 use super::snapshot::Snapshot;
-use super::{BrokerAnswer, ClusterView, ConfigEntry, ConfigSource, Reassignment, TopicView};
+use super::{
+    BrokerAnswer, ClusterView, ConfigEntry, ConfigSource, PartitionView, Reassignment, TopicPartition,
+    TopicView,
+};
 
 /// Kafka's number for topics among the things that have settings.
 pub(super) const TOPIC_RESOURCE: i8 = 2;
@@ -60,6 +63,30 @@ impl Client {
             };
             return assemble(heard, &source, configs, reassignments);
         }
+    }
+
+    /// The controller, and every partition, as the most trusted broker's metadata tells them. Brokers answer it from
+    /// memory. For settings they read ZooKeeper, and one that can't reach it keeps a request thread waiting for each
+    /// time it is asked: who looks often, or while ZooKeeper is away, asks for this.
+    ///
+    /// # Errors
+    /// Where no broker answered, or they are not of one cluster.
+    pub async fn partitions(
+        &self,
+    ) -> Result<(Option<i32>, BTreeMap<TopicPartition, PartitionView>), KafkaError> {
+        let mut heard = self.hear(true).await?;
+        let asked = self.seek_controller(&mut heard).await;
+        let controller = super::snapshot::majority_controller(heard.snapshots.values());
+        let Some(source) = most_trusted(&heard, asked.as_ref()) else {
+            return Err(KafkaError::NobodyAnswered { attempts: heard.silent });
+        };
+        let topics = heard.snapshots.remove(&source).map(|snapshot| snapshot.topics).unwrap_or_default();
+        let of_topic = |(topic, seen): (String, super::snapshot::TopicSnapshot)| {
+            seen.partitions.into_iter().map(move |(number, state)| {
+                (TopicPartition { topic: topic.clone(), partition: number }, state)
+            })
+        };
+        Ok((controller, topics.into_iter().flat_map(of_topic).collect()))
     }
 
     /// The address under which the controller was heard. Where no bootstrap address is its own, it is asked
@@ -290,7 +317,7 @@ fn read_reassignments(
 mod tests {
     use super::*;
     use crate::kafka::snapshot::TopicSnapshot;
-    use crate::kafka::{BrokerView, ConnectionError, PartitionView};
+    use crate::kafka::{BrokerView, ConnectionError};
 
     fn snapshot(alive: &[i32], controller: Option<i32>, isr: &[i32]) -> Snapshot {
         let broker = |id: i32| BrokerView { host: format!("b{id}"), port: 9092, rack: None };

@@ -2,6 +2,7 @@
 //! nothing is decided.
 
 mod diff;
+mod drill;
 mod history;
 mod mermaid;
 mod overview;
@@ -213,6 +214,22 @@ impl Output {
         match self.format {
             OutputFormat::Text => self.line(text.trim_end()),
             OutputFormat::Json | OutputFormat::Ndjson => self.document("graph", json!({ "mermaid": text })),
+        }
+    }
+
+    /// The faults that can be drilled.
+    pub fn faults(&self) {
+        match self.format {
+            OutputFormat::Text => self.line(drill::list(self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("faults", drill::list_document()),
+        }
+    }
+
+    /// What drills gave.
+    pub fn drills(&self, report: &drill::Drills) {
+        match self.format {
+            OutputFormat::Text => self.line(drill::table(report, self.style).trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document("drill", json!(report)),
         }
     }
 

@@ -87,6 +87,11 @@ impl StackFile {
         Self { name, origin: "stack file".into(), text: text.to_owned() }
     }
 
+    /// What stands in it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Runs the file's program and checks what it declares.
     ///
     /// # Errors

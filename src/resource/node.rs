@@ -242,6 +242,7 @@ impl Kind for NodeKind {
                 restart(format!("{} changed by another hand", found.altered.join(", ")))
             }
             RunState::Running { current: false, .. } => restart("runs an older configuration".into()),
+            RunState::Running { .. } if subject.restart => restart("as asked".into()),
             RunState::Running { .. } if recorded.pending => creates("an earlier up was cut off"),
             RunState::Running { .. } if subject.restart => restart("a restart is asked for".into()),
             RunState::Running { .. } => Decision::Same,

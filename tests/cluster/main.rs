@@ -5,6 +5,7 @@
 
 mod bench;
 mod client;
+mod drill;
 mod traces;
 mod watch;
 

@@ -5,10 +5,11 @@ use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservatio
 use crate::resource::Jvm;
 use crate::role::{Layout, Process};
 use crate::supervisor::{
-    AfterFailure, ArchiveSpec, DumpCommand, LogFollower, Supervisor, SupervisorError, UnitName, UnitSpec,
-    UnitState, rename_logs, unit_logs,
+    AfterFailure, ArchiveSpec, DumpCommand, LogFollower, Signal, Supervisor, SupervisorError, UnitName,
+    UnitSpec, UnitState, rename_logs, unit_logs,
 };
 use async_trait::async_trait;
+use rustix::process::{Pid, kill_process};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -297,6 +298,23 @@ impl Host for Machine {
             }
         };
         rename().map_err(|source| HostError::Io { action: "rename", path: old.display().to_string(), source })
+    }
+
+    async fn signal(&self, node: &str, signal: Signal) -> Result<(), HostError> {
+        self.supervisor().await?.kill(&self.unit(node)?, signal).await.map_err(self.failed())?;
+        Ok(())
+    }
+
+    async fn lose(&self) -> Result<(), HostError> {
+        let Some(supervisor) = self.connected().await? else { return Ok(()) };
+        let pid = i32::try_from(supervisor.hello().pid).ok().and_then(Pid::from_raw);
+        // Its children ask the kernel to die with it.
+        let killed = pid.map_or(Ok(()), |pid| kill_process(pid, rustix::process::Signal::KILL));
+        killed.map_err(|error| HostError::Io {
+            action: "kill the supervisor of",
+            path: self.directory.display().to_string(),
+            source: error.into(),
+        })
     }
 
     async fn remove(&self, node: &str) -> Result<(), HostError> {

@@ -1,0 +1,32 @@
+//! A broker is stopped in order: it hands its leaders over before it ends.
+
+use super::{Fault, INSTANT, Strike};
+use crate::drill::error::DrillError;
+use crate::drill::scene::Scene;
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// The fault.
+pub(super) struct BrokerStop;
+
+#[async_trait]
+impl Fault for BrokerStop {
+    fn name(&self) -> &'static str {
+        "broker-stop"
+    }
+
+    fn about(&self) -> &'static str {
+        "a broker is stopped in order (SIGTERM)"
+    }
+
+    fn objective(&self, _: &Scene) -> Duration {
+        INSTANT
+    }
+
+    async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
+        let node = scene.plain_broker(0).await?;
+        strike(&format!("stop {}", node.node));
+        scene.stop(node).await?;
+        Ok(node.node.clone())
+    }
+}

@@ -1,0 +1,32 @@
+//! The controller is stopped in order.
+
+use super::{Fault, INSTANT, Strike};
+use crate::drill::error::DrillError;
+use crate::drill::scene::Scene;
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// The fault.
+pub(super) struct ControllerStop;
+
+#[async_trait]
+impl Fault for ControllerStop {
+    fn name(&self) -> &'static str {
+        "controller-stop"
+    }
+
+    fn about(&self) -> &'static str {
+        "the controller is stopped in order (SIGTERM)"
+    }
+
+    fn objective(&self, _: &Scene) -> Duration {
+        INSTANT
+    }
+
+    async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
+        let node = scene.controller().await?;
+        strike(&format!("stop {}", node.node));
+        scene.stop(node).await?;
+        Ok(node.node.clone())
+    }
+}

@@ -1,0 +1,141 @@
+//! Faults: one file each. A fault says what it does to the stack and how long it lasts; that it is undone, whatever
+//! happens meanwhile, is the drill's and the scene's business.
+
+mod broker_crash;
+mod broker_freeze;
+mod broker_stop;
+mod cluster_killed;
+mod controller_crash;
+mod controller_stop;
+mod external;
+mod host_lost;
+mod quorum_lost;
+mod refused;
+mod roll;
+mod two_brokers;
+mod zookeeper_follower_crash;
+mod zookeeper_leader_crash;
+
+use super::error::DrillError;
+use super::scene::Scene;
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// Something that goes wrong.
+#[async_trait]
+pub trait Fault: Send + Sync {
+    /// Its name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// What happens, for people.
+    fn about(&self) -> &'static str;
+
+    /// Why it can't be had; `None` where it can.
+    fn refusal(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The longest time in which a partition may take no record, unless the user says otherwise. Figures are for a
+    /// machine that has little else to do.
+    fn objective(&self, scene: &Scene) -> Duration;
+
+    /// Does it, and says to whom. Returns as soon as it is done; what must happen before, such as finding out who
+    /// leads, is done first, and `strike` is called at the very moment.
+    async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError>;
+
+    /// How long it lasts before it is undone.
+    fn lasts(&self) -> Lasts {
+        Lasts::UntilServed
+    }
+
+    /// What a reader of the result should know.
+    fn caveat(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Waits for what else ends it; the scene is restored after that.
+    async fn heal(&self, scene: &Scene) -> Result<(), DrillError> {
+        let _ = scene;
+        Ok(())
+    }
+}
+
+/// Called at the very moment at which something goes wrong, with a few words for the timeline.
+pub type Strike<'a> = dyn Fn(&str) + Send + Sync + 'a;
+
+/// How long a fault lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasts {
+    /// Until every partition takes records again, so that what clients saw is the fault's doing and not its end's.
+    UntilServed,
+    /// So long.
+    For(Duration),
+    /// It is over once [`Fault::inject`] and [`Fault::heal`] have returned.
+    Itself,
+}
+
+/// The objective where the user's own, 60 s, is all that can be asked for.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// The objective of faults in which a process dies and says goodbye, or is fenced.
+const INSTANT: Duration = Duration::from_millis(300);
+
+/// What is added to the ZooKeeper session's length where only its end tells that a broker is gone: for the election and
+/// the clients' way to the new leader.
+const AFTER_SESSION: Duration = Duration::from_secs(2);
+
+/// The longest a broker can be silent until others lead: its ZooKeeper session, and [`AFTER_SESSION`].
+fn session_end(scene: &Scene) -> Duration {
+    let session = scene.broker_setting("zookeeper.session.timeout.ms").and_then(|text| text.parse().ok());
+    // Kafka's own default.
+    Duration::from_millis(session.unwrap_or(18_000)) + AFTER_SESSION
+}
+
+/// All faults, mildest first.
+pub fn all() -> Vec<Box<dyn Fault>> {
+    let mut all: Vec<Box<dyn Fault>> = vec![
+        Box::new(broker_stop::BrokerStop),
+        Box::new(controller_stop::ControllerStop),
+        Box::new(broker_crash::BrokerCrash),
+        Box::new(controller_crash::ControllerCrash),
+        Box::new(zookeeper_follower_crash::ZookeeperFollowerCrash),
+        Box::new(zookeeper_leader_crash::ZookeeperLeaderCrash),
+        Box::new(broker_freeze::BrokerFreeze),
+        Box::new(host_lost::HostLost),
+        Box::new(two_brokers::TwoBrokers),
+        Box::new(quorum_lost::QuorumLost),
+        Box::new(cluster_killed::ClusterKilled),
+        Box::new(roll::BrokerRoll),
+    ];
+    all.extend(refused::all());
+    all
+}
+
+/// The fault of this name, where it is one of [`all`], or `external`.
+///
+/// # Errors
+/// [`DrillError::UnknownFault`].
+pub fn named(name: &str) -> Result<Box<dyn Fault>, DrillError> {
+    if name == external::NAME {
+        return Ok(Box::new(external::External::default()));
+    }
+    let found = all().into_iter().find(|fault| fault.name() == name);
+    found.ok_or_else(|| DrillError::UnknownFault {
+        name: name.to_owned(),
+        known: all().iter().map(|fault| fault.name()).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_fault_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = all().iter().map(|fault| fault.name()).collect();
+        assert_eq!(names.len(), all().len());
+        assert!(names.iter().all(|name| named(name).is_ok_and(|fault| fault.name() == *name)));
+        assert!(matches!(named("nonsense"), Err(DrillError::UnknownFault { .. })));
+    }
+}

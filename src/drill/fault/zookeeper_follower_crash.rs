@@ -1,0 +1,33 @@
+//! A ZooKeeper follower's process dies.
+
+use super::{Fault, INSTANT, Strike};
+use crate::drill::error::DrillError;
+use crate::drill::scene::Scene;
+use crate::supervisor::Signal;
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// The fault.
+pub(super) struct ZookeeperFollowerCrash;
+
+#[async_trait]
+impl Fault for ZookeeperFollowerCrash {
+    fn name(&self) -> &'static str {
+        "zookeeper-follower-crash"
+    }
+
+    fn about(&self) -> &'static str {
+        "a ZooKeeper follower's process is killed (SIGKILL)"
+    }
+
+    fn objective(&self, _: &Scene) -> Duration {
+        INSTANT
+    }
+
+    async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
+        let node = scene.zookeeper_follower(0).await?;
+        strike(&format!("kill {}", node.node));
+        scene.signal(node, Signal::Kill).await?;
+        Ok(node.node.clone())
+    }
+}

@@ -1,0 +1,329 @@
+//! The stack as a fault sees it: who is there, who leads, and how to disturb it. Every disturbance is written down
+//! before it is made, so that it is undone even where Octad itself is killed meanwhile.
+
+use super::error::DrillError;
+use crate::engine::{self, Context, Events, Options, Registry, State};
+use crate::host::{Host, RunState};
+use crate::resource::{HostKind, Key, KindError, NodeFacts, NodeKind};
+use crate::role::{Broker, Health, Zookeeper};
+use crate::stack::ValidStack;
+use crate::supervisor::Signal;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long a node that is stopped in order may take.
+const STOP: Duration = Duration::from_secs(60);
+
+/// Between looks at whether the stack is healthy.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The stack under drill.
+pub struct Scene {
+    /// What the stack's file declares.
+    pub stack: ValidStack,
+    /// What is recorded of it.
+    pub state: State,
+    /// The directory of the stack.
+    pub site: PathBuf,
+    /// How plans are carried out.
+    pub options: Options,
+    /// Makes choices repeatable.
+    pub seed: u64,
+    context: Arc<Context>,
+    brokers: Vec<NodeFacts>,
+    servers: Vec<NodeFacts>,
+    disturbed: Mutex<BTreeSet<String>>,
+}
+
+impl Scene {
+    /// A healthy stack, with what an earlier drill left disturbed put right.
+    ///
+    /// # Errors
+    /// Where it lacks brokers or isn't healthy.
+    pub async fn open(
+        context: Arc<Context>,
+        site: &Path,
+        stack: ValidStack,
+        state: State,
+        options: Options,
+        seed: u64,
+    ) -> Result<Self, DrillError> {
+        let nodes: Vec<NodeFacts> = state
+            .resources
+            .iter()
+            .filter(|(key, _)| key.kind == NodeKind::NAME)
+            .filter_map(|(_, recorded)| serde_json::from_value(recorded.inputs.clone()).ok())
+            .collect();
+        let of = |role: &str| -> Vec<NodeFacts> {
+            nodes.iter().filter(|facts| facts.role == role).cloned().collect()
+        };
+        let (brokers, servers) = (of(Broker::NAME), of(Zookeeper::NAME));
+        if brokers.is_empty() {
+            return Err(DrillError::NoMember { role: Broker::NAME });
+        }
+        let left = Self::left(site);
+        let scene = Self {
+            stack,
+            state,
+            site: site.to_owned(),
+            options,
+            seed,
+            context,
+            brokers,
+            servers,
+            disturbed: Mutex::new(left.clone()),
+        };
+        if !left.is_empty() {
+            let left = left.into_iter().collect::<Vec<_>>().join(", ");
+            scene.events().notice(format!("putting right what an earlier drill left disturbed: {left}"));
+            scene.restore().await?;
+        }
+        match scene.wait_healthy(Duration::from_secs(60)).await {
+            Ok(()) => Ok(scene),
+            Err(reason) => Err(DrillError::Unhealthy { reason }),
+        }
+    }
+
+    /// Where events go.
+    pub fn events(&self) -> &Events {
+        self.context.events()
+    }
+
+    /// The kinds, roles and backends.
+    pub fn registry(&self) -> &Registry {
+        self.context.registry()
+    }
+
+    /// The surroundings in which plans are carried out.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// All brokers.
+    pub fn brokers(&self) -> &[NodeFacts] {
+        &self.brokers
+    }
+
+    /// All ZooKeeper servers.
+    pub fn servers(&self) -> &[NodeFacts] {
+        &self.servers
+    }
+
+    /// The addresses of all brokers.
+    pub fn bootstrap(&self) -> Vec<String> {
+        self.brokers.iter().filter_map(|facts| facts.endpoint("client")).collect()
+    }
+
+    /// The value of a broker setting, as the first broker has it.
+    pub fn broker_setting(&self, name: &str) -> Option<&str> {
+        self.brokers.first()?.settings.get(name)?.known().ok().map(String::as_str)
+    }
+
+    /// The broker that is the controller.
+    ///
+    /// # Errors
+    /// Where none is known to be.
+    pub async fn controller(&self) -> Result<&NodeFacts, DrillError> {
+        self.leading(&self.brokers, "controller").await
+    }
+
+    /// A broker that isn't the controller, another for each `number` as far as there are that many.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn plain_broker(&self, number: usize) -> Result<&NodeFacts, DrillError> {
+        let controller = self.controller().await?;
+        let plain: Vec<_> = self.brokers.iter().filter(|facts| facts.node != controller.node).collect();
+        self.chosen(&plain, number).ok_or(DrillError::NoMember { role: "broker beside the controller" })
+    }
+
+    /// The ensemble's leader.
+    ///
+    /// # Errors
+    /// Where none is known to be.
+    pub async fn zookeeper_leader(&self) -> Result<&NodeFacts, DrillError> {
+        self.leading(&self.servers, "ZooKeeper leader").await
+    }
+
+    /// A follower of the ensemble, another for each `number` as far as there are that many.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn zookeeper_follower(&self, number: usize) -> Result<&NodeFacts, DrillError> {
+        let leader = self.zookeeper_leader().await?;
+        let followers: Vec<_> = self.servers.iter().filter(|facts| facts.node != leader.node).collect();
+        self.chosen(&followers, number).ok_or(DrillError::NoMember { role: "ZooKeeper follower" })
+    }
+
+    fn chosen<'a>(&self, among: &[&'a NodeFacts], number: usize) -> Option<&'a NodeFacts> {
+        let seed = usize::try_from(self.seed % 1_000_000).unwrap_or_default();
+        among.get(seed.wrapping_add(number).checked_rem(among.len())?).copied()
+    }
+
+    async fn leading<'a>(
+        &self,
+        members: &'a [NodeFacts],
+        what: &'static str,
+    ) -> Result<&'a NodeFacts, DrillError> {
+        let missing = DrillError::NoMember { role: what };
+        let Some(group) = members.first().map(|facts| &facts.group) else { return Err(missing) };
+        let view = engine::view(&self.context, group).await;
+        let leader = view.as_ref().and_then(|view| view.leader());
+        members.iter().find(|facts| Some(facts.node.as_str()) == leader).ok_or(missing)
+    }
+
+    /// Sends a signal to a node's process.
+    ///
+    /// # Errors
+    /// Where its host can't.
+    pub async fn signal(&self, facts: &NodeFacts, signal: Signal) -> Result<(), DrillError> {
+        self.disturb(&facts.node)?;
+        let sent = self.host(facts).map(|host| async move { host.signal(&facts.node, signal).await });
+        said("signal", &facts.node, flat(sent).await)
+    }
+
+    /// Stops a node in order, and has it stay down.
+    ///
+    /// # Errors
+    /// Where its host can't.
+    pub async fn stop(&self, facts: &NodeFacts) -> Result<(), DrillError> {
+        self.stop_within(facts, STOP).await
+    }
+
+    /// Kills a node and has it stay down.
+    ///
+    /// # Errors
+    /// Where its host can't.
+    pub async fn keep_down(&self, facts: &NodeFacts) -> Result<(), DrillError> {
+        self.stop_within(facts, Duration::ZERO).await
+    }
+
+    async fn stop_within(&self, facts: &NodeFacts, limit: Duration) -> Result<(), DrillError> {
+        self.disturb(&facts.node)?;
+        let stopped = self.host(facts).map(|host| async move { host.stop(&facts.node, limit).await });
+        said("stop", &facts.node, flat(stopped).await)
+    }
+
+    /// Has the host of a node end at once, with all that runs on it.
+    ///
+    /// # Errors
+    /// Where that can't be had.
+    pub async fn lose_host(&self, facts: &NodeFacts) -> Result<(), DrillError> {
+        self.disturb(&facts.node)?;
+        let lost = self.host(facts).map(|host| async move { host.lose().await });
+        said("lose the host of", &facts.node, flat(lost).await)
+    }
+
+    /// Undoes every disturbance: hosts are booted, frozen processes go on, stopped ones start.
+    ///
+    /// # Errors
+    /// The first that could not be undone; the others are undone nevertheless.
+    pub async fn restore(&self) -> Result<(), DrillError> {
+        let names = self.disturbed.lock().expect("no holder of the names panics").clone();
+        let disturbed = self.brokers.iter().chain(&self.servers).filter(|facts| names.contains(&facts.node));
+        let restored = disturbed.map(|facts| async move {
+            let result = match self.host(facts) {
+                Ok(host) => restored(host.as_ref(), &facts.node).await,
+                Err(error) => Err(error),
+            };
+            said("put right", &facts.node, result)
+        });
+        let results = futures_util::future::join_all(restored).await;
+        results.into_iter().collect::<Result<Vec<()>, _>>()?;
+        self.disturbed.lock().expect("no holder of the names panics").clear();
+        // Where it stays, the next drill puts right once more what is right already.
+        let _ = std::fs::remove_file(note(&self.site));
+        Ok(())
+    }
+
+    /// Waits until every group is healthy.
+    ///
+    /// # Errors
+    /// What is wrong with the first that isn't once `limit` is over.
+    pub async fn wait_healthy(&self, limit: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let mut wrong = None;
+            for group in self.state.groups.keys() {
+                let members = self.context.made_members(group);
+                let health = match (self.context.role_of(group), engine::view(&self.context, group).await) {
+                    (Some(role), Some(view)) => role.health(&view, &members),
+                    _ => Health::Unhealthy("nobody of it can be asked".into()),
+                };
+                if let Health::Unhealthy(reason) = health {
+                    wrong = Some(format!("{group}: {reason}"));
+                    break;
+                }
+            }
+            match wrong {
+                None => return Ok(()),
+                Some(reason) if Instant::now() >= deadline => return Err(reason),
+                Some(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// Puts leaders where they belong, so that each run of a fault begins alike.
+    pub async fn settle(&self) {
+        for group in self.state.groups.keys() {
+            let seen = engine::view(&self.context, group).await;
+            if let (Some(role), Some(view)) = (self.context.role_of(group), seen) {
+                // A comfort, not a condition.
+                let _ = role.settle(self.registry().wire().as_ref(), &view).await;
+            }
+        }
+    }
+
+    fn host(&self, facts: &NodeFacts) -> Result<Arc<dyn Host>, KindError> {
+        self.context.host(&Key::new(HostKind::NAME, &facts.host.name))
+    }
+
+    fn disturb(&self, node: &str) -> Result<(), DrillError> {
+        let mut names = self.disturbed.lock().expect("no holder of the names panics");
+        names.insert(node.to_owned());
+        let text: String = names.iter().map(|name| format!("{name}\n")).collect();
+        let path = note(&self.site);
+        std::fs::write(&path, text).map_err(|source| DrillError::Io { action: "write", path, source })
+    }
+
+    fn left(site: &Path) -> BTreeSet<String> {
+        let text = std::fs::read_to_string(note(site)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// Where it is written which nodes are disturbed.
+fn note(site: &Path) -> PathBuf {
+    site.join("disturbed")
+}
+
+async fn flat<F: Future<Output = Result<(), crate::host::HostError>>>(
+    act: Result<F, KindError>,
+) -> Result<(), KindError> {
+    Ok(act?.await?)
+}
+
+fn said(action: &'static str, subject: &str, result: Result<(), KindError>) -> Result<(), DrillError> {
+    result.map_err(|source| DrillError::Host { action, subject: subject.to_owned(), source })
+}
+
+async fn restored(host: &dyn Host, node: &str) -> Result<(), KindError> {
+    host.boot().await?;
+    let process = async || -> Result<_, KindError> { Ok(host.node(node).await?.map(|found| found.run)) };
+    match process().await? {
+        Some(RunState::Running { pid, .. }) => {
+            if let Err(error) = host.signal(node, Signal::Cont).await {
+                // One that has ended since is not frozen.
+                if matches!(process().await?, Some(RunState::Running { pid: now, .. }) if now == pid) {
+                    return Err(error.into());
+                }
+            }
+        }
+        Some(RunState::Stopped) => host.start(node).await?,
+        // The supervisor is at it, or nothing helps.
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! Figures against objectives.
+
+use super::accounting::Account;
+use super::pauses::millis;
+use super::run::Terms;
+use super::scene::Scene;
+use super::trial::Trial;
+use crate::resource::NodeFacts;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+/// The version of the form in which a report is written.
+pub const REPORT_VERSION: u32 = 1;
+
+/// All drills of one call.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// [`REPORT_VERSION`] of the writer.
+    pub version: u32,
+    /// The stack.
+    pub stack: String,
+    /// When it was made.
+    pub at: String,
+    /// Version of the octad that drilled.
+    pub octad: String,
+    /// Versions of what the nodes run, by name.
+    pub software: BTreeMap<String, String>,
+    /// Hash of every setting of every node: two reports with the same one are of the same configuration.
+    pub settings: String,
+    /// What choices between equals follow from.
+    pub seed: u64,
+    /// Records a second that the probe wrote to each partition.
+    pub rate: u32,
+    /// Bytes a second of load that were asked for beside the probe.
+    pub load: u64,
+    /// Where it was made.
+    pub machine: Machine,
+    /// What came of each fault.
+    pub faults: Vec<Verdict>,
+}
+
+/// The machine that everything ran on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Machine {
+    /// Processors that this process may use.
+    pub cpus: usize,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// The kernel.
+    pub kernel: String,
+}
+
+/// What came of one fault.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    /// Its name.
+    pub fault: String,
+    /// What happens in it.
+    pub about: String,
+    /// What a reader should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caveat: Option<String>,
+    /// The longest interruption that counts as passed, in milliseconds.
+    pub objective_ms: u64,
+    /// The longest time that the worst partition went without an acknowledgement, in milliseconds: the median of the
+    /// runs.
+    pub interruption_ms: u64,
+    /// The same in the idle time before each fault.
+    pub idle_ms: u64,
+    /// The books of all runs.
+    pub account: Account,
+    /// Which objectives were missed, in words; none where it passed.
+    pub missed: Vec<String>,
+    /// The same fault on the same machine with timeouts as shipped and without the fence, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stock: Option<Stock>,
+    /// The runs.
+    pub trials: Vec<Trial>,
+}
+
+/// What a fault costs with the timeouts of Kafka and ZooKeeper as shipped.
+#[derive(Debug, Serialize)]
+pub struct Stock {
+    /// As in [`Verdict`].
+    pub interruption_ms: u64,
+    /// As in [`Verdict`].
+    pub idle_ms: u64,
+    /// As in [`Verdict`].
+    pub account: Account,
+    /// The runs.
+    pub trials: Vec<Trial>,
+}
+
+impl Report {
+    /// The results of drills on this scene.
+    pub fn of(scene: &Scene, terms: &Terms, faults: Vec<Verdict>) -> Self {
+        let nodes = || scene.brokers().iter().chain(scene.servers());
+        Self {
+            version: REPORT_VERSION,
+            stack: scene.stack.name().to_string(),
+            at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            octad: env!("CARGO_PKG_VERSION").to_owned(),
+            software: software(nodes()),
+            settings: settings(nodes()),
+            seed: scene.seed,
+            rate: terms.rate,
+            load: terms.load,
+            machine: Machine::this(),
+            faults,
+        }
+    }
+
+    /// Whether every fault passed.
+    pub fn passed(&self) -> bool {
+        self.faults.iter().all(Verdict::passed)
+    }
+}
+
+impl Machine {
+    fn this() -> Self {
+        let memory = rustix::system::sysinfo();
+        Self {
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_mib: memory.totalram as u64 * u64::from(memory.mem_unit) / (1024 * 1024),
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        }
+    }
+}
+
+impl Verdict {
+    /// Holds the figures of some runs of a fault against its objective for interruptions, and against those that are
+    /// the same for all: nothing lost, nothing twice, nothing out of order.
+    pub fn of(
+        fault: &str,
+        about: &str,
+        caveat: Option<&str>,
+        objective: Duration,
+        trials: Vec<Trial>,
+    ) -> Self {
+        let median = |figure: fn(&Trial) -> u64| {
+            let mut figures: Vec<u64> = trials.iter().map(figure).collect();
+            figures.sort_unstable();
+            // Of an even number the worse of the middle ones.
+            figures.get(figures.len() / 2).copied().unwrap_or(0)
+        };
+        let mut verdict = Self {
+            fault: fault.to_owned(),
+            about: about.to_owned(),
+            caveat: caveat.map(str::to_owned),
+            objective_ms: millis(objective),
+            interruption_ms: median(|trial| trial.interruption.max_ms),
+            idle_ms: median(|trial| trial.idle.max_ms),
+            account: trials.iter().map(|trial| trial.account).sum(),
+            missed: Vec::new(),
+            stock: None,
+            trials,
+        };
+        verdict.missed = verdict.judge();
+        verdict
+    }
+
+    /// The same, beside what `stock` gave. That doesn't count for passing.
+    #[must_use]
+    pub fn beside(mut self, stock: Self) -> Self {
+        let Self { interruption_ms, idle_ms, account, trials, .. } = stock;
+        self.stock = Some(Stock { interruption_ms, idle_ms, account, trials });
+        self
+    }
+
+    /// How many times as long the interruption is with everything as shipped.
+    pub fn ratio(&self) -> Option<f64> {
+        // Less than a millisecond can't be told from none.
+        self.stock.as_ref().map(|stock| stock.interruption_ms as f64 / self.interruption_ms.max(1) as f64)
+    }
+
+    fn judge(&self) -> Vec<String> {
+        let mut missed = Vec::new();
+        if self.interruption_ms > self.objective_ms {
+            missed.push(format!(
+                "the worst partition took no record for {} ms, the objective is {} ms",
+                self.interruption_ms, self.objective_ms
+            ));
+        }
+        let sum = |figure: fn(&Trial) -> u64| self.trials.iter().map(figure).sum::<u64>();
+        let account = &self.account;
+        let faults = [
+            (account.lost, "records acknowledged and lost"),
+            (account.duplicates, "records in the log twice"),
+            (account.reorders, "records out of order"),
+            (account.gaps, "offsets without a record"),
+            (account.moved, "records at another offset than was acknowledged"),
+            (account.failed_written, "records in the log that were said to have failed"),
+            (account.foreign, "records in the log that are not the probe's"),
+            (
+                sum(|trial| trial.consumers.undelivered),
+                "records acknowledged that never came to the consumers",
+            ),
+            (
+                sum(|trial| trial.replication.unclean_elections as u64),
+                "leaders elected that were not in sync",
+            ),
+        ];
+        let found = faults.into_iter().filter(|(count, _)| *count > 0);
+        missed.extend(found.map(|(count, what)| format!("{what}: {count}")));
+        // A probe that wrote nothing has found nothing.
+        if account.acked == 0 {
+            missed.push("no record was acknowledged at all".into());
+        }
+        missed
+    }
+
+    /// Whether every objective was met.
+    pub fn passed(&self) -> bool {
+        self.missed.is_empty()
+    }
+}
+
+/// Versions of what these nodes run.
+fn software<'a>(nodes: impl Iterator<Item = &'a NodeFacts>) -> BTreeMap<String, String> {
+    nodes.map(|facts| (facts.software.name.clone(), facts.software.version.clone())).collect()
+}
+
+/// A hash of all that is set on these nodes.
+fn settings<'a>(nodes: impl Iterator<Item = &'a NodeFacts>) -> String {
+    let mut hash = Sha256::new();
+    for facts in nodes {
+        hash.update(
+            serde_json::to_vec(&(&facts.node, &facts.settings, &facts.jvm, facts.fence)).unwrap_or_default(),
+        );
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::drill::trial::Consumers;
+    use crate::drill::{Pause, Replication, Sample, Spread, Timeline};
+
+    /// A run in which one partition with a record every 20 ms waited so long, from the fault at 1 s on.
+    pub(crate) fn trial(interruption: u64) -> Trial {
+        let ms = Duration::from_millis;
+        let pause = Pause { begun: ms(1000), ended: ms(1000 + interruption) };
+        let acks =
+            (0..200).map(|number| ms(number * 20)).filter(|ack| *ack <= pause.begun || *ack >= pause.ended);
+        let leader = |at, leader| Sample {
+            at: ms(at),
+            controller: Some(3),
+            partitions: [(0, (Some(leader), vec![1, 2]))].into(),
+            ..Sample::default()
+        };
+        Trial {
+            target: "broker-1".into(),
+            interruption: Spread { max_ms: interruption, p99_ms: interruption, median_ms: 30 },
+            idle: Spread { max_ms: 25, p99_ms: 25, median_ms: 22 },
+            led_after_ms: Some(120),
+            account: Account { attempted: 100, acked: 100, ..Account::default() },
+            replication: Replication { whole_after_ms: Some(8000), ..Replication::default() },
+            consumers: Consumers::default(),
+            load: 0,
+            timeline: Timeline {
+                marks: vec![(ms(1000), "kill broker-1".into())],
+                acks: vec![acks.collect()],
+                pauses: vec![pause],
+                samples: vec![leader(0, 1), leader(1120, 2)],
+                end: ms(4000),
+            },
+        }
+    }
+
+    pub(crate) fn report() -> Report {
+        Report {
+            version: REPORT_VERSION,
+            stack: "ha".into(),
+            at: "2026-01-01T00:00:00Z".into(),
+            octad: "0".into(),
+            software: BTreeMap::from([("kafka".into(), "3.9.2".into())]),
+            settings: "0".into(),
+            seed: 1,
+            rate: 50,
+            load: 0,
+            machine: Machine { cpus: 2, memory_mib: 1024, kernel: "6".into() },
+            faults: vec![judged(vec![trial(280)])],
+        }
+    }
+
+    fn judged(trials: Vec<Trial>) -> Verdict {
+        Verdict::of("broker-crash", "", None, Duration::from_millis(300), trials)
+    }
+
+    #[test]
+    fn the_median_of_the_runs_is_held_against_the_objective() {
+        let verdict = judged(vec![trial(200), trial(5000), trial(280)]);
+        assert_eq!((verdict.interruption_ms, verdict.passed()), (280, true));
+        let verdict = judged(vec![trial(200), trial(400)]);
+        assert_eq!(
+            verdict.missed,
+            ["the worst partition took no record for 400 ms, the objective is 300 ms"]
+        );
+    }
+
+    #[test]
+    fn a_comparison_changes_no_verdict() {
+        let verdict = judged(vec![trial(200)]).beside(judged(vec![trial(18_000)]));
+        assert_eq!((verdict.passed(), verdict.ratio()), (true, Some(90.0)));
+    }
+
+    #[test]
+    fn a_single_lost_record_in_any_run_fails() {
+        let mut bad = trial(200);
+        bad.account.lost = 1;
+        assert_eq!(judged(vec![trial(200), bad]).missed, ["records acknowledged and lost: 1"]);
+    }
+
+    #[test]
+    fn a_probe_that_wrote_nothing_has_not_passed() {
+        let mut idle = trial(10);
+        idle.account = Account::default();
+        assert!(!judged(vec![idle]).passed());
+    }
+}

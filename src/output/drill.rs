@@ -1,0 +1,142 @@
+//! What drills gave, for people, and which faults there are.
+
+use super::Style;
+use crate::drill::{Verdict, all_faults};
+use comfy_table::{Cell, ColumnConstraint, Table, presets};
+use serde_json::{Value, json};
+
+pub(super) use crate::drill::Report as Drills;
+
+/// The faults, one a line; those that can't be had with the reason.
+pub(super) fn list(style: Style) -> String {
+    let faults = all_faults();
+    let width = faults.iter().map(|fault| fault.name().len()).max().unwrap_or(0);
+    let line = |fault: &dyn crate::drill::Fault| {
+        let name = format!("{:width$}", fault.name());
+        match fault.refusal() {
+            None => format!("{}  {}\n", style.strong(&name), fault.about()),
+            Some(reason) => style.dim(&format!("{name}  {}: refused, {reason}", fault.about())) + "\n",
+        }
+    };
+    faults.iter().map(|fault| line(fault.as_ref())).collect()
+}
+
+pub(super) fn list_document() -> Value {
+    let faults = all_faults();
+    let told = |fault: &dyn crate::drill::Fault| json!({ "fault": fault.name(), "about": fault.about(), "refused": fault.refusal() });
+    faults.iter().map(|fault| told(fault.as_ref())).collect()
+}
+
+/// The column that is of use only where something is compared.
+const STOCK: usize = 4;
+
+/// The figures of each fault in a line, then what was missed and what should be known.
+pub(super) fn table(report: &Drills, style: Style) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header([
+        "",
+        "FAULT",
+        "INTERRUPTION",
+        "OBJECTIVE",
+        "STOCK",
+        "IDLE",
+        "MEDIAN",
+        "ACKED",
+        "LOST",
+        "TWICE",
+        "DISORDER",
+        "UNKNOWN",
+        "WHOLE AFTER",
+        "CONSUMERS",
+    ]);
+    for verdict in &report.faults {
+        table.add_row(row(verdict, style));
+    }
+    let compared = report.faults.iter().any(|verdict| verdict.stock.is_some());
+    if let Some(column) = table.column_mut(STOCK).filter(|_| !compared) {
+        column.set_constraint(ColumnConstraint::Hidden);
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    let mut out = lines.join("\n") + "\n";
+    for verdict in &report.faults {
+        for missed in &verdict.missed {
+            out.push_str(&format!("\n{} {}: {missed}", style.bad("✗"), verdict.fault));
+        }
+    }
+    for verdict in &report.faults {
+        if let Some(caveat) = &verdict.caveat {
+            out.push_str(&format!("\n{}", style.dim(&format!("{}: {caveat}", verdict.fault))));
+        }
+    }
+    out
+}
+
+fn row(verdict: &Verdict, style: Style) -> Vec<Cell> {
+    let worst = |figure: fn(&crate::drill::Trial) -> Option<u64>| {
+        let figures = verdict.trials.iter().map(figure).collect::<Option<Vec<_>>>();
+        figures.and_then(|figures| figures.into_iter().max()).map_or("-".to_owned(), seconds)
+    };
+    let account = &verdict.account;
+    let sign = if verdict.passed() { style.good("✓") } else { style.bad("✗") };
+    let stock = match (&verdict.stock, verdict.ratio()) {
+        (Some(stock), Some(ratio)) => format!("{} (×{ratio:.1})", seconds(stock.interruption_ms)),
+        _ => "-".to_owned(),
+    };
+    let median = verdict.trials.iter().map(|trial| trial.interruption.median_ms).max().unwrap_or(0);
+    vec![
+        Cell::new(sign),
+        Cell::new(&verdict.fault),
+        Cell::new(seconds(verdict.interruption_ms)),
+        Cell::new(format!("≤ {}", seconds(verdict.objective_ms))),
+        Cell::new(stock),
+        Cell::new(seconds(verdict.idle_ms)),
+        Cell::new(seconds(median)),
+        Cell::new(account.acked),
+        Cell::new(account.lost),
+        Cell::new(account.duplicates),
+        Cell::new(account.reorders),
+        Cell::new(account.unknown),
+        Cell::new(worst(|trial| trial.replication.whole_after_ms)),
+        Cell::new(worst(|trial| Some(trial.consumers.pause.max_ms))),
+    ]
+}
+
+/// Milliseconds as seconds, as exact as they can be told apart.
+fn seconds(millis: u64) -> String {
+    let seconds = std::time::Duration::from_millis(millis).as_secs_f64();
+    if millis < 10_000 { format!("{seconds:.2} s") } else { format!("{seconds:.1} s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::{report, trial};
+    use std::time::Duration;
+
+    #[test]
+    fn figures_stand_in_a_line_and_misses_below() {
+        let mut report = report();
+        let mut lossy = trial(12_345);
+        lossy.account.lost = 7;
+        let objective = Duration::from_millis(800);
+        let caveat = Some("it was bound to happen");
+        report.faults.push(Verdict::of("controller-crash", "", caveat, objective, vec![lossy]));
+        insta::assert_snapshot!(table(&report, Style::plain()), @"
+            FAULT             INTERRUPTION  OBJECTIVE  IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS
+         ✓  broker-crash      0.28 s        ≤ 0.30 s   0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s
+         ✗  controller-crash  12.3 s        ≤ 0.80 s   0.03 s  0.03 s  100    7     0      0         0        8.00 s       0.00 s
+
+        ✗ controller-crash: the worst partition took no record for 12345 ms, the objective is 800 ms
+        ✗ controller-crash: records acknowledged and lost: 7
+        controller-crash: it was bound to happen
+        ");
+        let stock = Verdict::of("broker-crash", "", None, objective, vec![trial(18_200)]);
+        let ours = report.faults.remove(0).beside(stock);
+        report.faults = vec![ours];
+        insta::assert_snapshot!(table(&report, Style::plain()), @"
+            FAULT         INTERRUPTION  OBJECTIVE  STOCK           IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS
+         ✓  broker-crash  0.28 s        ≤ 0.30 s   18.2 s (×65.0)  0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s
+        ");
+    }
+}
