@@ -60,7 +60,6 @@
 //! | [`wire`], [`kafka`], [`zookeeper`] | services as seen over the network | yes |
 //! | [`drill`] | faults, and a probe that measures what they cost | yes |
 //! | [`causes`] | an error as one line | none |
-//! | [`drill`] | faults, and a probe that measures what they cost | through host and wire |
 //! | [`cli`], [`output`], [`report`] | verbs, rendering, failures | terminal |
 
 pub mod artifact;
