@@ -242,9 +242,8 @@ impl Kind for NodeKind {
                 restart(format!("{} changed by another hand", found.altered.join(", ")))
             }
             RunState::Running { current: false, .. } => restart("runs an older configuration".into()),
-            RunState::Running { .. } if subject.restart => restart("as asked".into()),
-            RunState::Running { .. } if recorded.pending => creates("an earlier up was cut off"),
             RunState::Running { .. } if subject.restart => restart("a restart is asked for".into()),
+            RunState::Running { .. } if recorded.pending => creates("an earlier up was cut off"),
             RunState::Running { .. } => Decision::Same,
             RunState::Restarting { last_exit, .. } => {
                 // The supervisor is at it; only a change of inputs or files makes `up` take part.
