@@ -230,7 +230,7 @@ fn topics_change_where_that_is_safe_and_members_do_not() {
     };
     insta::assert_snapshot!(refused("partitions = 12", "partitions = 9"), @"
     ✗ topic/activity  its partitions can't shrink from 12 to 9: the records in the others would be lost
-    hint: declare a topic with another name and fewer partitions, and move the records
+    hint: declare 12 partitions, or another topic with fewer, and move the records
     ");
     insta::assert_snapshot!(refused("partitions = 12", "replication-factor = 2\npartitions = 12"), @"
     ✗ topic/activity  its replication factor can't change from 3 to 2 yet
@@ -348,7 +348,7 @@ fn what_a_failed_up_left_is_destroyed_too() {
     stack.edit("\"for ever\"", "168");
     stack.up();
     stack.edit("168", "\"for ever\"");
-    stack.octad(&["up", "--yes", "--gate-timeout", "60s"]).exits(10);
+    stack.octad(&["up", "--yes", "--no-put-back", "--gate-timeout", "60s"]).exits(10);
     stack.destroy();
     stack.assert_gone();
 }
