@@ -23,7 +23,9 @@ fn what_is_to_be_restarted_is_rolled_once_and_changes_nothing() {
     let rolls: Vec<_> = plan.steps.iter().filter(|step| matches!(step.action, Action::Roll { .. })).collect();
     let Action::Roll { members, predicted, .. } = &rolls[0].action else { panic!("{plan:?}") };
     assert_eq!((rolls.len(), members.len(), predicted.len()), (1, 5, 5));
-    assert!(members.values().all(|change| change.changes.is_empty() && change.reason == "a restart is asked for"));
+    assert!(
+        members.values().all(|change| change.changes.is_empty() && change.reason == "a restart is asked for")
+    );
 
     assert!(matches!(simulation.change(&restarted, |_| {}).unwrap(), Ended::Changed));
     let turns = simulation.take_events().into_iter().filter(
