@@ -448,14 +448,5 @@ impl Role for Broker {
     }
 }
 
-/// The supervisor and journald write the time of each line, so the pattern doesn't.
-const LOG4J: &str = "\
-log4j.rootLogger=INFO, stdout
-log4j.appender.stdout=org.apache.log4j.ConsoleAppender
-log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
-log4j.appender.stdout.layout.ConversionPattern=[%p] %m (%c{1}, %t)%n
-log4j.logger.org.apache.zookeeper=WARN
-log4j.logger.kafka.request.logger=WARN
-log4j.logger.kafka.network.RequestChannel$=WARN
-log4j.logger.state.change.logger=WARN
-";
+/// The supervisor and journald write the time of each line, so the pattern doesn't. NixOS modules read the same file.
+const LOG4J: &str = include_str!("log4j.properties");

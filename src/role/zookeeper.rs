@@ -217,11 +217,5 @@ impl Role for Zookeeper {
     }
 }
 
-/// The supervisor and journald write the time of each line, so the pattern doesn't.
-const LOGBACK: &str = r#"<configuration>
-  <appender name="CONSOLE" class="ch.qos.logback.core.ConsoleAppender">
-    <encoder><pattern>[%level] %msg \(%logger{0}, %thread\)%n</pattern></encoder>
-  </appender>
-  <root level="INFO"><appender-ref ref="CONSOLE"/></root>
-</configuration>
-"#;
+/// The supervisor and journald write the time of each line, so the pattern doesn't. NixOS modules read the same file.
+const LOGBACK: &str = include_str!("logback.xml");
