@@ -10,7 +10,7 @@
 use async_trait::async_trait;
 use octad::Program;
 use octad::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble, software};
-use octad::resource::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Output, Refusal};
+use octad::resource::{FACTS_VERSION, Jvm, NodeFacts, Output, Refusal};
 use octad::role::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
 use octad::stack::{Name, Stack};
 use octad::wire::Wire;
@@ -141,6 +141,7 @@ fn canary(stack: &mut Stack, hosts: &Hosts, cluster: &str, bootstrap: &Output<St
         ("throughput", "1".into()),
         ("acks", "-1".into()),
     ];
+    let address = hosts.host(stack, &name, 201, None);
     let facts = NodeFacts {
         version: FACTS_VERSION,
         stack: stack.name().to_string(),
@@ -148,11 +149,7 @@ fn canary(stack: &mut Stack, hosts: &Hosts, cluster: &str, bootstrap: &Output<St
         role: Canary::NAME.into(),
         group: Canary::NAME.into(),
         id: 1,
-        host: HostFacts {
-            name: name.to_string(),
-            address: hosts.host(stack, &name, 201, None),
-            zone: name.to_string(),
-        },
+        host: hosts.facts(&name, address),
         ports: BTreeMap::from([(MANAGEMENT.0.to_owned(), MANAGEMENT.1)]),
         software: software(stack, "", "kafka-tools", "3.9.2"),
         settings: settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),

@@ -13,13 +13,16 @@ use std::path::{Path, PathBuf};
 
 /// Show what each declared node is, as versioned JSON; the stack need not exist
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  octad facts\n  octad facts broker-1\n  octad facts --dir nix/facts")]
+#[command(after_help = "Examples:\n  octad facts\n  octad facts broker-1\n  octad --stack ha-nixos facts --dir nix/facts/ha-nixos")]
 pub(super) struct Facts {
     /// Only this node
     node: Option<String>,
     /// Write NODE.json for each node into this directory instead
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Say that the data disks of machines are new, so that nodes start on empty ones
+    #[arg(long)]
+    fresh: bool,
 }
 
 impl Facts {
@@ -31,20 +34,25 @@ impl Facts {
             Some(node) => Some(named(node, nodes().map(|(key, _)| key))?),
         };
         let is_wanted = |key: &Key| wanted.as_ref().is_none_or(|wanted| wanted == key);
-        let facts: BTreeMap<&str, &Value> = nodes()
+        let mut facts: BTreeMap<&str, Value> = nodes()
             .filter(|(key, _)| is_wanted(key))
-            .map(|(key, declared)| (key.name.as_str(), &declared.inputs))
+            .map(|(key, declared)| (key.name.as_str(), declared.inputs.clone()))
             .collect();
+        for machine in facts.values_mut().filter_map(|facts| facts.pointer_mut("/host/machine")) {
+            if self.fresh {
+                machine["fresh"] = true.into();
+            }
+        }
         match (&self.dir, &wanted) {
             (Some(dir), _) => write(dir, &facts)?,
-            (None, Some(key)) => session.output().facts(facts[key.name.as_str()]),
+            (None, Some(key)) => session.output().facts(&facts[key.name.as_str()]),
             (None, None) => session.output().facts(&serde_json::json!(facts)),
         }
         Ok(exit::OK)
     }
 }
 
-fn write(dir: &Path, facts: &BTreeMap<&str, &Value>) -> Result<(), CliError> {
+fn write(dir: &Path, facts: &BTreeMap<&str, Value>) -> Result<(), CliError> {
     let failed = |path: &Path| {
         let action = format!("write {}", path.display());
         move |source| CliError::Io { action, source }

@@ -1,7 +1,7 @@
 //! Hosts of one backend, each with an address of its own. Pure.
 
 use crate::host::LocalBackend;
-use crate::resource::{HostInputs, Output};
+use crate::resource::{HostFacts, HostInputs, Machine, Output};
 use crate::stack::{Fault, Name, Stack};
 use std::net::Ipv4Addr;
 
@@ -10,6 +10,7 @@ use std::net::Ipv4Addr;
 pub struct Hosts {
     backend: String,
     subnet: Option<[u8; 3]>,
+    machine: Option<Machine>,
 }
 
 impl Hosts {
@@ -33,7 +34,19 @@ impl Hosts {
             None if backend == LocalBackend::NAME => Some(derived(stack.name())),
             None => None,
         };
-        Self { backend: backend.to_owned(), subnet }
+        Self { backend: backend.to_owned(), subnet, machine: None }
+    }
+
+    /// The same hosts, as machines that NixOS runs.
+    #[must_use]
+    pub fn on_machines(self, machine: Machine) -> Self {
+        Self { machine: Some(machine), ..self }
+    }
+
+    /// What a node's facts tell of its host.
+    pub fn facts(&self, name: &Name, address: Output<String>) -> HostFacts {
+        let name = name.to_string();
+        HostFacts { zone: name.clone(), name, address, machine: self.machine.clone() }
     }
 
     /// Declares a host and returns its address, which ends with `number` where the backend doesn't assign one.

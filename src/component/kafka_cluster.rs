@@ -1,7 +1,7 @@
 //! A Kafka cluster: brokers on hosts of their own whose metadata is in a ZooKeeper ensemble, and its topics. Pure.
 
 use super::{Hosts, overlay, software};
-use crate::resource::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Output, TopicInputs};
+use crate::resource::{FACTS_VERSION, Jvm, NodeFacts, Output, TopicInputs};
 use crate::role::Broker;
 use crate::stack::{Fault, Name, Stack, TopicName};
 use std::collections::BTreeMap;
@@ -127,7 +127,7 @@ impl KafkaCluster {
                 role: Broker::NAME.into(),
                 group: self.name.clone(),
                 id: i32::from(id),
-                host: HostFacts { name: name.to_string(), address, zone: name.to_string() },
+                host: hosts.facts(&name, address),
                 ports: Broker::PORTS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
                 software: software.clone(),
                 settings,

@@ -1,7 +1,7 @@
 //! A ZooKeeper ensemble: servers on hosts of their own that elect a leader. Pure.
 
 use super::{Hosts, overlay, software};
-use crate::resource::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Output};
+use crate::resource::{FACTS_VERSION, Jvm, NodeFacts, Output};
 use crate::role::Zookeeper;
 use crate::stack::{Fault, Name, Stack};
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ impl ZookeeperEnsemble {
                 role: Zookeeper::NAME.into(),
                 group: self.name.clone(),
                 id: *id,
-                host: HostFacts { name: name.to_string(), address: address.clone(), zone: name.to_string() },
+                host: hosts.facts(name, address.clone()),
                 ports: Zookeeper::PORTS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
                 software: software.clone(),
                 settings,

@@ -2,8 +2,8 @@
 
 use crate::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
 use crate::host::LocalBackend;
-use crate::resource::Output;
-use crate::stack::Stack;
+use crate::resource::{Machine, Output};
+use crate::stack::{Fault, Stack};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -27,8 +27,31 @@ pub struct Ha {
 pub struct HostsConfig {
     /// The backend. Default: `local`, processes on this machine.
     pub backend: String,
-    /// Addresses of local hosts, such as `127.80.1.0/24`. Default: derived from the stack's name.
+    /// Addresses of the hosts, such as `127.80.1.0/24`. Default: for local hosts, derived from the stack's name.
     pub subnet: Option<String>,
+    /// What NixOS is to know of the machines, where it runs them.
+    pub machine: Option<MachineConfig>,
+}
+
+/// Machines that NixOS runs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MachineConfig {
+    /// How they boot: the format of one of the flake's images, or `own`.
+    pub platform: String,
+    /// Further NixOS modules, as paths from the root of the flake. Default: none.
+    #[serde(default)]
+    pub modules: Vec<String>,
+    /// The data disk of each. Default: the one that was formatted with the label `octad-data`.
+    #[serde(default = "labelled_disk")]
+    pub data_disk: String,
+    /// Networks of clients, such as `10.0.0.0/16`. Default: none but the stack's own.
+    #[serde(default)]
+    pub clients: Vec<String>,
+}
+
+fn labelled_disk() -> String {
+    "/dev/disk/by-label/octad-data".into()
 }
 
 /// The ZooKeeper ensemble.
@@ -94,7 +117,7 @@ pub enum Scalar {
 
 impl Default for HostsConfig {
     fn default() -> Self {
-        Self { backend: LocalBackend::NAME.into(), subnet: None }
+        Self { backend: LocalBackend::NAME.into(), subnet: None, machine: None }
     }
 }
 
@@ -132,10 +155,22 @@ fn texts(settings: BTreeMap<String, Scalar>) -> BTreeMap<String, String> {
     settings.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
+fn hosts_of(stack: &mut Stack, config: HostsConfig) -> Hosts {
+    let HostsConfig { backend, subnet, machine } = config;
+    let hosts = Hosts::new(stack, &backend, subnet.as_deref());
+    let Some(MachineConfig { platform, modules, data_disk, clients }) = machine else { return hosts };
+    let Some(peers) = subnet else {
+        let message = "machines need addresses that others reach";
+        stack.fault(Fault::new("hosts.machine", message, "say `subnet = \"10.77.0.0/24\"` under [hosts]"));
+        return hosts;
+    };
+    hosts.on_machines(Machine { platform, modules, data_disk, peers, clients, fresh: false })
+}
+
 /// Declares the ensemble, then the cluster, then its topics.
 pub fn ha(stack: &mut Stack, config: Ha) {
     let Ha { hosts, zookeeper, kafka, topics } = config;
-    let hosts = Hosts::new(stack, &hosts.backend, hosts.subnet.as_deref());
+    let hosts = hosts_of(stack, hosts);
     let ensemble = ZookeeperEnsemble {
         servers: zookeeper.servers,
         version: zookeeper.version,

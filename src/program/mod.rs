@@ -10,7 +10,7 @@ mod own;
 
 pub use faults::{Located, StackFaults};
 pub use file::{StackFile, StackFileError};
-pub use ha::{Ha, HostsConfig, KafkaConfig, TopicConfig, ZookeeperConfig, ha};
+pub use ha::{Ha, HostsConfig, KafkaConfig, MachineConfig, TopicConfig, ZookeeperConfig, ha};
 pub use minimal::{Minimal, minimal};
 pub use own::Program;
 

@@ -53,6 +53,30 @@ pub struct HostFacts {
     pub address: Output<String>,
     /// The failure domain; where none is declared, the host is its own.
     pub zone: String,
+    /// What NixOS is to know of the machine; `None` where the host isn't one that NixOS runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
+}
+
+/// A machine that runs NixOS, apart from the node on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// How it boots: the format of one of the flake's images (such as `qcow2` or `amazon`), or `own` where `modules`
+    /// say so.
+    pub platform: String,
+    /// Further NixOS modules, such as hardware, users and keys; paths from the root of the flake.
+    pub modules: Vec<String>,
+    /// The data disk by a name that stays, such as `/dev/disk/by-id/…`.
+    pub data_disk: String,
+    /// The network of the stack's own hosts, which reach every port of each other.
+    pub peers: String,
+    /// Networks of clients, which reach the port `client` of roles that serve them.
+    pub clients: Vec<String>,
+    /// Whether the data disk may be empty, as it is before the first start. Without it, an empty one is one that was
+    /// lost, and nothing starts on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
 }
 
 /// Which software at which version, and exactly which files.

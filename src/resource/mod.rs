@@ -14,7 +14,7 @@ mod topic;
 pub use decision::{
     Adopted, Decision, Drift, GroupSubject, Observed, PropertyChange, Recorded, Refusal, Subject, compare,
 };
-pub use facts::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Software};
+pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software};
 pub use host::{HostInputs, HostKind};
 pub use key::{Key, NotAKey};
 pub use kind::{Files, Kind, KindError, Work};
