@@ -1,0 +1,67 @@
+# The disk with the node's data: XFS on the whole device, by a name that stays. It is never formatted by itself:
+# `octad-format-data-disk DEVICE` is a step that somebody takes knowingly. Who enlarges the volume does so at the cloud
+# or the hypervisor; the file system follows, at boot and while it runs.
+{
+  config,
+  facts,
+  pkgs,
+  ...
+}:
+let
+  inherit (config.octad) dataDir;
+
+  format = pkgs.writeShellApplication {
+    name = "octad-format-data-disk";
+    runtimeInputs = [
+      pkgs.util-linux
+      pkgs.xfsprogs
+    ];
+    text = ''
+      [ $# = 1 ] || { echo "usage: octad-format-data-disk DEVICE" >&2; exit 64; }
+      # 2 is blkid's answer for a device on which it finds nothing.
+      found=$(blkid --probe "$1") && code=0 || code=$?
+      if [ "$code" != 2 ]; then
+        echo "error: $1 is left alone: ''${found:-blkid could not look at it ($code)}" >&2
+        echo "hint: wipefs --all $1 makes it blank, and all that it holds is lost" >&2
+        exit 1
+      fi
+      exec mkfs.xfs -L octad-data "$1"
+    '';
+  };
+in
+{
+  fileSystems.${dataDir} = {
+    device = facts.host.machine.data_disk;
+    fsType = "xfs";
+    options = [
+      # Kafka reads no access times, and writing them costs a write for each read.
+      "noatime"
+      # A machine without its data disk must come up, so that somebody can look; the node on it doesn't start.
+      "nofail"
+      "x-systemd.growfs"
+    ];
+  };
+
+  # NVMe and virtio tell of a new capacity by themselves, SCSI only that it should be asked.
+  services.udev.extraRules = ''
+    ACTION=="change", SUBSYSTEM=="scsi", ENV{SDEV_UA}=="CAPACITY_DATA_HAS_CHANGED", TEST=="rescan", ATTR{rescan}="x"
+    ACTION=="change", SUBSYSTEM=="block", ENV{RESIZE}=="1", RUN+="${config.systemd.package}/bin/systemctl start --no-block octad-grow-data-disk.service"
+  '';
+  systemd.services.octad-grow-data-disk = {
+    description = "Grow the data disk's file system to its device";
+    unitConfig.ConditionPathIsMountPoint = dataDir;
+    serviceConfig = {
+      Type = "oneshot";
+      ExecStart = "${pkgs.xfsprogs}/bin/xfs_growfs ${dataDir}";
+    };
+  };
+
+  # Read by the node's own unit: a file of its own, so that taking it away restarts nothing.
+  environment.etc."octad/fresh".enable = facts.host.machine.fresh or false;
+  environment.etc."octad/fresh".text = "The data disk of ${facts.node} may be empty.\n";
+
+  environment.systemPackages = [
+    format
+    pkgs.xfsprogs
+  ];
+}

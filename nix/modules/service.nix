@@ -1,0 +1,65 @@
+# What the services of all roles share: when they start and end, and what they may touch.
+{ dataDir }:
+{
+  wants = [ "network-online.target" ];
+  after = [ "network-online.target" ];
+
+  unitConfig = {
+    RequiresMountsFor = dataDir;
+    # Where the disk isn't mounted, its mount point is an empty directory like any other.
+    AssertPathIsMountPoint = dataDir;
+    # The next attempt may always be the one that succeeds: a peer came back, a disk was mended.
+    StartLimitIntervalSec = 0;
+  };
+
+  serviceConfig = {
+    Restart = "on-failure";
+    RestartSec = "1s";
+    RestartSteps = 5;
+    RestartMaxDelaySec = "30s";
+    # A broker with many partitions flushes and hands over each of them.
+    TimeoutStopSec = 300;
+    # Kafka holds open each segment of each partition.
+    LimitNOFILE = 100000;
+
+    # systemd makes the disk's root the service's own.
+    StateDirectory = baseNameOf dataDir;
+    StateDirectoryMode = "0700";
+    UMask = "0077";
+
+    # A JVM writes code and runs it, so MemoryDenyWriteExecute can't be; all else can.
+    CapabilityBoundingSet = "";
+    DevicePolicy = "closed";
+    LockPersonality = true;
+    NoNewPrivileges = true;
+    PrivateDevices = true;
+    PrivateTmp = true;
+    PrivateUsers = true;
+    ProcSubset = "pid";
+    ProtectClock = true;
+    ProtectControlGroups = true;
+    ProtectHome = true;
+    ProtectHostname = true;
+    ProtectKernelLogs = true;
+    ProtectKernelModules = true;
+    ProtectKernelTunables = true;
+    ProtectProc = "invisible";
+    ProtectSystem = "strict";
+    RemoveIPC = true;
+    RestrictAddressFamilies = [
+      "AF_INET"
+      "AF_INET6"
+      "AF_UNIX"
+    ];
+    RestrictNamespaces = true;
+    RestrictRealtime = true;
+    RestrictSUIDSGID = true;
+    SystemCallArchitectures = "native";
+    # Refused calls fail rather than kill: the JVM tries some and does without.
+    SystemCallErrorNumber = "EPERM";
+    SystemCallFilter = [
+      "@system-service"
+      "~@privileged @resources"
+    ];
+  };
+}

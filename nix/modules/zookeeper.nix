@@ -1,0 +1,91 @@
+# The role `zookeeper`: nixpkgs' services.zookeeper with what the facts say.
+{
+  config,
+  facts,
+  lib,
+  pkgs,
+  utils,
+  ...
+}:
+let
+  cfg = config.services.zookeeper;
+  inherit (config.octad) dataDir;
+  java = import ../java { inherit lib pkgs; };
+  software = java.software {
+    inherit (facts) role jvm;
+    inherit (cfg) jre;
+    folder = "${cfg.package}/lib";
+  };
+
+  lines = lib.concatMapAttrsStringSep "\n" (name: value: "${name}=${value}");
+  servers = lib.filterAttrs (name: _: lib.hasPrefix "server." name) facts.settings;
+  # Those that nixpkgs has options of its own for.
+  elsewhere = [
+    "clientPort"
+    "autopurge.purgeInterval"
+  ]
+  ++ lib.attrNames servers;
+
+  # nixpkgs keeps its zoo.cfg to itself, and puts its directory on the class path, where a class-data archive bears no
+  # directory. The same options in a file that can be named.
+  zooCfg = pkgs.writeText "zoo.cfg" ''
+    dataDir=${cfg.dataDir}
+    clientPort=${toString cfg.port}
+    autopurge.purgeInterval=${toString cfg.purgeInterval}
+    ${cfg.extraConf}
+    ${cfg.servers}
+  '';
+in
+{
+  imports = [ ./options.nix ];
+
+  services.zookeeper = {
+    enable = true;
+    inherit (facts) id;
+    inherit dataDir;
+    jre = lib.mkDefault pkgs.jdk17_headless;
+    port = lib.toIntBase10 facts.settings.clientPort;
+    purgeInterval = lib.toIntBase10 facts.settings."autopurge.purgeInterval";
+    extraConf = lines (removeAttrs facts.settings elsewhere);
+    servers = lines servers;
+    extraCmdLineOptions = java.limits facts.jvm ++ java.metrics config.octad.jmxPort;
+    logging = builtins.readFile ../../src/role/logback.xml;
+  };
+
+  systemd.services.zookeeper = lib.mkMerge [
+    (import ./service.nix { inherit dataDir; })
+    {
+      # ZooKeeper's own sign that an empty directory may be trusted. Without it an empty member asks the others for
+      # what it lacks before it votes. nixpkgs makes version-2 after this.
+      preStart = lib.mkBefore ''
+        if [ -e /etc/octad/fresh ] && [ ! -e ${dataDir}/version-2 ]; then
+          touch ${dataDir}/initialize
+        fi
+      '';
+      serviceConfig.ExecStart = lib.mkForce (
+        utils.escapeSystemdExecArgs (
+          [ "${cfg.jre}/bin/java" ]
+          ++ software.arguments
+          ++ [ "-Dlogback.configurationFile=${pkgs.writeText "logback.xml" cfg.logging}" ]
+          ++ lib.optional cfg.preferIPv4 "-Djava.net.preferIPv4Stack=true"
+          ++ [ "-Dzookeeper.datadir.autocreate=false" ]
+          ++ cfg.extraCmdLineOptions
+          ++ [
+            "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+            "${zooCfg}"
+          ]
+        )
+      );
+    }
+  ];
+
+  # For people; the unit names the file itself.
+  environment.etc."octad/zoo.cfg".source = zooCfg;
+
+  assertions = [
+    {
+      assertion = cfg.package.version == facts.software.version;
+      message = "${facts.node}: its facts are for ZooKeeper ${facts.software.version}, and services.zookeeper.package is ${cfg.package.version}";
+    }
+  ];
+}
