@@ -1,0 +1,33 @@
+# What NixOS makes of the facts, as text: configuration files and units of every configuration, as NAME/FILE. Tests
+# compare and verify it; nothing of it needs a kernel or a compiler.
+{ pkgs, configurations }:
+let
+  inherit (pkgs) lib;
+
+  filesOf =
+    name:
+    { config, ... }:
+    let
+      inherit (config.systemd) services units;
+      ours = lib.filterAttrs (
+        file: entry: lib.hasPrefix "octad/" file && entry.enable
+      ) config.environment.etc;
+      unit = lib.findFirst (unit: services ? ${unit}) null [
+        "apache-kafka"
+        "zookeeper"
+      ];
+      fence = services.${unit}.serviceConfig.ExecStopPost or "";
+    in
+    lib.mapAttrs' (file: entry: lib.nameValuePair "${name}/${baseNameOf file}" entry.source) ours
+    // {
+      # Without the path of the program, which is another one for each version of it.
+      "${name}/fence" = pkgs.writeText "fence" (lib.last (lib.splitString "/bin/octad\" " fence) + "\n");
+    }
+    // lib.listToAttrs (
+      map (unit: lib.nameValuePair "${name}/units/${unit}" "${units.${unit}.unit}/${unit}") [
+        "${unit}.service"
+        "octad-grow-data-disk.service"
+      ]
+    );
+in
+pkgs.linkFarm "rendered" (lib.concatMapAttrs filesOf configurations)

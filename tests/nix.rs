@@ -1,0 +1,138 @@
+//! The NixOS half has no facts and no defaults of its own: its facts are those that Octad declares, and the files that
+//! it writes from them say what Octad's own for local hosts say.
+//!
+//! `OCTAD_UPDATE_FACTS=1` writes the facts; `scripts/check-nix --update` writes what NixOS makes of them.
+
+use octad::engine::Registry;
+use octad::program::{Programs, StackFile};
+use octad::resource::{NodeFacts, NodeKind};
+use octad::role::{Layout, Role};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The text of each file under a directory, by its path from there.
+fn texts(directory: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![directory.to_owned()];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            let name = path.strip_prefix(directory).unwrap().to_owned();
+            found.insert(name, fs::read_to_string(&path).unwrap());
+        }
+    }
+    found
+}
+
+/// The facts of all nodes on machines in all stack files, as `STACK/NODE.json`.
+fn declared() -> BTreeMap<PathBuf, Value> {
+    let mut facts = BTreeMap::new();
+    for (file, text) in texts(&repository().join("stacks")) {
+        let stack = file.file_stem().unwrap().to_str().unwrap();
+        let declared = StackFile::of_text(stack.parse().unwrap(), &text)
+            .declare(&Programs::standard(), &Registry::standard())
+            .unwrap();
+        let nodes = declared.resources.iter().filter(|(key, _)| key.kind == NodeKind::NAME);
+        for (key, node) in nodes.filter(|(_, node)| node.inputs.pointer("/host/machine").is_some()) {
+            facts.insert(PathBuf::from(format!("{stack}/{}.json", key.name)), node.inputs.clone());
+        }
+    }
+    assert!(!facts.is_empty());
+    facts
+}
+
+#[test]
+fn the_facts_that_nix_reads_are_those_that_the_stack_files_declare() {
+    let directory = repository().join("nix/facts");
+    let declared: BTreeMap<_, _> =
+        declared().into_iter().map(|(path, facts)| (path, format!("{facts:#}\n"))).collect();
+    if std::env::var_os("OCTAD_UPDATE_FACTS").is_some_and(|value| value == "1") {
+        let _ = fs::remove_dir_all(&directory);
+        for (path, text) in &declared {
+            let path = directory.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
+    assert!(texts(&directory) == declared, "nix/facts is stale: OCTAD_UPDATE_FACTS=1 cargo test --test nix");
+}
+
+/// A configuration file as what it says. Java's form of properties, in which a backslash keeps the next character from
+/// meaning anything.
+fn properties(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let mut found = BTreeMap::new();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    for line in lines {
+        let separator = separator(line).ok_or_else(|| format!("no value: {line}"))?;
+        let (name, value) = (unescaped(&line[..separator]), unescaped(&line[separator + 1..]));
+        if found.insert(name.trim().to_owned(), value.trim().to_owned()).is_some() {
+            return Err(format!("twice: {name}"));
+        }
+    }
+    Ok(found)
+}
+
+fn separator(line: &str) -> Option<usize> {
+    let mut escaped = false;
+    line.char_indices().find_map(|(at, character)| {
+        let separates = character == '=' && !escaped;
+        escaped = character == '\\' && !escaped;
+        separates.then_some(at)
+    })
+}
+
+fn unescaped(text: &str) -> String {
+    let mut characters = text.chars();
+    let next = || match characters.next()? {
+        '\\' => characters.next(),
+        character => Some(character),
+    };
+    std::iter::from_fn(next).collect()
+}
+
+#[test]
+fn a_setting_that_comes_twice_is_no_map() {
+    assert_eq!(properties("a=1\nb = 2\n").unwrap().len(), 2);
+    assert_eq!(properties("a=1\na=1\n"), Err("twice: a".into()));
+    assert_eq!(properties("a\n"), Err("no value: a".into()));
+    assert_eq!(properties(r"a\=b=PLAINTEXT\://h\:1").unwrap()["a=b"], "PLAINTEXT://h:1");
+}
+
+fn role(name: &str) -> Arc<dyn Role> {
+    Registry::standard().role_named(name).unwrap().clone()
+}
+
+#[test]
+fn nixos_writes_what_local_hosts_read() {
+    let golden = texts(&repository().join("nix/golden"));
+    let layout = Layout { config: "/c".into(), data: "/var/lib/octad".into(), runtime: "/r".into() };
+    let mut compared = 0;
+    for (path, facts) in declared() {
+        let node = path.with_extension("");
+        let name = node.display().to_string().replace('/', "-");
+        let facts: NodeFacts = serde_json::from_value(facts).unwrap();
+        let role = role(&facts.role);
+        let ours = role.files(&facts, &layout);
+        for file in ["server.properties", "zoo.cfg"].into_iter().filter(|file| ours.contains_key(*file)) {
+            let theirs = golden.get(&Path::new(&name).join(file)).unwrap_or_else(|| panic!("{name}/{file}"));
+            let (theirs, ours) = (properties(theirs).unwrap(), properties(&ours[file]).unwrap());
+            assert_eq!(theirs, ours, "{name}/{file}");
+            compared += 1;
+        }
+        let fence = role.fence(&facts).map(|arguments| {
+            let words = std::iter::once("fence".to_owned()).chain(arguments);
+            words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" ")
+        });
+        let theirs = golden[&Path::new(&name).join("fence")].trim();
+        assert_eq!(theirs, fence.unwrap_or_default(), "{name}: what ends its session when it died");
+    }
+    assert_eq!(compared, declared().len(), "every node has one configuration file");
+}
