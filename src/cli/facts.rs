@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 
 /// Show what each declared node is, as versioned JSON; the stack need not exist
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  octad facts\n  octad facts broker-1\n  octad --stack ha-nixos facts --dir nix/facts/ha-nixos")]
+#[command(
+    after_help = "Examples:\n  octad facts\n  octad facts broker-1\n  octad --stack ha-nixos facts --dir nix/facts/ha-nixos"
+)]
 pub(super) struct Facts {
     /// Only this node
     node: Option<String>,
