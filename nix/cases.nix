@@ -1,4 +1,5 @@
-# What must not be evaluated, and what is said of it: `scripts/check-nix` tries each. All messages name the node.
+# Nodes beyond those of the example stacks, for scripts/check-nix: on each platform, and those that must be refused with
+# what is said of them. All messages name the node.
 { nixpkgs }:
 let
   inherit (import ./evaluate.nix { inherit nixpkgs; }) lib mkNode readFacts;
@@ -7,9 +8,15 @@ let
   with' = lib.recursiveUpdate broker;
   toplevel = facts: (mkNode facts).config.system.build.toplevel.drvPath;
 in
-rec {
-  names = lib.concatStringsSep "\n" (lib.attrNames cases);
-  cases = {
+{
+  platforms = lib.genAttrs (lib.attrNames (import ../images/platforms)) (
+    platform:
+    toplevel (with' {
+      host.machine.platform = platform;
+    })
+  );
+
+  refused = {
     newer-facts = {
       evaluated = toplevel (with' {
         version = 2;
