@@ -21,6 +21,7 @@ rustPlatform.buildRustPackage {
       ../README.md
       ../artifacts
       ../benches
+      ../docs/events.md
       ../examples
       ../src
       ../stacks

@@ -18,6 +18,7 @@ let
     ];
     text = ''
       [ $# = 1 ] || { echo "usage: octad-format-data-disk DEVICE" >&2; exit 64; }
+      [ -b "$1" ] || { echo "error: $1 is no disk" >&2; exit 1; }
       # 2 is blkid's answer for a device on which it finds nothing.
       found=$(blkid --probe "$1") && code=0 || code=$?
       if [ "$code" != 2 ]; then
