@@ -4,11 +4,12 @@
 use toml::{Table, Value};
 
 /// Timeouts of brokers: the defaults of Kafka 3.9, and of the `server.properties` that comes with it.
-const KAFKA: [(&str, i64); 5] = [
+const KAFKA: [(&str, i64); 6] = [
     ("zookeeper.session.timeout.ms", 18_000),
     ("zookeeper.connection.timeout.ms", 18_000),
     ("replica.lag.time.max.ms", 30_000),
     ("replica.fetch.backoff.ms", 1_000),
+    ("replica.fetch.wait.max.ms", 500),
     ("controlled.shutdown.retry.backoff.ms", 5_000),
 ];
 

@@ -182,7 +182,8 @@ fn fill(arg: &str, class_list: &Path, archive: &Path) -> String {
 
 impl Default for RestartPolicy {
     fn default() -> Self {
-        Self { min_backoff_ms: 100, max_backoff_ms: 10_000 }
+        // All hosts share this machine: a JVM that starts takes two processors for seconds, just when the others elect.
+        Self { min_backoff_ms: 1_000, max_backoff_ms: 10_000 }
     }
 }
 
