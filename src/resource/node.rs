@@ -465,9 +465,9 @@ fn status(found: &NodeObservation) -> &'static str {
 }
 
 /// A process that ends this often in a row won't come to work by itself. With the supervisor's pauses that is at least
-/// 12 s, and longer than the 18 s for which ZooKeeper keeps the session of a broker that was killed: until then Kafka
-/// itself refuses to start again.
-const FAILURES_BEFORE_BROKEN: u64 = 9;
+/// 15 s, longer than the 12 s for which ZooKeeper keeps the session of a broker that was killed: until then Kafka itself
+/// refuses to start again.
+const FAILURES_BEFORE_BROKEN: u64 = 5;
 
 fn broken(run: &RunState) -> Option<String> {
     match run {

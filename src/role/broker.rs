@@ -49,6 +49,9 @@ impl Broker {
             // A follower that was told to follow before its leader was told to lead tries again this much later; with
             // Kafka's 1 s every start and every election has replicas out of sync for a second.
             ("replica.fetch.backoff.ms", "100"),
+            // A follower takes up a partition only once its fetch under way is answered, and one with nothing new to
+            // tell is answered after this; with Kafka's 500 ms that is what each election costs acks=all at most.
+            ("replica.fetch.wait.max.ms", "100"),
             // After a fresh start, consumers of the first group would wait 3 s for others to join.
             ("group.initial.rebalance.delay.ms", "0"),
             // Kafka's 50 partitions are for hundreds of groups; fewer make start, election and recovery shorter.
@@ -66,8 +69,9 @@ impl Broker {
             ("log.retention.hours", "168"),
             ("log.retention.bytes", "1073741824"),
             ("log.segment.bytes", "134217728"),
-            // Kafka's own defaults, written down since nodes and drills reckon with them.
-            ("zookeeper.session.timeout.ms", "18000"),
+            // What a lost or frozen host costs, two thirds of Kafka's 18 s: three times what brokers were ever late with a word
+            // to ZooKeeper under full load, and more than syncLimit; docs/failover.md has the figures.
+            ("zookeeper.session.timeout.ms", "12000"),
             ("zookeeper.connection.timeout.ms", "18000"),
         ];
         let figures = figures.into_iter().map(|(name, value)| (name, value.to_string()));

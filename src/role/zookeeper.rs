@@ -22,10 +22,12 @@ impl Zookeeper {
     /// Settings of every member, before the stack's own are laid over them.
     pub fn default_settings() -> BTreeMap<String, Output<String>> {
         [
-            // The unit of all ZooKeeper times, and the shortest session is two of it.
-            ("tickTime", "2000"),
-            // In ticks: 20 s for a follower to connect and fetch a snapshot, 10 s to fall behind at most.
-            ("initLimit", "10"),
+            // The unit of all ZooKeeper times; sessions end on a tick, so up to one later than they say.
+            ("tickTime", "1000"),
+            // In ticks: 20 s for a follower to connect and fetch a snapshot.
+            ("initLimit", "20"),
+            // A leader that stood still for longer than a session lets all sessions end as it wakes, unless its followers
+            // have left it by then: so this is well below the brokers' session.
             ("syncLimit", "5"),
             // Every broker and every tool comes from few addresses.
             ("maxClientCnxns", "60"),
