@@ -246,4 +246,19 @@ mod tests {
         let lock = Lock::take(site.path(), "up").unwrap();
         assert_eq!(lock.abandoned.as_ref().unwrap().id, "x");
     }
+
+    #[test]
+    fn a_lock_that_was_lent_is_taken_by_whom_it_was_lent_to_and_by_nobody_else() {
+        let site = tempfile::tempdir().unwrap();
+        let lock = Lock::take(site.path(), "drill").unwrap();
+        // util-linux's own: takes a lock on the open file with this number.
+        let taken = |input: Stdio| {
+            let mut flock = std::process::Command::new("flock");
+            flock.args(["--nonblock", "0"]).stdin(input).status().unwrap().success()
+        };
+        assert!(!taken(File::open(path(site.path())).unwrap().into()), "one that opened the file itself");
+        assert!(taken(lock.lend().unwrap()));
+        assert!(lock.holds());
+        assert!(matches!(Lock::take(site.path(), "up"), Err(LockError::Held { .. })));
+    }
 }
