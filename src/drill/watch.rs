@@ -10,9 +10,12 @@ use tokio::task::JoinHandle;
 /// From the end of one look to the begin of the next.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How many times as long as a look itself the pause behind it is at least: thousands of partitions mustn't keep a
-/// processor busy with being looked at.
+/// How many times as long as a look itself the pause behind it is: thousands of partitions mustn't keep a processor busy
+/// with being looked at.
 const REST: u32 = 4;
+
+/// The longest such pause: a look that nobody answered is no work for anybody.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A broker that doesn't answer in this time is told of as silent, and the look goes on without it. Short, since a
 /// frozen one would make every look this long.
@@ -103,7 +106,7 @@ impl Watch {
                     let sample = Sample::of(epoch.elapsed(), controller, partitions, &topic, &required);
                     seen.lock().expect("no holder of the samples panics").push(sample);
                 }
-                tokio::time::sleep(PAUSE.max(begun.elapsed() * REST)).await;
+                tokio::time::sleep((begun.elapsed() * REST).clamp(PAUSE, LONGEST_PAUSE)).await;
             }
         });
         Self { samples, task }
