@@ -262,13 +262,14 @@ fn drill(error: &DrillError) -> Option<String> {
             Some("`octad drill list` tells what can be drilled".into())
         }
         DrillError::Unhealthy { .. } => Some("`octad up` mends it; drill it after that".into()),
-        DrillError::NotRecovered { .. } | DrillError::Roll(_) => {
+        DrillError::NotRecovered { .. } | DrillError::NotFinished { .. } | DrillError::Roll(_) => {
             Some("`octad status` and `octad logs` tell more; `octad up` mends it".into())
         }
         DrillError::Host { source, .. } => kind(source),
         DrillError::LogUnread { .. } | DrillError::Kafka { .. } | DrillError::Client { .. } => {
             Some("`octad status` tells whether the cluster serves".into())
         }
+        DrillError::NoJavaClients { .. } => Some("leave `--clients java` away, or mend what it says".into()),
         DrillError::Interrupted => Some("what was disturbed is put right; `octad status` tells".into()),
         DrillError::State(error) => state(error),
         DrillError::NoMark { .. } | DrillError::Check(_) | DrillError::Io { .. } => None,

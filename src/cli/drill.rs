@@ -3,7 +3,7 @@
 use super::change::{self, Terms};
 use super::session::Session;
 use super::{Changing, CliError};
-use crate::drill::{self, DrillError, Fault, Report, Scene, Verdict};
+use crate::drill::{self, DrillError, Fault, JavaClients, Report, Scene, Verdict};
 use crate::engine::{History, Options};
 use crate::program::StackFile;
 use crate::report::exit;
@@ -46,6 +46,15 @@ pub(super) struct Drill {
     /// Replicas of the probe's topic, instead of the cluster's default; with 1, what a broker loses is lost
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
     replicas: Option<i16>,
+    /// Let producers of these libraries write beside the probe, with nothing set but where the cluster is
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIBRARY")]
+    clients: Vec<drill::Library>,
+    /// `acks` of the probe; with 1, what a leader loses is lost
+    #[arg(long, default_value = "all", value_parser = ["all", "1"], hide = true)]
+    acks: String,
+    /// A setting of the probe's topic
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting, hide = true)]
+    topic_config: Vec<(String, String)>,
     /// Drill a second stack too, with the timeouts of Kafka and ZooKeeper as shipped and no fence, made for it and
     /// removed after it
     #[arg(long, value_enum, value_name = "WHAT")]
@@ -108,7 +117,7 @@ impl Drill {
         faults: &[Box<dyn Fault>],
     ) -> Result<Report, CliError> {
         let name = stack.name().clone();
-        let _lock = session.lock(&name, "drill", self.changing.lock_timeout).await?;
+        let lock = session.lock(&name, "drill", self.changing.lock_timeout).await?;
         let (state, site) = (session.existing_state(&name)?, session.site(&name)?);
         let changes = faults.iter().map(|fault| format!("drill {}", fault.name())).collect();
         let history = History::begin(&site, "drill", changes)?;
@@ -120,7 +129,7 @@ impl Drill {
         };
         let context = session.context(&stack, &state)?;
         let drilled = async {
-            let scene = Scene::open(context, &site, stack, state, options, self.seed).await?;
+            let scene = Scene::open(context, &site, lock, stack, state, options, self.seed).await?;
             self.drill(&scene, faults).await
         };
         let (outcome, report) = match drilled.await {
@@ -172,20 +181,29 @@ impl Drill {
             rate: self.rate,
             load: self.under_load,
             replicas: self.replicas,
-            ..drill::Terms::default()
+            acks: self.acks.clone(),
+            configs: self.topic_config.iter().cloned().collect(),
+            as_shipped: self.clients.clone(),
         };
         drill::clear_leftovers(scene).await?;
+        let java = JavaClients::find(&scene.brokers()[0].software.version).await;
         let mut verdicts = Vec::new();
         for fault in faults {
             let mut trials = Vec::new();
             for _ in 0..self.runs {
-                trials.push(drill::run(scene, fault.as_ref(), &terms).await?);
+                trials.push(drill::run(scene, fault.as_ref(), &terms, &java).await?);
             }
             let objective = self.max_interruption.unwrap_or_else(|| fault.objective(scene));
             verdicts.push(Verdict::of(fault.name(), fault.about(), fault.caveat(), objective, trials));
         }
         Ok(Report::of(scene, &terms, verdicts))
     }
+}
+
+/// Reads `NAME=VALUE`.
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Reads `500kB/s`, `5MB/s`, `1GB/s`; the `/s` may be left away.

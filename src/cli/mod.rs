@@ -90,6 +90,9 @@ struct Global {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
+    /// Work under the lock that the parent process holds and has lent as standard input
+    #[arg(long, global = true, hide = true)]
+    borrow_lock: bool,
 }
 
 /// What a verb that changes something takes.

@@ -22,6 +22,7 @@ pub(super) struct Session {
     programs: Programs,
     registry: Registry,
     output: Output,
+    borrow_lock: bool,
     interrupter: Arc<Interrupter>,
     interrupt: Interrupt,
 }
@@ -35,6 +36,7 @@ impl Session {
             programs,
             registry,
             output: Output::new(global.output, global.color),
+            borrow_lock: global.borrow_lock,
             interrupter: Arc::new(interrupter),
             interrupt,
         }
@@ -155,6 +157,9 @@ impl Session {
     /// Takes the stack's lock, and tells where it was left by a process that is gone.
     pub(super) async fn lock(&self, stack: &Name, verb: &str, timeout: Duration) -> Result<Lock, CliError> {
         let (site, deadline) = (self.site(stack)?, Instant::now() + timeout);
+        if self.borrow_lock {
+            return Ok(Lock::borrow(&site)?);
+        }
         let lock = loop {
             match Lock::take(&site, verb) {
                 Err(LockError::Held { .. }) if Instant::now() < deadline => {}

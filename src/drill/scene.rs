@@ -2,7 +2,7 @@
 //! before it is made, so that it is undone even where Octad itself is killed meanwhile.
 
 use super::error::DrillError;
-use crate::engine::{self, Context, Events, Options, Registry, State};
+use crate::engine::{self, Context, Events, Lock, Options, Registry, State};
 use crate::host::{Host, RunState};
 use crate::resource::{HostKind, Key, KindError, NodeFacts, NodeKind};
 use crate::role::{Broker, Health, Zookeeper};
@@ -27,6 +27,8 @@ pub struct Scene {
     pub state: State,
     /// The directory of the stack.
     pub site: PathBuf,
+    /// The stack's lock.
+    pub lock: Lock,
     /// How plans are carried out.
     pub options: Options,
     /// Makes choices repeatable.
@@ -45,6 +47,7 @@ impl Scene {
     pub async fn open(
         context: Arc<Context>,
         site: &Path,
+        lock: Lock,
         stack: ValidStack,
         state: State,
         options: Options,
@@ -68,6 +71,7 @@ impl Scene {
             stack,
             state,
             site: site.to_owned(),
+            lock,
             options,
             seed,
             context,

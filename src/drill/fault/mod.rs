@@ -12,6 +12,7 @@ mod host_lost;
 mod quorum_lost;
 mod refused;
 mod roll;
+mod roll_killed;
 mod two_brokers;
 mod zookeeper_follower_crash;
 mod zookeeper_leader_crash;
@@ -106,6 +107,7 @@ pub fn all() -> Vec<Box<dyn Fault>> {
         Box::new(quorum_lost::QuorumLost),
         Box::new(cluster_killed::ClusterKilled),
         Box::new(roll::BrokerRoll),
+        Box::new(roll_killed::RollKilled),
     ];
     all.extend(refused::all());
     all
