@@ -170,6 +170,18 @@ impl Action {
             Self::Roll { group, .. } | Self::Gate { group } => format!("group/{group}"),
         }
     }
+
+    /// The resources that it makes or changes, with their inputs afterwards.
+    pub(super) fn makes(&self) -> Vec<(&Key, &Value)> {
+        match self {
+            Self::Create { key, inputs, .. } => vec![(key, inputs)],
+            Self::Update(change) => vec![(&change.key, &change.after)],
+            Self::Roll { members, .. } => {
+                members.values().map(|change| (&change.key, &change.after)).collect()
+            }
+            Self::Delete { .. } | Self::Forget { .. } | Self::Gate { .. } => vec![],
+        }
+    }
 }
 
 impl<Stage> Plan<Stage> {
