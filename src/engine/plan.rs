@@ -408,7 +408,7 @@ impl Planner<'_> {
 
     /// What is protected is only removed together with its stack.
     fn protect(&self, kind: &dyn Kind, subject: &Subject<'_>, decision: Decision) -> Decision {
-        let protected = |recorded: &Recorded| !recorded.unprotected && kind.protects(recorded);
+        let protected = |recorded: &Recorded| recorded.is_protected(kind);
         match decision {
             Decision::Delete { loses }
                 if !self.stack.is_removal() && subject.recorded.is_some_and(protected) =>
