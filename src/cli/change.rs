@@ -4,7 +4,8 @@ use super::session::Session;
 use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
 use crate::engine::{
-    self, Checked, Ending, Event, FileChanges, History, Options, Plan, SavedPlan, Selection, State, Store,
+    self, Checked, Context, Ending, Event, FileChanges, History, Options, Plan, SavedPlan, Selection, State,
+    Store,
 };
 use crate::report::ending;
 use crate::stack::ValidStack;
@@ -35,27 +36,19 @@ pub(super) struct Done {
 
 /// Observes, plans and checks.
 pub(super) async fn planned(
-    session: &Session,
+    context: &Context,
     stack: &ValidStack,
     state: &State,
     selection: &Selection,
 ) -> Result<Plan<Checked>, CliError> {
-    let context = session.context(stack, state)?;
-    let inventory = engine::observe(&context, stack, state).await;
-    let plan = engine::plan_within(selection, session.registry(), stack, state, &inventory);
-    Ok(engine::check(plan, session.registry(), stack, &inventory)?)
+    let inventory = engine::observe(context, stack, state).await;
+    let plan = engine::plan_within(selection, context.registry(), stack, state, &inventory);
+    Ok(engine::check(plan, context.registry(), stack, &inventory)?)
 }
 
 /// The files that a plan changes, where they are `wanted`.
-pub(super) async fn files(
-    session: &Session,
-    stack: &ValidStack,
-    state: &State,
-    plan: &Plan<Checked>,
-    wanted: bool,
-) -> Result<Option<Vec<FileChanges>>, CliError> {
-    let context = session.context(stack, state)?;
-    Ok(if wanted { Some(engine::file_changes(&context, plan).await) } else { None })
+pub(super) async fn files(context: &Context, plan: &Plan<Checked>, wanted: bool) -> Option<Vec<FileChanges>> {
+    if wanted { Some(engine::file_changes(context, plan).await) } else { None }
 }
 
 /// Fails where there is anything to change.
@@ -109,8 +102,9 @@ async fn locked_change(
         Some(saved) => saved.selection().clone(),
         None => terms.scope.selection(stack, store.state())?,
     };
-    let plan = planned(session, stack, store.state(), &selection).await?;
-    let files = files(session, stack, store.state(), &plan, terms.diff).await?;
+    let context = session.context(stack, store.state())?;
+    let plan = planned(&context, stack, store.state(), &selection).await?;
+    let files = files(&context, &plan, terms.diff).await;
     if !plan.is_empty() {
         session.output().preview(&plan, files.as_deref());
     }
@@ -133,7 +127,6 @@ async fn locked_change(
         session.consent(verb, arguments.yes || saved.is_some(), &question(&plan)).await?;
     }
     let history = History::begin(&session.site(stack.name())?, verb, plan.changes())?;
-    let context = session.context(stack, store.state())?;
     let options = Options {
         parallel: usize::from(arguments.parallel),
         gate_timeout: arguments.gate_timeout,

@@ -49,8 +49,9 @@ impl Preview {
         };
         let state = session.state(stack.name())?;
         let selection = self.scope.selection(&stack, &state)?;
-        let plan = change::planned(session, &stack, &state, &selection).await?;
-        let files = change::files(session, &stack, &state, &plan, self.diff).await?;
+        let context = session.context(&stack, &state)?;
+        let plan = change::planned(&context, &stack, &state, &selection).await?;
+        let files = change::files(&context, &plan, self.diff).await;
         session.output().plan(&plan, files.as_deref());
         if !plan.refusals.is_empty() {
             return Err(CliError::Refused { refusals: plan.refusals });
