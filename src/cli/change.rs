@@ -4,8 +4,7 @@ use super::session::Session;
 use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
 use crate::engine::{
-    self, Checked, Context, Ending, Event, FileChanges, History, Options, Plan, SavedPlan, Selection, State,
-    Store,
+    self, Checked, Context, Ending, Event, FileChanges, History, Plan, SavedPlan, Selection, State, Store,
 };
 use crate::report::ending;
 use crate::stack::ValidStack;
@@ -127,12 +126,7 @@ async fn locked_change(
         session.consent(verb, arguments.yes || saved.is_some(), &question(&plan)).await?;
     }
     let history = History::begin(&session.site(stack.name())?, verb, plan.changes())?;
-    let options = Options {
-        parallel: usize::from(arguments.parallel),
-        gate_timeout: arguments.gate_timeout,
-        put_back: !arguments.no_put_back,
-        interrupt: session.interrupt().clone(),
-    };
+    let options = arguments.options(session);
     let events = session.events();
     events.emit(Event::Started {
         verb: verb.into(),
@@ -154,7 +148,7 @@ async fn locked_change(
 }
 
 /// Notes the end of an update. What was done is done: that it can't be noted as well is told and changes nothing.
-pub(super) fn note_end(session: &Session, history: History, result: &Result<(), CliError>) {
+pub(super) fn note_end<T>(session: &Session, history: History, result: &Result<T, CliError>) {
     if let Err(error) = history.end(result.as_ref().err().map_or(Ending::Ok, ending)) {
         session.events().notice(format!("the history lacks how this ended: {}", with_causes(&error)));
     }

@@ -31,7 +31,7 @@ mod up;
 
 pub use error::CliError;
 
-use crate::engine::{Registry, Selection, State};
+use crate::engine::{Options, Registry, Selection, State};
 use crate::output::{ColorChoice, OutputFormat};
 use crate::program::Programs;
 use crate::report::{Report, exit};
@@ -110,6 +110,18 @@ struct Changing {
     /// Leave a node that doesn't come back from its change as it is, instead of putting it back to what it was
     #[arg(long)]
     no_put_back: bool,
+}
+
+impl Changing {
+    /// How the engine is to carry out a plan of this session.
+    fn options(&self, session: &Session) -> Options {
+        Options {
+            parallel: usize::from(self.parallel),
+            gate_timeout: self.gate_timeout,
+            put_back: !self.no_put_back,
+            interrupt: session.interrupt().clone(),
+        }
+    }
 }
 
 /// Which part of the stack a verb is about.
