@@ -287,8 +287,7 @@ impl Simulation {
         let state = self.state();
         let stack = ValidStack::recorded(Self::name(), &state);
         let selected = Selection::only(names, &stack, &state)?;
-        let keys = stack.resources.keys().filter(|key| key.kind == "node" && selected.names(key));
-        let keys = keys.cloned().collect();
+        let keys = stack.resources.keys().filter(|key| selected.names(key)).cloned().collect();
         Ok(stack.with_restart(keys))
     }
 
