@@ -14,7 +14,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Version of the snapshot's and the journal's form.
@@ -313,20 +312,15 @@ struct Guard {
 impl Guard {
     fn of(site: &Path) -> Self {
         let lock = lock::path(site);
-        Self { file: identity(&lock), lock }
+        Self { file: lock::identity(fs::metadata(&lock)), lock }
     }
 
     fn check(&self) -> Result<(), StateError> {
-        if self.file.is_none() || identity(&self.lock) == self.file {
+        if self.file.is_none() || lock::identity(fs::metadata(&self.lock)) == self.file {
             return Ok(());
         }
         Err(StateError::LockTaken { lock: self.lock.clone() })
     }
-}
-
-fn identity(file: &Path) -> Option<(u64, u64)> {
-    let metadata = fs::metadata(file).ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }
 
 /// The state that the files of a site tell, and what was wrong with the snapshot where its copy served.
