@@ -5,6 +5,7 @@
 //! new snapshot when an update begins and when it ends. There are two copies of it, written one after the other, so
 //! that one that another hand or a disk spoils loses nothing.
 
+use super::format::format_of;
 use super::journal::{Journal, Outcome, Record};
 use super::lock;
 use crate::resource::{Key, Recorded};
@@ -178,14 +179,9 @@ impl State {
     /// Where the text is not a snapshot of this stack, or a newer Octad's.
     pub fn parse(text: &[u8], stack: &str, path: &Path) -> Result<Self, StateError> {
         let damaged = |source| StateError::Damaged { path: path.to_owned(), line: None, source };
-        // The format is read first: a newer form must be told from a damaged file.
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-        }
-        let head: Head = serde_json::from_slice(text).map_err(damaged)?;
-        if head.format > STATE_FORMAT {
-            return Err(StateError::FromTheFuture { path: path.to_owned(), found: head.format });
+        let found = format_of(text).map_err(damaged)?;
+        if found > STATE_FORMAT {
+            return Err(StateError::FromTheFuture { path: path.to_owned(), found });
         }
         let state: Self = serde_json::from_slice(text).map_err(damaged)?;
         if state.stack == stack {
