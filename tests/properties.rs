@@ -98,6 +98,10 @@ fn outage() -> impl Strategy<Value = Fault> {
     ]
 }
 
+fn cut() -> impl Strategy<Value = Cut> {
+    prop::sample::select(vec![Cut::Refused, Cut::AnswerLost, Cut::KilledBefore, Cut::KilledAfter])
+}
+
 impl Shape {
     fn simulation(&self) -> Simulation {
         let Self { brokers, servers, topics, parallel, lag } = self;
@@ -167,6 +171,38 @@ impl Shape {
             }
             _ => {}
         }
+    }
+
+    /// Cuts the `up` of a prepared change off at some deed, and asserts that those after it do no harm and come to what
+    /// one comes to that nothing cut off.
+    fn assert_gone_on_with(
+        &self,
+        prepared: impl Fn() -> Simulation,
+        at: &Index,
+        cut: Cut,
+    ) -> Result<(), TestCaseError> {
+        let whole = prepared();
+        let before = whole.world.deed_count();
+        whole.up().unwrap();
+        let simulation = prepared();
+        simulation.world.cut_at(at.index(whole.world.deed_count() - before) + 1, cut);
+        let _ = simulation.up();
+        simulation.world.fail_never();
+        converge(&simulation)?;
+        prop_assert_eq!(self.breaches(&simulation), Vec::<String>::new());
+        // Each still has the disk that it was given first.
+        prop_assert!(simulation.world.formats().values().all(|formats| *formats == 1));
+        // The first process, the new one, and at most one more for the node that was being changed.
+        let spawns = simulation.world.spawns();
+        prop_assert!(spawns.values().sum::<u64>() <= 2 * spawns.len() as u64 + 1, "{spawns:?}");
+        whole.world.settle();
+        simulation.world.settle();
+        prop_assert_eq!(simulation.world.portrait(), whole.world.portrait());
+        prop_assert_eq!(
+            simulation.state().resources.into_keys().collect::<Vec<_>>(),
+            whole.state().resources.into_keys().collect::<Vec<_>>()
+        );
+        Ok(())
     }
 
     /// Breaches that Octad caused and may not. A service of one member can't keep a promise while it is changed.
@@ -359,9 +395,7 @@ proptest! {
     fn a_first_up_that_was_cut_off_is_gone_on_with(
         shape in shape(),
         at in any::<Index>(),
-        cut in prop::sample::select(vec![
-            Cut::Refused, Cut::AnswerLost, Cut::KilledBefore, Cut::KilledAfter
-        ]),
+        cut in cut(),
     ) {
         let whole = shape.simulation();
         whole.up().unwrap();
@@ -385,9 +419,7 @@ proptest! {
     fn a_roll_that_was_cut_off_is_gone_on_with(
         shape in spare_shape(),
         at in any::<Index>(),
-        cut in prop::sample::select(vec![
-            Cut::Refused, Cut::AnswerLost, Cut::KilledBefore, Cut::KilledAfter
-        ]),
+        cut in cut(),
     ) {
         let prepared = || {
             let mut simulation = shape.simulation();
@@ -396,21 +428,7 @@ proptest! {
             simulation.set("zookeeper.settings.maxClientCnxns", Some(90.into()));
             simulation
         };
-        let whole = prepared();
-        let before = whole.world.deed_count();
-        whole.up().unwrap();
-        let simulation = prepared();
-        simulation.world.cut_at(at.index(whole.world.deed_count() - before) + 1, cut);
-        let _ = simulation.up();
-        simulation.world.fail_never();
-        converge(&simulation)?;
-        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
-        // The first process, the new one, and at most one more for the node that was being changed.
-        let spawns = simulation.world.spawns();
-        prop_assert!(spawns.values().sum::<u64>() <= 2 * spawns.len() as u64 + 1, "{spawns:?}");
-        whole.world.settle();
-        simulation.world.settle();
-        prop_assert_eq!(simulation.world.portrait(), whole.world.portrait());
+        shape.assert_gone_on_with(prepared, &at, cut)?;
     }
 
     #[test]
@@ -438,9 +456,7 @@ proptest! {
         shape in spare_shape(),
         renamed in prop::collection::vec(any::<Index>(), 1..4),
         at in any::<Index>(),
-        cut in prop::sample::select(vec![
-            Cut::Refused, Cut::AnswerLost, Cut::KilledBefore, Cut::KilledAfter
-        ]),
+        cut in cut(),
     ) {
         let prepared = || {
             let mut simulation = shape.simulation();
@@ -449,26 +465,7 @@ proptest! {
             shape.rename(&mut simulation, &renamed);
             simulation
         };
-        let whole = prepared();
-        let before = whole.world.deed_count();
-        whole.up().unwrap();
-        let simulation = prepared();
-        simulation.world.cut_at(at.index(whole.world.deed_count() - before) + 1, cut);
-        let _ = simulation.up();
-        simulation.world.fail_never();
-        converge(&simulation)?;
-        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
-        // Each still has the disk that it was given first.
-        prop_assert!(simulation.world.formats().values().all(|formats| *formats == 1));
-        let spawns = simulation.world.spawns();
-        prop_assert!(spawns.values().sum::<u64>() <= 2 * spawns.len() as u64 + 1, "{spawns:?}");
-        whole.world.settle();
-        simulation.world.settle();
-        prop_assert_eq!(simulation.world.portrait(), whole.world.portrait());
-        prop_assert_eq!(
-            simulation.state().resources.into_keys().collect::<Vec<_>>(),
-            whole.state().resources.into_keys().collect::<Vec<_>>()
-        );
+        shape.assert_gone_on_with(prepared, &at, cut)?;
     }
 
     #[test]
