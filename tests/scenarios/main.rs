@@ -17,18 +17,10 @@ use octad::output::{
 use octad::report::{Invocation, Report};
 use octad::resource::{Key, Refusal};
 use octad::stack::ValidStack;
-use simulation::{Ended, Simulation, Terms};
+use simulation::{Ended, Simulation, THREE_AND_THREE, Terms};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Three ZooKeeper servers and three brokers with one topic: small enough to read.
-const STACK: &str = r#"
-program = "ha"
-hosts.backend = "fake"
-kafka.brokers = 3
-topics.activity.partitions = 3
-"#;
 
 #[test]
 fn every_scenario_goes_as_recorded() {
@@ -68,7 +60,7 @@ fn difference(recorded: &str, found: &str) -> String {
 
 /// The script with the output that its commands have now.
 fn run(script: &str) -> String {
-    let mut simulation = Simulation::of(STACK);
+    let mut simulation = Simulation::of(THREE_AND_THREE);
     let mut out = String::new();
     for line in script.lines() {
         if line.starts_with('#') {

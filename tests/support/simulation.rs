@@ -24,6 +24,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+/// Three ZooKeeper servers and three brokers with one topic: small enough to read.
+pub const THREE_AND_THREE: &str = r#"
+program = "ha"
+hosts.backend = "fake"
+kafka.brokers = 3
+topics.activity.partitions = 3
+"#;
+
 /// A stack file, the state of its stack, and the world that it is deployed in.
 pub struct Simulation {
     pub world: FakeWorld,
