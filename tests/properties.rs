@@ -6,7 +6,7 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine::{self, Outcome, Record};
+use octad::engine::{self, Outcome, Record, Violation};
 use octad::host::fake::{Cause, Cut, Loss};
 use octad::kafka::TopicPartition;
 use octad::resource::Key;
@@ -146,6 +146,12 @@ impl Shape {
         simulation.set("moved", Some(moves.into()));
     }
 
+    /// The topics that have no replica to spare.
+    fn scarce(&self) -> BTreeSet<String> {
+        let scarce = |(_, topic): &(usize, &Topic)| topic.replicas <= topic.min_insync;
+        self.topics.iter().enumerate().filter(scarce).map(|(number, _)| format!("t{number}")).collect()
+    }
+
     fn inflict(&self, simulation: &Simulation, fault: &Fault) {
         let (world, nodes) = (&simulation.world, self.nodes());
         let named = |index: &Index| nodes[index.index(nodes.len())].as_str();
@@ -207,9 +213,14 @@ impl Shape {
 
     /// Breaches that Octad caused and may not. A service of one member can't keep a promise while it is changed.
     fn breaches(&self, simulation: &Simulation) -> Vec<String> {
+        self.breaches_but(simulation, &BTreeSet::new())
+    }
+
+    /// The same, but for what consent to interrupt these topics allows.
+    fn breaches_but(&self, simulation: &Simulation, consented: &BTreeSet<String>) -> Vec<String> {
         let own = simulation.world.breaches().into_iter().filter(|breach| match &breach.loss {
             Loss::Quorum { size, .. } => *size > 1,
-            Loss::MinIsr { .. } => self.brokers > 1,
+            Loss::MinIsr { topic, .. } => self.brokers > 1 && !consented.contains(topic),
             Loss::Data { .. } => true,
         });
         own.filter(|breach| !matches!(breach.cause, Cause::Fault(_)))
@@ -285,6 +296,32 @@ proptest! {
             Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
         }
         prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+    }
+
+    // Consent to a topic that can spare a replica allows nothing.
+    #[test]
+    fn consent_interrupts_what_it_names_and_no_other(
+        shape in shape(),
+        faults in prop::collection::vec(fault(), 0..3),
+        consented in prop::collection::btree_set(0..4usize, 0..5),
+    ) {
+        let mut simulation = shape.simulation();
+        simulation.up().unwrap();
+        faults.iter().for_each(|fault| shape.inflict(&simulation, fault));
+        simulation.set("kafka.settings.num.io.threads", Some(8.into()));
+        let consented: BTreeSet<String> = consented.iter().map(|number| format!("t{number}")).collect();
+        let terms = Terms { interrupt: consented.iter().cloned().collect(), ..Terms::default() };
+        let result = simulation.change_on(&simulation.declare().unwrap(), &terms, |_| {});
+        let scarce = shape.scarce();
+        match result {
+            Ok(_) | Err(CliError::Apply(_)) => {}
+            Err(CliError::Refused { refusals }) => {
+                let wanted = shape.brokers > 1 && !scarce.is_subset(&consented);
+                prop_assert!(wanted, "refused without need: {refusals:?}");
+            }
+            Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
+        }
+        prop_assert_eq!(shape.breaches_but(&simulation, &(&scarce & &consented)), Vec::<String>::new());
     }
 
     #[test]
@@ -530,6 +567,21 @@ mod detector {
         let breaches = shape.breaches(&simulation);
         assert!(breaches.contains(&"octad's stop broker-2: t0-0 has [3] in sync and needs 2".to_owned()));
         assert!(breaches.contains(&"octad's stop zk-2: zookeeper has no quorum (1 of 3 vote)".to_owned()));
+    }
+
+    #[test]
+    fn a_plan_that_interrupts_without_consent_is_not_proved() {
+        let topics = vec![Topic { partitions: 1, replicas: 1, min_insync: 1 }];
+        let simulation = Shape { brokers: 3, servers: 1, topics, parallel: 1, lag: 0 }.simulation();
+        simulation.up().unwrap();
+        let (stack, state) = (simulation.recorded(&["@broker".to_owned()]).unwrap(), simulation.state());
+        let inventory = simulation.observe(&stack, &state);
+        let consented = stack.clone().with_interrupts(["t0".to_owned()].into());
+        let plan = engine::plan(&simulation.registry, &consented, &state, &inventory);
+        let proved = |stack| engine::check(plan.clone(), &simulation.registry, stack, &inventory);
+        assert!(proved(&consented).is_ok());
+        let refused = proved(&stack).unwrap_err();
+        assert_eq!(refused, Violation::NoConsent { group: "kafka".into(), name: "t0".into() });
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(super) struct Done {
 
 /// Observes, plans and checks.
 pub(super) async fn planned(
+    session: &Session,
     context: &Context,
     stack: &ValidStack,
     state: &State,
@@ -42,7 +43,11 @@ pub(super) async fn planned(
 ) -> Result<Plan<Checked>, CliError> {
     let inventory = engine::observe(context, stack, state).await;
     let plan = engine::plan_within(selection, context.registry(), stack, state, &inventory);
-    Ok(engine::check(plan, context.registry(), stack, &inventory)?)
+    let mut plan = engine::check(plan, context.registry(), stack, &inventory)?;
+    for refusal in &mut plan.refusals {
+        refusal.hint = session.invocation().in_text(&refusal.hint);
+    }
+    Ok(plan)
 }
 
 /// The files that a plan changes, where they are `wanted`.
@@ -97,12 +102,14 @@ async fn locked_change(
         Some(path) => Some(SavedPlan::read(path, stack.name().as_ref())?),
         None => None,
     };
+    let consented = saved.as_ref().map(|saved| stack.clone().with_interrupts(saved.interrupts()));
+    let stack = consented.as_ref().unwrap_or(stack);
     let selection = match &saved {
         Some(saved) => saved.selection().clone(),
         None => terms.scope.selection(stack, store.state())?,
     };
     let context = session.context(stack, store.state())?;
-    let plan = planned(&context, stack, store.state(), &selection).await?;
+    let plan = planned(session, &context, stack, store.state(), &selection).await?;
     let files = files(&context, &plan, terms.diff).await;
     if !plan.is_empty() {
         session.output().preview(&plan, files.as_deref());

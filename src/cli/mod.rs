@@ -35,7 +35,7 @@ use crate::engine::{Options, Registry, Selection, State};
 use crate::output::{ColorChoice, OutputFormat};
 use crate::program::Programs;
 use crate::report::{Report, exit};
-use crate::stack::ValidStack;
+use crate::stack::{TopicName, ValidStack};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use session::Session;
 use std::path::PathBuf;
@@ -141,6 +141,21 @@ impl Scope {
             [] => Selection::only(&self.target, stack, state)?,
             names => Selection::without(names, stack, state)?,
         })
+    }
+}
+
+/// What a roll may interrupt.
+#[derive(Debug, Clone, Default, Args)]
+struct Consent {
+    /// Consent to interrupting this topic, which has no replica to spare, while a broker that holds it restarts; may be
+    /// repeated
+    #[arg(long, value_name = "TOPIC")]
+    interrupt: Vec<TopicName>,
+}
+
+impl Consent {
+    fn given_to(&self, stack: ValidStack) -> ValidStack {
+        stack.with_interrupts(self.interrupt.iter().map(ToString::to_string).collect())
     }
 }
 

@@ -235,7 +235,9 @@ impl Worker {
             Action::Update(change) => self.update_at_rest(change).await,
             Action::Delete { key, before, .. } => self.delete(key, before).await,
             Action::Forget { key, .. } => self.forget(key),
-            Action::Roll { group, members, .. } => rolling::roll(self, number, group, members).await,
+            Action::Roll { group, members, interrupts, .. } => {
+                rolling::roll(self, number, group, members, interrupts).await
+            }
             Action::Gate { group } => self.gate(number, group, &Members::default()).await.map(drop),
         };
         self.context.events().emit(Event::StepFinished {

@@ -8,7 +8,7 @@ use crate::resource::{
     Decision, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Reference, Refusal,
     Subject, resolve,
 };
-use crate::role::{Absence, Group, Health};
+use crate::role::{Absence, Group, Health, NotSafe};
 use crate::stack::ValidStack;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -123,6 +123,9 @@ pub enum Action {
         /// What the group is left with while each of them is away, as far as it can be told beforehand.
         #[serde(default)]
         absences: BTreeMap<String, Absence>,
+        /// What the group holds that is interrupted by it, with consent.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        interrupts: BTreeSet<String>,
     },
     /// Waits until a group is healthy as a whole.
     Gate {
@@ -237,6 +240,7 @@ pub fn plan_within(
     let state = &*moves::followed(stack, state);
     let known = || [&stack.groups, &state.groups].into_iter().flatten();
     let mut planner = Planner {
+        selection,
         registry,
         stack,
         state,
@@ -261,7 +265,7 @@ pub fn plan_within(
             decided => drop(decisions.insert(key.clone(), decided)),
         }
     }
-    planner.confine(selection, &mut decisions);
+    planner.confine(&mut decisions);
     for (key, (decision, inputs)) in decisions {
         if !planner.left_out.contains(&key) {
             planner.put_down(&key, decision, inputs);
@@ -302,6 +306,7 @@ fn group_subject<'a>(
 }
 
 struct Planner<'a> {
+    selection: &'a Selection,
     registry: &'a Registry,
     stack: &'a ValidStack,
     state: &'a State,
@@ -353,7 +358,8 @@ impl Planner<'_> {
     }
 
     /// Takes note of what the selection leaves out, and refuses what it would tear apart.
-    fn confine(&mut self, selection: &Selection, decisions: &mut Decisions) {
+    fn confine(&mut self, decisions: &mut Decisions) {
+        let selection = self.selection;
         if selection.is_all() {
             return;
         }
@@ -456,20 +462,19 @@ impl Planner<'_> {
             let names: BTreeSet<String> = members.keys().cloned().collect();
             let role = self.role_of(&group);
             let view = self.inventory.groups.get(&group);
+            let interrupted = match (&role, view) {
+                (Some(role), Some(view)) => role.interrupted(&names, view),
+                _ => BTreeSet::new(),
+            };
+            let interrupts = &interrupted & self.stack.interrupts();
             let predicted = match (&role, view) {
-                (Some(role), Some(view)) => roll::predict(role.as_ref(), &names, view),
-                _ => Err(crate::role::NotSafe::NobodyAnswers),
+                (Some(role), Some(view)) => roll::predict(role.as_ref(), &names, &interrupts, view),
+                _ => Err(NotSafe::NobodyAnswers),
             };
             let (predicted, waits) = match predicted {
                 Ok(found) => found,
                 Err(reason) => {
-                    self.refusals.push(Refusal {
-                        key: Key::new("group", &group),
-                        reason: format!("can't be rolled: {reason}"),
-                        hint: "raise the topic's replicas above its min.insync.replicas, \
-                               or `octad stop` the stack and start it with the change"
-                            .into(),
-                    });
+                    self.refusals.push(self.refused_roll(&group, &members, &interrupted, &reason));
                     (names.iter().cloned().collect(), None)
                 }
             };
@@ -480,8 +485,34 @@ impl Planner<'_> {
             };
             let reason = waits.map(|reason| format!("waits first: {reason}")).unwrap_or_default();
             let keys: Vec<Key> = members.values().map(|change| change.key.clone()).collect();
-            let action = Action::Roll { group: group.clone(), members, predicted, absences };
+            let action = Action::Roll { group: group.clone(), members, predicted, absences, interrupts };
             self.graph.add_for_group(&group, &keys, action, reason);
+        }
+    }
+
+    /// Why a group is not rolled, and how to have it all the same where that is for want of consent.
+    fn refused_roll(
+        &self,
+        group: &str,
+        members: &BTreeMap<String, Change>,
+        interrupted: &BTreeSet<String>,
+        reason: &NotSafe,
+    ) -> Refusal {
+        let restarts = members.values().any(|change| self.stack.restarts(&change.key));
+        let mut command = match restarts {
+            true => format!("octad roll {}", members.keys().cloned().collect::<Vec<_>>().join(" ")),
+            false => format!("octad up{}", self.selection.options()),
+        };
+        interrupted.iter().for_each(|name| command.push_str(&format!(" --interrupt {name}")));
+        Refusal {
+            key: Key::new("group", group),
+            reason: format!("can't be rolled: {reason}"),
+            hint: match interrupted.is_empty() {
+                true => "`octad status` tells how it is".into(),
+                false => format!(
+                    "`{command}` consents to that; with more replicas than min.insync.replicas none is needed"
+                ),
+            },
         }
     }
 

@@ -172,6 +172,15 @@ impl SavedPlan {
         &self.plan.selection
     }
 
+    /// What there is consent to interrupt: all that the plan tells that it interrupts.
+    pub fn interrupts(&self) -> BTreeSet<String> {
+        let of = |step: &Step| match &step.action {
+            Action::Roll { interrupts, .. } => interrupts.clone(),
+            _ => BTreeSet::new(),
+        };
+        self.plan.steps.iter().flat_map(of).collect()
+    }
+
     /// Whether `plan`, made just now, does what this one was to do.
     ///
     /// # Errors

@@ -62,6 +62,16 @@ impl Selection {
         if names.is_empty() { Ok(Self::All) } else { Ok(Self::Only(named(names, stack, state)?)) }
     }
 
+    /// The options that select the same, each with a space before it.
+    pub(super) fn options(&self) -> String {
+        let (option, keys) = match self {
+            Self::All => return String::new(),
+            Self::Only(keys) => ("--target", keys),
+            Self::Without(keys) => ("--exclude", keys),
+        };
+        keys.iter().map(|key| format!(" {option} {key}")).collect()
+    }
+
     /// All but what these names stand for, as in [`Selection::only`].
     ///
     /// # Errors

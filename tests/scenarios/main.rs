@@ -91,9 +91,11 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             return change_while(simulation, &stack, &terms, || world.stop_by_hand(other));
         }
         ["roll", names @ ..] => {
+            let options = names.iter().position(|name| name.starts_with("--")).unwrap_or(names.len());
+            let (names, options) = names.split_at(options);
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             return match simulation.recorded(&names) {
-                Ok(stack) => change(simulation, &stack, &Terms::default()),
+                Ok(stack) => change(simulation, &stack, &terms(simulation, options)),
                 Err(error) => told(&error),
             };
         }
@@ -255,6 +257,7 @@ fn terms(simulation: &Simulation, options: &[&str]) -> Terms {
             "--exclude" => terms.exclude.push(value()),
             "--plan" => terms.plan = Some(simulation.site().join(value())),
             "--refill" => terms.refill.push(value()),
+            "--interrupt" => terms.interrupt.push(value()),
             "--expect-no-changes" => terms.expect_no_changes = true,
             _ => panic!("there is no option `{option}`"),
         }

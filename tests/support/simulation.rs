@@ -63,6 +63,7 @@ pub struct Terms {
     pub exclude: Vec<String>,
     pub plan: Option<PathBuf>,
     pub refill: Vec<String>,
+    pub interrupt: Vec<String>,
     pub expect_no_changes: bool,
 }
 
@@ -70,7 +71,7 @@ impl Terms {
     /// The declaration with what is consented to.
     pub fn applied_to(&self, stack: &ValidStack) -> ValidStack {
         let refill = self.refill.iter().map(|node| Key::new("node", node)).collect();
-        stack.clone().with_refill(refill)
+        stack.clone().with_refill(refill).with_interrupts(self.interrupt.iter().cloned().collect())
     }
 }
 
@@ -239,8 +240,11 @@ impl Simulation {
         terms: &Terms,
         show: impl FnOnce(&Plan<Checked>),
     ) -> Result<Ended, CliError> {
-        let stack = &terms.applied_to(stack);
         let saved = terms.plan.as_ref().map(|path| SavedPlan::read(path, "sim")).transpose()?;
+        let stack = &match &saved {
+            Some(saved) => terms.applied_to(stack).with_interrupts(saved.interrupts()),
+            None => terms.applied_to(stack),
+        };
         let selection = match &saved {
             Some(saved) => saved.selection().clone(),
             None => self.selection(stack, terms)?,

@@ -18,6 +18,7 @@ pub(super) async fn roll(
     number: usize,
     group: &str,
     members: &BTreeMap<String, Change>,
+    interrupts: &BTreeSet<String>,
 ) -> Result<(), StepError> {
     let role =
         worker.context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
@@ -42,16 +43,19 @@ pub(super) async fn roll(
             None => observe::view(&worker.context, group).await,
         };
         let Some(view) = seen else { return Err(stopped(NotSafe::NobodyAnswers)) };
-        match role.next(&Roll { pending: &pending }, &view) {
+        match role.next(&Roll { pending: &pending, interrupts }, &view) {
             Next::Do(member) => {
                 let Some(change) = members.get(&member) else {
                     return Err(stopped(NotSafe::MembersAway { members: vec![member] }));
                 };
                 let role = role.as_ref();
                 if view.is_up(&member) && hand_over(worker, number, group, role, &member, &view).await? {
-                    // That took a moment in which others may have failed: the member is chosen anew.
+                    // That took a moment in which others may have failed. May it still be disturbed, were it the only
+                    // one left?
                     let seen = observe::view(&worker.context, group).await;
-                    if !seen.as_ref().is_some_and(|view| chosen_again(role, &member, view)) {
+                    let alone = &Roll { pending: &[member.as_str()].into(), interrupts };
+                    let again = |view: &GroupView| role.next(alone, view) == Next::Do(member.clone());
+                    if !seen.as_ref().is_some_and(again) {
                         last_seen = seen;
                         continue;
                     }
@@ -95,11 +99,6 @@ pub(super) async fn roll(
             Next::Done => return Ok(()),
         }
     }
-}
-
-/// Whether `member` may still be disturbed, were it the only one left.
-fn chosen_again(role: &dyn Role, member: &str, view: &GroupView) -> bool {
-    role.next(&Roll { pending: &[member].into() }, view) == Next::Do(member.to_owned())
 }
 
 /// Has others do what `member` does for the group, noted down before anything moves. Returns whether there was anything.
