@@ -337,8 +337,8 @@ proptest! {
         let lost: BTreeSet<&String> = lost.iter().map(|place| &nodes[place % nodes.len()]).collect();
         lost.iter().for_each(|node| simulation.world.lose_data(node));
         let before = simulation.world.formats();
-        let consented = lost.iter().map(|node| Key::new("node", node)).collect();
-        let result = simulation.change(&simulation.declare().unwrap().with_refill(consented), |_| {});
+        let terms = Terms { refill: lost.iter().map(ToString::to_string).collect(), ..Terms::default() };
+        let result = simulation.change_on(&simulation.declare().unwrap(), &terms, |_| {});
         match result {
             Ok(_) | Err(CliError::Apply(_)) => {}
             Err(CliError::Refused { .. }) => prop_assert_eq!(before, simulation.world.formats()),
