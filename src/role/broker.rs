@@ -292,7 +292,11 @@ impl Role for Broker {
         let away = view.away();
         if !away.is_empty() {
             let members = away.into_iter().map(str::to_owned).collect();
-            return Next::Wait(NotSafe::MembersAway { members });
+            let breaks = |name: &&str| match self.spares(name, roll.interrupts, view) {
+                Err(reason @ NotSafe::WouldBreakMinIsr { .. }) => Some(Box::new(reason)),
+                _ => None,
+            };
+            return Next::Wait(NotSafe::MembersAway { members, so: roll.pending.iter().find_map(breaks) });
         }
         let Some(controller) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
         if let Err(reason) = quiet(cluster) {

@@ -33,10 +33,12 @@ pub enum NotSafe {
     #[error("nobody of the group answers")]
     NobodyAnswers,
     /// Members that aren't to be changed now are away.
-    #[error("{} not up", listed(.members))]
+    #[error("{} not up{}", listed(.members), therefore(.so.as_deref()))]
     MembersAway {
         /// Their names.
         members: Vec<String>,
+        /// What one more away would break, where it would.
+        so: Option<Box<Self>>,
     },
     /// Not exactly one leader or controller is known.
     #[error("the members don't agree on one leader")]
@@ -159,6 +161,10 @@ fn any(topics: usize) -> &'static str {
 fn listed(members: &[String]) -> String {
     let verb = if members.len() == 1 { "is" } else { "are" };
     format!("{} {verb}", members.join(", "))
+}
+
+fn therefore(reason: Option<&NotSafe>) -> String {
+    reason.map(|reason| format!(", and {reason}")).unwrap_or_default()
 }
 
 fn also(others: usize) -> String {

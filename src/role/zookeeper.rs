@@ -145,7 +145,7 @@ impl Role for Zookeeper {
         let away = view.away();
         if !away.is_empty() {
             let members = away.into_iter().map(str::to_owned).collect();
-            return Next::Wait(NotSafe::MembersAway { members });
+            return Next::Wait(NotSafe::MembersAway { members, so: None });
         }
         let Some(leader) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
         // The leader last: each change of leader interrupts all sessions for a moment.

@@ -46,7 +46,7 @@ pub(super) async fn roll(
         match role.next(&Roll { pending: &pending, interrupts }, &view) {
             Next::Do(member) => {
                 let Some(change) = members.get(&member) else {
-                    return Err(stopped(NotSafe::MembersAway { members: vec![member] }));
+                    return Err(stopped(NotSafe::MembersAway { members: vec![member], so: None }));
                 };
                 let role = role.as_ref();
                 if view.is_up(&member) && hand_over(worker, number, group, role, &member, &view).await? {
