@@ -167,6 +167,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["crash", node] => world.crash(node),
         ["kill", node] => world.kill(node),
         ["mend", node] => world.mend(node),
+        ["freeze", node] => world.freeze(node),
         ["stop-by-hand", node] => world.stop_by_hand(node),
         ["lose-data", node] => world.lose_data(node),
         ["restore-data", node] => world.restore_data(node),
