@@ -33,7 +33,7 @@ pub(super) struct Done {
     pub(super) left_out: usize,
 }
 
-/// Observes, plans and checks.
+/// Observes, plans and checks. Refusals tell commands as this process was called.
 pub(super) async fn planned(
     session: &Session,
     context: &Context,

@@ -461,15 +461,12 @@ impl Planner<'_> {
         for (group, members) in std::mem::take(&mut self.rolls) {
             let names: BTreeSet<String> = members.keys().cloned().collect();
             let role = self.role_of(&group);
-            let view = self.inventory.groups.get(&group);
-            let interrupted = match (&role, view) {
-                (Some(role), Some(view)) => role.interrupted(&names, view),
-                _ => BTreeSet::new(),
-            };
+            let seen = role.as_deref().zip(self.inventory.groups.get(&group));
+            let interrupted = seen.map(|(role, view)| role.interrupted(&names, view)).unwrap_or_default();
             let interrupts = &interrupted & self.stack.interrupts();
-            let predicted = match (&role, view) {
-                (Some(role), Some(view)) => roll::predict(role.as_ref(), &names, &interrupts, view),
-                _ => Err(NotSafe::NobodyAnswers),
+            let predicted = match seen {
+                Some((role, view)) => roll::predict(role, &names, &interrupts, view),
+                None => Err(NotSafe::NobodyAnswers),
             };
             let (predicted, waits) = match predicted {
                 Ok(found) => found,
@@ -479,8 +476,8 @@ impl Planner<'_> {
                 }
             };
             // What is missing meanwhile depends on what has come back by then.
-            let absences = match (role, view, &waits) {
-                (Some(role), Some(view), None) => role.absences(&names, view),
+            let absences = match (seen, &waits) {
+                (Some((role, view)), None) => role.absences(&names, view),
                 _ => BTreeMap::new(),
             };
             let reason = waits.map(|reason| format!("waits first: {reason}")).unwrap_or_default();
