@@ -10,6 +10,7 @@ use crate::engine::{
 use crate::host::HostError;
 use crate::program::{StackFaults, StackFileError};
 use crate::resource::KindError;
+use crate::role::NotSafe;
 
 /// Exit codes, as the README lists them.
 pub mod exit {
@@ -87,7 +88,7 @@ impl Invocation {
     }
 
     /// `text` with each `octad …` between backquotes as it would have to be written.
-    fn in_text(&self, text: &str) -> String {
+    pub(crate) fn in_text(&self, text: &str) -> String {
         let parts = text.split('`').enumerate().map(|(place, part)| match part.strip_prefix("octad ") {
             Some(words) if place % 2 == 1 => self.command(words),
             _ => part.to_owned(),
@@ -237,6 +238,14 @@ fn hint(error: &CliError) -> Option<String> {
             StepError::PutBack { member, .. } => Some(format!(
                 "`octad logs {member}` tells what it said; correct the stack file, then `octad up`"
             )),
+            StepError::NotSafe { reason: NotSafe::NothingToSpare { topics }, .. } => {
+                let flags: Vec<String> =
+                    topics.iter().map(|one| format!("--interrupt {}", one.topic)).collect();
+                Some(format!(
+                    "the same command with `{}` consents to that and goes on from here",
+                    flags.join(" ")
+                ))
+            }
             StepError::NotSafe { .. } => Some(
                 "`octad status` tells what is away; the same command goes on from here once it is back"
                     .into(),

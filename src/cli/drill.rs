@@ -4,7 +4,7 @@ use super::change::{self, Terms};
 use super::session::Session;
 use super::{Changing, CliError};
 use crate::drill::{self, DrillError, Fault, JavaClients, Report, Scene, Verdict};
-use crate::engine::{History, Options};
+use crate::engine::History;
 use crate::program::StackFile;
 use crate::report::exit;
 use crate::stack::{Name, ValidStack};
@@ -121,23 +121,15 @@ impl Drill {
         let (state, site) = (session.existing_state(&name)?, session.site(&name)?);
         let changes = faults.iter().map(|fault| format!("drill {}", fault.name())).collect();
         let history = History::begin(&site, "drill", changes)?;
-        let options = Options {
-            parallel: usize::from(self.changing.parallel),
-            gate_timeout: self.changing.gate_timeout,
-            put_back: !self.changing.no_put_back,
-            interrupt: session.interrupt().clone(),
-        };
+        let options = self.changing.options(session);
         let context = session.context(&stack, &state)?;
         let drilled = async {
             let scene = Scene::open(context, &site, lock, stack, state, options, self.seed).await?;
             self.drill(&scene, faults).await
         };
-        let (outcome, report) = match drilled.await {
-            Ok(report) => (Ok(()), Some(report)),
-            Err(error) => (Err(CliError::Drill(error)), None),
-        };
-        change::note_end(session, history, &outcome);
-        outcome.map(|()| report.expect("there is a report where there is no error"))
+        let report = drilled.await.map_err(CliError::Drill);
+        change::note_end(session, history, &report);
+        report
     }
 
     /// Makes the stack to compare with, drills it and removes it, also where that fails.

@@ -31,11 +31,11 @@ mod up;
 
 pub use error::CliError;
 
-use crate::engine::{Registry, Selection, State};
+use crate::engine::{Options, Registry, Selection, State};
 use crate::output::{ColorChoice, OutputFormat};
 use crate::program::Programs;
 use crate::report::{Report, exit};
-use crate::stack::ValidStack;
+use crate::stack::{TopicName, ValidStack};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use session::Session;
 use std::path::PathBuf;
@@ -115,6 +115,18 @@ struct Changing {
     no_put_back: bool,
 }
 
+impl Changing {
+    /// How the engine is to carry out a plan of this session.
+    fn options(&self, session: &Session) -> Options {
+        Options {
+            parallel: usize::from(self.parallel),
+            gate_timeout: self.gate_timeout,
+            put_back: !self.no_put_back,
+            interrupt: session.interrupt().clone(),
+        }
+    }
+}
+
 /// Which part of the stack a verb is about.
 #[derive(Debug, Clone, Default, Args)]
 struct Scope {
@@ -132,6 +144,21 @@ impl Scope {
             [] => Selection::only(&self.target, stack, state)?,
             names => Selection::without(names, stack, state)?,
         })
+    }
+}
+
+/// What a roll may interrupt.
+#[derive(Debug, Clone, Default, Args)]
+struct Consent {
+    /// Consent to interrupting this topic, which has no replica to spare, while a broker that holds it restarts; may be
+    /// repeated
+    #[arg(long, value_name = "TOPIC")]
+    interrupt: Vec<TopicName>,
+}
+
+impl Consent {
+    fn given_to(&self, stack: ValidStack) -> ValidStack {
+        stack.with_interrupts(self.interrupt.iter().map(ToString::to_string).collect())
     }
 }
 

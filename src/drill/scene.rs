@@ -317,10 +317,11 @@ async fn restored(host: &dyn Host, node: &str) -> Result<(), KindError> {
     host.boot().await?;
     let process = async || -> Result<_, KindError> { Ok(host.node(node).await?.map(|found| found.run)) };
     match process().await? {
-        Some(RunState::Running { pid, .. }) => {
+        // One that was halted a moment ago may still count as running.
+        Some(found @ (RunState::Running { .. } | RunState::Frozen)) => {
             if let Err(error) = host.signal(node, Signal::Cont).await {
                 // One that has ended since is not frozen.
-                if matches!(process().await?, Some(RunState::Running { pid: now, .. }) if now == pid) {
+                if process().await?.is_some_and(|now| now == found) {
                     return Err(error.into());
                 }
             }

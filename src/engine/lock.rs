@@ -190,10 +190,12 @@ pub(super) fn living_holder(site: &Path) -> Option<u32> {
 
 /// Whether the open file is the one that stands at `path`.
 fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
-        _ => false,
-    }
+    identity(file.metadata()).is_some_and(|open| Some(open) == identity(fs::metadata(path)))
+}
+
+/// What tells a file from all others, also from a later one at its place: device and inode.
+pub(super) fn identity(metadata: io::Result<fs::Metadata>) -> Option<(u64, u64)> {
+    metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn read(file: &mut File) -> Option<Holder> {

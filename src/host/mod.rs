@@ -181,6 +181,8 @@ pub enum RunState {
         /// How it ended.
         last_exit: String,
     },
+    /// Its process is there and was halted (SIGSTOP): it serves nobody, and nothing will have it go on but `up`.
+    Frozen,
     /// Its process was asked to end and is still there; nothing will start it then but `up`.
     Stopping,
     /// It does not run, and nothing will start it but `up`.
@@ -195,7 +197,7 @@ pub enum RunState {
 impl RunState {
     /// Whether there is a process, be it about to end.
     pub fn has_process(&self) -> bool {
-        matches!(self, Self::Running { .. } | Self::Stopping)
+        matches!(self, Self::Running { .. } | Self::Frozen | Self::Stopping)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The role `broker`: a Kafka broker whose metadata is in ZooKeeper.
 
 use super::leadership::{self, Orders};
-use super::{Absence, GroupView, Health, InSync, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
+use super::{
+    Absence, GroupView, Health, InSync, Layout, MemberView, Next, NotSafe, Process, Role, Roll, ScarceTopic,
+};
 use crate::kafka::{
     BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, TopicPartition,
 };
@@ -145,6 +147,32 @@ fn quiet(cluster: &ClusterView) -> Result<(), NotSafe> {
     }
 }
 
+/// The topics without a replica to spare of which members with such names hold one. None where there is only one
+/// member: that nobody takes over is told in the preview.
+fn scarce(view: &GroupView, named: impl Fn(&str) -> bool) -> Vec<ScarceTopic> {
+    let Some(Seen { cluster: Some(cluster), members, .. }) = view.detail() else { return Vec::new() };
+    let mut found: Vec<_> = cluster.partitions().filter(|partition| !partition.has_spare()).collect();
+    if found.is_empty() || members.len() == 1 {
+        return Vec::new();
+    }
+    let named = members.iter().filter(|facts| named(&facts.node));
+    let ids: BTreeSet<i32> = named.map(|facts| facts.id).collect();
+    found.retain(|partition| partition.state.replicas.iter().any(|id| ids.contains(id)));
+    found.dedup_by_key(|partition| partition.topic);
+    let told = |one: LocatedPartition<'_>| ScarceTopic {
+        topic: one.topic.to_owned(),
+        replication: one.state.replicas.len(),
+        min_insync: one.min_insync_replicas,
+    };
+    found.into_iter().map(told).collect()
+}
+
+/// Whether there is consent to interrupt each of these.
+fn consented(mut topics: Vec<ScarceTopic>, interrupts: &BTreeSet<String>) -> Result<(), NotSafe> {
+    topics.retain(|one| !interrupts.contains(&one.topic));
+    if topics.is_empty() { Ok(()) } else { Err(NotSafe::NothingToSpare { topics }) }
+}
+
 #[async_trait]
 impl Role for Broker {
     fn name(&self) -> &'static str {
@@ -268,61 +296,57 @@ impl Role for Broker {
         let away = view.away();
         if !away.is_empty() {
             let members = away.into_iter().map(str::to_owned).collect();
-            return Next::Wait(NotSafe::MembersAway { members });
+            let breaks = |name: &&str| match self.spares(name, roll.interrupts, view) {
+                Err(reason @ NotSafe::WouldBreakMinIsr { .. }) => Some(Box::new(reason)),
+                _ => None,
+            };
+            return Next::Wait(NotSafe::MembersAway { members, so: roll.pending.iter().find_map(breaks) });
         }
         let Some(controller) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
         if let Err(reason) = quiet(cluster) {
             return Next::Wait(reason);
         }
+        if let Err(reason) = consented(scarce(view, |name| roll.pending.contains(name)), roll.interrupts) {
+            return Next::Refuse(reason);
+        }
         // The controller last: each change of controller delays elections.
         let chosen = roll.pending.iter().find(|name| **name != controller).or(roll.pending.first());
         match chosen {
             None => Next::Done,
-            Some(name) => match self.spares(name, view) {
+            Some(name) => match self.spares(name, roll.interrupts, view) {
                 Ok(()) => Next::Do((*name).to_owned()),
-                Err(reason @ NotSafe::NothingToSpare { .. }) => Next::Refuse(reason),
                 Err(reason) => Next::Wait(reason),
             },
         }
     }
 
-    fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe> {
+    fn spares(&self, node: &str, interrupts: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
         let Some(cluster) = cluster(view) else { return Err(NotSafe::NobodyAnswers) };
         let Some(id) = id_of(node, view) else { return Ok(()) };
         // A cluster of one has nobody to take over; that it stops is told in the preview.
         if view.members.len() == 1 {
             return Ok(());
         }
-        let mut broken = Vec::new();
-        for (name, topic) in &cluster.topics {
-            for (&partition, state) in &topic.partitions {
-                if !state.replicas.contains(&id) {
-                    continue;
-                }
-                if state.replicas.len() <= topic.min_insync_replicas as usize {
-                    return Err(NotSafe::NothingToSpare {
-                        topic: name.clone(),
-                        replication: state.replicas.len(),
-                        min_insync: topic.min_insync_replicas,
-                    });
-                }
-                let left = state.isr.iter().filter(|replica| **replica != id).count();
-                if left < topic.min_insync_replicas as usize {
-                    broken.push((name, partition, state, topic.min_insync_replicas));
-                }
-            }
-        }
+        consented(scarce(view, |name| name == node), interrupts)?;
+        let left = |held: &LocatedPartition<'_>| held.state.isr.iter().filter(|one| **one != id).count();
+        let falls_short = |held: &LocatedPartition<'_>| left(held) < held.min_insync_replicas as usize;
+        let spare = cluster.replicas_on(id).filter(LocatedPartition::has_spare);
+        let broken: Vec<_> = spare.filter(falls_short).collect();
         match broken.first() {
             None => Ok(()),
-            Some((topic, partition, state, min_insync)) => Err(NotSafe::WouldBreakMinIsr {
-                topic: (*topic).clone(),
-                partition: *partition,
+            Some(first) => Err(NotSafe::WouldBreakMinIsr {
+                topic: first.topic.to_owned(),
+                partition: first.partition,
                 broker: id,
-                isr: state.isr.clone(),
-                min_insync: *min_insync,
+                isr: first.state.isr.clone(),
+                min_insync: first.min_insync_replicas,
                 others: broken.len() - 1,
             }),
         }
+    }
+
+    fn interrupted(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeSet<String> {
+        scarce(view, |name| members.contains(name)).into_iter().map(|one| one.topic).collect()
     }
 
     fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
@@ -335,7 +359,8 @@ impl Role for Broker {
         let mut in_sync: BTreeMap<i32, BTreeMap<(usize, u32), usize>> = BTreeMap::new();
         for topic in cluster.topics.values() {
             for partition in topic.partitions.values() {
-                if let Some(leader) = partition.leader {
+                // Alone in sync, it has nobody to take over.
+                if let Some(leader) = partition.leader.filter(|_| partition.isr.len() > 1) {
                     *leads.entry(leader).or_default() += 1;
                 }
                 for replica in &partition.isr {

@@ -147,21 +147,21 @@ impl Role for Zookeeper {
         let away = view.away();
         if !away.is_empty() {
             let members = away.into_iter().map(str::to_owned).collect();
-            return Next::Wait(NotSafe::MembersAway { members });
+            return Next::Wait(NotSafe::MembersAway { members, so: None });
         }
         let Some(leader) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
         // The leader last: each change of leader interrupts all sessions for a moment.
         let chosen = roll.pending.iter().find(|name| **name != leader).or(roll.pending.first());
         match chosen {
             None => Next::Done,
-            Some(name) => match self.spares(name, view) {
+            Some(name) => match self.spares(name, roll.interrupts, view) {
                 Ok(()) => Next::Do((*name).to_owned()),
                 Err(reason) => Next::Wait(reason),
             },
         }
     }
 
-    fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe> {
+    fn spares(&self, node: &str, _: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
         let size = view.members.len();
         let others = view.members.iter().filter(|(name, member)| *name != node && member.up).count();
         let needed = size / 2 + 1;

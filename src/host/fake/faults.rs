@@ -77,6 +77,15 @@ impl FakeWorld {
         });
     }
 
+    /// A node's process is halted, until it is stopped and started.
+    pub fn freeze(&self, node: &str) {
+        self.fault(format!("freeze {node}"), |world| {
+            world.nodes.get(node)?.pid()?;
+            world.end(node, Run::Frozen);
+            Some(())
+        });
+    }
+
     /// A node's data disk is away: unmounted, or broken.
     pub fn lose_data(&self, node: &str) {
         self.fault(format!("lose the data of {node}"), |world| {
@@ -248,6 +257,7 @@ impl FakeWorld {
                 Run::Running { .. } => "runs",
                 Run::Failing { .. } => "keeps failing",
                 Run::Failed { .. } => "failed",
+                Run::Frozen => "is frozen",
                 Run::Stopped => "stopped",
             };
             let settings = node.generation.as_ref().map(|generation| {

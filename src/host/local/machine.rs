@@ -135,6 +135,7 @@ fn run_state(state: &UnitState, restarts: u64, current: bool) -> RunState {
     match state {
         // To go by its process, which still serves, an `up` would count on what is about to be gone.
         UnitState::Stopping { .. } => RunState::Stopping,
+        UnitState::Running { pid, .. } if is_frozen(*pid) => RunState::Frozen,
         UnitState::Running { pid, since } => RunState::Running {
             pid: *pid,
             since_ms: since
@@ -149,6 +150,13 @@ fn run_state(state: &UnitState, restarts: u64, current: bool) -> RunState {
         UnitState::Stopped { .. } => RunState::Stopped,
         UnitState::Failed { reason } => RunState::Failed { reason: reason.clone() },
     }
+}
+
+/// Whether a signal halted the process. Its supervisor isn't told of that.
+fn is_frozen(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the program's name, which stands in brackets and may hold any others.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
 #[async_trait]
