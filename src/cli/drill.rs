@@ -3,7 +3,7 @@
 use super::change::{self, Terms};
 use super::session::Session;
 use super::{Changing, CliError};
-use crate::drill::{self, DrillError, Fault, Report, Scene, Verdict};
+use crate::drill::{self, DrillError, Fault, Report, Scene, Skipped, Verdict};
 use crate::engine::{History, Options};
 use crate::program::StackFile;
 use crate::report::exit;
@@ -162,7 +162,7 @@ impl Drill {
 
     fn chosen(&self) -> Result<Vec<Box<dyn Fault>>, CliError> {
         if self.all {
-            return Ok(drill::all_faults().into_iter().filter(|fault| fault.refusal().is_none()).collect());
+            return Ok(drill::all_faults());
         }
         Ok(self.faults.iter().map(|name| drill::fault_named(name)).collect::<Result<_, _>>()?)
     }
@@ -174,17 +174,28 @@ impl Drill {
             replicas: self.replicas,
             ..drill::Terms::default()
         };
+        let (mut had, mut skipped) = (Vec::new(), Vec::new());
+        for fault in faults {
+            match fault.refusal(scene) {
+                None => had.push(fault),
+                Some(reason) if self.all => {
+                    skipped.push(Skipped { fault: fault.name().into(), reason });
+                }
+                // Told before anything else is drilled.
+                Some(reason) => return Err(DrillError::Refused { fault: fault.name(), reason }),
+            }
+        }
         drill::clear_leftovers(scene).await?;
         let mut verdicts = Vec::new();
-        for fault in faults {
+        for fault in had {
             let mut trials = Vec::new();
             for _ in 0..self.runs {
                 trials.push(drill::run(scene, fault.as_ref(), &terms).await?);
             }
             let objective = self.max_interruption.unwrap_or_else(|| fault.objective(scene));
-            verdicts.push(Verdict::of(fault.name(), fault.about(), fault.caveat(), objective, trials));
+            verdicts.push(Verdict::of(fault.name(), fault.about(), fault.caveat(scene), objective, trials));
         }
-        Ok(Report::of(scene, &terms, verdicts))
+        Ok(Report::of(scene, &terms, verdicts, skipped))
     }
 }
 

@@ -78,8 +78,8 @@ pub async fn clear_leftovers(scene: &Scene) -> Result<(), DrillError> {
 /// # Errors
 /// Where something else went wrong than what was meant to; the fault is undone by then as far as can be.
 pub async fn run(scene: &Scene, fault: &dyn Fault, terms: &Terms) -> Result<Trial, DrillError> {
-    if let Some(reason) = fault.refusal() {
-        return Err(DrillError::Refused { fault: fault.name(), reason: reason.to_owned() });
+    if let Some(reason) = fault.refusal(scene) {
+        return Err(DrillError::Refused { fault: fault.name(), reason });
     }
     let kafka = scene.registry().wire().kafka(&scene.bootstrap());
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

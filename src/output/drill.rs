@@ -2,28 +2,27 @@
 
 use super::Style;
 use crate::drill::{Verdict, all_faults};
+use crate::host::Ability;
 use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde_json::{Value, json};
 
 pub(super) use crate::drill::Report as Drills;
 
-/// The faults, one a line; those that can't be had with the reason.
+/// The faults, one a line, with what some want of the hosts.
 pub(super) fn list(style: Style) -> String {
     let faults = all_faults();
     let width = faults.iter().map(|fault| fault.name().len()).max().unwrap_or(0);
     let line = |fault: &dyn crate::drill::Fault| {
-        let name = format!("{:width$}", fault.name());
-        match fault.refusal() {
-            None => format!("{}  {}\n", style.strong(&name), fault.about()),
-            Some(reason) => style.dim(&format!("{name}  {}: refused, {reason}", fault.about())) + "\n",
-        }
+        let name = style.strong(&format!("{:width$}", fault.name()));
+        let needs = fault.needs().map(|ability| style.dim(&format!("; takes {}", ability.needs())));
+        format!("{name}  {}{}\n", fault.about(), needs.unwrap_or_default())
     };
     faults.iter().map(|fault| line(fault.as_ref())).collect()
 }
 
 pub(super) fn list_document() -> Value {
     let faults = all_faults();
-    let told = |fault: &dyn crate::drill::Fault| json!({ "fault": fault.name(), "about": fault.about(), "refused": fault.refusal() });
+    let told = |fault: &dyn crate::drill::Fault| json!({ "fault": fault.name(), "about": fault.about(), "needs": fault.needs().map(Ability::needs) });
     faults.iter().map(|fault| told(fault.as_ref())).collect()
 }
 
@@ -63,6 +62,12 @@ pub(super) fn table(report: &Drills, style: Style) -> String {
         for missed in &verdict.missed {
             out.push_str(&format!("\n{} {}: {missed}", style.bad("✗"), verdict.fault));
         }
+    }
+    for skipped in &report.skipped {
+        out.push_str(&format!(
+            "\n{}",
+            style.dim(&format!("- {}: skipped, {}", skipped.fault, skipped.reason))
+        ));
     }
     for verdict in &report.faults {
         if let Some(caveat) = &verdict.caveat {

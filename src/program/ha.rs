@@ -2,7 +2,7 @@
 
 use crate::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
 use crate::host::LocalBackend;
-use crate::resource::Output;
+use crate::resource::{Isolation, Output};
 use crate::stack::Stack;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -29,6 +29,11 @@ pub struct HostsConfig {
     pub backend: String,
     /// Addresses of local hosts, such as `127.80.1.0/24`. Default: derived from the stack's name.
     pub subnet: Option<String>,
+    /// What keeps local hosts apart. Default: `none`; `netns` makes each a network namespace, which takes root.
+    pub isolation: Isolation,
+    /// Size in MiB of the disk that each node of a local host has for its data, which takes root. Default: none of its
+    /// own.
+    pub disk_mib: Option<u32>,
 }
 
 /// The ZooKeeper ensemble.
@@ -94,7 +99,7 @@ pub enum Scalar {
 
 impl Default for HostsConfig {
     fn default() -> Self {
-        Self { backend: LocalBackend::NAME.into(), subnet: None }
+        Self { backend: LocalBackend::NAME.into(), subnet: None, isolation: Isolation::None, disk_mib: None }
     }
 }
 
@@ -135,7 +140,8 @@ fn texts(settings: BTreeMap<String, Scalar>) -> BTreeMap<String, String> {
 /// Declares the ensemble, then the cluster, then its topics.
 pub fn ha(stack: &mut Stack, config: Ha) {
     let Ha { hosts, zookeeper, kafka, topics } = config;
-    let hosts = Hosts::new(stack, &hosts.backend, hosts.subnet.as_deref());
+    let HostsConfig { backend, subnet, isolation, disk_mib } = hosts;
+    let hosts = Hosts::isolated(stack, &backend, subnet.as_deref(), isolation).with_disk(stack, disk_mib);
     let ensemble = ZookeeperEnsemble {
         servers: zookeeper.servers,
         version: zookeeper.version,

@@ -1,0 +1,37 @@
+//! A broker's host is heard and hears nobody.
+
+use super::{Fault, Strike, session_end};
+use crate::drill::error::DrillError;
+use crate::drill::scene::Scene;
+use crate::host::{Ability, Cut};
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// The fault.
+pub(super) struct CutOffOneWay;
+
+#[async_trait]
+impl Fault for CutOffOneWay {
+    fn name(&self) -> &'static str {
+        "cut-off-one-way"
+    }
+
+    fn about(&self) -> &'static str {
+        "a broker's host can send and not receive"
+    }
+
+    fn needs(&self) -> Option<Ability> {
+        Some(Ability::Cut)
+    }
+
+    fn objective(&self, scene: &Scene) -> Duration {
+        session_end(scene)
+    }
+
+    async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
+        let node = scene.plain_broker(0).await?;
+        strike(&format!("make {} deaf", node.node));
+        scene.cut(node, &Cut::deaf()).await?;
+        Ok(node.node.clone())
+    }
+}
