@@ -66,6 +66,9 @@ pub struct KafkaConfig {
     pub min_insync_replicas: u16,
     /// Whether a dead broker's ZooKeeper session is ended at once instead of when it expires. Default: true.
     pub fence: bool,
+    /// Whether a broker that is cut off from most others, and not from ZooKeeper, is stopped where they can do without
+    /// it. Default: true.
+    pub watchdog: bool,
     /// Broker settings that differ from Octad's.
     pub settings: BTreeMap<String, Scalar>,
 }
@@ -121,6 +124,7 @@ impl Default for KafkaConfig {
             replication_factor: cluster.replication_factor,
             min_insync_replicas: cluster.min_insync_replicas,
             fence: cluster.fence,
+            watchdog: cluster.watchdog,
             settings: BTreeMap::new(),
         }
     }
@@ -157,6 +161,7 @@ pub fn ha(stack: &mut Stack, config: Ha) {
         replication_factor: kafka.replication_factor,
         min_insync_replicas: kafka.min_insync_replicas,
         fence: kafka.fence,
+        watchdog: kafka.watchdog,
         settings: texts(kafka.settings),
         ..KafkaCluster::new(&ensemble.name, &connect)
     };

@@ -1,4 +1,4 @@
-//! A session with one ZooKeeper server: what of the binary protocol the crash fence needs. (Client libraries bring a
+//! A session with one ZooKeeper server: what of the binary protocol the crash fence and the watchdog need. (Client libraries bring a
 //! runtime of their own and end a session when they see fit; the supervisor's host has neither room nor time.)
 //!
 //! Records are big-endian, each message has its length in front: ZooKeeper's `zookeeper.jute`.
@@ -8,18 +8,25 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// How long a session of our own lives on if we vanish. It holds nothing.
+/// How long a session of our own lives on if we vanish.
 const OWN_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The longest answer that is read, in bytes; a broker's registration is under a kilobyte.
 const ANSWER_LIMIT: usize = 1 << 20;
 
+const CREATE: i32 = 1;
 const GET_DATA: i32 = 4;
+const GET_CHILDREN: i32 = 8;
 const SYNC: i32 = 9;
 const CLOSE: i32 = -11;
 /// Each connection sends one request at a time.
 const XID: i32 = 1;
 const NO_NODE: i32 = -101;
+const NODE_EXISTS: i32 = -110;
+/// What is made with this flag goes with the session that made it.
+const EPHEMERAL: i32 = 1;
+/// `ZooDefs.Perms.ALL`.
+const ALL_PERMISSIONS: i32 = 31;
 
 /// What the server draws passwords from besides the session's id: `superSecret` in ZooKeeper's `SessionTracker`.
 const SERVER_SECRET: i64 = 0xB341_5C00;
@@ -142,12 +149,61 @@ impl Session {
         Ok((timeout > 0).then_some(session))
     }
 
-    /// Reads a znode; `None` where there is none. What this server hasn't heard of yet is waited for first.
+    /// Has this server catch up with the leader: what is read after this is no older than now.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn sync(&mut self) -> Result<(), SessionError> {
+        self.ask("sync", SYNC, |request| put_text(request, "/")).await.map(drop)
+    }
+
+    /// Makes a znode that goes with this session. Returns whether there was none before.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn create(&mut self, path: &str, data: &[u8]) -> Result<bool, SessionError> {
+        let made = self
+            .ask("create", CREATE, |request| {
+                put_text(request, path);
+                request.put_i32(data.len() as i32);
+                request.put_slice(data);
+                request.put_i32(1);
+                request.put_i32(ALL_PERMISSIONS);
+                put_text(request, "world");
+                put_text(request, "anyone");
+                request.put_i32(EPHEMERAL);
+            })
+            .await;
+        match made {
+            Ok(_) => Ok(true),
+            Err(SessionError::Refused { code: NODE_EXISTS, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The names of a znode's children, as this server knows them; none where there is no such znode.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn children(&mut self, path: &str) -> Result<Vec<String>, SessionError> {
+        let found = self
+            .ask("getChildren", GET_CHILDREN, |request| {
+                put_text(request, path);
+                request.put_u8(0);
+            })
+            .await;
+        match found {
+            Ok(answer) => names(&answer).ok_or_else(|| self.unintelligible()),
+            Err(SessionError::Refused { code: NO_NODE, .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a znode as this server knows it; `None` where there is none.
     ///
     /// # Errors
     /// Where the connection breaks or the server answers otherwise.
     pub async fn read(&mut self, path: &str) -> Result<Option<Ephemeral>, SessionError> {
-        self.ask("sync", SYNC, |request| put_text(request, path)).await?;
         let found = self
             .ask("getData", GET_DATA, |request| {
                 put_text(request, path);
@@ -220,6 +276,18 @@ fn put_text(request: &mut Vec<u8>, text: &str) {
     request.extend_from_slice(text.as_bytes());
 }
 
+/// The answer to `getChildren`: how many there are, then each name.
+fn names(mut answer: &[u8]) -> Option<Vec<String>> {
+    let count = usize::try_from(answer.try_get_i32().ok()?).ok()?;
+    let mut names = Vec::new();
+    for _ in 0..count {
+        let length = usize::try_from(answer.try_get_i32().ok()?).ok()?;
+        names.push(String::from_utf8(answer.get(..length)?.to_vec()).ok()?);
+        answer.advance(length);
+    }
+    Some(names)
+}
+
 /// The answer to `getData`: the data, then the znode's `Stat`.
 fn ephemeral(mut answer: &[u8]) -> Option<Ephemeral> {
     let length = usize::try_from(answer.try_get_i32().ok()?).ok()?;
@@ -253,6 +321,14 @@ mod tests {
         assert_eq!(ephemeral(&whole), Some(Ephemeral { owner: SessionId(7), data: b"{}".to_vec() }));
         for length in 0..4 + 2 + 4 * 8 + 3 * 4 + 8 {
             assert_eq!(ephemeral(&whole[..length]), None, "{length}");
+        }
+        let mut whole = Vec::new();
+        whole.put_i32(2);
+        put_text(&mut whole, "1");
+        put_text(&mut whole, "23");
+        assert_eq!(names(&whole), Some(vec!["1".to_owned(), "23".to_owned()]));
+        for length in 0..whole.len() {
+            assert_eq!(names(&whole[..length]), None, "{length}");
         }
     }
 }

@@ -40,9 +40,13 @@ impl Disk {
         device(&self.data).is_some_and(|here| Some(here) != above)
     }
 
-    /// Makes the disk where there is none, and mounts it.
+    /// Makes the disk where there is none, and mounts it. What lies where it would be mounted is not covered up.
     pub(super) async fn make(&self, mib: u32) -> Result<(), HostError> {
+        let in_the_way = || fs::read_dir(&self.data).is_ok_and(|mut entries| entries.next().is_some());
         if !self.exists() {
+            if in_the_way() {
+                return Ok(());
+            }
             let fresh = self.image.with_extension("new");
             let length = u64::from(mib) << 20;
             let made = fs::create_dir_all(&self.data).and_then(|()| File::create(&fresh)?.set_len(length));

@@ -100,13 +100,25 @@ impl Machine {
             .map_err(|_| HostError::NoSuchNode { host: self.name.clone(), node: node.to_owned() })
     }
 
-    /// What the supervisor runs behind a failed process: the role's fence, by the program that supervises.
+    /// The program that supervises, which has the verbs that run beside a node too.
+    fn program(&self) -> Result<PathBuf, HostError> {
+        let io = |source| HostError::Io { action: "find", path: "/proc/self/exe".into(), source };
+        self.software.program().map_err(io)
+    }
+
+    /// What the supervisor runs behind a failed process: the role's fence.
     fn after_failure(&self, deployment: &Deployment) -> Result<Option<AfterFailure>, HostError> {
         let Some(arguments) = deployment.role.fence(&deployment.facts) else { return Ok(None) };
-        let io = |source| HostError::Io { action: "find", path: "/proc/self/exe".into(), source };
-        let program = self.software.program().map_err(io)?;
         let args = std::iter::once("fence".to_owned()).chain(arguments).collect();
-        Ok(Some(AfterFailure::new(program, args)))
+        Ok(Some(AfterFailure::new(self.program()?, args)))
+    }
+
+    /// What the supervisor runs in front of a process: the role's watchdog.
+    fn launcher(&self, deployment: &Deployment) -> Result<Vec<String>, HostError> {
+        let Some(arguments) = deployment.role.watchdog(&deployment.facts) else { return Ok(Vec::new()) };
+        let program = self.program()?.to_string_lossy().into_owned();
+        let verb = [program, "watchdog".to_owned()];
+        Ok(verb.into_iter().chain(arguments).chain(["--".to_owned()]).collect())
     }
 
     async fn unit_spec(
@@ -156,6 +168,7 @@ impl Machine {
                 settle_secs: 20,
             }),
             after_failure: self.after_failure(deployment)?,
+            launcher: self.launcher(deployment)?,
             generation,
             ..UnitSpec::new(java.path.clone(), args)
         })
@@ -221,7 +234,7 @@ impl Host for Machine {
             move |source| HostError::Io { action, path, source }
         };
         fs::create_dir_all(&self.directory).map_err(io("create"))?;
-        let program = self.software.program().map_err(io("find the program that supervises"))?;
+        let program = self.program()?;
         // A machine's restart takes namespaces and mounts away.
         if let Some(network) = &self.network
             && let Err(error) = network.attach().await
