@@ -116,7 +116,7 @@ fn seconds(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::{report, trial};
+    use crate::drill::{Skipped, report, trial};
     use std::time::Duration;
 
     #[test]
@@ -127,6 +127,7 @@ mod tests {
         let objective = Duration::from_millis(800);
         let caveat = Some("it was bound to happen");
         report.faults.push(Verdict::of("controller-crash", "", caveat, objective, vec![lossy]));
+        report.skipped.push(Skipped { fault: "cut-off".into(), reason: "there is one network".into() });
         insta::assert_snapshot!(table(&report, Style::plain()), @"
             FAULT             INTERRUPTION  OBJECTIVE  IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS
          ✓  broker-crash      0.28 s        ≤ 0.30 s   0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s
@@ -134,11 +135,13 @@ mod tests {
 
         ✗ controller-crash: the worst partition took no record for 12345 ms, the objective is 800 ms
         ✗ controller-crash: records acknowledged and lost: 7
+        - cut-off: skipped, there is one network
         controller-crash: it was bound to happen
         ");
         let stock = Verdict::of("broker-crash", "", None, objective, vec![trial(18_200)]);
         let ours = report.faults.remove(0).beside(stock);
         report.faults = vec![ours];
+        report.skipped.clear();
         insta::assert_snapshot!(table(&report, Style::plain()), @"
             FAULT         INTERRUPTION  OBJECTIVE  STOCK           IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS
          ✓  broker-crash  0.28 s        ≤ 0.30 s   18.2 s (×65.0)  0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s

@@ -1,6 +1,7 @@
 //! Brokers on hosts that can be cut off.
 
 use std::fs;
+use std::process::Command;
 
 use octad::host::{Ability, Backend as _, LocalBackend};
 use octad::resource::{HostInputs, Isolation};
@@ -50,7 +51,6 @@ fn a_leader_that_is_cut_off_from_its_peers_only_is_stopped_by_its_watchdog_and_c
     stack.octad(&["status"]).exits(0);
     stack.destroy();
     stack.assert_gone();
-    let subnet = std::process::Command::new("ip").args(["-o", "address", "show", "to", "10.94.2.0/24"]);
-    let left = { subnet }.output().unwrap().stdout;
-    assert_eq!(String::from_utf8_lossy(&left), "", "the switch is left");
+    let holders = Command::new("ip").args(["-o", "address", "show", "to", "10.94.2.0/24"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&holders.stdout), "", "the switch is left");
 }

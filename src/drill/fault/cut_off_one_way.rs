@@ -34,4 +34,11 @@ impl Fault for CutOffOneWay {
         scene.cut(node, &Cut::deaf()).await?;
         Ok(node.node.clone())
     }
+
+    fn caveat(&self, _: &Scene) -> Option<&'static str> {
+        Some(
+            "a broker that is deaf can still have its followers taken out of the ISR. Others lead only where its session \
+             ends before that: zookeeper.session.timeout.ms × 5/3 must be less than replica.lag.time.max.ms",
+        )
+    }
 }

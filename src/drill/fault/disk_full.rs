@@ -1,6 +1,6 @@
 //! The disk of a broker is full.
 
-use super::{Fault, INSTANT, Strike};
+use super::{Fault, Strike};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::host::Ability;
@@ -25,7 +25,8 @@ impl Fault for DiskFull {
     }
 
     fn objective(&self, _: &Scene) -> Duration {
-        INSTANT
+        // It is found out by the next write, the broker ends itself, and only then it is fenced.
+        Duration::from_millis(800)
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {

@@ -236,12 +236,8 @@ impl Host for Machine {
         fs::create_dir_all(&self.directory).map_err(io("create"))?;
         let program = self.program()?;
         // A machine's restart takes namespaces and mounts away.
-        if let Some(network) = &self.network
-            && let Err(error) = network.attach().await
-        {
-            // What went wrong first is what must be told.
-            let _ = network.detach().await;
-            return Err(error);
+        if let Some(network) = &self.network {
+            network.attach().await?;
         }
         for disk in self.disks() {
             disk.mount().await?;

@@ -7,7 +7,7 @@
 //! made in every other namespace too, to stop what they send. A table of the filter is replaced as a whole, lets
 //! neighbours be resolved, and goes with its namespace.
 
-use super::tool::{run, run_with};
+use super::tool::{find, run, run_with};
 use crate::host::{Cut, HostError, Peers};
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -61,9 +61,19 @@ impl Network {
         Path::new("/run/netns").join(&self.namespace)
     }
 
-    /// Makes what of the network is missing.
+    /// Makes what of the network is missing. Where there was none and that fails, there is none after it.
     pub(super) async fn attach(&self) -> Result<(), HostError> {
         let _turn = SWITCHES.lock().await;
+        let fresh = !self.namespace().exists();
+        let made = self.make().await;
+        if made.is_err() && fresh {
+            // What went wrong first is what must be told.
+            let _ = self.remove().await;
+        }
+        made
+    }
+
+    async fn make(&self) -> Result<(), HostError> {
         let (switch, cable, namespace) = (&self.switch, &self.cable, &self.namespace);
         let [a, b, c, _] = self.address.octets();
         if !is_interface(switch) {
@@ -89,6 +99,10 @@ impl Network {
     /// Removes the host's part of the network, and the switch with the last one.
     pub(super) async fn detach(&self) -> Result<(), HostError> {
         let _turn = SWITCHES.lock().await;
+        self.remove().await
+    }
+
+    async fn remove(&self) -> Result<(), HostError> {
         // The cable first: left to the namespace's end, it goes at some later moment.
         if is_interface(&self.cable) {
             run("ip", &["link", "del", &self.cable]).await?;
@@ -128,7 +142,9 @@ impl Network {
     }
 
     async fn filter(&self, script: &str) -> Result<(), HostError> {
-        run_with("ip", &["netns", "exec", &self.namespace, "nft", "-f", "-"], script).await.map(drop)
+        let nft = find("nft").unwrap_or_else(|| "nft".into());
+        let arguments = ["netns", "exec", &self.namespace, &nft.to_string_lossy(), "-f", "-"];
+        run_with("ip", &arguments, script).await.map(drop)
     }
 
     fn forget_cut(&self) -> Result<(), HostError> {
