@@ -1,6 +1,6 @@
 //! A broker's host is heard and hears nobody.
 
-use super::{Fault, Strike, session_end};
+use super::{AFTER_SESSION, Fault, Strike, session};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::host::{Ability, Cut};
@@ -25,7 +25,8 @@ impl Fault for CutOffOneWay {
     }
 
     fn objective(&self, scene: &Scene) -> Duration {
-        session_end(scene)
+        // It goes on telling ZooKeeper that it lives until it gives up for want of an answer, at two thirds of a session.
+        session(scene) * 5 / 3 + AFTER_SESSION
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {

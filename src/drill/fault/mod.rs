@@ -97,9 +97,14 @@ const AFTER_SESSION: Duration = Duration::from_secs(2);
 
 /// The longest a broker can be silent until others lead: its ZooKeeper session, and [`AFTER_SESSION`].
 fn session_end(scene: &Scene) -> Duration {
+    session(scene) + AFTER_SESSION
+}
+
+/// The brokers' ZooKeeper session.
+fn session(scene: &Scene) -> Duration {
     let session = scene.broker_setting("zookeeper.session.timeout.ms").and_then(|text| text.parse().ok());
     // Kafka's own default.
-    Duration::from_millis(session.unwrap_or(18_000)) + AFTER_SESSION
+    Duration::from_millis(session.unwrap_or(18_000))
 }
 
 /// All faults, mildest first.
