@@ -156,6 +156,7 @@ fn canary(stack: &mut Stack, hosts: &Hosts, cluster: &str, bootstrap: &Output<St
         ports: BTreeMap::from([(MANAGEMENT.0.to_owned(), MANAGEMENT.1)]),
         software: software(stack, "", "kafka-tools", "3.9.2"),
         settings: settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        watchdog: false,
         fence: true,
         jvm: Some(Jvm { heap_mib: 64, options: vec!["-XX:+UseSerialGC".into()] }),
     };

@@ -391,9 +391,14 @@ fn host(error: &HostError) -> Option<String> {
         }
         HostError::ForeignData { directory, .. } => Some(format!("look into {directory} and move it away")),
         HostError::NotStarted { node, .. } => Some(format!("`octad logs {node}` tells what it said")),
+        HostError::Lacking { hint, .. } => Some((*hint).to_owned()),
+        HostError::SubnetTaken { .. } => {
+            Some("give this stack another private network with `subnet` under [hosts]".into())
+        }
         HostError::Artifact(error) => artifact(error),
         HostError::Java(error) => java(error),
-        HostError::NoSuchNode { .. }
+        HostError::Tool { .. }
+        | HostError::NoSuchNode { .. }
         | HostError::Down { .. }
         | HostError::Unable { .. }
         | HostError::Incomplete { .. }

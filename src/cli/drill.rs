@@ -3,7 +3,7 @@
 use super::change::{self, Terms};
 use super::session::Session;
 use super::{Changing, CliError};
-use crate::drill::{self, DrillError, Fault, JavaClients, Report, Scene, Verdict};
+use crate::drill::{self, DrillError, Fault, JavaClients, Report, Scene, Skipped, Verdict};
 use crate::engine::History;
 use crate::program::StackFile;
 use crate::report::exit;
@@ -163,7 +163,7 @@ impl Drill {
 
     fn chosen(&self) -> Result<Vec<Box<dyn Fault>>, CliError> {
         if self.all {
-            return Ok(drill::all_faults().into_iter().filter(|fault| fault.refusal().is_none()).collect());
+            return Ok(drill::all_faults());
         }
         Ok(self.faults.iter().map(|name| drill::fault_named(name)).collect::<Result<_, _>>()?)
     }
@@ -177,18 +177,29 @@ impl Drill {
             configs: self.topic_config.iter().cloned().collect(),
             as_shipped: self.clients.clone(),
         };
+        let (mut had, mut skipped) = (Vec::new(), Vec::new());
+        for fault in faults {
+            match fault.refusal(scene) {
+                None => had.push(fault),
+                Some(reason) if self.all => {
+                    skipped.push(Skipped { fault: fault.name().into(), reason });
+                }
+                // Told before anything else is drilled.
+                Some(reason) => return Err(DrillError::Refused { fault: fault.name(), reason }),
+            }
+        }
         drill::clear_leftovers(scene).await?;
         let java = JavaClients::find(&scene.brokers()[0].software.version).await;
         let mut verdicts = Vec::new();
-        for fault in faults {
+        for fault in had {
             let mut trials = Vec::new();
             for _ in 0..self.runs {
                 trials.push(drill::run(scene, fault.as_ref(), &terms, &java).await?);
             }
             let objective = self.max_interruption.unwrap_or_else(|| fault.objective(scene));
-            verdicts.push(Verdict::of(fault.name(), fault.about(), fault.caveat(), objective, trials));
+            verdicts.push(Verdict::of(fault.name(), fault.about(), fault.caveat(scene), objective, trials));
         }
-        Ok(Report::of(scene, &terms, verdicts))
+        Ok(Report::of(scene, &terms, verdicts, skipped))
     }
 }
 

@@ -28,6 +28,7 @@ mod stop;
 mod supervise;
 mod unlock;
 mod up;
+mod watchdog;
 
 pub use error::CliError;
 
@@ -182,6 +183,7 @@ enum Verb {
     Cancel(cancel::Cancel),
     Unlock(unlock::Unlock),
     Fence(fence::Fence),
+    Watchdog(watchdog::Watchdog),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -201,6 +203,11 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
+    let Arguments { global, verb } = arguments;
+    // It becomes another program, and has no more to it than that.
+    if let Some(Verb::Watchdog(verb)) = verb {
+        return verb.run();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -208,7 +215,6 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
             return ExitCode::from(exit::FAILED);
         }
     };
-    let Arguments { global, verb } = arguments;
     let session = Session::new(&global, programs, registry);
     let result = runtime.block_on(async {
         session.listen_for_signals();
@@ -259,6 +265,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::Cancel(verb) => verb.run(session).await,
         Verb::Unlock(verb) => verb.run(session).await,
         Verb::Fence(verb) => verb.run(session).await,
+        Verb::Watchdog(_) => unreachable!("it was run without a session"),
         Verb::Completions(verb) => verb.run(session),
         Verb::Man(verb) => verb.run(session),
     }

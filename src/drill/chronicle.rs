@@ -119,7 +119,7 @@ impl Listener {
     async fn look_at_all(&mut self, session: &mut Session) -> Result<(), SessionError> {
         let mut there: BTreeSet<String> =
             session.children(BROKERS).await?.into_iter().map(|id| format!("{BROKERS}/{id}")).collect();
-        there.extend(session.read_here(CONTROLLER).await?.map(|_| CONTROLLER.to_owned()));
+        there.extend(session.read(CONTROLLER).await?.map(|_| CONTROLLER.to_owned()));
         let at = self.epoch.elapsed();
         let gone: Vec<String> = self.registered.difference(&there).cloned().collect();
         for path in gone {
@@ -155,7 +155,7 @@ impl Listener {
         partition: i32,
     ) -> Result<(), SessionError> {
         let path = format!("{}/partitions/{partition}/state", self.topic);
-        let znode = session.read_here(&path).await?;
+        let znode = session.read(&path).await?;
         let Some(now) = znode.and_then(|znode| serde_json::from_slice::<Leadership>(&znode.data).ok()) else {
             return Ok(());
         };

@@ -38,7 +38,7 @@ pub use run::{Terms, clear_leftovers, run};
 pub use scene::Scene;
 pub use stock::as_shipped;
 pub use trial::{AsShipped, Confirmation, Consumers, Timeline, Trial};
-pub use verdict::{Machine, Medians, REPORT_VERSION, Report, Stock, Verdict};
+pub use verdict::{Machine, Medians, REPORT_VERSION, Report, Skipped, Stock, Verdict};
 pub use watch::{Replication, Sample};
 
 #[cfg(test)]

@@ -101,8 +101,8 @@ pub async fn run(
     terms: &Terms,
     java: &Result<JavaClients, String>,
 ) -> Result<Trial, DrillError> {
-    if let Some(reason) = fault.refusal() {
-        return Err(DrillError::Refused { fault: fault.name(), reason: reason.to_owned() });
+    if let Some(reason) = fault.refusal(scene) {
+        return Err(DrillError::Refused { fault: fault.name(), reason });
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let run = u64::try_from(now.as_micros()).unwrap_or_default();

@@ -3,12 +3,13 @@
 
 use super::error::DrillError;
 use crate::engine::{self, Context, Events, Lock, Options, Registry, State};
-use crate::host::{Host, RunState};
+use crate::host::{Ability, Cut, Host, RunState};
 use crate::resource::{HostKind, Key, KindError, NodeFacts, NodeKind};
 use crate::role::{Broker, Health, Zookeeper};
 use crate::stack::ValidStack;
 use crate::supervisor::Signal;
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -125,6 +126,15 @@ impl Scene {
         self.brokers.first()?.settings.get(name)?.known().ok().map(String::as_str)
     }
 
+    /// Why a drill can't have this of the hosts; `None` where it can.
+    pub fn lacks(&self, ability: Ability) -> Option<String> {
+        let mut nodes = self.brokers.iter().chain(&self.servers);
+        nodes.find_map(|facts| match self.host(facts) {
+            Ok(host) => host.lacks(ability),
+            Err(error) => Some(error.to_string()),
+        })
+    }
+
     /// The broker that is the controller.
     ///
     /// # Errors
@@ -184,8 +194,8 @@ impl Scene {
     /// Where its host can't.
     pub async fn signal(&self, facts: &NodeFacts, signal: Signal) -> Result<(), DrillError> {
         self.disturb(&facts.node)?;
-        let sent = self.host(facts).map(|host| async move { host.signal(&facts.node, signal).await });
-        said("signal", &facts.node, flat(sent).await)
+        let sent = async { Ok(self.host(facts)?.signal(&facts.node, signal).await?) };
+        said("signal", &facts.node, sent.await)
     }
 
     /// Stops a node in order, and has it stay down.
@@ -206,33 +216,57 @@ impl Scene {
 
     async fn stop_within(&self, facts: &NodeFacts, limit: Duration) -> Result<(), DrillError> {
         self.disturb(&facts.node)?;
-        let stopped = self.host(facts).map(|host| async move { host.stop(&facts.node, limit).await });
-        said("stop", &facts.node, flat(stopped).await)
+        let stopped = async { Ok(self.host(facts)?.stop(&facts.node, limit).await?) };
+        said("stop", &facts.node, stopped.await)
     }
 
-    /// Has the host of a node end at once, with all that runs on it.
+    /// Has the host of a node end at once, with all that runs on it. Where it can be cut off it is, before anything
+    /// dies, so that nothing says goodbye.
     ///
     /// # Errors
     /// Where that can't be had.
     pub async fn lose_host(&self, facts: &NodeFacts) -> Result<(), DrillError> {
         self.disturb(&facts.node)?;
-        let lost = self.host(facts).map(|host| async move { host.lose().await });
-        said("lose the host of", &facts.node, flat(lost).await)
+        let lost = async {
+            let host = self.host(facts)?;
+            if host.lacks(Ability::Cut).is_none() {
+                host.cut(&Cut::off()).await?;
+            }
+            Ok(host.lose().await?)
+        };
+        said("lose the host of", &facts.node, lost.await)
     }
 
-    /// Undoes every disturbance: hosts are booted, frozen processes go on, stopped ones start.
+    /// Cuts the host of a node off.
+    ///
+    /// # Errors
+    /// Where its host can't.
+    pub async fn cut(&self, facts: &NodeFacts, cut: &Cut) -> Result<(), DrillError> {
+        self.disturb(&facts.node)?;
+        let made = async { Ok(self.host(facts)?.cut(cut).await?) };
+        said("cut off", &facts.node, made.await)
+    }
+
+    /// Fills the disk of a node.
+    ///
+    /// # Errors
+    /// Where its host can't.
+    pub async fn fill_disk(&self, facts: &NodeFacts) -> Result<(), DrillError> {
+        self.disturb(&facts.node)?;
+        let filled = async { Ok(self.host(facts)?.fill_disk(&facts.node).await?) };
+        said("fill the disk of", &facts.node, filled.await)
+    }
+
+    /// Undoes every disturbance: hosts are booted and mended, frozen processes go on, stopped ones start.
     ///
     /// # Errors
     /// The first that could not be undone; the others are undone nevertheless.
     pub async fn restore(&self) -> Result<(), DrillError> {
         let names = self.disturbed.lock().expect("no holder of the names panics").clone();
         let disturbed = self.brokers.iter().chain(&self.servers).filter(|facts| names.contains(&facts.node));
-        let restored = disturbed.map(|facts| async move {
-            let result = match self.host(facts) {
-                Ok(host) => restored(host.as_ref(), &facts.node).await,
-                Err(error) => Err(error),
-            };
-            said("put right", &facts.node, result)
+        let restored = disturbed.map(async |facts| {
+            let restored = async { restored(self.host(facts)?.as_ref(), &facts.node).await };
+            said("put right", &facts.node, restored.await)
         });
         let results = futures_util::future::join_all(restored).await;
         results.into_iter().collect::<Result<Vec<()>, _>>()?;
@@ -303,10 +337,11 @@ fn note(site: &Path) -> PathBuf {
     site.join("disturbed")
 }
 
-async fn flat<F: Future<Output = Result<(), crate::host::HostError>>>(
-    act: Result<F, KindError>,
-) -> Result<(), KindError> {
-    Ok(act?.await?)
+/// The addresses of nodes' hosts.
+pub(super) fn addresses<'a>(
+    nodes: impl IntoIterator<Item = &'a NodeFacts>,
+) -> impl Iterator<Item = Ipv4Addr> {
+    nodes.into_iter().filter_map(|facts| facts.host.address.known().ok()?.parse().ok())
 }
 
 fn said(action: &'static str, subject: &str, result: Result<(), KindError>) -> Result<(), DrillError> {

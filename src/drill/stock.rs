@@ -1,5 +1,5 @@
 //! A stack to compare with: the same in all, but with the timeouts of Kafka and ZooKeeper as shipped, and without the
-//! crash fence. Pure.
+//! crash fence or watchdog. Pure.
 
 use toml::{Table, Value};
 
@@ -25,6 +25,7 @@ pub fn as_shipped(text: &str) -> Result<String, toml::de::Error> {
     section(&mut file, "hosts").remove("subnet");
     let kafka = section(&mut file, "kafka");
     kafka.insert("fence".into(), false.into());
+    kafka.insert("watchdog".into(), false.into());
     set(section(kafka, "settings"), &KAFKA);
     set(section(section(&mut file, "zookeeper"), "settings"), &ZOOKEEPER);
     Ok(file.to_string())
@@ -52,7 +53,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn only_timeouts_fence_and_addresses_differ() {
+    fn only_timeouts_fence_watchdog_and_addresses_differ() {
         let text = include_str!("../../stacks/ha.toml");
         let declared = |text: &str| {
             let file = StackFile::of_text("ha".parse().unwrap(), text);
@@ -66,6 +67,8 @@ mod tests {
             differing
                 .extend(settings.keys().filter(|name| ours["settings"][*name] != stock["settings"][*name]));
             assert_eq!(stock["fence"] == false, key.name.starts_with("broker"));
+            assert_eq!(ours["watchdog"] == true, key.name.starts_with("broker"));
+            assert!(stock["watchdog"].is_null());
         }
         let timeouts: BTreeSet<String> =
             KAFKA.iter().chain(&ZOOKEEPER).map(|(name, _)| (*name).to_owned()).collect();

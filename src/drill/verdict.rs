@@ -40,6 +40,17 @@ pub struct Report {
     pub machine: Machine,
     /// What came of each fault.
     pub faults: Vec<Verdict>,
+    /// The faults that this stack can't have, where all were asked for.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A fault that was not drilled.
+#[derive(Debug, Clone, Serialize)]
+pub struct Skipped {
+    /// Its name.
+    pub fault: String,
+    /// What is missing for it.
+    pub reason: String,
 }
 
 /// The machine that everything ran on.
@@ -110,7 +121,7 @@ pub struct Stock {
 
 impl Report {
     /// The results of drills on this scene.
-    pub fn of(scene: &Scene, terms: &Terms, faults: Vec<Verdict>) -> Self {
+    pub fn of(scene: &Scene, terms: &Terms, faults: Vec<Verdict>, skipped: Vec<Skipped>) -> Self {
         let nodes = || scene.brokers().iter().chain(scene.servers());
         Self {
             version: REPORT_VERSION,
@@ -124,6 +135,7 @@ impl Report {
             load: terms.load,
             machine: Machine::this(),
             faults,
+            skipped,
         }
     }
 
@@ -334,6 +346,7 @@ pub(crate) mod tests {
             load: 0,
             machine: Machine { cpus: 2, memory_mib: 1024, kernel: "6".into() },
             faults: vec![judged(vec![trial(280)])],
+            skipped: Vec::new(),
         }
     }
 

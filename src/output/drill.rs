@@ -2,29 +2,28 @@
 
 use super::Style;
 use crate::drill::{Library, Medians, Trial, Verdict, all_faults};
+use crate::host::Ability;
 use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 pub(super) use crate::drill::Report as Drills;
 
-/// The faults, one a line; those that can't be had with the reason.
+/// The faults, one a line, with what some want of the hosts.
 pub(super) fn list(style: Style) -> String {
     let faults = all_faults();
     let width = faults.iter().map(|fault| fault.name().len()).max().unwrap_or(0);
     let line = |fault: &dyn crate::drill::Fault| {
-        let name = format!("{:width$}", fault.name());
-        match fault.refusal() {
-            None => format!("{}  {}\n", style.strong(&name), fault.about()),
-            Some(reason) => style.dim(&format!("{name}  {}: refused, {reason}", fault.about())) + "\n",
-        }
+        let name = style.strong(&format!("{:width$}", fault.name()));
+        let needs = fault.needs().map(|ability| style.dim(&format!("; takes {}", ability.needs())));
+        format!("{name}  {}{}\n", fault.about(), needs.unwrap_or_default())
     };
     faults.iter().map(|fault| line(fault.as_ref())).collect()
 }
 
 pub(super) fn list_document() -> Value {
     let faults = all_faults();
-    let told = |fault: &dyn crate::drill::Fault| json!({ "fault": fault.name(), "about": fault.about(), "refused": fault.refusal() });
+    let told = |fault: &dyn crate::drill::Fault| json!({ "fault": fault.name(), "about": fault.about(), "needs": fault.needs().map(Ability::needs) });
     faults.iter().map(|fault| told(fault.as_ref())).collect()
 }
 
@@ -77,6 +76,12 @@ pub(super) fn table(report: &Drills, style: Style) -> String {
         for missed in &verdict.missed {
             out.push_str(&format!("\n{} {}: {missed}", style.bad("✗"), verdict.fault));
         }
+    }
+    for skipped in &report.skipped {
+        out.push_str(&format!(
+            "\n{}",
+            style.dim(&format!("- {}: skipped, {}", skipped.fault, skipped.reason))
+        ));
     }
     for verdict in &report.faults {
         if let Some(trial) = verdict.typical() {
@@ -146,7 +151,7 @@ fn seconds(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::{Confirmation, report, trial};
+    use crate::drill::{Confirmation, Skipped, report, trial};
     use std::time::Duration;
 
     #[test]
@@ -157,6 +162,7 @@ mod tests {
         let objective = Duration::from_millis(800);
         let caveat = Some("it was bound to happen");
         report.faults.push(Verdict::of("controller-crash", "", caveat, objective, vec![lossy]));
+        report.skipped.push(Skipped { fault: "cut-off".into(), reason: "there is one network".into() });
         insta::assert_snapshot!(table(&report, Style::plain()), @"
             FAULT             INTERRUPTION  OBJECTIVE  IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS
          ✓  broker-crash      0.28 s        ≤ 0.30 s   0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s
@@ -164,6 +170,7 @@ mod tests {
 
         ✗ controller-crash: the worst partition took no record for 12345 ms, the objective is 800 ms
         ✗ controller-crash: records acknowledged and lost: 7
+        - cut-off: skipped, there is one network
         broker-crash: 0.28 s of the worst partition: 0.02 s until noticed, 0.06 s until elected, 0.20 s until the client was there
         controller-crash: 12.3 s of the worst partition: 0.02 s until noticed, 0.06 s until elected, 12.3 s until the client was there
         controller-crash: it was bound to happen
@@ -173,6 +180,7 @@ mod tests {
         ours.as_shipped.insert(Library::Java, Medians { interruption_ms: 910, idle_ms: 20 });
         ours.trials[0].confirmation = Confirmation::Nobody { reason: "there is no Java".into() };
         report.faults = vec![ours];
+        report.skipped.clear();
         insta::assert_snapshot!(table(&report, Style::plain()), @"
             FAULT         INTERRUPTION  OBJECTIVE  STOCK           IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS  JAVA AS SHIPPED
          ✓  broker-crash  0.28 s        ≤ 0.30 s   18.2 s (×65.0)  0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s     0.91 s (idle 0.02 s)

@@ -113,6 +113,10 @@ async fn reorder(
     kafka.elect_preferred(&orders.keys().cloned().collect()).await
 }
 
+fn setting(facts: &NodeFacts, name: &str) -> Option<String> {
+    facts.settings.get(name)?.known().ok().cloned()
+}
+
 /// The broker id of a member.
 fn id_of(node: &str, view: &GroupView) -> Option<i32> {
     let members = &view.detail::<Seen>()?.members;
@@ -203,17 +207,30 @@ impl Role for Broker {
         BTreeMap::new()
     }
 
+    fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
+        facts
+            .watchdog
+            .then_some([
+                "--zookeeper".to_owned(),
+                setting(facts, "zookeeper.connect")?,
+                "--broker".to_owned(),
+                facts.id.to_string(),
+                "--min-insync-replicas".to_owned(),
+                setting(facts, "min.insync.replicas")?,
+            ])
+            .map(Vec::from)
+    }
+
     fn fence(&self, facts: &NodeFacts) -> Option<Vec<String>> {
-        let setting = |name: &str| facts.settings.get(name)?.known().ok().cloned();
         facts
             .fence
             .then_some([
                 "--zookeeper".to_owned(),
-                setting("zookeeper.connect")?,
+                setting(facts, "zookeeper.connect")?,
                 "--broker".to_owned(),
                 facts.id.to_string(),
                 "--endpoints".to_owned(),
-                setting("advertised.listeners")?,
+                setting(facts, "advertised.listeners")?,
             ])
             .map(Vec::from)
     }

@@ -57,6 +57,13 @@ pub trait Role: Send + Sync {
         None
     }
 
+    /// The arguments of `octad watchdog` that are to stand in front of this node's command; `None` where nothing watches
+    /// it.
+    fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
+        let _ = facts;
+        None
+    }
+
     /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
     async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView;
 

@@ -270,7 +270,11 @@ mod tests {
     use crate::stack::Stack;
 
     fn host(address: Option<&str>) -> HostInputs {
-        HostInputs { backend: "local".into(), address: address.map(|a| a.parse().unwrap()), zone: None }
+        HostInputs {
+            backend: "local".into(),
+            address: address.map(|a| a.parse().unwrap()),
+            ..HostInputs::default()
+        }
     }
 
     fn name(text: &str) -> Name {

@@ -1,5 +1,6 @@
-//! A session with one ZooKeeper server: what of the binary protocol the crash fence and drills need. (Client libraries
-//! bring a runtime of their own and end a session when they see fit; the supervisor's host has neither room nor time.)
+//! A session with one ZooKeeper server: what of the binary protocol the crash fence, the watchdog and drills need.
+//! (Client libraries bring a runtime of their own and end a session when they see fit; the supervisor's host has neither
+//! room nor time.)
 //!
 //! Records are big-endian, each message has its length in front: ZooKeeper's `zookeeper.jute`.
 
@@ -9,12 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// How long a session of our own lives on if we vanish. It holds nothing.
+/// How long a session of our own lives on if we vanish.
 const OWN_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The longest answer that is read, in bytes; a broker's registration is under a kilobyte.
 const ANSWER_LIMIT: usize = 1 << 20;
 
+const CREATE: i32 = 1;
 const GET_DATA: i32 = 4;
 const SYNC: i32 = 9;
 const PING: i32 = 11;
@@ -31,6 +33,11 @@ const REMOVED: i32 = 2;
 /// A watch that stays, on a znode and all below it.
 const PERSISTENT_RECURSIVE: i32 = 1;
 const NO_NODE: i32 = -101;
+const NODE_EXISTS: i32 = -110;
+/// What is made with this flag goes with the session that made it.
+const EPHEMERAL: i32 = 1;
+/// `ZooDefs.Perms.ALL`.
+const ALL_PERMISSIONS: i32 = 31;
 
 /// What the server draws passwords from besides the session's id: `superSecret` in ZooKeeper's `SessionTracker`.
 const SERVER_SECRET: i64 = 0xB341_5C00;
@@ -166,20 +173,43 @@ impl Session {
         Ok((timeout > 0).then_some(session))
     }
 
-    /// Reads a znode; `None` where there is none. What this server hasn't heard of yet is waited for first.
+    /// Has this server catch up with the leader: what is read after this is no older than now.
     ///
     /// # Errors
     /// Where the connection breaks or the server answers otherwise.
-    pub async fn read(&mut self, path: &str) -> Result<Option<Ephemeral>, SessionError> {
-        self.ask("sync", SYNC, |request| put_text(request, path)).await?;
-        self.read_here(path).await
+    pub async fn sync(&mut self) -> Result<(), SessionError> {
+        self.ask("sync", SYNC, |request| put_text(request, "/")).await.map(drop)
+    }
+
+    /// Makes a znode that goes with this session. Returns whether there was none before.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn create(&mut self, path: &str, data: &[u8]) -> Result<bool, SessionError> {
+        let made = self
+            .ask("create", CREATE, |request| {
+                put_text(request, path);
+                request.put_i32(data.len() as i32);
+                request.put_slice(data);
+                request.put_i32(1);
+                request.put_i32(ALL_PERMISSIONS);
+                put_text(request, "world");
+                put_text(request, "anyone");
+                request.put_i32(EPHEMERAL);
+            })
+            .await;
+        match made {
+            Ok(_) => Ok(true),
+            Err(SessionError::Refused { code: NODE_EXISTS, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads a znode as this server knows it; `None` where there is none.
     ///
     /// # Errors
     /// Where the connection breaks or the server answers otherwise.
-    pub async fn read_here(&mut self, path: &str) -> Result<Option<Ephemeral>, SessionError> {
+    pub async fn read(&mut self, path: &str) -> Result<Option<Ephemeral>, SessionError> {
         let found = self
             .ask("getData", GET_DATA, |request| {
                 put_text(request, path);
@@ -413,6 +443,14 @@ mod tests {
         assert_eq!(ephemeral(&whole), Some(Ephemeral { owner: SessionId(7), data: b"{}".to_vec() }));
         for length in 0..4 + 2 + 4 * 8 + 3 * 4 + 8 {
             assert_eq!(ephemeral(&whole[..length]), None, "{length}");
+        }
+        let mut whole = Vec::new();
+        whole.put_i32(2);
+        put_text(&mut whole, "1");
+        put_text(&mut whole, "23");
+        assert_eq!(texts(&whole), Some(vec!["1".to_owned(), "23".to_owned()]));
+        for length in 0..whole.len() {
+            assert_eq!(texts(&whole[..length]), None, "{length}");
         }
     }
 }

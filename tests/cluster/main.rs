@@ -6,6 +6,7 @@
 mod bench;
 mod client;
 mod drill;
+mod isolated;
 mod traces;
 mod watch;
 
