@@ -28,7 +28,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 const ON_TIME: Duration = Duration::from_millis(1_300);
 
 /// After so many rounds in a row a broker is taken for cut off. With this, it is stopped within 6 s of the cut: before
-/// the ISR can shrink (10 s, [`replica.lag.time.max.ms`](crate::role::Broker::default_settings)), with some to spare for
+/// the ISR can shrink (22 s, [`replica.lag.time.max.ms`](crate::role::Broker::default_settings)), with some to spare for
 /// reading it. Fewer would take a switch that restarts for a cut.
 const ROUNDS: u32 = 4;
 

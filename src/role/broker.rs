@@ -46,8 +46,10 @@ impl Broker {
             // When all stop together there is nobody to hand over to; Kafka's 3 tries 5 s apart only delay it.
             ("controlled.shutdown.max.retries", "3"),
             ("controlled.shutdown.retry.backoff.ms", "500"),
-            // A frozen follower stalls acks=all for as long as it counts as in sync; Kafka's default is 30 s.
-            ("replica.lag.time.max.ms", "10000"),
+            // A follower that stands still stalls acks=all for this long, or until its session ends; Kafka's default is
+            // 30 s. A leader that is heard and hears nobody keeps its session for 5/3 of its length, and must not have
+            // taken its followers out of the ISR before that: more than 20 s and a tick.
+            ("replica.lag.time.max.ms", "22000"),
             // A follower that was told to follow before its leader was told to lead tries again this much later; with
             // Kafka's 1 s every start and every election has replicas out of sync for a second.
             ("replica.fetch.backoff.ms", "100"),

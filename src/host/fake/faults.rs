@@ -49,7 +49,7 @@ impl FakeWorld {
         self.fault(format!("kill {node}"), |world| {
             world.nodes.get_mut(node)?.broken = true;
             world.end(node, Run::Failing { last_exit: "signal 9".into() });
-            world.nodes.get_mut(node)?.restarts = 7;
+            world.nodes.get_mut(node)?.restarts = 3;
             Some(())
         });
     }

@@ -424,12 +424,12 @@ impl World {
             self.fatal.get(name).is_some_and(|fatal| value.known() == Ok(fatal))
         };
         if settings.into_iter().any(fatal) {
-            node.restarts = 9;
+            node.restarts = 5;
             node.run = Run::Failing { last_exit: "exit status 1".into() };
             return Ok(());
         }
         if node.broken {
-            node.restarts = 7;
+            node.restarts = 3;
             node.run = Run::Failing { last_exit: "exit status 1".into() };
             return Ok(());
         }
