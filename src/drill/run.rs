@@ -261,6 +261,7 @@ impl Drill<'_> {
         let carried = load.as_ref().map_or(0, Load::carried);
         blocking(move || drop(load)).await;
         let (samples, chronicle) = (watch.finish(), chronicler.finish());
+        let gave_up = producer.gave_up();
         let (written, producer_done) = blocking(move || (producer.finish(DRAIN), Instant::now())).await;
         let finish = |(library, shipped): (Library, Shipped)| (library, shipped.finish(DRAIN));
         let as_shipped = blocking(move || shipped.into_iter().map(finish).collect()).await;
@@ -289,6 +290,7 @@ impl Drill<'_> {
             idle_from,
             end,
             written,
+            gave_up,
             delivered,
             rebalances,
             drained,

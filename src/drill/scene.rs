@@ -282,9 +282,12 @@ impl Scene {
     /// What is wrong with the first that isn't once `limit` is over.
     pub async fn wait_healthy(&self, limit: Duration) -> Result<(), String> {
         let deadline = Instant::now() + limit;
+        // ZooKeeper first: brokers that are asked while it has no quorum wait for it in threads that clients need.
+        let mut groups: Vec<_> = self.state.groups.keys().collect();
+        groups.sort_by_key(|group| !self.servers.iter().any(|facts| facts.group == **group));
         loop {
             let mut wrong = None;
-            for group in self.state.groups.keys() {
+            for group in &groups {
                 let members = self.context.made_members(group);
                 let health = match (self.context.role_of(group), engine::view(&self.context, group).await) {
                     (Some(role), Some(view)) => role.health(&view, &members),

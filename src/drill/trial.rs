@@ -23,6 +23,9 @@ pub struct Trial {
     pub phases: Phases,
     /// The books of all partitions, as librdkafka's consumer reads the log.
     pub account: Account,
+    /// Why the probe's producer gave up for good, where it did: what it told after that is worth nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gave_up: Option<String>,
     /// What another client makes of it.
     pub confirmation: Confirmation,
     /// What producers waited for with which nobody has set anything, by library; those that were asked for.
@@ -104,6 +107,7 @@ pub(super) struct Notes {
     pub(super) idle_from: Duration,
     pub(super) end: Duration,
     pub(super) written: Vec<Written>,
+    pub(super) gave_up: Option<String>,
     pub(super) delivered: Vec<Delivered>,
     pub(super) rebalances: u64,
     pub(super) drained: Option<Duration>,
@@ -127,6 +131,7 @@ impl Trial {
             idle_from,
             end,
             written,
+            gave_up,
             delivered,
             rebalances,
             drained,
@@ -171,6 +176,7 @@ impl Trial {
                 .map(|(number, pause)| Phases::of(&chronicle, number, pause, fault))
                 .unwrap_or_default(),
             account,
+            gave_up,
             confirmation,
             as_shipped: as_shipped
                 .into_iter()
@@ -234,6 +240,7 @@ mod tests {
             idle_from: ms(20),
             end: ms(600),
             written: vec![Written { outcomes, acks }],
+            gave_up: None,
             delivered: vec![Delivered { moments: vec![ms(50), ms(550)], sequences: (0..58).collect() }],
             rebalances: 1,
             drained: None,

@@ -253,6 +253,8 @@ impl Verdict {
             faults.into_iter().chain([(disputed, "offsets at which a second client reads something else")]);
         let found = faults.filter(|(count, _)| *count > 0);
         missed.extend(found.map(|(count, what)| format!("{what}: {count}")));
+        let gave_up = self.trials.iter().filter_map(|trial| trial.gave_up.as_ref());
+        missed.extend(gave_up.map(|reason| format!("the probe's producer gave up: {reason}")));
         // A probe that wrote nothing has found nothing.
         if account.acked == 0 {
             missed.push("no record was acknowledged at all".into());
@@ -318,6 +320,7 @@ pub(crate) mod tests {
                 client_ms: interruption.saturating_sub(80),
             },
             account,
+            gave_up: None,
             confirmation: Confirmation::Java { account, disputed: 0 },
             as_shipped: BTreeMap::new(),
             replication: Replication { whole_after_ms: Some(8000), ..Replication::default() },
@@ -400,6 +403,13 @@ pub(crate) mod tests {
         let verdict = judged(vec![with(900), with(700), with(5000)]);
         assert_eq!(verdict.as_shipped[&Library::Java], Medians { interruption_ms: 900, idle_ms: 0 });
         assert!(verdict.passed(), "only the probe is held against the objective");
+    }
+
+    #[test]
+    fn a_probe_whose_producer_gave_up_has_not_passed() {
+        let mut bad = trial(200);
+        bad.gave_up = Some("it could not go on".into());
+        assert_eq!(judged(vec![bad]).missed, ["the probe's producer gave up: it could not go on"]);
     }
 
     #[test]

@@ -148,6 +148,11 @@ impl Producer {
         partitions.iter().map(longest).max().unwrap_or_default()
     }
 
+    /// Why the client gave up for good, where it did: an idempotent one does where it can't go on without a gap.
+    pub(crate) fn gave_up(&self) -> Option<String> {
+        self.client.client().fatal_error().map(|(code, text)| format!("{code}: {text}"))
+    }
+
     /// Stops writing, waits at most `patience` for what is under way, and gives the books. What is outstanding by then
     /// stays unknown. Blocks.
     pub(crate) fn finish(mut self, patience: Duration) -> Vec<Written> {
