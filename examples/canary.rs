@@ -14,7 +14,7 @@ use octad::resource::{FACTS_VERSION, Jvm, NodeFacts, Output, Refusal};
 use octad::role::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
 use octad::stack::{Name, Stack};
 use octad::wire::Wire;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,7 +94,7 @@ impl Role for Canary {
         roll.pending.first().map_or(Next::Done, |name| Next::Do((*name).to_owned()))
     }
 
-    fn spares(&self, _node: &str, _view: &GroupView) -> Result<(), NotSafe> {
+    fn spares(&self, _node: &str, _: &BTreeSet<String>, _view: &GroupView) -> Result<(), NotSafe> {
         // Nobody depends on a canary.
         Ok(())
     }
@@ -153,6 +153,7 @@ fn canary(stack: &mut Stack, hosts: &Hosts, cluster: &str, bootstrap: &Output<St
         ports: BTreeMap::from([(MANAGEMENT.0.to_owned(), MANAGEMENT.1)]),
         software: software(stack, "", "kafka-tools", "3.9.2"),
         settings: settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        watchdog: false,
         fence: true,
         jvm: Some(Jvm { heap_mib: 64, options: vec!["-XX:+UseSerialGC".into()] }),
     };

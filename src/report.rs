@@ -10,6 +10,7 @@ use crate::engine::{
 use crate::host::HostError;
 use crate::program::{StackFaults, StackFileError};
 use crate::resource::KindError;
+use crate::role::NotSafe;
 
 /// Exit codes, as the README lists them.
 pub mod exit {
@@ -87,7 +88,7 @@ impl Invocation {
     }
 
     /// `text` with each `octad …` between backquotes as it would have to be written.
-    fn in_text(&self, text: &str) -> String {
+    pub(crate) fn in_text(&self, text: &str) -> String {
         let parts = text.split('`').enumerate().map(|(place, part)| match part.strip_prefix("octad ") {
             Some(words) if place % 2 == 1 => self.command(words),
             _ => part.to_owned(),
@@ -237,6 +238,14 @@ fn hint(error: &CliError) -> Option<String> {
             StepError::PutBack { member, .. } => Some(format!(
                 "`octad logs {member}` tells what it said; correct the stack file, then `octad up`"
             )),
+            StepError::NotSafe { reason: NotSafe::NothingToSpare { topics }, .. } => {
+                let flags: Vec<String> =
+                    topics.iter().map(|one| format!("--interrupt {}", one.topic)).collect();
+                Some(format!(
+                    "the same command with `{}` consents to that and goes on from here",
+                    flags.join(" ")
+                ))
+            }
             StepError::NotSafe { .. } => Some(
                 "`octad status` tells what is away; the same command goes on from here once it is back"
                     .into(),
@@ -262,13 +271,14 @@ fn drill(error: &DrillError) -> Option<String> {
             Some("`octad drill list` tells what can be drilled".into())
         }
         DrillError::Unhealthy { .. } => Some("`octad up` mends it; drill it after that".into()),
-        DrillError::NotRecovered { .. } | DrillError::Roll(_) => {
+        DrillError::NotRecovered { .. } | DrillError::NotFinished { .. } | DrillError::Roll(_) => {
             Some("`octad status` and `octad logs` tell more; `octad up` mends it".into())
         }
         DrillError::Host { source, .. } => kind(source),
         DrillError::LogUnread { .. } | DrillError::Kafka { .. } | DrillError::Client { .. } => {
             Some("`octad status` tells whether the cluster serves".into())
         }
+        DrillError::NoJavaClients { .. } => Some("leave `--clients java` away, or mend what it says".into()),
         DrillError::Interrupted => Some("what was disturbed is put right; `octad status` tells".into()),
         DrillError::State(error) => state(error),
         DrillError::NoMark { .. } | DrillError::Check(_) | DrillError::Io { .. } => None,
@@ -381,9 +391,14 @@ fn host(error: &HostError) -> Option<String> {
         }
         HostError::ForeignData { directory, .. } => Some(format!("look into {directory} and move it away")),
         HostError::NotStarted { node, .. } => Some(format!("`octad logs {node}` tells what it said")),
+        HostError::Lacking { hint, .. } => Some((*hint).to_owned()),
+        HostError::SubnetTaken { .. } => {
+            Some("give this stack another private network with `subnet` under [hosts]".into())
+        }
         HostError::Artifact(error) => artifact(error),
         HostError::Java(error) => java(error),
-        HostError::NoSuchNode { .. }
+        HostError::Tool { .. }
+        | HostError::NoSuchNode { .. }
         | HostError::Down { .. }
         | HostError::Unable { .. }
         | HostError::Incomplete { .. }

@@ -9,7 +9,7 @@ use octad::cli::CliError;
 use octad::engine::{self, HaltError, Lock, LockError};
 use octad::host::FakeWorld;
 use rustix::process::{Signal, getpid, kill_process};
-use simulation::{Ended, Simulation, Watcher, site};
+use simulation::{Ended, Simulation, THREE_AND_THREE, Watcher, site};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
@@ -19,13 +19,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-
-const STACK: &str = r#"
-program = "ha"
-hosts.backend = "fake"
-kafka.brokers = 3
-topics.activity.partitions = 3
-"#;
 
 /// Where a child finds its world and its orders.
 const WORLD: &str = "world.json";
@@ -162,7 +155,7 @@ fn assert_converges(simulation: &Simulation, moment: usize) {
 
 #[test]
 fn killed_at_each_moment_of_a_first_up() {
-    let whole = Simulation::of(STACK);
+    let whole = Simulation::of(THREE_AND_THREE);
     let fresh = Scene::of(&whole);
     whole.up().unwrap();
     whole.world.settle();
@@ -181,7 +174,7 @@ fn killed_at_each_moment_of_a_first_up() {
 
 #[test]
 fn killed_at_each_moment_of_a_change() {
-    let made = Scene::of(&Simulation::of(STACK));
+    let made = Scene::of(&Simulation::of(THREE_AND_THREE));
     let mut simulation = made.simulation();
     simulation.up().unwrap();
     simulation.world.settle();
@@ -204,7 +197,7 @@ fn killed_at_each_moment_of_a_change() {
 
 #[test]
 fn killed_at_each_moment_of_a_rename() {
-    let stack = STACK.replace("\"ha\"", "\"named\"");
+    let stack = THREE_AND_THREE.replace("\"ha\"", "\"named\"");
     let made = Scene::of(&Simulation::of(&stack));
     let mut simulation = made.simulation();
     simulation.up().unwrap();
@@ -234,11 +227,11 @@ fn killed_at_each_moment_of_a_rename() {
 
 #[test]
 fn killed_at_each_moment_of_a_destroy() {
-    let made = Scene::of(&Simulation::of(STACK));
+    let made = Scene::of(&Simulation::of(THREE_AND_THREE));
     let simulation = made.simulation();
     simulation.up().unwrap();
     simulation.world.settle();
-    made.keep(&simulation.world, STACK);
+    made.keep(&simulation.world, THREE_AND_THREE);
     let records = at_each_moment(&made, "destroy", |simulation, moment| {
         let destroyed = simulation.destroy();
         assert!(destroyed.is_ok(), "moment {moment}: {destroyed:?}");
@@ -251,11 +244,11 @@ fn killed_at_each_moment_of_a_destroy() {
 
 #[test]
 fn an_up_after_a_killed_destroy_makes_the_stack_whole_or_says_what_to_do() {
-    let made = Scene::of(&Simulation::of(STACK));
+    let made = Scene::of(&Simulation::of(THREE_AND_THREE));
     let simulation = made.simulation();
     simulation.up().unwrap();
     simulation.world.settle();
-    made.keep(&simulation.world, STACK);
+    made.keep(&simulation.world, THREE_AND_THREE);
     let refused = AtomicUsize::new(0);
     at_each_moment(&made, "destroy", |again, moment| {
         // Removed data can't be had back, and an empty disk is never put in its place.
@@ -291,7 +284,7 @@ fn up_in_turn(directory: &Path) {
 
 #[test]
 fn of_several_ups_at_once_one_makes_the_stack_and_the_others_find_it() {
-    let scene = Scene::of(&Simulation::of(STACK));
+    let scene = Scene::of(&Simulation::of(THREE_AND_THREE));
     let children: Vec<Child> = (0..4).map(|_| scene.waiting_up()).collect();
     for mut child in children {
         assert!(child.wait().unwrap().success());
@@ -304,7 +297,7 @@ fn of_several_ups_at_once_one_makes_the_stack_and_the_others_find_it() {
 
 #[test]
 fn a_stop_that_is_asked_to_end_halts_nothing_more() {
-    let simulation = Simulation::of(STACK);
+    let simulation = Simulation::of(THREE_AND_THREE);
     simulation.up().unwrap();
     let (stack, state) = (simulation.declare().unwrap(), simulation.state());
     let context = simulation.context(&stack, &state);

@@ -1,7 +1,9 @@
 //! What people read when something is wrong: each failure tells what was tried, where, why, what changed and what to
 //! do next. No server is started here.
 
-use std::collections::BTreeSet;
+#[path = "support/made.rs"]
+mod made;
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,8 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 use insta::assert_snapshot;
 use octad::artifact::Environment;
-use octad::engine::{Lock, Outcome, Record, Registry, Store};
-use octad::program::{Programs, StackFile};
+use octad::engine::Lock;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -101,19 +102,7 @@ impl Bench {
 
     /// A stack that counts as made, of which nothing runs.
     fn made(&self, name: &str, text: &str) {
-        let name = name.parse().unwrap();
-        let stack = StackFile::of_text(name, text);
-        let stack = stack.declare(&Programs::standard(), &Registry::standard()).unwrap();
-        let site = self.path(".octad").join(stack.name().as_ref());
-        fs::create_dir_all(&site).unwrap();
-        let mut store = Store::open(&site, stack.name().as_ref()).unwrap();
-        let groups = stack.groups.clone();
-        store.append(Record::Stack { groups, outputs: stack.outputs.clone() }).unwrap();
-        for (key, declared) in &stack.resources {
-            let (inputs, outputs, needs) = (declared.inputs.clone(), Value::Null, BTreeSet::new());
-            let outcome = Outcome::Applied { inputs, outputs, needs };
-            store.append(Record::End { key: key.clone(), outcome }).unwrap();
-        }
+        made::made(&self.path(".octad").join(name), name, text);
     }
 }
 

@@ -2,13 +2,19 @@
 //! a real ZooKeeper server) both pass it; a new backend joins by a [`Bench`] of its own.
 
 use octad::engine::Registry;
-use octad::host::{Backend, Deployment, FakeWorld, Host, HostError, LocalBackend, NodeObservation, RunState};
+use octad::host::{
+    Ability, Backend, Cut, Deployment, FakeWorld, Host, HostError, LocalBackend, NodeObservation, RunState,
+};
 use octad::program::{Programs, StackFile};
 use octad::resource::{HostInputs, Key, NodeFacts, Output};
 use octad::role::Zookeeper;
+use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const STOP: Duration = Duration::from_secs(30);
 
@@ -331,10 +337,13 @@ async fn hold(make: &dyn Fn(u8) -> Bench) {
 
 /// A ZooKeeper server that stands alone, as the program `minimal` declares it.
 fn zookeeper(backend: impl Backend + 'static, subnet: u8, site: &Path) -> (Arc<dyn Host>, Deployment) {
+    zookeeper_at(backend, &format!("hosts.subnet = \"127.91.{subnet}.0/24\"\n"), site)
+}
+
+/// The same on hosts with these lines in the stack file.
+fn zookeeper_at(backend: impl Backend + 'static, hosts: &str, site: &Path) -> (Arc<dyn Host>, Deployment) {
     let name = backend.name();
-    let text = format!(
-        "program = \"minimal\"\nhosts.backend = \"{name}\"\nhosts.subnet = \"127.91.{subnet}.0/24\"\n"
-    );
+    let text = format!("program = \"minimal\"\nhosts.backend = \"{name}\"\n{hosts}");
     let registry = Registry::standard().backend(backend);
     let stack = StackFile::of_text("contract".parse().unwrap(), &text)
         .declare(&Programs::standard(), &registry)
@@ -403,6 +412,195 @@ impl Harm for Files {
     fn nothing_is_left(&self) -> bool {
         std::fs::read_dir(self.site.path()).unwrap().next().is_none()
     }
+}
+
+/// The files, the disk and the network of an isolated host.
+struct Isolated {
+    files: Files,
+    subnet: u8,
+}
+
+impl Isolated {
+    fn disk(&self) -> PathBuf {
+        self.files.node().join("disk.img")
+    }
+
+    fn unmount(&self) {
+        let unmounted = Command::new("umount").arg(self.files.node().join("data")).status().unwrap();
+        assert!(unmounted.success());
+    }
+}
+
+impl Harm for Isolated {
+    fn alter_file(&self) {
+        self.files.alter_file();
+    }
+
+    fn put_foreign_data(&self) {
+        self.files.put_foreign_data();
+    }
+
+    fn lose_data(&self) {
+        self.unmount();
+        std::fs::remove_file(self.disk()).unwrap();
+    }
+
+    fn nothing_is_left(&self) -> bool {
+        let site = self.files.site.path().display().to_string();
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let mut devices = std::fs::read_dir("/sys/block").unwrap().flatten();
+        let backed = |device: std::fs::DirEntry| {
+            std::fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default()
+        };
+        let loops = devices.any(|device| backed(device).contains(&site));
+        let network = format!("10.91.{}.0/24", self.subnet);
+        let addresses = Command::new("ip").args(["-o", "address", "show", "to", &network]).output().unwrap();
+        // As the namespaces of all hosts of the site are called.
+        let digest = Sha256::digest(site.as_bytes());
+        let prefix = format!("octad-{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3]);
+        let namespaces = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
+        let namespaces = namespaces.filter(|name| name.file_name().to_string_lossy().starts_with(&prefix));
+        let switch = Path::new("/sys/class/net").join(&prefix).exists();
+        let network = switch || namespaces.count() > 0 || !addresses.stdout.is_empty();
+        self.files.nothing_is_left() && !mounts.contains(&site) && !loops && !network
+    }
+}
+
+/// A host in a namespace with a disk; `None`, and said so, where this machine can't have one.
+fn isolated(subnet: u8) -> Option<(Bench, Arc<Isolated>)> {
+    let site = tempfile::tempdir().unwrap();
+    let backend = LocalBackend::supervised_by(Path::new(env!("CARGO_BIN_EXE_octad")));
+    let hosts =
+        format!("hosts.subnet = \"10.91.{subnet}.0/24\"\nhosts.isolation = \"netns\"\nhosts.disk-mib = 64\n");
+    let (host, deployment) = zookeeper_at(backend, &hosts, site.path());
+    let lacking = host.check().err().map(|error| error.to_string());
+    if let Some(lacking) = lacking.or_else(|| host.lacks(Ability::Cut)) {
+        eprintln!("SKIPPED, isolated hosts are not tested: {lacking}");
+        return None;
+    }
+    let harm = Arc::new(Isolated { files: Files { site }, subnet });
+    Some((Bench { host, deployment, harm: Box::new(harm.clone()) }, harm))
+}
+
+impl Harm for Arc<Isolated> {
+    fn alter_file(&self) {
+        (**self).alter_file();
+    }
+
+    fn put_foreign_data(&self) {
+        (**self).put_foreign_data();
+    }
+
+    fn lose_data(&self) {
+        (**self).lose_data();
+    }
+
+    fn nothing_is_left(&self) -> bool {
+        (**self).nothing_is_left()
+    }
+}
+
+#[tokio::test]
+async fn isolated_local_hosts_hold_the_contract() {
+    if isolated(1).is_some() {
+        hold(&|subnet| isolated(subnet).expect("it was had before").0).await;
+    }
+}
+
+/// What one more connection to the server gives within a second; `None` where it gives nothing at all.
+async fn asked(address: &str) -> Option<std::io::Result<String>> {
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await?;
+        answered(&mut stream).await
+    };
+    tokio::time::timeout(Duration::from_secs(1), ask).await.ok()
+}
+
+async fn answered(stream: &mut TcpStream) -> std::io::Result<String> {
+    stream.write_all(b"ruok").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.map(|_| answer)
+}
+
+async fn serves(address: &str) {
+    let begun = Instant::now();
+    while !matches!(asked(address).await, Some(Ok(answer)) if answer == "imok") {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it doesn't serve");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Runs `test`, and removes the host whatever came of it.
+async fn with_isolated<F: Future<Output = ()> + Send + 'static>(
+    subnet: u8,
+    test: impl FnOnce(Arc<Bench>, Arc<Isolated>) -> F,
+) {
+    let Some((bench, harm)) = isolated(subnet) else { return };
+    let bench = Arc::new(bench);
+    let result = tokio::spawn(test(bench.clone(), harm)).await;
+    let destroyed = bench.host.destroy().await;
+    if let Err(failed) = result {
+        std::panic::resume_unwind(failed.into_panic());
+    }
+    destroyed.unwrap();
+    assert!(bench.harm.nothing_is_left());
+}
+
+#[tokio::test]
+async fn an_isolated_host_that_is_cut_off_says_nothing_until_it_is_mended() {
+    with_isolated(101, async |bench: Arc<Bench>, _| {
+        bench.made().await;
+        let address = "10.91.101.11:2181";
+        serves(address).await;
+        let machine = [[10, 91, 101, 254].into()];
+        for cut in [Cut::off(), Cut::off_from(machine), Cut::deaf()] {
+            let mut before = TcpStream::connect(address).await.unwrap();
+            for _ in 0..2 {
+                bench.host.cut(&cut).await.unwrap();
+            }
+            assert_eq!(bench.host.disturbance(), Some("cut off"));
+            assert!(asked(address).await.is_none(), "{cut:?}: a new connection hears of it");
+            let silent = tokio::time::timeout(Duration::from_secs(1), answered(&mut before)).await;
+            assert!(silent.is_err(), "{cut:?}: an old connection hears of it: {silent:?}");
+            // Packets that got lost are sent again.
+            bench.host.mend().await.unwrap();
+            assert_eq!(bench.host.disturbance(), None);
+            serves(address).await;
+            let mut rest = String::new();
+            let late = tokio::time::timeout(Duration::from_secs(20), before.read_to_string(&mut rest)).await;
+            assert!(matches!(late, Ok(Ok(_))) && rest == "imok", "{cut:?}: {late:?} {rest}");
+        }
+        bench.host.cut(&Cut::off_from([[10, 91, 101, 77].into()])).await.unwrap();
+        serves(address).await;
+        bench.host.cut(&Cut::off()).await.unwrap();
+        bench.host.boot().await.unwrap();
+        serves(address).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_disk_of_its_own_is_filled_freed_and_never_taken_for_lost_while_it_is_unmounted() {
+    with_isolated(102, async |bench: Arc<Bench>, harm: Arc<Isolated>| {
+        bench.made().await;
+        let file = harm.files.node().join("data/more");
+        let write = || std::fs::write(&file, [1; 1 << 16]);
+        write().unwrap();
+        std::fs::remove_file(&file).unwrap();
+        bench.host.fill_disk(bench.name()).await.unwrap();
+        assert_eq!(bench.host.disturbance(), Some("left with a full disk"));
+        assert_eq!(write().map_err(|error| error.kind()), Err(std::io::ErrorKind::StorageFull));
+        bench.host.mend().await.unwrap();
+        write().unwrap();
+
+        bench.host.stop(bench.name(), STOP).await.unwrap();
+        harm.unmount();
+        assert!(!file.exists(), "the detector: it is unmounted");
+        assert!(bench.node().await.data);
+        bench.host.start(bench.name()).await.unwrap();
+        assert!(file.exists() && bench.is_current().await);
+    })
+    .await;
 }
 
 #[tokio::test]

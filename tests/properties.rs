@@ -6,7 +6,7 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine::{self, Outcome, Record};
+use octad::engine::{self, Outcome, Record, Violation};
 use octad::host::fake::{Cause, Cut, Loss};
 use octad::kafka::TopicPartition;
 use octad::resource::Key;
@@ -98,6 +98,10 @@ fn outage() -> impl Strategy<Value = Fault> {
     ]
 }
 
+fn cut() -> impl Strategy<Value = Cut> {
+    prop::sample::select(vec![Cut::Refused, Cut::AnswerLost, Cut::KilledBefore, Cut::KilledAfter])
+}
+
 impl Shape {
     fn simulation(&self) -> Simulation {
         let Self { brokers, servers, topics, parallel, lag } = self;
@@ -142,6 +146,12 @@ impl Shape {
         simulation.set("moved", Some(moves.into()));
     }
 
+    /// The topics that have no replica to spare.
+    fn scarce(&self) -> BTreeSet<String> {
+        let scarce = |(_, topic): &(usize, &Topic)| topic.replicas <= topic.min_insync;
+        self.topics.iter().enumerate().filter(scarce).map(|(number, _)| format!("t{number}")).collect()
+    }
+
     fn inflict(&self, simulation: &Simulation, fault: &Fault) {
         let (world, nodes) = (&simulation.world, self.nodes());
         let named = |index: &Index| nodes[index.index(nodes.len())].as_str();
@@ -169,11 +179,48 @@ impl Shape {
         }
     }
 
+    /// Cuts the `up` of a prepared change off at some deed, and asserts that those after it do no harm and come to what
+    /// one comes to that nothing cut off.
+    fn assert_gone_on_with(
+        &self,
+        prepared: impl Fn() -> Simulation,
+        at: &Index,
+        cut: Cut,
+    ) -> Result<(), TestCaseError> {
+        let whole = prepared();
+        let before = whole.world.deed_count();
+        whole.up().unwrap();
+        let simulation = prepared();
+        simulation.world.cut_at(at.index(whole.world.deed_count() - before) + 1, cut);
+        let _ = simulation.up();
+        simulation.world.fail_never();
+        converge(&simulation)?;
+        prop_assert_eq!(self.breaches(&simulation), Vec::<String>::new());
+        // Each still has the disk that it was given first.
+        prop_assert!(simulation.world.formats().values().all(|formats| *formats == 1));
+        // The first process, the new one, and at most one more for the node that was being changed.
+        let spawns = simulation.world.spawns();
+        prop_assert!(spawns.values().sum::<u64>() <= 2 * spawns.len() as u64 + 1, "{spawns:?}");
+        whole.world.settle();
+        simulation.world.settle();
+        prop_assert_eq!(simulation.world.portrait(), whole.world.portrait());
+        prop_assert_eq!(
+            simulation.state().resources.into_keys().collect::<Vec<_>>(),
+            whole.state().resources.into_keys().collect::<Vec<_>>()
+        );
+        Ok(())
+    }
+
     /// Breaches that Octad caused and may not. A service of one member can't keep a promise while it is changed.
     fn breaches(&self, simulation: &Simulation) -> Vec<String> {
+        self.breaches_but(simulation, &BTreeSet::new())
+    }
+
+    /// The same, but for what consent to interrupt these topics allows.
+    fn breaches_but(&self, simulation: &Simulation, consented: &BTreeSet<String>) -> Vec<String> {
         let own = simulation.world.breaches().into_iter().filter(|breach| match &breach.loss {
             Loss::Quorum { size, .. } => *size > 1,
-            Loss::MinIsr { .. } => self.brokers > 1,
+            Loss::MinIsr { topic, .. } => self.brokers > 1 && !consented.contains(topic),
             Loss::Data { .. } => true,
         });
         own.filter(|breach| !matches!(breach.cause, Cause::Fault(_)))
@@ -251,6 +298,32 @@ proptest! {
         prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
     }
 
+    // Consent to a topic that can spare a replica allows nothing.
+    #[test]
+    fn consent_interrupts_what_it_names_and_no_other(
+        shape in shape(),
+        faults in prop::collection::vec(fault(), 0..3),
+        consented in prop::collection::btree_set(0..4usize, 0..5),
+    ) {
+        let mut simulation = shape.simulation();
+        simulation.up().unwrap();
+        faults.iter().for_each(|fault| shape.inflict(&simulation, fault));
+        simulation.set("kafka.settings.num.io.threads", Some(8.into()));
+        let consented: BTreeSet<String> = consented.iter().map(|number| format!("t{number}")).collect();
+        let terms = Terms { interrupt: consented.iter().cloned().collect(), ..Terms::default() };
+        let result = simulation.change_on(&simulation.declare().unwrap(), &terms, |_| {});
+        let scarce = shape.scarce();
+        match result {
+            Ok(_) | Err(CliError::Apply(_)) => {}
+            Err(CliError::Refused { refusals }) => {
+                let wanted = shape.brokers > 1 && !scarce.is_subset(&consented);
+                prop_assert!(wanted, "refused without need: {refusals:?}");
+            }
+            Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
+        }
+        prop_assert_eq!(shape.breaches_but(&simulation, &(&scarce & &consented)), Vec::<String>::new());
+    }
+
     #[test]
     fn a_refill_loses_nothing(
         shape in shape(),
@@ -264,8 +337,8 @@ proptest! {
         let lost: BTreeSet<&String> = lost.iter().map(|place| &nodes[place % nodes.len()]).collect();
         lost.iter().for_each(|node| simulation.world.lose_data(node));
         let before = simulation.world.formats();
-        let consented = lost.iter().map(|node| Key::new("node", node)).collect();
-        let result = simulation.change(&simulation.declare().unwrap().with_refill(consented), |_| {});
+        let terms = Terms { refill: lost.iter().map(ToString::to_string).collect(), ..Terms::default() };
+        let result = simulation.change_on(&simulation.declare().unwrap(), &terms, |_| {});
         match result {
             Ok(_) | Err(CliError::Apply(_)) => {}
             Err(CliError::Refused { .. }) => prop_assert_eq!(before, simulation.world.formats()),
@@ -359,9 +432,7 @@ proptest! {
     fn a_first_up_that_was_cut_off_is_gone_on_with(
         shape in shape(),
         at in any::<Index>(),
-        cut in prop::sample::select(vec![
-            Cut::Refused, Cut::AnswerLost, Cut::KilledBefore, Cut::KilledAfter
-        ]),
+        cut in cut(),
     ) {
         let whole = shape.simulation();
         whole.up().unwrap();
@@ -385,9 +456,7 @@ proptest! {
     fn a_roll_that_was_cut_off_is_gone_on_with(
         shape in spare_shape(),
         at in any::<Index>(),
-        cut in prop::sample::select(vec![
-            Cut::Refused, Cut::AnswerLost, Cut::KilledBefore, Cut::KilledAfter
-        ]),
+        cut in cut(),
     ) {
         let prepared = || {
             let mut simulation = shape.simulation();
@@ -396,21 +465,7 @@ proptest! {
             simulation.set("zookeeper.settings.maxClientCnxns", Some(90.into()));
             simulation
         };
-        let whole = prepared();
-        let before = whole.world.deed_count();
-        whole.up().unwrap();
-        let simulation = prepared();
-        simulation.world.cut_at(at.index(whole.world.deed_count() - before) + 1, cut);
-        let _ = simulation.up();
-        simulation.world.fail_never();
-        converge(&simulation)?;
-        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
-        // The first process, the new one, and at most one more for the node that was being changed.
-        let spawns = simulation.world.spawns();
-        prop_assert!(spawns.values().sum::<u64>() <= 2 * spawns.len() as u64 + 1, "{spawns:?}");
-        whole.world.settle();
-        simulation.world.settle();
-        prop_assert_eq!(simulation.world.portrait(), whole.world.portrait());
+        shape.assert_gone_on_with(prepared, &at, cut)?;
     }
 
     #[test]
@@ -438,9 +493,7 @@ proptest! {
         shape in spare_shape(),
         renamed in prop::collection::vec(any::<Index>(), 1..4),
         at in any::<Index>(),
-        cut in prop::sample::select(vec![
-            Cut::Refused, Cut::AnswerLost, Cut::KilledBefore, Cut::KilledAfter
-        ]),
+        cut in cut(),
     ) {
         let prepared = || {
             let mut simulation = shape.simulation();
@@ -449,26 +502,7 @@ proptest! {
             shape.rename(&mut simulation, &renamed);
             simulation
         };
-        let whole = prepared();
-        let before = whole.world.deed_count();
-        whole.up().unwrap();
-        let simulation = prepared();
-        simulation.world.cut_at(at.index(whole.world.deed_count() - before) + 1, cut);
-        let _ = simulation.up();
-        simulation.world.fail_never();
-        converge(&simulation)?;
-        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
-        // Each still has the disk that it was given first.
-        prop_assert!(simulation.world.formats().values().all(|formats| *formats == 1));
-        let spawns = simulation.world.spawns();
-        prop_assert!(spawns.values().sum::<u64>() <= 2 * spawns.len() as u64 + 1, "{spawns:?}");
-        whole.world.settle();
-        simulation.world.settle();
-        prop_assert_eq!(simulation.world.portrait(), whole.world.portrait());
-        prop_assert_eq!(
-            simulation.state().resources.into_keys().collect::<Vec<_>>(),
-            whole.state().resources.into_keys().collect::<Vec<_>>()
-        );
+        shape.assert_gone_on_with(prepared, &at, cut)?;
     }
 
     #[test]
@@ -533,6 +567,21 @@ mod detector {
         let breaches = shape.breaches(&simulation);
         assert!(breaches.contains(&"octad's stop broker-2: t0-0 has [3] in sync and needs 2".to_owned()));
         assert!(breaches.contains(&"octad's stop zk-2: zookeeper has no quorum (1 of 3 vote)".to_owned()));
+    }
+
+    #[test]
+    fn a_plan_that_interrupts_without_consent_is_not_proved() {
+        let topics = vec![Topic { partitions: 1, replicas: 1, min_insync: 1 }];
+        let simulation = Shape { brokers: 3, servers: 1, topics, parallel: 1, lag: 0 }.simulation();
+        simulation.up().unwrap();
+        let (stack, state) = (simulation.recorded(&["@broker".to_owned()]).unwrap(), simulation.state());
+        let inventory = simulation.observe(&stack, &state);
+        let consented = stack.clone().with_interrupts(["t0".to_owned()].into());
+        let plan = engine::plan(&simulation.registry, &consented, &state, &inventory);
+        let proved = |stack| engine::check(plan.clone(), &simulation.registry, stack, &inventory);
+        assert!(proved(&consented).is_ok());
+        let refused = proved(&stack).unwrap_err();
+        assert_eq!(refused, Violation::NoConsent { group: "kafka".into(), name: "t0".into() });
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Verbs of the real program that start no server: the state, its history, facts and the diagram.
 
-use std::collections::BTreeSet;
+#[path = "support/made.rs"]
+mod made;
+
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
-use octad::engine::{Outcome, Record, Registry, Store};
-use octad::program::{Programs, StackFile};
 use octad::resource::{FACTS_VERSION, NodeFacts};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,17 +28,7 @@ impl Bench {
 
     fn made() -> Self {
         let bench = Self::new();
-        let stack = StackFile::of_text("here".parse().unwrap(), STACK);
-        let stack = stack.declare(&Programs::standard(), &Registry::standard()).unwrap();
-        fs::create_dir_all(bench.site()).unwrap();
-        let mut store = Store::open(&bench.site(), "here").unwrap();
-        let groups = stack.groups.clone();
-        store.append(Record::Stack { groups, outputs: stack.outputs.clone() }).unwrap();
-        for (key, declared) in &stack.resources {
-            let (inputs, outputs, needs) = (declared.inputs.clone(), Value::Null, BTreeSet::new());
-            let outcome = Outcome::Applied { inputs, outputs, needs };
-            store.append(Record::End { key: key.clone(), outcome }).unwrap();
-        }
+        made::made(&bench.site(), "here", STACK);
         bench
     }
 

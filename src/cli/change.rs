@@ -4,7 +4,7 @@ use super::session::Session;
 use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
 use crate::engine::{
-    self, Checked, Ending, Event, FileChanges, History, Options, Plan, SavedPlan, Selection, State, Store,
+    self, Checked, Context, Ending, Event, FileChanges, History, Plan, SavedPlan, Selection, State, Store,
 };
 use crate::report::ending;
 use crate::stack::ValidStack;
@@ -33,29 +33,26 @@ pub(super) struct Done {
     pub(super) left_out: usize,
 }
 
-/// Observes, plans and checks.
+/// Observes, plans and checks. Refusals tell commands as this process was called.
 pub(super) async fn planned(
     session: &Session,
+    context: &Context,
     stack: &ValidStack,
     state: &State,
     selection: &Selection,
 ) -> Result<Plan<Checked>, CliError> {
-    let context = session.context(stack, state)?;
-    let inventory = engine::observe(&context, stack, state).await;
-    let plan = engine::plan_within(selection, session.registry(), stack, state, &inventory);
-    Ok(engine::check(plan, session.registry(), stack, &inventory)?)
+    let inventory = engine::observe(context, stack, state).await;
+    let plan = engine::plan_within(selection, context.registry(), stack, state, &inventory);
+    let mut plan = engine::check(plan, context.registry(), stack, &inventory)?;
+    for refusal in &mut plan.refusals {
+        refusal.hint = session.invocation().in_text(&refusal.hint);
+    }
+    Ok(plan)
 }
 
 /// The files that a plan changes, where they are `wanted`.
-pub(super) async fn files(
-    session: &Session,
-    stack: &ValidStack,
-    state: &State,
-    plan: &Plan<Checked>,
-    wanted: bool,
-) -> Result<Option<Vec<FileChanges>>, CliError> {
-    let context = session.context(stack, state)?;
-    Ok(if wanted { Some(engine::file_changes(&context, plan).await) } else { None })
+pub(super) async fn files(context: &Context, plan: &Plan<Checked>, wanted: bool) -> Option<Vec<FileChanges>> {
+    if wanted { Some(engine::file_changes(context, plan).await) } else { None }
 }
 
 /// Fails where there is anything to change.
@@ -105,12 +102,15 @@ async fn locked_change(
         Some(path) => Some(SavedPlan::read(path, stack.name().as_ref())?),
         None => None,
     };
+    let consented = saved.as_ref().map(|saved| stack.clone().with_interrupts(saved.interrupts()));
+    let stack = consented.as_ref().unwrap_or(stack);
     let selection = match &saved {
         Some(saved) => saved.selection().clone(),
         None => terms.scope.selection(stack, store.state())?,
     };
-    let plan = planned(session, stack, store.state(), &selection).await?;
-    let files = files(session, stack, store.state(), &plan, terms.diff).await?;
+    let context = session.context(stack, store.state())?;
+    let plan = planned(session, &context, stack, store.state(), &selection).await?;
+    let files = files(&context, &plan, terms.diff).await;
     if !plan.is_empty() {
         session.output().preview(&plan, files.as_deref());
     }
@@ -133,13 +133,7 @@ async fn locked_change(
         session.consent(verb, arguments.yes || saved.is_some(), &question(&plan)).await?;
     }
     let history = History::begin(&session.site(stack.name())?, verb, plan.changes())?;
-    let context = session.context(stack, store.state())?;
-    let options = Options {
-        parallel: usize::from(arguments.parallel),
-        gate_timeout: arguments.gate_timeout,
-        put_back: !arguments.no_put_back,
-        interrupt: session.interrupt().clone(),
-    };
+    let options = arguments.options(session);
     let events = session.events();
     events.emit(Event::Started {
         verb: verb.into(),
@@ -161,7 +155,7 @@ async fn locked_change(
 }
 
 /// Notes the end of an update. What was done is done: that it can't be noted as well is told and changes nothing.
-pub(super) fn note_end(session: &Session, history: History, result: &Result<(), CliError>) {
+pub(super) fn note_end<T>(session: &Session, history: History, result: &Result<T, CliError>) {
     if let Err(error) = history.end(result.as_ref().err().map_or(Ending::Ok, ending)) {
         session.events().notice(format!("the history lacks how this ended: {}", with_causes(&error)));
     }

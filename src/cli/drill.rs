@@ -3,8 +3,8 @@
 use super::change::{self, Terms};
 use super::session::Session;
 use super::{Changing, CliError};
-use crate::drill::{self, DrillError, Fault, Report, Scene, Verdict};
-use crate::engine::{History, Options};
+use crate::drill::{self, DrillError, Fault, JavaClients, Report, Scene, Skipped, Verdict};
+use crate::engine::History;
 use crate::program::StackFile;
 use crate::report::exit;
 use crate::stack::{Name, ValidStack};
@@ -46,6 +46,15 @@ pub(super) struct Drill {
     /// Replicas of the probe's topic, instead of the cluster's default; with 1, what a broker loses is lost
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
     replicas: Option<i16>,
+    /// Let producers of these libraries write beside the probe, with nothing set but where the cluster is
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIBRARY")]
+    clients: Vec<drill::Library>,
+    /// `acks` of the probe; with 1, what a leader loses is lost
+    #[arg(long, default_value = "all", value_parser = ["all", "1"], hide = true)]
+    acks: String,
+    /// A setting of the probe's topic
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting, hide = true)]
+    topic_config: Vec<(String, String)>,
     /// Drill a second stack too, with the timeouts of Kafka and ZooKeeper as shipped and no fence, made for it and
     /// removed after it
     #[arg(long, value_enum, value_name = "WHAT")]
@@ -108,27 +117,19 @@ impl Drill {
         faults: &[Box<dyn Fault>],
     ) -> Result<Report, CliError> {
         let name = stack.name().clone();
-        let _lock = session.lock(&name, "drill", self.changing.lock_timeout).await?;
+        let lock = session.lock(&name, "drill", self.changing.lock_timeout).await?;
         let (state, site) = (session.existing_state(&name)?, session.site(&name)?);
         let changes = faults.iter().map(|fault| format!("drill {}", fault.name())).collect();
         let history = History::begin(&site, "drill", changes)?;
-        let options = Options {
-            parallel: usize::from(self.changing.parallel),
-            gate_timeout: self.changing.gate_timeout,
-            put_back: !self.changing.no_put_back,
-            interrupt: session.interrupt().clone(),
-        };
+        let options = self.changing.options(session);
         let context = session.context(&stack, &state)?;
         let drilled = async {
-            let scene = Scene::open(context, &site, stack, state, options, self.seed).await?;
+            let scene = Scene::open(context, &site, lock, stack, state, options, self.seed).await?;
             self.drill(&scene, faults).await
         };
-        let (outcome, report) = match drilled.await {
-            Ok(report) => (Ok(()), Some(report)),
-            Err(error) => (Err(CliError::Drill(error)), None),
-        };
-        change::note_end(session, history, &outcome);
-        outcome.map(|()| report.expect("there is a report where there is no error"))
+        let report = drilled.await.map_err(CliError::Drill);
+        change::note_end(session, history, &report);
+        report
     }
 
     /// Makes the stack to compare with, drills it and removes it, also where that fails.
@@ -162,7 +163,7 @@ impl Drill {
 
     fn chosen(&self) -> Result<Vec<Box<dyn Fault>>, CliError> {
         if self.all {
-            return Ok(drill::all_faults().into_iter().filter(|fault| fault.refusal().is_none()).collect());
+            return Ok(drill::all_faults());
         }
         Ok(self.faults.iter().map(|name| drill::fault_named(name)).collect::<Result<_, _>>()?)
     }
@@ -172,20 +173,40 @@ impl Drill {
             rate: self.rate,
             load: self.under_load,
             replicas: self.replicas,
-            ..drill::Terms::default()
+            acks: self.acks.clone(),
+            configs: self.topic_config.iter().cloned().collect(),
+            as_shipped: self.clients.clone(),
         };
-        drill::clear_leftovers(scene).await?;
-        let mut verdicts = Vec::new();
+        let (mut had, mut skipped) = (Vec::new(), Vec::new());
         for fault in faults {
+            match fault.refusal(scene) {
+                None => had.push(fault),
+                Some(reason) if self.all => {
+                    skipped.push(Skipped { fault: fault.name().into(), reason });
+                }
+                // Told before anything else is drilled.
+                Some(reason) => return Err(DrillError::Refused { fault: fault.name(), reason }),
+            }
+        }
+        drill::clear_leftovers(scene).await?;
+        let java = JavaClients::find(&scene.brokers()[0].software.version).await;
+        let mut verdicts = Vec::new();
+        for fault in had {
             let mut trials = Vec::new();
             for _ in 0..self.runs {
-                trials.push(drill::run(scene, fault.as_ref(), &terms).await?);
+                trials.push(drill::run(scene, fault.as_ref(), &terms, &java).await?);
             }
             let objective = self.max_interruption.unwrap_or_else(|| fault.objective(scene));
-            verdicts.push(Verdict::of(fault.name(), fault.about(), fault.caveat(), objective, trials));
+            verdicts.push(Verdict::of(fault.name(), fault.about(), fault.caveat(scene), objective, trials));
         }
-        Ok(Report::of(scene, &terms, verdicts))
+        Ok(Report::of(scene, &terms, verdicts, skipped))
     }
+}
+
+/// Reads `NAME=VALUE`.
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Reads `500kB/s`, `5MB/s`, `1GB/s`; the `/s` may be left away.

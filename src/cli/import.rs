@@ -27,8 +27,7 @@ impl Import {
         let stack = session.declare()?;
         let edit = Edit::open(session, "import", &self.editing, stack.name()).await?;
         let key = &self.key;
-        let context = session.context(&stack, edit.state())?;
-        let inventory = engine::observe(&context, &stack, edit.state()).await;
+        let inventory = session.observe(&stack, edit.state()).await?;
         let record = engine::import(session.registry(), &stack, edit.state(), &inventory, key)
             .map_err(CliError::Refusal)?;
         let question = format!(

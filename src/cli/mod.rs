@@ -28,14 +28,15 @@ mod stop;
 mod supervise;
 mod unlock;
 mod up;
+mod watchdog;
 
 pub use error::CliError;
 
-use crate::engine::{Registry, Selection, State};
+use crate::engine::{Options, Registry, Selection, State};
 use crate::output::{ColorChoice, OutputFormat};
 use crate::program::Programs;
 use crate::report::{Report, exit};
-use crate::stack::ValidStack;
+use crate::stack::{TopicName, ValidStack};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use session::Session;
 use std::path::PathBuf;
@@ -90,6 +91,9 @@ struct Global {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
+    /// Work under the lock that the parent process holds and has lent as standard input
+    #[arg(long, global = true, hide = true)]
+    borrow_lock: bool,
 }
 
 /// What a verb that changes something takes.
@@ -112,6 +116,18 @@ struct Changing {
     no_put_back: bool,
 }
 
+impl Changing {
+    /// How the engine is to carry out a plan of this session.
+    fn options(&self, session: &Session) -> Options {
+        Options {
+            parallel: usize::from(self.parallel),
+            gate_timeout: self.gate_timeout,
+            put_back: !self.no_put_back,
+            interrupt: session.interrupt().clone(),
+        }
+    }
+}
+
 /// Which part of the stack a verb is about.
 #[derive(Debug, Clone, Default, Args)]
 struct Scope {
@@ -129,6 +145,21 @@ impl Scope {
             [] => Selection::only(&self.target, stack, state)?,
             names => Selection::without(names, stack, state)?,
         })
+    }
+}
+
+/// What a roll may interrupt.
+#[derive(Debug, Clone, Default, Args)]
+struct Consent {
+    /// Consent to interrupting this topic, which has no replica to spare, while a broker that holds it restarts; may be
+    /// repeated
+    #[arg(long, value_name = "TOPIC")]
+    interrupt: Vec<TopicName>,
+}
+
+impl Consent {
+    fn given_to(&self, stack: ValidStack) -> ValidStack {
+        stack.with_interrupts(self.interrupt.iter().map(ToString::to_string).collect())
     }
 }
 
@@ -152,6 +183,7 @@ enum Verb {
     Cancel(cancel::Cancel),
     Unlock(unlock::Unlock),
     Fence(fence::Fence),
+    Watchdog(watchdog::Watchdog),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -171,6 +203,11 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
+    let Arguments { global, verb } = arguments;
+    // It becomes another program, and has no more to it than that.
+    if let Some(Verb::Watchdog(verb)) = verb {
+        return verb.run();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -178,7 +215,6 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
             return ExitCode::from(exit::FAILED);
         }
     };
-    let Arguments { global, verb } = arguments;
     let session = Session::new(&global, programs, registry);
     let result = runtime.block_on(async {
         session.listen_for_signals();
@@ -229,6 +265,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::Cancel(verb) => verb.run(session).await,
         Verb::Unlock(verb) => verb.run(session).await,
         Verb::Fence(verb) => verb.run(session).await,
+        Verb::Watchdog(_) => unreachable!("it was run without a session"),
         Verb::Completions(verb) => verb.run(session),
         Verb::Man(verb) => verb.run(session),
     }

@@ -2,7 +2,7 @@
 
 use super::named::named_nodes;
 use super::session::Session;
-use super::{CliError, Scope, change};
+use super::{CliError, Consent, Scope, change};
 use crate::engine::SavedPlan;
 use crate::report::exit;
 use crate::stack::ValidStack;
@@ -19,7 +19,7 @@ pub(super) struct Preview {
     #[command(flatten)]
     scope: Scope,
     /// Show what `destroy` would do
-    #[arg(long, conflicts_with_all = ["target", "exclude"])]
+    #[arg(long, conflicts_with_all = ["target", "exclude", "interrupt"])]
     destroy: bool,
     /// Show the files that change on the hosts, line by line
     #[arg(long)]
@@ -33,6 +33,8 @@ pub(super) struct Preview {
     /// Give this node an empty disk where its data is gone for good, and have the others fill it
     #[arg(long, value_name = "NODE", conflicts_with = "destroy")]
     refill: Vec<String>,
+    #[command(flatten)]
+    consent: Consent,
     /// Exit with 1 where something is to be changed
     #[arg(long, conflicts_with = "detailed_exitcode")]
     expect_no_changes: bool,
@@ -45,12 +47,13 @@ impl Preview {
         } else {
             let stack = session.declare()?;
             let refill = named_nodes(&self.refill, &stack)?;
-            stack.with_refill(refill)
+            self.consent.given_to(stack.with_refill(refill))
         };
         let state = session.state(stack.name())?;
         let selection = self.scope.selection(&stack, &state)?;
-        let plan = change::planned(session, &stack, &state, &selection).await?;
-        let files = change::files(session, &stack, &state, &plan, self.diff).await?;
+        let context = session.context(&stack, &state)?;
+        let plan = change::planned(session, &context, &stack, &state, &selection).await?;
+        let files = change::files(&context, &plan, self.diff).await;
         session.output().plan(&plan, files.as_deref());
         if !plan.refusals.is_empty() {
             return Err(CliError::Refused { refusals: plan.refusals });

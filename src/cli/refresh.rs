@@ -3,9 +3,9 @@
 use super::CliError;
 use super::edit::{Edit, Editing};
 use super::session::Session;
-use crate::engine::{self, Record};
+use crate::engine::{self, Record, State};
 use crate::report::exit;
-use crate::stack::ValidStack;
+use crate::stack::{Name, ValidStack};
 use clap::Args;
 
 /// Show what another hand changed, and take it into the state; changes nothing else
@@ -22,22 +22,15 @@ pub(super) struct Refresh {
 impl Refresh {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let name = session.stack_name()?;
-        let stack = ValidStack::empty(name.clone());
         if self.expect_no_changes {
             let state = session.existing_state(&name)?;
-            let inventory = engine::observe(&*session.context(&stack, &state)?, &stack, &state).await;
-            let refresh = engine::refresh(session.registry(), &state, &inventory);
-            session.output().refresh(&refresh);
-            return match refresh.drifts.len() {
+            return match compared(session, &name, &state).await?.drifts.len() {
                 0 => Ok(exit::OK),
                 count => Err(CliError::Drifted { count }),
             };
         }
         let edit = Edit::open(session, "refresh", &self.editing, &name).await?;
-        let inventory = engine::observe(&*session.context(&stack, edit.state())?, &stack, edit.state()).await;
-        let refresh = engine::refresh(session.registry(), edit.state(), &inventory);
-        session.output().refresh(&refresh);
-        let records = refresh.records(edit.state());
+        let records = compared(session, &name, edit.state()).await?.records(edit.state());
         if !records.is_empty() {
             let change = |record: &Record| match record {
                 Record::End { key, .. } => Some(format!("refresh {key}")),
@@ -50,4 +43,12 @@ impl Refresh {
         }
         Ok(exit::OK)
     }
+}
+
+/// Compares what is recorded with what is there, and shows how they differ.
+async fn compared(session: &Session, name: &Name, state: &State) -> Result<engine::Refresh, CliError> {
+    let inventory = session.observe(&ValidStack::empty(name.clone()), state).await?;
+    let refresh = engine::refresh(session.registry(), state, &inventory);
+    session.output().refresh(&refresh);
+    Ok(refresh)
 }

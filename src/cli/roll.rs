@@ -2,10 +2,9 @@
 
 use super::change::{self, Terms};
 use super::session::Session;
-use super::{Changing, CliError};
+use super::{Changing, CliError, Consent};
 use crate::engine::Selection;
 use crate::report::exit;
-use crate::resource::NodeKind;
 use crate::stack::ValidStack;
 use clap::Args;
 
@@ -20,6 +19,8 @@ pub(super) struct Roll {
     #[arg(value_name = "NODE|@ROLE")]
     nodes: Vec<String>,
     #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
     changing: Changing,
 }
 
@@ -29,9 +30,8 @@ impl Roll {
         let state = session.existing_state(&name)?;
         let stack = ValidStack::recorded(name, &state);
         let selected = Selection::only(&self.nodes, &stack, &state)?;
-        let nodes = stack.resources.keys().filter(|key| key.kind == NodeKind::NAME && selected.names(key));
-        let nodes = nodes.cloned().collect();
-        let stack = stack.with_restart(nodes);
+        let keys = stack.resources.keys().filter(|key| selected.names(key)).cloned().collect();
+        let stack = self.consent.given_to(stack.with_restart(keys));
         let question = |_: &_| format!("Restart these nodes of the stack {} one at a time?", stack.name());
         let done =
             change::change(session, "roll", &stack, &self.changing, &Terms::default(), question).await?;

@@ -1,4 +1,4 @@
-//! `octad supervise HOST-DIRECTORY`: plays systemd's part for one local host. No verb for people, so it is in no help
+//! `octad supervise HOST-DIRECTORY [NETNS]`: plays systemd's part for one local host. No verb for people, so it is in no help
 //! and no completion; octad itself starts it, and so does every program of a user's own.
 
 use crate::causes::with_causes;
@@ -12,8 +12,8 @@ pub(super) fn answered() -> Option<ExitCode> {
     if arguments.next()? != "supervise" {
         return None;
     }
-    let directory = arguments.next()?;
-    Some(match crate::supervisor::serve(Path::new(&directory)) {
+    let (directory, netns) = (arguments.next()?, arguments.next());
+    Some(match crate::supervisor::serve(Path::new(&directory), netns.as_deref().map(Path::new)) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(error) => {
             eprintln!("error: {}", with_causes(&error));

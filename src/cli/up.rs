@@ -3,7 +3,7 @@
 use super::change::{self, Terms};
 use super::named::named_nodes;
 use super::session::Session;
-use super::{Changing, CliError, Scope};
+use super::{Changing, CliError, Consent, Scope};
 use crate::report::exit;
 use clap::Args;
 use std::path::PathBuf;
@@ -21,9 +21,11 @@ pub(super) struct Up {
     #[arg(long, value_name = "NODE")]
     refill: Vec<String>,
     #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
     scope: Scope,
     /// Do what `preview --save-plan` saved, without asking, or nothing where that is no longer what is to be done
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "exclude"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "exclude", "interrupt"])]
     plan: Option<PathBuf>,
     /// Show the files that change on the hosts, line by line
     #[arg(long)]
@@ -37,7 +39,7 @@ impl Up {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let stack = session.declare()?;
         let refill = named_nodes(&self.refill, &stack)?;
-        let stack = stack.with_refill(refill);
+        let stack = self.consent.given_to(stack.with_refill(refill));
         let terms = Terms {
             scope: self.scope.clone(),
             plan: self.plan.clone(),

@@ -1,15 +1,20 @@
 //! Hosts of one backend, each with an address of its own. Pure.
 
 use crate::host::LocalBackend;
-use crate::resource::{HostFacts, HostInputs, Machine, Output};
+use crate::resource::{HostFacts, HostInputs, Isolation, Machine, Output};
 use crate::stack::{Fault, Name, Stack};
 use std::net::Ipv4Addr;
+
+/// The smallest disk, in MiB: below it a file system's own books leave a server no room to begin with.
+const SMALLEST_DISK: u32 = 64;
 
 /// Where hosts are made.
 #[derive(Debug, Clone)]
 pub struct Hosts {
     backend: String,
     subnet: Option<[u8; 3]>,
+    isolation: Isolation,
+    disk_mib: Option<u32>,
     machine: Option<Machine>,
 }
 
@@ -22,19 +27,53 @@ impl Hosts {
     /// Hosts of `backend`. `subnet` names the first three bytes of their addresses (`127.80.1.0/24`); without it,
     /// local hosts get one derived from the stack's name, so that stacks of different names don't meet.
     pub fn new(stack: &mut Stack, backend: &str, subnet: Option<&str>) -> Self {
+        Self::isolated(stack, backend, subnet, Isolation::None)
+    }
+
+    /// As [`Hosts::new`], with something that keeps them apart. In namespaces, hosts have private addresses.
+    pub fn isolated(stack: &mut Stack, backend: &str, subnet: Option<&str>, isolation: Isolation) -> Self {
+        let example = match isolation {
+            Isolation::None => "127.80.1.0/24",
+            Isolation::Netns => "10.80.1.0/24",
+        };
+        let local = backend == LocalBackend::NAME;
+        if !local && !isolation.is_none() {
+            stack.fault(Fault::new(
+                "hosts.isolation",
+                format!("hosts of the backend {backend} are apart already"),
+                "leave it away",
+            ));
+        }
         let subnet = match subnet {
-            Some(text) => match parse(text) {
+            Some(text) => match parse(text, isolation) {
                 Ok(bytes) => Some(bytes),
                 Err(message) => {
-                    stack.fault(Fault::new("hosts.subnet", message, "write it like 127.80.1.0/24"));
+                    stack.fault(Fault::new("hosts.subnet", message, format!("write it like {example}")));
                     None
                 }
             },
             // The other backends assign addresses themselves.
-            None if backend == LocalBackend::NAME => Some(derived(stack.name())),
+            None if local => Some(derived(stack.name(), isolation)),
             None => None,
         };
-        Self { backend: backend.to_owned(), subnet, machine: None }
+        Self { backend: backend.to_owned(), subnet, isolation, disk_mib: None, machine: None }
+    }
+
+    /// The same, with a disk of so many MiB for the data of each node.
+    #[must_use]
+    pub fn with_disk(self, stack: &mut Stack, disk_mib: Option<u32>) -> Self {
+        let told = |message: String, hint: &str| Fault::new("hosts.disk-mib", message, hint);
+        match disk_mib {
+            Some(_) if self.backend != LocalBackend::NAME => stack.fault(told(
+                format!("hosts of the backend {} have the disks that they have", self.backend),
+                "leave it away",
+            )),
+            Some(mib) if mib < SMALLEST_DISK => {
+                stack.fault(told(format!("{mib} MiB are too little for a disk"), "write 64 or more"));
+            }
+            _ => {}
+        }
+        Self { disk_mib, ..self }
     }
 
     /// The same hosts, as machines that NixOS runs.
@@ -51,8 +90,9 @@ impl Hosts {
 
     /// Declares a host and returns its address, which ends with `number` where the backend doesn't assign one.
     pub fn host(&self, stack: &mut Stack, name: &Name, number: u16, zone: Option<&str>) -> Output<String> {
+        // The last address is the subnet's broadcast, the one before it the machine's own on the stack's switch.
         let address = match (self.subnet, u8::try_from(number)) {
-            (Some([a, b, c]), Ok(last)) if last < u8::MAX => Some(Ipv4Addr::new(a, b, c, last)),
+            (Some([a, b, c]), Ok(last)) if last < u8::MAX - 1 => Some(Ipv4Addr::new(a, b, c, last)),
             (Some(_), _) => {
                 stack.fault(Fault::new(
                     "hosts",
@@ -63,29 +103,41 @@ impl Hosts {
             }
             (None, _) => None,
         };
-        let inputs = HostInputs { backend: self.backend.clone(), address, zone: zone.map(str::to_owned) };
+        let inputs = HostInputs {
+            backend: self.backend.clone(),
+            address,
+            zone: zone.map(str::to_owned),
+            isolation: self.isolation,
+            disk_mib: self.disk_mib,
+        };
         stack.host(name, &inputs)
     }
 }
 
-fn parse(text: &str) -> Result<[u8; 3], String> {
+fn parse(text: &str, isolation: Isolation) -> Result<[u8; 3], String> {
     let wrong = || format!("`{text}` is not a subnet of 256 addresses");
     let address: Ipv4Addr = text.strip_suffix("/24").ok_or_else(wrong)?.parse().map_err(|_| wrong())?;
-    match address.octets() {
-        [a, b, c, 0] => Ok([a, b, c]),
-        _ => Err(wrong()),
+    let [a, b, c, 0] = address.octets() else { return Err(wrong()) };
+    // What is on the loopback interface of one namespace is in no other; what is public belongs to somebody.
+    if isolation == Isolation::Netns && !address.is_private() {
+        return Err(format!("`{text}` is not a private network, and hosts in namespaces need one"));
     }
+    Ok([a, b, c])
 }
 
-/// FNV-1a over the name, folded into 127.64.0.0 to 127.127.255.0: the same name has the same addresses everywhere,
-/// away from 127.0.0.0/16, where distributions put services of their own.
-fn derived(name: &Name) -> [u8; 3] {
+/// FNV-1a over the name, folded into 127.64.0.0 to 127.127.255.0, or 10.64.0.0 to 10.127.255.0 in namespaces: the same
+/// name has the same addresses everywhere, away from 127.0.0.0/16, where distributions put services of their own.
+fn derived(name: &Name, isolation: Isolation) -> [u8; 3] {
     let hash = name
         .as_ref()
         .bytes()
         .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     let [_, _, b, c] = (hash ^ (hash >> 16)).to_be_bytes();
-    [127, 64 + b % 64, c]
+    let network = match isolation {
+        Isolation::None => 127,
+        Isolation::Netns => 10,
+    };
+    [network, 64 + b % 64, c]
 }
 
 #[cfg(test)]
@@ -94,15 +146,25 @@ mod tests {
 
     #[test]
     fn a_subnet_is_three_bytes_and_a_mask() {
-        assert_eq!(parse("127.80.1.0/24"), Ok([127, 80, 1]));
+        assert_eq!(parse("127.80.1.0/24", Isolation::None), Ok([127, 80, 1]));
         for text in ["127.80.1.0", "127.80.1.5/24", "127.80.0.0/16", "x/24"] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(parse(text, Isolation::None).is_err(), "{text}");
         }
     }
 
     #[test]
+    fn hosts_in_namespaces_have_private_addresses() {
+        assert_eq!(parse("10.80.1.0/24", Isolation::Netns), Ok([10, 80, 1]));
+        for text in ["127.80.1.0/24", "8.8.8.0/24"] {
+            assert!(parse(text, Isolation::Netns).is_err(), "{text}");
+        }
+        let [a, b, c] = derived(&"ha".parse().unwrap(), Isolation::Netns);
+        assert!(Ipv4Addr::new(a, b, c, 1).is_private());
+    }
+
+    #[test]
     fn the_shipped_stacks_have_different_subnets() {
-        let of = |name: &str| derived(&name.parse().unwrap());
+        let of = |name: &str| derived(&name.parse().unwrap(), Isolation::None);
         assert_ne!(of("ha"), of("minimal"));
     }
 }

@@ -37,6 +37,9 @@ pub struct KafkaCluster {
     pub settings: BTreeMap<String, String>,
     /// Whether a dead broker's ZooKeeper session is ended at once instead of when it expires.
     pub fence: bool,
+    /// Whether a broker that is cut off from most others, and not from ZooKeeper, is stopped where they can do without
+    /// it. It takes 3 brokers to tell who is cut off.
+    pub watchdog: bool,
     /// The group of the ensemble that holds the metadata, and its connect string.
     pub zookeeper: (String, Output<String>),
 }
@@ -91,6 +94,7 @@ impl KafkaCluster {
             min_insync_replicas: 2,
             settings: BTreeMap::new(),
             fence: true,
+            watchdog: true,
             zookeeper: (zookeeper.to_owned(), connect.clone()),
         }
     }
@@ -132,6 +136,7 @@ impl KafkaCluster {
                 software: software.clone(),
                 settings,
                 fence: self.fence,
+                watchdog: self.watchdog && self.brokers >= 3,
                 jvm: Some(Jvm {
                     heap_mib: self.heap_mib,
                     // Kafka's own choice of collector; a broker that lost track of its memory must end and be

@@ -94,6 +94,7 @@ impl ZookeeperEnsemble {
                 software: software.clone(),
                 settings,
                 fence: true,
+                watchdog: false,
                 jvm: Some(Jvm {
                     heap_mib: self.heap_mib,
                     options: vec![

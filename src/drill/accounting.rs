@@ -116,6 +116,17 @@ impl Account {
     }
 }
 
+/// At how many offsets two readings of the same log differ.
+pub(super) fn disputed(one: &[Found], other: &[Found]) -> u64 {
+    let by_offset = |log: &[Found]| -> BTreeMap<i64, Option<Mark>> {
+        log.iter().map(|found| (found.offset, found.mark)).collect()
+    };
+    let (one, other) = (by_offset(one), by_offset(other));
+    let differing = one.iter().filter(|(offset, mark)| other.get(offset) != Some(mark)).count();
+    let further = other.keys().filter(|offset| !one.contains_key(offset)).count();
+    (differing + further) as u64
+}
+
 impl std::iter::Sum for Account {
     fn sum<I: Iterator<Item = Self>>(accounts: I) -> Self {
         accounts.fold(Self::default(), |one, other| Self {
@@ -211,6 +222,17 @@ mod tests {
     fn a_log_that_began_anew_lost_what_it_held() {
         let account = Account::of(RUN, 0, &acked(10), &[record(0, 8), record(1, 9)]);
         assert_eq!((account.lost, account.moved, account.gaps), (8, 2, 0));
+    }
+
+    #[test]
+    fn every_offset_at_which_two_readers_differ_is_disputed() {
+        let whole = log(10);
+        assert_eq!(disputed(&whole, &whole), 0);
+        let mut other = whole.clone();
+        other.remove(3);
+        other[5].mark = None;
+        other.push(record(10, 10));
+        assert_eq!((disputed(&whole, &other), disputed(&other, &whole)), (3, 3));
     }
 
     proptest! {

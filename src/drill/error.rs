@@ -48,6 +48,14 @@ pub enum DrillError {
         /// What is wrong.
         reason: String,
     },
+    /// What was to be drilled did not come about, or nobody finished it.
+    #[error("{fault}: {reason}")]
+    NotFinished {
+        /// The fault.
+        fault: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
     /// A host could not be disturbed or put right.
     #[error("could not {action} {subject}")]
     Host {
@@ -73,6 +81,12 @@ pub enum DrillError {
         action: &'static str,
         /// What the client library says.
         source: rdkafka::error::KafkaError,
+    },
+    /// Kafka's own clients were asked for and can't be had.
+    #[error("Kafka's Java clients can't be had: {reason}")]
+    NoJavaClients {
+        /// Why.
+        reason: String,
     },
     /// The log could not be read to its end, so that nothing is known of what it holds.
     #[error("the log of {topic} could not be read to its end: {left} records are left after {after_s} s")]

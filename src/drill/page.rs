@@ -151,6 +151,11 @@ fn section(verdict: &Verdict) -> String {
     if let Some(caveat) = &verdict.caveat {
         let _ = writeln!(out, "<p class=\"dim\">{}</p>", escaped(caveat));
     }
+    let confirmed = match verdict.unconfirmed() {
+        None => "Kafka's own consumer finds the same in the log.".to_owned(),
+        Some(reason) => format!("No second client has confirmed what is in the log: {reason}"),
+    };
+    let _ = writeln!(out, "<p class=\"dim\">{}</p>", escaped(&confirmed));
     for (number, trial) in (1..).zip(&verdict.trials) {
         if verdict.trials.len() > 1 {
             let _ = writeln!(out, "<h3>Run {number}</h3>");
@@ -179,7 +184,9 @@ fn figures(trial: &Trial) -> String {
         ("worst partition", time(trial.interruption.max_ms)),
         ("half the partitions", time(trial.interruption.median_ms)),
         ("idle, worst partition", time(trial.idle.max_ms)),
-        ("another leader seen after", or_none(trial.led_after_ms)),
+        ("of that: until noticed", or_none(trial.phases.detection_ms)),
+        ("until elected", or_none(trial.phases.election_ms)),
+        ("until the client was there", time(trial.phases.client_ms)),
         ("consumers waited", time(trial.consumers.pause.max_ms)),
         ("all in sync after", or_none(trial.replication.whole_after_ms)),
         ("acknowledged", account.acked.to_string()),
@@ -190,8 +197,12 @@ fn figures(trial: &Trial) -> String {
         ("partitions under min ISR", trial.replication.under_min_isr.to_string()),
         ("unclean elections", trial.replication.unclean_elections.to_string()),
     ];
-    let told =
-        figures.into_iter().map(|(name, figure)| format!("<div><dt>{name}</dt><dd>{figure}</dd></div>"));
+    let shipped = trial.as_shipped.iter().map(|(library, seen)| {
+        let idle = time(seen.idle.max_ms);
+        (format!("{library} as shipped"), format!("{} (idle {idle})", time(seen.interruption.max_ms)))
+    });
+    let figures = figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)).chain(shipped);
+    let told = figures.map(|(name, figure)| format!("<div><dt>{name}</dt><dd>{figure}</dd></div>"));
     format!("<dl>{}</dl>\n", told.collect::<String>())
 }
 

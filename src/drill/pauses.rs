@@ -37,6 +37,14 @@ pub(super) fn longest(moments: &[Duration], from: Duration, to: Duration) -> Pau
     longest
 }
 
+/// Whether the last of these lengths have settled: three in a row, of which the longest is at most half as long again
+/// as the shortest.
+pub(super) fn steady(lengths: &[Duration]) -> bool {
+    let Some(last) = lengths.len().checked_sub(3).map(|from| &lengths[from..]) else { return false };
+    let (least, most) = (last.iter().min(), last.iter().max());
+    least.zip(most).is_some_and(|(least, most)| *most <= *least * 3 / 2)
+}
+
 /// Several lengths in brief.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Spread {
@@ -86,6 +94,14 @@ mod tests {
         assert_eq!(found(&[10, 20, 90, 100], 90, 500), (100, 500), "and one that doesn't end");
         assert_eq!(found(&[10, 20, 90, 100], 95, 101), (90, 100));
         assert_eq!(found(&[], 5, 30), (5, 30), "nothing came at all");
+    }
+
+    #[test]
+    fn lengths_that_still_shrink_are_not_steady() {
+        assert!(!steady(&ms(&[100, 100])), "two may be alike by chance");
+        assert!(!steady(&ms(&[1000, 400, 200])));
+        assert!(!steady(&ms(&[90, 90, 200])), "nor what has got worse");
+        assert!(steady(&ms(&[1000, 400, 90, 70, 80])));
     }
 
     #[test]

@@ -1,25 +1,34 @@
 //! One run of one fault: topic, probe, idle time, fault, recovery, reading back. Whatever happens, the fault is undone
 //! and the topic removed.
 
+use super::chronicle::Chronicler;
 use super::error::DrillError;
 use super::fault::{Fault, Lasts};
-use super::probe::{Assignment, Consumer, Load, Producer, read_back};
+use super::pauses;
+use super::probe::{Assignment, Consumer, JavaClients, Library, Load, Producer, Shipped, read_back};
 use super::scene::Scene;
 use super::trial::{Notes, Trial};
 use super::watch::Watch;
 use crate::kafka::{Kafka, NewTopic};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 /// What the probe's topics are called, before a number.
 const TOPIC: &str = "octad-drill-";
 
+/// What the load's topic is called after that.
+const LOAD: &str = "load";
+
 /// Partitions for each broker, so that every one leads some and follows some.
 const PARTITIONS_PER_BROKER: i32 = 2;
 
-/// Between the first records and the idle time: connections are made and caches filled.
-const WARM_UP: Duration = Duration::from_secs(3);
+/// Between the first records and the idle time, until the longest pause of such a stretch has settled: a server that
+/// has just started is slow until its code is compiled.
+const WARM_UP_STRETCH: Duration = Duration::from_secs(2);
+
+/// How long that may take. What isn't steady by then is measured as it is.
+const WARM_UP: Duration = Duration::from_secs(30);
 
 /// How long the cluster is measured while nothing goes wrong.
 const IDLE: Duration = Duration::from_secs(5);
@@ -45,16 +54,25 @@ pub struct Terms {
     pub load: u64,
     /// Replicas of the probe's topic; the cluster's default where `None`.
     pub replicas: Option<i16>,
-    /// `acks` of the probe's producer.
-    pub acks: &'static str,
+    /// `acks` of the probe's producer: `all` or `1`.
+    pub acks: String,
     /// Settings of the probe's topic that differ from the brokers'.
     pub configs: BTreeMap<String, String>,
+    /// Libraries of which a producer writes beside the probe, with which nobody has set anything.
+    pub as_shipped: Vec<Library>,
 }
 
 impl Default for Terms {
     fn default() -> Self {
         // One record each 20 ms tells a pause of 300 ms to within a tenth, and leaves small machines to their work.
-        Self { rate: 50, load: 0, replicas: None, acks: "all", configs: BTreeMap::new() }
+        Self {
+            rate: 50,
+            load: 0,
+            replicas: None,
+            acks: "all".into(),
+            configs: BTreeMap::new(),
+            as_shipped: Vec::new(),
+        }
     }
 }
 
@@ -73,174 +91,216 @@ pub async fn clear_leftovers(scene: &Scene) -> Result<(), DrillError> {
     Ok(())
 }
 
-/// Drills one fault once.
+/// Drills one fault once. `java` is the second client that reads the log back, or why there is none.
 ///
 /// # Errors
 /// Where something else went wrong than what was meant to; the fault is undone by then as far as can be.
-pub async fn run(scene: &Scene, fault: &dyn Fault, terms: &Terms) -> Result<Trial, DrillError> {
-    if let Some(reason) = fault.refusal() {
-        return Err(DrillError::Refused { fault: fault.name(), reason: reason.to_owned() });
+pub async fn run(
+    scene: &Scene,
+    fault: &dyn Fault,
+    terms: &Terms,
+    java: &Result<JavaClients, String>,
+) -> Result<Trial, DrillError> {
+    if let Some(reason) = fault.refusal(scene) {
+        return Err(DrillError::Refused { fault: fault.name(), reason });
     }
-    let kafka = scene.registry().wire().kafka(&scene.bootstrap());
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let run = u64::try_from(now.as_micros()).unwrap_or_default();
-    let assignment = Assignment {
-        bootstrap: scene.bootstrap().join(","),
-        topic: format!("{TOPIC}{run:x}"),
-        partitions: i32::try_from(scene.brokers().len()).unwrap_or(1) * PARTITIONS_PER_BROKER,
-        run,
-        rate: terms.rate,
-        acks: terms.acks,
-        epoch: Instant::now(),
+    let drill = Drill {
+        scene,
+        fault,
+        terms,
+        java,
+        kafka: scene.registry().wire().kafka(&scene.bootstrap()),
+        assignment: Assignment {
+            bootstrap: scene.bootstrap().join(","),
+            topic: format!("{TOPIC}{run:x}"),
+            partitions: i32::try_from(scene.brokers().len()).unwrap_or(1) * PARTITIONS_PER_BROKER,
+            run,
+            rate: terms.rate,
+            acks: terms.acks.clone(),
+            epoch: Instant::now(),
+        },
     };
     scene.settle().await;
-    create_topic(scene, kafka.as_ref(), &assignment, terms).await?;
-    let result = with_topic(scene, fault, &assignment, kafka.as_ref(), terms.load).await;
+    let result = drill.run().await;
     if result.is_err() {
         // What went wrong first is what must be told.
         let _ = scene.restore().await;
     }
     // Neither is what a drill is about; the next one tries again.
-    Consumer::forget_group(&assignment).await;
-    let _ = kafka.delete_topic(&assignment.topic).await;
-    if terms.load > 0 {
-        let _ = kafka.delete_topic(&load_topic(&assignment)).await;
+    Consumer::forget_groups(&drill.assignment).await;
+    for topic in drill.topics() {
+        let _ = drill.kafka.delete_topic(&topic).await;
     }
     result
 }
 
-async fn create_topic(
-    scene: &Scene,
-    kafka: &dyn Kafka,
-    assignment: &Assignment,
-    terms: &Terms,
-) -> Result<(), DrillError> {
-    let topic = NewTopic {
-        name: assignment.topic.clone(),
-        partitions: assignment.partitions,
-        replication_factor: terms.replicas.unwrap_or(default_replicas(scene)),
-        configs: terms.configs.clone(),
-    };
-    let failed = |source| DrillError::Kafka { action: "create the probe's topic", source };
-    kafka.create_topic(&topic).await.map_err(failed)
+/// One run.
+struct Drill<'a> {
+    scene: &'a Scene,
+    fault: &'a dyn Fault,
+    terms: &'a Terms,
+    java: &'a Result<JavaClients, String>,
+    kafka: Arc<dyn Kafka>,
+    assignment: Assignment,
 }
 
-async fn create_load_topic(
-    scene: &Scene,
-    kafka: &dyn Kafka,
-    assignment: &Assignment,
-    name: &str,
-) -> Result<(), DrillError> {
-    // Small segments and little kept, so that a long drill doesn't fill the disk.
-    let configs = [("segment.bytes", "16777216"), ("retention.bytes", "33554432")];
-    let topic = NewTopic {
-        name: name.to_owned(),
-        partitions: assignment.partitions,
-        replication_factor: default_replicas(scene),
-        configs: configs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-    };
-    let failed = |source| DrillError::Kafka { action: "create the topic for the load", source };
-    kafka.create_topic(&topic).await.map_err(failed)
-}
-
-fn load_topic(assignment: &Assignment) -> String {
-    format!("{}-load", assignment.topic)
-}
-
-fn default_replicas(scene: &Scene) -> i16 {
-    scene.broker_setting("default.replication.factor").and_then(|text| text.parse().ok()).unwrap_or(1)
-}
-
-async fn with_topic(
-    scene: &Scene,
-    fault: &dyn Fault,
-    assignment: &Assignment,
-    kafka: &dyn Kafka,
-    rate: u64,
-) -> Result<Trial, DrillError> {
-    let epoch = assignment.epoch;
-    let load = match rate {
-        0 => None,
-        rate => {
-            let topic = load_topic(assignment);
-            create_load_topic(scene, kafka, assignment, &topic).await?;
-            Some(Load::start(assignment, &topic, rate)?)
+impl Drill<'_> {
+    /// The topics that it makes: the probe's, and others named after it.
+    fn topics(&self) -> Vec<String> {
+        let mut topics = vec![self.assignment.topic.clone()];
+        topics.extend(self.terms.as_shipped.iter().map(|library| self.topic_beside(library)));
+        if self.terms.load > 0 {
+            topics.push(self.topic_beside(&LOAD));
         }
-    };
-    let failed = |source| DrillError::Kafka { action: "ask how many replicas must be in sync", source };
-    let topics = kafka.describe().await.map_err(failed)?.topics;
-    let required = topics.into_iter().map(|(name, topic)| (name, topic.min_insync_replicas)).collect();
-    let watch = Watch::start(scene.bootstrap(), assignment.topic.clone(), required, epoch);
-    let consumer = Consumer::start(assignment)?;
-    let producer = Producer::start(assignment)?;
-    let flows = || {
-        let acked = producer.acks_since(Duration::ZERO).iter().all(|count| *count > 0);
-        acked && consumer.counts().iter().all(|count| *count > 0)
-    };
-    if !until(scene, RECOVERY, flows).await? {
-        return Err(DrillError::Unhealthy { reason: "the probe's records do not flow".into() });
+        topics
     }
-    pause(scene, WARM_UP).await?;
-    let idle_from = epoch.elapsed();
-    pause(scene, IDLE).await?;
 
-    let rebalances = consumer.rebalances();
-    let marks = Mutex::new(Vec::new());
-    let mark = |what: &str| {
-        scene.events().notice(format!("{}: {what}", fault.name()));
-        marks.lock().expect("no holder of the marks panics").push((epoch.elapsed(), what.to_owned()));
-    };
-    let target = fault.inject(scene, &mark).await?;
-    let struck =
-        marks.lock().expect("no holder of the marks panics").last().map_or(epoch.elapsed(), |last| last.0);
-    match fault.lasts() {
-        Lasts::UntilServed => {
-            let served = || producer.acks_since(struck + LATE).iter().all(|count| *count > 1);
-            until(scene, UNSERVED, served).await?;
+    fn topic_beside(&self, what: &dyn std::fmt::Display) -> String {
+        format!("{}-{what}", self.assignment.topic)
+    }
+
+    /// Makes a topic with a partition for each of the probe's.
+    async fn create_topic(
+        &self,
+        name: &str,
+        replicas: Option<i16>,
+        configs: BTreeMap<String, String>,
+    ) -> Result<(), DrillError> {
+        let default = || self.scene.broker_setting("default.replication.factor")?.parse().ok();
+        let topic = NewTopic {
+            name: name.to_owned(),
+            partitions: self.assignment.partitions,
+            replication_factor: replicas.or_else(default).unwrap_or(1),
+            configs,
+        };
+        let failed = |source| DrillError::Kafka { action: "create a topic for the drill", source };
+        self.kafka.create_topic(&topic).await.map_err(failed)
+    }
+
+    /// Begins to write the load; `None` where none is wanted.
+    async fn load(&self) -> Result<Option<Load>, DrillError> {
+        if self.terms.load == 0 {
+            return Ok(None);
         }
-        Lasts::For(time) => pause(scene, time).await?,
-        Lasts::Itself => {}
+        // Small segments and little kept, so that a long drill doesn't fill the disk.
+        let configs = [("segment.bytes", "16777216"), ("retention.bytes", "33554432")];
+        let configs = configs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let topic = self.topic_beside(&LOAD);
+        self.create_topic(&topic, None, configs).await?;
+        Ok(Some(Load::start(&self.assignment, &topic, self.terms.load)?))
     }
-    fault.heal(scene).await?;
-    scene.restore().await?;
-    let undone = epoch.elapsed();
-    mark("undone");
-    recovered(scene, fault, &watch, undone).await?;
-    mark("whole again");
-    pause(scene, AFTER).await?;
 
-    let end = epoch.elapsed();
-    let carried = load.as_ref().map_or(0, Load::carried);
-    blocking(move || drop(load)).await;
-    let samples = watch.finish();
-    let (written, producer_done) = blocking(move || (producer.finish(DRAIN), Instant::now())).await;
-    let acked = |place: usize| {
-        written.get(place).map_or(0, |written: &super::probe::Written| {
-            written.outcomes.iter().filter(|outcome| outcome.is_acked()).count()
-        })
-    };
-    let all_came = || consumer.counts().iter().enumerate().all(|(place, count)| *count >= acked(place));
-    let drained = until(scene, DRAIN, all_came).await?.then(|| producer_done.elapsed());
-    let rebalances = consumer.rebalances() - rebalances;
-    let delivered = blocking(move || consumer.finish()).await;
-    scene.events().notice(format!("{}: reading the log back", fault.name()));
-    let reader = assignment.clone();
-    let log = blocking(move || read_back(&reader)).await?;
-    let marks = marks.into_inner().expect("no holder of the marks panics");
-    Ok(Trial::of(Notes {
-        target,
-        carried,
-        run: assignment.run,
-        marks,
-        idle_from,
-        end,
-        written,
-        delivered,
-        rebalances,
-        drained,
-        log,
-        samples,
-    }))
+    /// Has a producer of each library write that was asked for, each to a topic of its own.
+    async fn shipped(&self) -> Result<BTreeMap<Library, Shipped>, DrillError> {
+        let mut writing = BTreeMap::new();
+        for library in &self.terms.as_shipped {
+            let assignment = Assignment { topic: self.topic_beside(library), ..self.assignment.clone() };
+            self.create_topic(&assignment.topic, self.terms.replicas, self.terms.configs.clone()).await?;
+            writing.insert(*library, Shipped::start(*library, &assignment, self.java)?);
+        }
+        Ok(writing)
+    }
+
+    async fn run(&self) -> Result<Trial, DrillError> {
+        let Self { scene, terms, java, kafka, assignment, .. } = self;
+        let fault = self.fault;
+        let epoch = assignment.epoch;
+        self.create_topic(&assignment.topic, terms.replicas, terms.configs.clone()).await?;
+        let load = self.load().await?;
+        let shipped = self.shipped().await?;
+        let failed = |source| DrillError::Kafka { action: "ask how many replicas must be in sync", source };
+        let topics = kafka.describe().await.map_err(failed)?.topics;
+        let required = topics.into_iter().map(|(name, topic)| (name, topic.min_insync_replicas)).collect();
+        let watch = Watch::start(scene.bootstrap(), assignment.topic.clone(), required, epoch);
+        let consumer = Consumer::start(assignment)?;
+        let producer = Producer::attentive(assignment)?;
+        let servers = scene.servers().iter().filter_map(|facts| facts.endpoint("client")).collect();
+        let chronicler = Chronicler::start(servers, &assignment.topic, epoch);
+        let flows = || {
+            let came = consumer.counts().iter().all(|count| *count > 0);
+            came && producer.flows() && shipped.values().all(Shipped::flows)
+        };
+        if !until(scene, RECOVERY, flows).await? {
+            return Err(DrillError::Unhealthy { reason: "the probe's records do not flow".into() });
+        }
+        warm_up(scene, &producer, epoch).await?;
+        let idle_from = epoch.elapsed();
+        pause(scene, IDLE).await?;
+
+        let rebalances = consumer.rebalances();
+        let marks = Mutex::new(Vec::new());
+        let mark = |what: &str| {
+            scene.events().notice(format!("{}: {what}", fault.name()));
+            marks.lock().expect("no holder of the marks panics").push((epoch.elapsed(), what.to_owned()));
+        };
+        let target = fault.inject(scene, &mark).await?;
+        let struck = marks
+            .lock()
+            .expect("no holder of the marks panics")
+            .last()
+            .map_or(epoch.elapsed(), |last| last.0);
+        match fault.lasts() {
+            Lasts::UntilServed => {
+                let served = || producer.acks_since(struck + LATE).iter().all(|count| *count > 1);
+                until(scene, UNSERVED, served).await?;
+            }
+            Lasts::For(time) => pause(scene, time).await?,
+            Lasts::Itself => {}
+        }
+        fault.heal(scene).await?;
+        scene.restore().await?;
+        let undone = epoch.elapsed();
+        mark("undone");
+        recovered(scene, fault, &watch, undone).await?;
+        mark("whole again");
+        pause(scene, AFTER).await?;
+
+        let end = epoch.elapsed();
+        let carried = load.as_ref().map_or(0, Load::carried);
+        blocking(move || drop(load)).await;
+        let (samples, chronicle) = (watch.finish(), chronicler.finish());
+        let gave_up = producer.gave_up();
+        let (written, producer_done) = blocking(move || (producer.finish(DRAIN), Instant::now())).await;
+        let finish = |(library, shipped): (Library, Shipped)| (library, shipped.finish(DRAIN));
+        let as_shipped = blocking(move || shipped.into_iter().map(finish).collect()).await;
+        let acked = |place: usize| {
+            written.get(place).map_or(0, |written: &super::probe::Written| {
+                written.outcomes.iter().filter(|outcome| outcome.is_acked()).count()
+            })
+        };
+        let all_came = || consumer.counts().iter().enumerate().all(|(place, count)| *count >= acked(place));
+        let drained = until(scene, DRAIN, all_came).await?.then(|| producer_done.elapsed());
+        let rebalances = consumer.rebalances() - rebalances;
+        let delivered = blocking(move || consumer.finish()).await;
+        scene.events().notice(format!("{}: reading the log back", fault.name()));
+        let reader = assignment.clone();
+        let log = blocking(move || read_back(&reader)).await?;
+        let again = match java {
+            Ok(java) => java.read_back(assignment, log.iter().map(Vec::len).sum()).await,
+            Err(reason) => Err(reason.clone()),
+        };
+        let marks = marks.into_inner().expect("no holder of the marks panics");
+        Ok(Trial::of(Notes {
+            target,
+            carried,
+            run: assignment.run,
+            marks,
+            idle_from,
+            end,
+            written,
+            gave_up,
+            delivered,
+            rebalances,
+            drained,
+            log,
+            again,
+            as_shipped,
+            samples,
+            chronicle,
+        }))
+    }
 }
 
 /// Acknowledgements that were under way at the moment of the fault come within this time.
@@ -266,6 +326,18 @@ async fn recovered(
         return Err(not(format!("{lacking} partitions lack replicas in sync")));
     }
     scene.wait_healthy(RECOVERY).await.map_err(not)
+}
+
+/// Waits until the longest pauses between acknowledgements have settled.
+async fn warm_up(scene: &Scene, producer: &Producer, epoch: Instant) -> Result<(), DrillError> {
+    let begun = Instant::now();
+    let mut longest = Vec::new();
+    while !pauses::steady(&longest) && begun.elapsed() < WARM_UP {
+        let from = epoch.elapsed();
+        pause(scene, WARM_UP_STRETCH).await?;
+        longest.push(producer.longest_pause(from));
+    }
+    Ok(())
 }
 
 /// Looks every 20 ms until it is so; whether it was in time.

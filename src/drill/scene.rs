@@ -2,13 +2,14 @@
 //! before it is made, so that it is undone even where Octad itself is killed meanwhile.
 
 use super::error::DrillError;
-use crate::engine::{self, Context, Events, Options, Registry, State};
-use crate::host::{Host, RunState};
+use crate::engine::{self, Context, Events, Lock, Options, Registry, State};
+use crate::host::{Ability, Cut, Host, RunState};
 use crate::resource::{HostKind, Key, KindError, NodeFacts, NodeKind};
 use crate::role::{Broker, Health, Zookeeper};
 use crate::stack::ValidStack;
 use crate::supervisor::Signal;
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ pub struct Scene {
     pub state: State,
     /// The directory of the stack.
     pub site: PathBuf,
+    /// The stack's lock.
+    pub lock: Lock,
     /// How plans are carried out.
     pub options: Options,
     /// Makes choices repeatable.
@@ -45,6 +48,7 @@ impl Scene {
     pub async fn open(
         context: Arc<Context>,
         site: &Path,
+        lock: Lock,
         stack: ValidStack,
         state: State,
         options: Options,
@@ -68,6 +72,7 @@ impl Scene {
             stack,
             state,
             site: site.to_owned(),
+            lock,
             options,
             seed,
             context,
@@ -119,6 +124,15 @@ impl Scene {
     /// The value of a broker setting, as the first broker has it.
     pub fn broker_setting(&self, name: &str) -> Option<&str> {
         self.brokers.first()?.settings.get(name)?.known().ok().map(String::as_str)
+    }
+
+    /// Why a drill can't have this of the hosts; `None` where it can.
+    pub fn lacks(&self, ability: Ability) -> Option<String> {
+        let mut nodes = self.brokers.iter().chain(&self.servers);
+        nodes.find_map(|facts| match self.host(facts) {
+            Ok(host) => host.lacks(ability),
+            Err(error) => Some(error.to_string()),
+        })
     }
 
     /// The broker that is the controller.
@@ -180,8 +194,8 @@ impl Scene {
     /// Where its host can't.
     pub async fn signal(&self, facts: &NodeFacts, signal: Signal) -> Result<(), DrillError> {
         self.disturb(&facts.node)?;
-        let sent = self.host(facts).map(|host| async move { host.signal(&facts.node, signal).await });
-        said("signal", &facts.node, flat(sent).await)
+        let sent = async { Ok(self.host(facts)?.signal(&facts.node, signal).await?) };
+        said("signal", &facts.node, sent.await)
     }
 
     /// Stops a node in order, and has it stay down.
@@ -202,33 +216,57 @@ impl Scene {
 
     async fn stop_within(&self, facts: &NodeFacts, limit: Duration) -> Result<(), DrillError> {
         self.disturb(&facts.node)?;
-        let stopped = self.host(facts).map(|host| async move { host.stop(&facts.node, limit).await });
-        said("stop", &facts.node, flat(stopped).await)
+        let stopped = async { Ok(self.host(facts)?.stop(&facts.node, limit).await?) };
+        said("stop", &facts.node, stopped.await)
     }
 
-    /// Has the host of a node end at once, with all that runs on it.
+    /// Has the host of a node end at once, with all that runs on it. Where it can be cut off it is, before anything
+    /// dies, so that nothing says goodbye.
     ///
     /// # Errors
     /// Where that can't be had.
     pub async fn lose_host(&self, facts: &NodeFacts) -> Result<(), DrillError> {
         self.disturb(&facts.node)?;
-        let lost = self.host(facts).map(|host| async move { host.lose().await });
-        said("lose the host of", &facts.node, flat(lost).await)
+        let lost = async {
+            let host = self.host(facts)?;
+            if host.lacks(Ability::Cut).is_none() {
+                host.cut(&Cut::off()).await?;
+            }
+            Ok(host.lose().await?)
+        };
+        said("lose the host of", &facts.node, lost.await)
     }
 
-    /// Undoes every disturbance: hosts are booted, frozen processes go on, stopped ones start.
+    /// Cuts the host of a node off.
+    ///
+    /// # Errors
+    /// Where its host can't.
+    pub async fn cut(&self, facts: &NodeFacts, cut: &Cut) -> Result<(), DrillError> {
+        self.disturb(&facts.node)?;
+        let made = async { Ok(self.host(facts)?.cut(cut).await?) };
+        said("cut off", &facts.node, made.await)
+    }
+
+    /// Fills the disk of a node.
+    ///
+    /// # Errors
+    /// Where its host can't.
+    pub async fn fill_disk(&self, facts: &NodeFacts) -> Result<(), DrillError> {
+        self.disturb(&facts.node)?;
+        let filled = async { Ok(self.host(facts)?.fill_disk(&facts.node).await?) };
+        said("fill the disk of", &facts.node, filled.await)
+    }
+
+    /// Undoes every disturbance: hosts are booted and mended, frozen processes go on, stopped ones start.
     ///
     /// # Errors
     /// The first that could not be undone; the others are undone nevertheless.
     pub async fn restore(&self) -> Result<(), DrillError> {
         let names = self.disturbed.lock().expect("no holder of the names panics").clone();
         let disturbed = self.brokers.iter().chain(&self.servers).filter(|facts| names.contains(&facts.node));
-        let restored = disturbed.map(|facts| async move {
-            let result = match self.host(facts) {
-                Ok(host) => restored(host.as_ref(), &facts.node).await,
-                Err(error) => Err(error),
-            };
-            said("put right", &facts.node, result)
+        let restored = disturbed.map(async |facts| {
+            let restored = async { restored(self.host(facts)?.as_ref(), &facts.node).await };
+            said("put right", &facts.node, restored.await)
         });
         let results = futures_util::future::join_all(restored).await;
         results.into_iter().collect::<Result<Vec<()>, _>>()?;
@@ -244,9 +282,12 @@ impl Scene {
     /// What is wrong with the first that isn't once `limit` is over.
     pub async fn wait_healthy(&self, limit: Duration) -> Result<(), String> {
         let deadline = Instant::now() + limit;
+        // ZooKeeper first: brokers that are asked while it has no quorum wait for it in threads that clients need.
+        let mut groups: Vec<_> = self.state.groups.keys().collect();
+        groups.sort_by_key(|group| !self.servers.iter().any(|facts| facts.group == **group));
         loop {
             let mut wrong = None;
-            for group in self.state.groups.keys() {
+            for group in &groups {
                 let members = self.context.made_members(group);
                 let health = match (self.context.role_of(group), engine::view(&self.context, group).await) {
                     (Some(role), Some(view)) => role.health(&view, &members),
@@ -299,10 +340,11 @@ fn note(site: &Path) -> PathBuf {
     site.join("disturbed")
 }
 
-async fn flat<F: Future<Output = Result<(), crate::host::HostError>>>(
-    act: Result<F, KindError>,
-) -> Result<(), KindError> {
-    Ok(act?.await?)
+/// The addresses of nodes' hosts.
+pub(super) fn addresses<'a>(
+    nodes: impl IntoIterator<Item = &'a NodeFacts>,
+) -> impl Iterator<Item = Ipv4Addr> {
+    nodes.into_iter().filter_map(|facts| facts.host.address.known().ok()?.parse().ok())
 }
 
 fn said(action: &'static str, subject: &str, result: Result<(), KindError>) -> Result<(), DrillError> {
@@ -313,10 +355,11 @@ async fn restored(host: &dyn Host, node: &str) -> Result<(), KindError> {
     host.boot().await?;
     let process = async || -> Result<_, KindError> { Ok(host.node(node).await?.map(|found| found.run)) };
     match process().await? {
-        Some(RunState::Running { pid, .. }) => {
+        // One that was halted a moment ago may still count as running.
+        Some(found @ (RunState::Running { .. } | RunState::Frozen)) => {
             if let Err(error) = host.signal(node, Signal::Cont).await {
                 // One that has ended since is not frozen.
-                if matches!(process().await?, Some(RunState::Running { pid: now, .. }) if now == pid) {
+                if process().await?.is_some_and(|now| now == found) {
                     return Err(error.into());
                 }
             }

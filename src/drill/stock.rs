@@ -1,14 +1,15 @@
 //! A stack to compare with: the same in all, but with the timeouts of Kafka and ZooKeeper as shipped, and without the
-//! crash fence. Pure.
+//! crash fence or watchdog. Pure.
 
 use toml::{Table, Value};
 
 /// Timeouts of brokers: the defaults of Kafka 3.9, and of the `server.properties` that comes with it.
-const KAFKA: [(&str, i64); 5] = [
+const KAFKA: [(&str, i64); 6] = [
     ("zookeeper.session.timeout.ms", 18_000),
     ("zookeeper.connection.timeout.ms", 18_000),
     ("replica.lag.time.max.ms", 30_000),
     ("replica.fetch.backoff.ms", 1_000),
+    ("replica.fetch.wait.max.ms", 500),
     ("controlled.shutdown.retry.backoff.ms", 5_000),
 ];
 
@@ -24,6 +25,7 @@ pub fn as_shipped(text: &str) -> Result<String, toml::de::Error> {
     section(&mut file, "hosts").remove("subnet");
     let kafka = section(&mut file, "kafka");
     kafka.insert("fence".into(), false.into());
+    kafka.insert("watchdog".into(), false.into());
     set(section(kafka, "settings"), &KAFKA);
     set(section(section(&mut file, "zookeeper"), "settings"), &ZOOKEEPER);
     Ok(file.to_string())
@@ -51,7 +53,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn only_timeouts_fence_and_addresses_differ() {
+    fn only_timeouts_fence_watchdog_and_addresses_differ() {
         let text = include_str!("../../stacks/ha.toml");
         let declared = |text: &str| {
             let file = StackFile::of_text("ha".parse().unwrap(), text);
@@ -65,6 +67,8 @@ mod tests {
             differing
                 .extend(settings.keys().filter(|name| ours["settings"][*name] != stock["settings"][*name]));
             assert_eq!(stock["fence"] == false, key.name.starts_with("broker"));
+            assert_eq!(ours["watchdog"] == true, key.name.starts_with("broker"));
+            assert!(stock["watchdog"].is_null());
         }
         let timeouts: BTreeSet<String> =
             KAFKA.iter().chain(&ZOOKEEPER).map(|(name, _)| (*name).to_owned()).collect();

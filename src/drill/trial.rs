@@ -1,10 +1,13 @@
 //! What one run of one fault gave. Pure data, and the arithmetic from what was noted to figures.
 
-use super::accounting::{Account, Found};
+use super::accounting::{self, Account, Found};
+use super::chronicle::Chronicle;
 use super::pauses::{self, Pause, Spread, millis};
-use super::probe::{Delivered, Written};
+use super::phases::Phases;
+use super::probe::{Delivered, Library, Written};
 use super::watch::{Replication, Sample};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The figures of one run.
@@ -16,11 +19,17 @@ pub struct Trial {
     pub interruption: Spread,
     /// The same while nothing went wrong, just before.
     pub idle: Spread,
-    /// From the fault until another broker was seen to lead the partition that waited longest, in milliseconds; `None`
-    /// where none was. What is left of the interruption is the clients'.
-    pub led_after_ms: Option<u64>,
-    /// The books of all partitions.
+    /// What the interruption of the partition that waited longest is made of.
+    pub phases: Phases,
+    /// The books of all partitions, as librdkafka's consumer reads the log.
     pub account: Account,
+    /// Why the probe's producer gave up for good, where it did: what it told after that is worth nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gave_up: Option<String>,
+    /// What another client makes of it.
+    pub confirmation: Confirmation,
+    /// What producers waited for with which nobody has set anything, by library; those that were asked for.
+    pub as_shipped: BTreeMap<Library, AsShipped>,
     /// Leaders and replicas in sync.
     pub replication: Replication,
     /// What the consumer group saw.
@@ -30,6 +39,35 @@ pub struct Trial {
     /// What happened when, for a picture.
     #[serde(skip)]
     pub timeline: Timeline,
+}
+
+/// What a second client, which shares no code with the first, makes of the log.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirmation {
+    /// Kafka's own console consumer has read it too.
+    Java {
+        /// The books of all partitions, as it reads the log.
+        account: Account,
+        /// Offsets at which the two differ.
+        disputed: u64,
+    },
+    /// No other client has read it.
+    Nobody {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// What a producer saw with which nobody has set anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct AsShipped {
+    /// As in [`Trial`].
+    pub interruption: Spread,
+    /// As in [`Trial`].
+    pub idle: Spread,
+    /// Records that were acknowledged.
+    pub acked: u64,
 }
 
 /// What the consumer group saw.
@@ -69,11 +107,17 @@ pub(super) struct Notes {
     pub(super) idle_from: Duration,
     pub(super) end: Duration,
     pub(super) written: Vec<Written>,
+    pub(super) gave_up: Option<String>,
     pub(super) delivered: Vec<Delivered>,
     pub(super) rebalances: u64,
     pub(super) drained: Option<Duration>,
+    /// The log as librdkafka's consumer reads it.
     pub(super) log: Vec<Vec<Found>>,
+    /// The log as Kafka's own consumer reads it, or why it doesn't.
+    pub(super) again: Result<Vec<Vec<Found>>, String>,
+    pub(super) as_shipped: BTreeMap<Library, Vec<Written>>,
     pub(super) samples: Vec<Sample>,
+    pub(super) chronicle: Chronicle,
 }
 
 impl Trial {
@@ -87,23 +131,32 @@ impl Trial {
             idle_from,
             end,
             written,
+            gave_up,
             delivered,
             rebalances,
             drained,
             log,
+            again,
+            as_shipped,
             samples,
+            chronicle,
         } = notes;
         let fault = marks.first().map_or(end, |(at, _)| *at);
-        let acks: Vec<Vec<Duration>> = written.iter().map(|written| written.acks.clone()).collect();
-        let longest =
-            |from, to| -> Vec<Pause> { acks.iter().map(|acks| pauses::longest(acks, from, to)).collect() };
-        let spread = |pauses: &[Pause]| Spread::of(pauses.iter().map(Pause::length).collect());
-        let (idle, since) = (longest(idle_from, fault), longest(fault, end));
-        let books = (0..).zip(written.iter().zip(&log));
-        let account: Account = books
-            .map(|(partition, (written, log))| Account::of(run, partition, &written.outcomes, log))
-            .sum();
-        let worst = (0..).zip(&since).max_by_key(|(_, pause)| pause.length()).map(|(number, _)| number);
+        let (idle, since) = (longest(&written, idle_from, fault), longest(&written, fault, end));
+        let account = audited(run, &written, &log);
+        let confirmation = match again {
+            Ok(again) => Confirmation::Java {
+                account: audited(run, &written, &again),
+                disputed: log.iter().zip(&again).map(|(one, other)| accounting::disputed(one, other)).sum(),
+            },
+            Err(reason) => Confirmation::Nobody { reason },
+        };
+        let shipped = |written: Vec<Written>| AsShipped {
+            interruption: spread(&longest(&written, fault, end)),
+            idle: spread(&longest(&written, idle_from, fault)),
+            acked: written.iter().map(|written| written.acks.len() as u64).sum(),
+        };
+        let worst = (0..).zip(&since).max_by_key(|(_, pause)| pause.length());
         let came = |delivered: &Delivered| pauses::longest(&delivered.moments, fault, end);
         let consumers = Consumers {
             pause: spread(&delivered.iter().map(came).collect::<Vec<_>>()),
@@ -119,12 +172,26 @@ impl Trial {
             target,
             interruption: spread(&since),
             idle: spread(&idle),
-            led_after_ms: worst.and_then(|number| led_after(&samples, number, fault)).map(millis),
+            phases: worst
+                .map(|(number, pause)| Phases::of(&chronicle, number, pause, fault))
+                .unwrap_or_default(),
             account,
-            replication: Replication::of(&samples, fault),
+            gave_up,
+            confirmation,
+            as_shipped: as_shipped
+                .into_iter()
+                .map(|(library, written)| (library, shipped(written)))
+                .collect(),
+            replication: Replication::of(&samples, &chronicle, fault),
             consumers,
             load: carried,
-            timeline: Timeline { marks, acks, pauses: since, samples, end },
+            timeline: Timeline {
+                marks,
+                acks: written.into_iter().map(|written| written.acks).collect(),
+                pauses: since,
+                samples,
+                end,
+            },
         }
     }
 }
@@ -134,19 +201,25 @@ fn undelivered(written: &Written, came: &Delivered) -> u64 {
     acked.filter(|(sequence, _)| !came.sequences.contains(sequence)).count() as u64
 }
 
-/// From the fault until another leads the partition than before it.
-fn led_after(samples: &[Sample], partition: i32, fault: Duration) -> Option<Duration> {
-    let leader = |sample: &Sample| sample.partitions.get(&partition).and_then(|(leader, _)| *leader);
-    let (before, after) = samples.split_at(samples.partition_point(|sample| sample.at < fault));
-    let old = before.iter().rev().find_map(leader)?;
-    let new = after.iter().find(|sample| leader(sample).is_some_and(|leader| leader != old))?;
-    Some(new.at.saturating_sub(fault))
+/// The longest pause of each partition that touches a time.
+fn longest(written: &[Written], from: Duration, to: Duration) -> Vec<Pause> {
+    written.iter().map(|written| pauses::longest(&written.acks, from, to)).collect()
+}
+
+fn spread(pauses: &[Pause]) -> Spread {
+    Spread::of(pauses.iter().map(Pause::length).collect())
+}
+
+/// The books of all partitions, for a reading of the log.
+fn audited(run: u64, written: &[Written], log: &[Vec<Found>]) -> Account {
+    let books = (0..).zip(written.iter().zip(log));
+    books.map(|(partition, (written, log))| Account::of(run, partition, &written.outcomes, log)).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::{Mark, Outcome};
+    use crate::drill::{Led, Mark, Outcome};
 
     const RUN: u64 = 3;
 
@@ -157,11 +230,8 @@ mod tests {
         let outcomes: Vec<Outcome> = (0..60).map(|offset| Outcome::Acked { offset: Some(offset) }).collect();
         let mark = |sequence| Some(Mark { run: RUN, partition: 0, sequence });
         let found = |place: u64| Found { offset: i64::try_from(place).unwrap(), mark: mark(place) };
-        let leader = |at, leader| Sample {
-            at: ms(at),
-            partitions: [(0, (leader, vec![1, 2]))].into(),
-            ..Sample::default()
-        };
+        let led = |at, leader| Led { at: ms(at), partition: 0, leader, isr: vec![1, 2] };
+        let log: Vec<Found> = (0..log as u64).map(found).collect();
         Notes {
             target: "broker-1".into(),
             carried: 0,
@@ -170,11 +240,19 @@ mod tests {
             idle_from: ms(20),
             end: ms(600),
             written: vec![Written { outcomes, acks }],
+            gave_up: None,
             delivered: vec![Delivered { moments: vec![ms(50), ms(550)], sequences: (0..58).collect() }],
             rebalances: 1,
             drained: None,
-            log: vec![(0..log as u64).map(found).collect()],
-            samples: vec![leader(90, Some(1)), leader(150, None), leader(250, Some(2))],
+            again: Ok(vec![log.clone()]),
+            log: vec![log],
+            as_shipped: [(Library::Java, vec![Written { outcomes: vec![], acks: vec![ms(90), ms(590)] }])]
+                .into(),
+            samples: vec![],
+            chronicle: Chronicle {
+                gone: vec![ms(120)],
+                led: vec![led(0, Some(1)), led(150, None), led(250, Some(2))],
+            },
         }
     }
 
@@ -182,7 +260,12 @@ mod tests {
     fn a_trial_tells_what_the_notes_hold() {
         let trial = Trial::of(notes(60));
         assert_eq!((trial.interruption.max_ms, trial.idle.max_ms), (310, 10));
-        assert_eq!(trial.led_after_ms, Some(155));
+        let phases = Phases { detection_ms: Some(25), election_ms: Some(130), client_ms: 150 };
+        assert_eq!(trial.phases, phases);
+        assert_eq!(trial.as_shipped[&Library::Java].interruption.max_ms, 500);
+        assert!(
+            matches!(&trial.confirmation, Confirmation::Java { account, disputed: 0 } if *account == trial.account)
+        );
         assert_eq!((trial.account.acked, trial.account.lost), (60, 0));
         assert_eq!((trial.consumers.pause.max_ms, trial.consumers.undelivered), (500, 2));
     }
@@ -190,5 +273,16 @@ mod tests {
     #[test]
     fn a_log_that_lacks_the_end_has_lost_it() {
         assert_eq!(Trial::of(notes(55)).account.lost, 5);
+    }
+
+    #[test]
+    fn a_second_reader_that_finds_less_disputes_the_first() {
+        let whole = notes(60);
+        let trial = Trial::of(Notes { again: Ok(notes(57).log), ..whole });
+        assert_eq!(trial.account.lost, 0);
+        let Confirmation::Java { account, disputed } = trial.confirmation else {
+            panic!("it was read twice")
+        };
+        assert_eq!((account.lost, disputed), (3, 3));
     }
 }

@@ -2,9 +2,10 @@
 
 use super::accounting::Account;
 use super::pauses::millis;
+use super::probe::Library;
 use super::run::Terms;
 use super::scene::Scene;
-use super::trial::Trial;
+use super::trial::{AsShipped, Confirmation, Trial};
 use crate::resource::NodeFacts;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 /// The version of the form in which a report is written.
-pub const REPORT_VERSION: u32 = 1;
+pub const REPORT_VERSION: u32 = 2;
 
 /// All drills of one call.
 #[derive(Debug, Serialize)]
@@ -39,6 +40,17 @@ pub struct Report {
     pub machine: Machine,
     /// What came of each fault.
     pub faults: Vec<Verdict>,
+    /// The faults that this stack can't have, where all were asked for.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A fault that was not drilled.
+#[derive(Debug, Clone, Serialize)]
+pub struct Skipped {
+    /// Its name.
+    pub fault: String,
+    /// What is missing for it.
+    pub reason: String,
 }
 
 /// The machine that everything ran on.
@@ -71,6 +83,9 @@ pub struct Verdict {
     pub idle_ms: u64,
     /// The books of all runs.
     pub account: Account,
+    /// The same for producers with which nobody has set anything, by library; those that were asked for. They don't count
+    /// for passing.
+    pub as_shipped: BTreeMap<Library, Medians>,
     /// Which objectives were missed, in words; none where it passed.
     pub missed: Vec<String>,
     /// The same fault on the same machine with timeouts as shipped and without the fence, where that was asked for.
@@ -78,6 +93,15 @@ pub struct Verdict {
     pub stock: Option<Stock>,
     /// The runs.
     pub trials: Vec<Trial>,
+}
+
+/// What one sort of clients waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Medians {
+    /// As in [`Verdict`].
+    pub interruption_ms: u64,
+    /// As in [`Verdict`].
+    pub idle_ms: u64,
 }
 
 /// What a fault costs with the timeouts of Kafka and ZooKeeper as shipped.
@@ -89,13 +113,15 @@ pub struct Stock {
     pub idle_ms: u64,
     /// As in [`Verdict`].
     pub account: Account,
+    /// As in [`Verdict`].
+    pub as_shipped: BTreeMap<Library, Medians>,
     /// The runs.
     pub trials: Vec<Trial>,
 }
 
 impl Report {
     /// The results of drills on this scene.
-    pub fn of(scene: &Scene, terms: &Terms, faults: Vec<Verdict>) -> Self {
+    pub fn of(scene: &Scene, terms: &Terms, faults: Vec<Verdict>, skipped: Vec<Skipped>) -> Self {
         let nodes = || scene.brokers().iter().chain(scene.servers());
         Self {
             version: REPORT_VERSION,
@@ -109,6 +135,7 @@ impl Report {
             load: terms.load,
             machine: Machine::this(),
             faults,
+            skipped,
         }
     }
 
@@ -139,19 +166,22 @@ impl Verdict {
         objective: Duration,
         trials: Vec<Trial>,
     ) -> Self {
-        let median = |figure: fn(&Trial) -> u64| {
-            let mut figures: Vec<u64> = trials.iter().map(figure).collect();
-            figures.sort_unstable();
-            // Of an even number the worse of the middle ones.
-            figures.get(figures.len() / 2).copied().unwrap_or(0)
+        let of_all = |figure: fn(&Trial) -> u64| median(trials.iter().map(figure));
+        let libraries = trials.iter().flat_map(|trial| trial.as_shipped.keys().copied());
+        let shipped = |library: Library| {
+            let seen = trials.iter().filter_map(|trial| trial.as_shipped.get(&library));
+            let figure = |figure: fn(&AsShipped) -> u64| median(seen.clone().map(figure));
+            let interruption_ms = figure(|seen| seen.interruption.max_ms);
+            (library, Medians { interruption_ms, idle_ms: figure(|seen| seen.idle.max_ms) })
         };
         let mut verdict = Self {
             fault: fault.to_owned(),
             about: about.to_owned(),
             caveat: caveat.map(str::to_owned),
             objective_ms: millis(objective),
-            interruption_ms: median(|trial| trial.interruption.max_ms),
-            idle_ms: median(|trial| trial.idle.max_ms),
+            interruption_ms: of_all(|trial| trial.interruption.max_ms),
+            idle_ms: of_all(|trial| trial.idle.max_ms),
+            as_shipped: libraries.map(shipped).collect(),
             account: trials.iter().map(|trial| trial.account).sum(),
             missed: Vec::new(),
             stock: None,
@@ -164,8 +194,8 @@ impl Verdict {
     /// The same, beside what `stock` gave. That doesn't count for passing.
     #[must_use]
     pub fn beside(mut self, stock: Self) -> Self {
-        let Self { interruption_ms, idle_ms, account, trials, .. } = stock;
-        self.stock = Some(Stock { interruption_ms, idle_ms, account, trials });
+        let Self { interruption_ms, idle_ms, account, as_shipped, trials, .. } = stock;
+        self.stock = Some(Stock { interruption_ms, idle_ms, account, as_shipped, trials });
         self
     }
 
@@ -173,6 +203,19 @@ impl Verdict {
     pub fn ratio(&self) -> Option<f64> {
         // Less than a millisecond can't be told from none.
         self.stock.as_ref().map(|stock| stock.interruption_ms as f64 / self.interruption_ms.max(1) as f64)
+    }
+
+    /// Why no second client has confirmed what was found in the log; `None` where one has in every run.
+    pub fn unconfirmed(&self) -> Option<&str> {
+        self.trials.iter().find_map(|trial| match &trial.confirmation {
+            Confirmation::Nobody { reason } => Some(reason.as_str()),
+            Confirmation::Java { .. } => None,
+        })
+    }
+
+    /// The run whose interruption is the one that counts.
+    pub fn typical(&self) -> Option<&Trial> {
+        self.trials.iter().find(|trial| trial.interruption.max_ms == self.interruption_ms)
     }
 
     fn judge(&self) -> Vec<String> {
@@ -202,8 +245,16 @@ impl Verdict {
                 "leaders elected that were not in sync",
             ),
         ];
-        let found = faults.into_iter().filter(|(count, _)| *count > 0);
+        let disputed = sum(|trial| match trial.confirmation {
+            Confirmation::Java { disputed, .. } => disputed,
+            Confirmation::Nobody { .. } => 0,
+        });
+        let faults =
+            faults.into_iter().chain([(disputed, "offsets at which a second client reads something else")]);
+        let found = faults.filter(|(count, _)| *count > 0);
         missed.extend(found.map(|(count, what)| format!("{what}: {count}")));
+        let gave_up = self.trials.iter().filter_map(|trial| trial.gave_up.as_ref());
+        missed.extend(gave_up.map(|reason| format!("the probe's producer gave up: {reason}")));
         // A probe that wrote nothing has found nothing.
         if account.acked == 0 {
             missed.push("no record was acknowledged at all".into());
@@ -215,6 +266,13 @@ impl Verdict {
     pub fn passed(&self) -> bool {
         self.missed.is_empty()
     }
+}
+
+/// Of an even number the worse of the middle ones; 0 of none.
+fn median(figures: impl Iterator<Item = u64>) -> u64 {
+    let mut figures: Vec<u64> = figures.collect();
+    figures.sort_unstable();
+    figures.get(figures.len() / 2).copied().unwrap_or(0)
 }
 
 /// Versions of what these nodes run.
@@ -237,7 +295,7 @@ fn settings<'a>(nodes: impl Iterator<Item = &'a NodeFacts>) -> String {
 pub(crate) mod tests {
     use super::*;
     use crate::drill::trial::Consumers;
-    use crate::drill::{Pause, Replication, Sample, Spread, Timeline};
+    use crate::drill::{Pause, Phases, Replication, Sample, Spread, Timeline};
 
     /// A run in which one partition with a record every 20 ms waited so long, from the fault at 1 s on.
     pub(crate) fn trial(interruption: u64) -> Trial {
@@ -251,12 +309,20 @@ pub(crate) mod tests {
             partitions: [(0, (Some(leader), vec![1, 2]))].into(),
             ..Sample::default()
         };
+        let account = Account { attempted: 100, acked: 100, ..Account::default() };
         Trial {
             target: "broker-1".into(),
             interruption: Spread { max_ms: interruption, p99_ms: interruption, median_ms: 30 },
             idle: Spread { max_ms: 25, p99_ms: 25, median_ms: 22 },
-            led_after_ms: Some(120),
-            account: Account { attempted: 100, acked: 100, ..Account::default() },
+            phases: Phases {
+                detection_ms: Some(20),
+                election_ms: Some(60),
+                client_ms: interruption.saturating_sub(80),
+            },
+            account,
+            gave_up: None,
+            confirmation: Confirmation::Java { account, disputed: 0 },
+            as_shipped: BTreeMap::new(),
             replication: Replication { whole_after_ms: Some(8000), ..Replication::default() },
             consumers: Consumers::default(),
             load: 0,
@@ -283,6 +349,7 @@ pub(crate) mod tests {
             load: 0,
             machine: Machine { cpus: 2, memory_mib: 1024, kernel: "6".into() },
             faults: vec![judged(vec![trial(280)])],
+            skipped: Vec::new(),
         }
     }
 
@@ -312,6 +379,37 @@ pub(crate) mod tests {
         let mut bad = trial(200);
         bad.account.lost = 1;
         assert_eq!(judged(vec![trial(200), bad]).missed, ["records acknowledged and lost: 1"]);
+    }
+
+    #[test]
+    fn two_readers_that_differ_fail_and_one_alone_is_told_of() {
+        let mut bad = trial(200);
+        bad.confirmation = Confirmation::Java { account: bad.account, disputed: 2 };
+        assert_eq!(judged(vec![bad]).missed, ["offsets at which a second client reads something else: 2"]);
+        let mut alone = trial(200);
+        assert_eq!(judged(vec![alone.clone()]).unconfirmed(), None);
+        alone.confirmation = Confirmation::Nobody { reason: "no Java".into() };
+        let verdict = judged(vec![trial(200), alone]);
+        assert_eq!((verdict.passed(), verdict.unconfirmed()), (true, Some("no Java")));
+    }
+
+    #[test]
+    fn clients_at_their_defaults_have_medians_of_their_own() {
+        let with = |interruption| {
+            let spread = Spread { max_ms: interruption, ..Spread::default() };
+            let seen = AsShipped { interruption: spread, ..AsShipped::default() };
+            Trial { as_shipped: [(Library::Java, seen)].into(), ..trial(200) }
+        };
+        let verdict = judged(vec![with(900), with(700), with(5000)]);
+        assert_eq!(verdict.as_shipped[&Library::Java], Medians { interruption_ms: 900, idle_ms: 0 });
+        assert!(verdict.passed(), "only the probe is held against the objective");
+    }
+
+    #[test]
+    fn a_probe_whose_producer_gave_up_has_not_passed() {
+        let mut bad = trial(200);
+        bad.gave_up = Some("it could not go on".into());
+        assert_eq!(judged(vec![bad]).missed, ["the probe's producer gave up: it could not go on"]);
     }
 
     #[test]

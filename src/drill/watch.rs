@@ -1,5 +1,6 @@
 //! Looks at the cluster over the wire at a short interval while a drill runs: controller, leaders, replicas in sync.
 
+use super::chronicle::{Chronicle, Led};
 use crate::kafka::{self, PartitionView, TopicPartition};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,13 @@ use tokio::task::JoinHandle;
 
 /// From the end of one look to the begin of the next.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How many times as long as a look itself the pause behind it is: thousands of partitions mustn't keep a processor busy
+/// with being looked at.
+const REST: u32 = 4;
+
+/// The longest such pause: a look that nobody answered is no work for anybody.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A broker that doesn't answer in this time is told of as silent, and the look goes on without it. Short, since a
 /// frozen one would make every look this long.
@@ -60,6 +68,19 @@ impl Sample {
     }
 }
 
+impl Sample {
+    /// Who leads each partition of the probe's topic.
+    fn led(&self) -> impl Iterator<Item = Led> {
+        let led = |(partition, (leader, isr)): (&i32, &(Option<i32>, Vec<i32>))| Led {
+            at: self.at,
+            partition: *partition,
+            leader: *leader,
+            isr: isr.clone(),
+        };
+        self.partitions.iter().map(led)
+    }
+}
+
 /// A watch at work.
 pub(super) struct Watch {
     samples: Arc<Mutex<Vec<Sample>>>,
@@ -79,12 +100,13 @@ impl Watch {
         let task = tokio::spawn(async move {
             let client = kafka::Client::new(bootstrap, PATIENCE);
             loop {
+                let begun = Instant::now();
                 // A look that fails shows as a hole between two others.
                 if let Ok((controller, partitions)) = client.partitions().await {
                     let sample = Sample::of(epoch.elapsed(), controller, partitions, &topic, &required);
                     seen.lock().expect("no holder of the samples panics").push(sample);
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep((begun.elapsed() * REST).clamp(PAUSE, LONGEST_PAUSE)).await;
             }
         });
         Self { samples, task }
@@ -126,8 +148,9 @@ pub struct Replication {
 }
 
 impl Replication {
-    /// What the samples tell of the time since the fault.
-    pub fn of(samples: &[Sample], fault: Duration) -> Self {
+    /// What samples and chronicle tell of the time since the fault. Leaders are the chronicle's, which misses none;
+    /// where it is empty, those that the samples show.
+    pub fn of(samples: &[Sample], chronicle: &Chronicle, fault: Duration) -> Self {
         let since = samples.partition_point(|sample| sample.at < fault);
         let after = &samples[since..];
         let last_lack = after.iter().rposition(|sample| sample.under_replicated > 0);
@@ -146,17 +169,18 @@ impl Replication {
             let blind = super::pauses::millis(pair[1].at.saturating_sub(pair[0].at));
             told.longest_blind_ms = told.longest_blind_ms.max(blind);
         }
-        // Leader and replicas in sync as last known of each partition, over looks in which it has no leader.
-        let mut known: BTreeMap<i32, (i32, Vec<i32>)> = BTreeMap::new();
-        for (place, sample) in samples.iter().enumerate() {
-            for (number, (leader, isr)) in &sample.partitions {
-                let Some(leader) = leader else { continue };
-                if let Some((before, in_sync)) = known.get(number).filter(|_| place >= since) {
-                    told.elections += usize::from(before != leader);
-                    told.unclean_elections += usize::from(before != leader && !in_sync.contains(leader));
-                }
-                known.insert(*number, (*leader, isr.clone()));
-            }
+        let sampled = || samples.iter().flat_map(Sample::led).collect::<Vec<_>>();
+        let led = if chronicle.led.is_empty() { &sampled() } else { &chronicle.led };
+        // As last known of each partition, over times in which nobody leads.
+        let mut known: BTreeMap<i32, &Led> = BTreeMap::new();
+        for led in led.iter().filter(|led| led.leader.is_some()) {
+            let before = known.insert(led.partition, led);
+            let Some(before) = before.filter(|before| led.at >= fault && before.leader != led.leader) else {
+                continue;
+            };
+            told.elections += 1;
+            told.unclean_elections +=
+                usize::from(!led.leader.is_some_and(|leader| before.isr.contains(&leader)));
         }
         told
     }
@@ -201,7 +225,7 @@ mod tests {
             sample(600, Some(2), &[2, 3, 1], 0),
             sample(700, Some(1), &[2, 3, 1], 0),
         ];
-        let told = Replication::of(&samples, Duration::from_millis(100));
+        let told = Replication::of(&samples, &Chronicle::default(), Duration::from_millis(100));
         assert_eq!(
             told,
             Replication {
@@ -218,7 +242,19 @@ mod tests {
     #[test]
     fn a_leader_that_was_not_in_sync_is_told_of() {
         let samples = [sample(0, Some(1), &[1], 1), sample(10, None, &[1], 1), sample(20, Some(2), &[2], 1)];
-        let told = Replication::of(&samples, Duration::from_millis(5));
+        let told = Replication::of(&samples, &Chronicle::default(), Duration::from_millis(5));
         assert_eq!((told.unclean_elections, told.under_min_isr, told.whole_after_ms), (1, 1, None));
+
+        let led = |at, leader, isr: &[i32]| Led {
+            at: Duration::from_millis(at),
+            partition: 0,
+            leader,
+            isr: isr.to_vec(),
+        };
+        // What came and went between two looks is in the chronicle.
+        let led = vec![led(0, Some(1), &[1]), led(8, Some(2), &[2]), led(9, Some(1), &[2, 1])];
+        let chronicle = Chronicle { led, ..Chronicle::default() };
+        let told = Replication::of(&samples[..1], &chronicle, Duration::from_millis(5));
+        assert_eq!((told.elections, told.unclean_elections), (2, 2));
     }
 }

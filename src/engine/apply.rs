@@ -104,18 +104,9 @@ pub struct ApplyError {
 /// The first thing that is missing.
 pub async fn prepare(context: &Context, plan: &Plan<Checked>) -> Result<(), KindError> {
     let mut by_kind: BTreeMap<String, Vec<Work>> = BTreeMap::new();
-    let mut add = |key: &Key, inputs: &Value| {
-        by_kind.entry(key.kind.clone()).or_default().push(Work { key: key.clone(), inputs: inputs.clone() });
-    };
-    for step in &plan.steps {
-        match &step.action {
-            Action::Create { key, inputs, .. } => add(key, inputs),
-            Action::Update(change) => add(&change.key, &change.after),
-            Action::Roll { members, .. } => {
-                members.values().for_each(|change| add(&change.key, &change.after))
-            }
-            Action::Delete { .. } | Action::Forget { .. } | Action::Gate { .. } => {}
-        }
+    for (key, inputs) in plan.steps.iter().flat_map(|step| step.action.makes()) {
+        let work = Work { key: key.clone(), inputs: inputs.clone() };
+        by_kind.entry(key.kind.clone()).or_default().push(work);
     }
     for (kind, work) in by_kind {
         if let Some(kind) = context.registry().kind(&kind) {
@@ -244,7 +235,9 @@ impl Worker {
             Action::Update(change) => self.update_at_rest(change).await,
             Action::Delete { key, before, .. } => self.delete(key, before).await,
             Action::Forget { key, .. } => self.forget(key),
-            Action::Roll { group, members, .. } => rolling::roll(self, number, group, members).await,
+            Action::Roll { group, members, interrupts, .. } => {
+                rolling::roll(self, number, group, members, interrupts).await
+            }
             Action::Gate { group } => self.gate(number, group, &Members::default()).await.map(drop),
         };
         self.context.events().emit(Event::StepFinished {

@@ -38,6 +38,14 @@ pub enum Violation {
         /// Why it can't be spared.
         reason: NotSafe,
     },
+    /// A roll would interrupt what nobody consented to have interrupted.
+    #[error("rolling {group} would interrupt {name} without consent")]
+    NoConsent {
+        /// The group.
+        group: String,
+        /// What would be interrupted.
+        name: String,
+    },
     /// A roll would change something that it wasn't given.
     #[error("rolling {group} could change {member}, which is not to be changed")]
     Stray {
@@ -95,11 +103,15 @@ pub fn check(
                 }
             }
             // A refused roll is not applied.
-            Action::Roll { group, members, .. } if refusals.is_empty() => {
+            Action::Roll { group, members, interrupts, .. } if refusals.is_empty() => {
+                if let Some(name) = interrupts.difference(stack.interrupts()).next() {
+                    return Err(Violation::NoConsent { group: group.clone(), name: name.clone() });
+                }
                 let role = stack.groups.get(group).and_then(|group| registry.role_named(&group.role));
                 let view = inventory.groups.get(group);
                 if let (Some(role), Some(view)) = (role, view) {
-                    prove_roll(role.as_ref(), group, members.keys().map(String::as_str).collect(), view)?;
+                    let members = members.keys().map(String::as_str).collect();
+                    prove_roll(role.as_ref(), group, members, interrupts, view)?;
                 }
             }
             _ => {}
@@ -123,6 +135,7 @@ fn prove_roll(
     role: &dyn Role,
     group: &str,
     members: BTreeSet<&str>,
+    interrupts: &BTreeSet<String>,
     view: &GroupView,
 ) -> Result<(), Violation> {
     let reached = |pending: &Arc<BTreeSet<_>>, view: &GroupView| {
@@ -134,7 +147,7 @@ fn prove_roll(
     while !turn.is_empty() {
         let mut following = BTreeMap::new();
         for ((pending, ..), view) in turn {
-            let Next::Do(member) = role.next(&Roll { pending: &pending }, &view) else {
+            let Next::Do(member) = role.next(&Roll { pending: &pending, interrupts }, &view) else {
                 continue;
             };
             if !pending.contains(member.as_str()) {
@@ -142,7 +155,7 @@ fn prove_roll(
             }
             // One that is away already can't be missed.
             if view.is_up(&member)
-                && let Err(reason) = role.spares(&member, &view)
+                && let Err(reason) = role.spares(&member, interrupts, &view)
             {
                 return Err(Violation::Unsafe { group: group.to_owned(), member, reason });
             }
@@ -202,7 +215,7 @@ mod tests {
                 None => Next::Done,
             }
         }
-        fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe> {
+        fn spares(&self, node: &str, _: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
             match self.needed {
                 Some((needed, leader)) if node == needed && view.leader() == Some(leader) => {
                     Err(NotSafe::NoSingleLeader)
@@ -225,7 +238,7 @@ mod tests {
     }
 
     fn proved(role: &LeaderFirst) -> Result<(), Violation> {
-        prove_roll(role, "g", ["a", "b", "c"].into(), &view("a"))
+        prove_roll(role, "g", ["a", "b", "c"].into(), &BTreeSet::new(), &view("a"))
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! The files that a plan changes, as they lie there now and as they would be (`--diff`). Reads only.
 
 use super::Context;
-use super::plan::{Action, Plan};
+use super::plan::Plan;
 use crate::causes::with_causes;
 use crate::resource::{Key, KindError};
-use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The files of one resource that a plan changes.
@@ -29,18 +28,8 @@ pub struct FileChange {
 
 /// Looks up the files of every resource that `plan` makes or changes. Resources without files are left out.
 pub async fn file_changes<Stage>(context: &Context, plan: &Plan<Stage>) -> Vec<FileChanges> {
-    let mut subjects: Vec<(&Key, &Value)> = Vec::new();
-    for step in &plan.steps {
-        match &step.action {
-            Action::Create { key, inputs, .. } => subjects.push((key, inputs)),
-            Action::Update(change) => subjects.push((&change.key, &change.after)),
-            Action::Roll { members, .. } => {
-                subjects.extend(members.values().map(|change| (&change.key, &change.after)));
-            }
-            Action::Delete { .. } | Action::Forget { .. } | Action::Gate { .. } => {}
-        }
-    }
-    let looks = subjects.into_iter().map(|(key, inputs)| async move {
+    let subjects = plan.steps.iter().flat_map(|step| step.action.makes());
+    let looks = subjects.map(|(key, inputs)| async move {
         let files = context.registry().kind(&key.kind)?.files(context, key, inputs).await;
         let files = match files {
             Ok(None) => return None,

@@ -7,8 +7,10 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::SystemTime;
 
 /// Who holds a lock.
@@ -37,6 +39,8 @@ pub struct Holder {
 pub struct Lock {
     path: PathBuf,
     file: File,
+    /// It is another process's, which waits until this one is done.
+    borrowed: bool,
     /// Who held it before and never released it: a process that was killed.
     pub abandoned: Option<Holder>,
 }
@@ -125,10 +129,35 @@ impl Lock {
             }
         };
         let abandoned = read(&mut file);
-        let mut lock = Self { path, file, abandoned };
+        let mut lock = Self { path, file, borrowed: false, abandoned };
         lock.write(&serde_json::to_vec(&holder(verb)).expect("a holder is plain text"))
             .map_err(StateError::io("write", &lock.path))?;
         Ok(lock)
+    }
+
+    /// A handle on this lock for a child process to work under, as its standard input: the kernel's lock belongs to the
+    /// open file, whoever else has it open. It is free once both have let go of it.
+    ///
+    /// # Errors
+    /// Where the process may not open any more files.
+    pub fn lend(&self) -> io::Result<Stdio> {
+        Ok(self.file.try_clone()?.into())
+    }
+
+    /// The lock of the stack at `site` that another process lent to this one as its standard input. Who holds it stays
+    /// written there.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] where standard input is no such lock.
+    pub fn borrow(site: &Path) -> Result<Self, LockError> {
+        let path = path(site);
+        let io = |action| StateError::io(action, &path);
+        let mut file = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(io("borrow"))?);
+        // Taken once more by whoever has it, which changes nothing; refused to everybody else.
+        if is_at(&file, &path) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(Self { path, file, borrowed: true, abandoned: None });
+        }
+        Err(LockError::Held { holder: read(&mut file), path })
     }
 
     /// Whether it still keeps others out; not so once [`super::unlock()`] took it away.
@@ -146,7 +175,9 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // An empty file tells that the holder released it; the kernel's lock goes with the file.
-        let _ = self.write(b"");
+        if !self.borrowed {
+            let _ = self.write(b"");
+        }
     }
 }
 
@@ -159,10 +190,12 @@ pub(super) fn living_holder(site: &Path) -> Option<u32> {
 
 /// Whether the open file is the one that stands at `path`.
 fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
-        _ => false,
-    }
+    identity(file.metadata()).is_some_and(|open| Some(open) == identity(fs::metadata(path)))
+}
+
+/// What tells a file from all others, also from a later one at its place: device and inode.
+pub(super) fn identity(metadata: io::Result<fs::Metadata>) -> Option<(u64, u64)> {
+    metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn read(file: &mut File) -> Option<Holder> {
@@ -214,5 +247,20 @@ mod tests {
         fs::write(site.path().join("lock"), left).unwrap();
         let lock = Lock::take(site.path(), "up").unwrap();
         assert_eq!(lock.abandoned.as_ref().unwrap().id, "x");
+    }
+
+    #[test]
+    fn a_lock_that_was_lent_is_taken_by_whom_it_was_lent_to_and_by_nobody_else() {
+        let site = tempfile::tempdir().unwrap();
+        let lock = Lock::take(site.path(), "drill").unwrap();
+        // util-linux's own: takes a lock on the open file with this number.
+        let taken = |input: Stdio| {
+            let mut flock = std::process::Command::new("flock");
+            flock.args(["--nonblock", "0"]).stdin(input).status().unwrap().success()
+        };
+        assert!(!taken(File::open(path(site.path())).unwrap().into()), "one that opened the file itself");
+        assert!(taken(lock.lend().unwrap()));
+        assert!(lock.holds());
+        assert!(matches!(Lock::take(site.path(), "up"), Err(LockError::Held { .. })));
     }
 }

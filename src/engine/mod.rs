@@ -10,6 +10,7 @@ mod context;
 mod event;
 mod files;
 mod forget;
+mod format;
 mod gate;
 mod graph;
 mod halt;

@@ -8,7 +8,7 @@ use crate::resource::{
     Decision, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Reference, Refusal,
     Subject, resolve,
 };
-use crate::role::{Absence, Group, Health};
+use crate::role::{Absence, Group, Health, NotSafe};
 use crate::stack::ValidStack;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -123,6 +123,9 @@ pub enum Action {
         /// What the group is left with while each of them is away, as far as it can be told beforehand.
         #[serde(default)]
         absences: BTreeMap<String, Absence>,
+        /// What the group holds that is interrupted by it, with consent.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        interrupts: BTreeSet<String>,
     },
     /// Waits until a group is healthy as a whole.
     Gate {
@@ -168,6 +171,18 @@ impl Action {
             | Self::Forget { key, .. }
             | Self::Update(Change { key, .. }) => key.to_string(),
             Self::Roll { group, .. } | Self::Gate { group } => format!("group/{group}"),
+        }
+    }
+
+    /// The resources that it makes or changes, with their inputs afterwards.
+    pub(super) fn makes(&self) -> Vec<(&Key, &Value)> {
+        match self {
+            Self::Create { key, inputs, .. } => vec![(key, inputs)],
+            Self::Update(change) => vec![(&change.key, &change.after)],
+            Self::Roll { members, .. } => {
+                members.values().map(|change| (&change.key, &change.after)).collect()
+            }
+            Self::Delete { .. } | Self::Forget { .. } | Self::Gate { .. } => vec![],
         }
     }
 }
@@ -225,6 +240,7 @@ pub fn plan_within(
     let state = &*moves::followed(stack, state);
     let known = || [&stack.groups, &state.groups].into_iter().flatten();
     let mut planner = Planner {
+        selection,
         registry,
         stack,
         state,
@@ -249,7 +265,7 @@ pub fn plan_within(
             decided => drop(decisions.insert(key.clone(), decided)),
         }
     }
-    planner.confine(selection, &mut decisions);
+    planner.confine(&mut decisions);
     for (key, (decision, inputs)) in decisions {
         if !planner.left_out.contains(&key) {
             planner.put_down(&key, decision, inputs);
@@ -290,6 +306,7 @@ fn group_subject<'a>(
 }
 
 struct Planner<'a> {
+    selection: &'a Selection,
     registry: &'a Registry,
     stack: &'a ValidStack,
     state: &'a State,
@@ -341,7 +358,8 @@ impl Planner<'_> {
     }
 
     /// Takes note of what the selection leaves out, and refuses what it would tear apart.
-    fn confine(&mut self, selection: &Selection, decisions: &mut Decisions) {
+    fn confine(&mut self, decisions: &mut Decisions) {
+        let selection = self.selection;
         if selection.is_all() {
             return;
         }
@@ -396,7 +414,7 @@ impl Planner<'_> {
 
     /// What is protected is only removed together with its stack.
     fn protect(&self, kind: &dyn Kind, subject: &Subject<'_>, decision: Decision) -> Decision {
-        let protected = |recorded: &Recorded| !recorded.unprotected && kind.protects(recorded);
+        let protected = |recorded: &Recorded| recorded.is_protected(kind);
         match decision {
             Decision::Delete { loses }
                 if !self.stack.is_removal() && subject.recorded.is_some_and(protected) =>
@@ -443,33 +461,55 @@ impl Planner<'_> {
         for (group, members) in std::mem::take(&mut self.rolls) {
             let names: BTreeSet<String> = members.keys().cloned().collect();
             let role = self.role_of(&group);
-            let view = self.inventory.groups.get(&group);
-            let predicted = match (&role, view) {
-                (Some(role), Some(view)) => roll::predict(role.as_ref(), &names, view),
-                _ => Err(crate::role::NotSafe::NobodyAnswers),
+            let seen = role.as_deref().zip(self.inventory.groups.get(&group));
+            let interrupted = seen.map(|(role, view)| role.interrupted(&names, view)).unwrap_or_default();
+            let interrupts = &interrupted & self.stack.interrupts();
+            let predicted = match seen {
+                Some((role, view)) => roll::predict(role, &names, &interrupts, view),
+                None => Err(NotSafe::NobodyAnswers),
             };
             let (predicted, waits) = match predicted {
                 Ok(found) => found,
                 Err(reason) => {
-                    self.refusals.push(Refusal {
-                        key: Key::new("group", &group),
-                        reason: format!("can't be rolled: {reason}"),
-                        hint: "raise the topic's replicas above its min.insync.replicas, \
-                               or `octad stop` the stack and start it with the change"
-                            .into(),
-                    });
+                    self.refusals.push(self.refused_roll(&group, &members, &interrupted, &reason));
                     (names.iter().cloned().collect(), None)
                 }
             };
             // What is missing meanwhile depends on what has come back by then.
-            let absences = match (role, view, &waits) {
-                (Some(role), Some(view), None) => role.absences(&names, view),
+            let absences = match (seen, &waits) {
+                (Some((role, view)), None) => role.absences(&names, view),
                 _ => BTreeMap::new(),
             };
             let reason = waits.map(|reason| format!("waits first: {reason}")).unwrap_or_default();
             let keys: Vec<Key> = members.values().map(|change| change.key.clone()).collect();
-            let action = Action::Roll { group: group.clone(), members, predicted, absences };
+            let action = Action::Roll { group: group.clone(), members, predicted, absences, interrupts };
             self.graph.add_for_group(&group, &keys, action, reason);
+        }
+    }
+
+    /// Why a group is not rolled, and how to have it all the same where that is for want of consent.
+    fn refused_roll(
+        &self,
+        group: &str,
+        members: &BTreeMap<String, Change>,
+        interrupted: &BTreeSet<String>,
+        reason: &NotSafe,
+    ) -> Refusal {
+        let restarts = members.values().any(|change| self.stack.restarts(&change.key));
+        let mut command = match restarts {
+            true => format!("octad roll {}", members.keys().cloned().collect::<Vec<_>>().join(" ")),
+            false => format!("octad up{}", self.selection.options()),
+        };
+        interrupted.iter().for_each(|name| command.push_str(&format!(" --interrupt {name}")));
+        Refusal {
+            key: Key::new("group", group),
+            reason: format!("can't be rolled: {reason}"),
+            hint: match interrupted.is_empty() {
+                true => "`octad status` tells how it is".into(),
+                false => format!(
+                    "`{command}` consents to that; with more replicas than min.insync.replicas none is needed"
+                ),
+            },
         }
     }
 

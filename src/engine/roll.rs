@@ -11,13 +11,14 @@ use std::collections::BTreeSet;
 pub(super) fn predict(
     role: &dyn Role,
     members: &BTreeSet<String>,
+    interrupts: &BTreeSet<String>,
     view: &GroupView,
 ) -> Result<(Vec<String>, Option<NotSafe>), NotSafe> {
     let mut pending: BTreeSet<&str> = members.iter().map(String::as_str).collect();
     let mut view = view.clone();
     let mut order = Vec::new();
     loop {
-        match role.next(&Roll { pending: &pending }, &view) {
+        match role.next(&Roll { pending: &pending, interrupts }, &view) {
             Next::Do(member) if pending.remove(member.as_str()) => {
                 if let Some(after) = role.after_restart(&member, &view).into_iter().next() {
                     view = after;

@@ -7,6 +7,7 @@
 //! is not compared: a plan fixes what is changed and into what, and each turn of a roll is chosen when it comes.
 
 use super::Selection;
+use super::format::format_of;
 use super::plan::{Action, Checked, Draft, Plan, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -147,14 +148,9 @@ impl SavedPlan {
     pub fn parse(path: &Path, text: &[u8], stack: &str) -> Result<Self, SavedPlanError> {
         let path = path.to_owned();
         let not_a_plan = |source| SavedPlanError::NotAPlan { path: path.clone(), source };
-        // The format is read first: a newer form must be told from a damaged file.
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-        }
-        let head: Head = serde_json::from_slice(text).map_err(not_a_plan)?;
-        if head.format > PLAN_FORMAT {
-            return Err(SavedPlanError::FromTheFuture { path, found: head.format });
+        let found = format_of(text).map_err(not_a_plan)?;
+        if found > PLAN_FORMAT {
+            return Err(SavedPlanError::FromTheFuture { path, found });
         }
         let mut content: Value = serde_json::from_slice(text).map_err(not_a_plan)?;
         let document: Document = serde_json::from_value(content.clone()).map_err(not_a_plan)?;
@@ -174,6 +170,15 @@ impl SavedPlan {
     /// What the plan is confined to, and any plan that is to agree with it.
     pub fn selection(&self) -> &Selection {
         &self.plan.selection
+    }
+
+    /// What there is consent to interrupt: all that the plan tells that it interrupts.
+    pub fn interrupts(&self) -> BTreeSet<String> {
+        let of = |step: &Step| match &step.action {
+            Action::Roll { interrupts, .. } => interrupts.clone(),
+            _ => BTreeSet::new(),
+        };
+        self.plan.steps.iter().flat_map(of).collect()
     }
 
     /// Whether `plan`, made just now, does what this one was to do.

@@ -8,7 +8,7 @@
 use super::{State, moves};
 use crate::resource::{Decision, GroupSubject, Key, Refusal};
 use crate::role::{Group, Role};
-use crate::stack::{ValidStack, direct_needs};
+use crate::stack::{ValidStack, direct_needs, nearest};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,6 +60,16 @@ impl Selection {
     /// The first name that nothing has.
     pub fn only(names: &[String], stack: &ValidStack, state: &State) -> Result<Self, UnknownName> {
         if names.is_empty() { Ok(Self::All) } else { Ok(Self::Only(named(names, stack, state)?)) }
+    }
+
+    /// The options that select the same, each with a space before it.
+    pub(super) fn options(&self) -> String {
+        let (option, keys) = match self {
+            Self::All => return String::new(),
+            Self::Only(keys) => ("--target", keys),
+            Self::Without(keys) => ("--exclude", keys),
+        };
+        keys.iter().map(|key| format!(" {option} {key}")).collect()
     }
 
     /// All but what these names stand for, as in [`Selection::only`].
@@ -221,21 +231,11 @@ fn named(names: &[String], stack: &ValidStack, state: &State) -> Result<BTreeSet
             return Err(UnknownName {
                 stack: stack.name().to_string(),
                 name: name.clone(),
-                nearest: nearest(name, &known),
+                nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
                 known: known.into_iter().collect(),
             });
         }
         all.extend(found);
     }
     Ok(all)
-}
-
-/// The known name that a slip of the hand most likely meant: at most a third of its letters are wrong.
-fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
-    let distance = |other: &String| strsim::damerau_levenshtein(name, other);
-    known
-        .iter()
-        .min_by_key(|other| distance(other))
-        .filter(|other| distance(other) * 3 <= name.len())
-        .cloned()
 }

@@ -5,6 +5,7 @@
 //! new snapshot when an update begins and when it ends. There are two copies of it, written one after the other, so
 //! that one that another hand or a disk spoils loses nothing.
 
+use super::format::format_of;
 use super::journal::{Journal, Outcome, Record};
 use super::lock;
 use crate::resource::{Key, Recorded};
@@ -14,7 +15,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Version of the snapshot's and the journal's form.
@@ -179,14 +179,9 @@ impl State {
     /// Where the text is not a snapshot of this stack, or a newer Octad's.
     pub fn parse(text: &[u8], stack: &str, path: &Path) -> Result<Self, StateError> {
         let damaged = |source| StateError::Damaged { path: path.to_owned(), line: None, source };
-        // The format is read first: a newer form must be told from a damaged file.
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-        }
-        let head: Head = serde_json::from_slice(text).map_err(damaged)?;
-        if head.format > STATE_FORMAT {
-            return Err(StateError::FromTheFuture { path: path.to_owned(), found: head.format });
+        let found = format_of(text).map_err(damaged)?;
+        if found > STATE_FORMAT {
+            return Err(StateError::FromTheFuture { path: path.to_owned(), found });
         }
         let state: Self = serde_json::from_slice(text).map_err(damaged)?;
         if state.stack == stack {
@@ -313,20 +308,15 @@ struct Guard {
 impl Guard {
     fn of(site: &Path) -> Self {
         let lock = lock::path(site);
-        Self { file: identity(&lock), lock }
+        Self { file: lock::identity(fs::metadata(&lock)), lock }
     }
 
     fn check(&self) -> Result<(), StateError> {
-        if self.file.is_none() || identity(&self.lock) == self.file {
+        if self.file.is_none() || lock::identity(fs::metadata(&self.lock)) == self.file {
             return Ok(());
         }
         Err(StateError::LockTaken { lock: self.lock.clone() })
     }
-}
-
-fn identity(file: &Path) -> Option<(u64, u64)> {
-    let metadata = fs::metadata(file).ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }
 
 /// The state that the files of a site tell, and what was wrong with the snapshot where its copy served.

@@ -1,8 +1,10 @@
 //! Hosts: where nodes run. A backend is one file here; every backend passes the contract in `tests/host_contract.rs`.
 
+mod cut;
 pub mod fake;
 mod local;
 
+pub use cut::{Cut, Peers};
 pub use fake::{FakeBackend, FakeWorld};
 pub use local::LocalBackend;
 
@@ -56,7 +58,18 @@ pub trait Host: Send + Sync {
     /// Whether the host is up; `None` where it doesn't exist.
     async fn power(&self) -> Result<Option<bool>, HostError>;
 
-    /// Makes the host exist and reachable, and returns its address.
+    /// Whether this machine can give what the host needs; changes nothing. As a rule it needs nothing.
+    fn check(&self) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    /// Whether the host's address is one of this machine's, at which others may listen already.
+    fn shares_address(&self) -> bool {
+        false
+    }
+
+    /// Makes the host exist and reachable, mends what a drill has left of [`Host::cut`] and [`Host::fill_disk`], and
+    /// returns its address.
     async fn boot(&self) -> Result<String, HostError>;
 
     /// How a node stands; `None` where the host has never heard of it.
@@ -109,6 +122,41 @@ pub trait Host: Send + Sync {
         Err(HostError::Unable { subject: "the host".into(), what: "end a host at once" })
     }
 
+    /// Why a drill can't have this of the host, for people; `None` where it can. Unless a backend knows better, it can
+    /// have nothing.
+    fn lacks(&self, ability: Ability) -> Option<String> {
+        Some(format!("the backend of its hosts can't {ability}"))
+    }
+
+    /// Has packets vanish on their way, of new connections and of those that there are, without a word to either side:
+    /// no end, no reset, no "unreachable". Replaces an earlier cut.
+    ///
+    /// # Errors
+    /// [`HostError::Unable`] where the backend can't, as one does unless it knows better.
+    async fn cut(&self, cut: &Cut) -> Result<(), HostError> {
+        let _ = cut;
+        Err(HostError::Unable { subject: "the host".into(), what: "cut a host off" })
+    }
+
+    /// Fills the disk of a node's data to the last byte.
+    ///
+    /// # Errors
+    /// [`HostError::Unable`] where the backend can't, as one does unless it knows better.
+    async fn fill_disk(&self, node: &str) -> Result<(), HostError> {
+        Err(HostError::Unable { subject: node.to_owned(), what: "fill a disk" })
+    }
+
+    /// Undoes every [`Host::cut`] and [`Host::fill_disk`], by whichever process they were made. [`Host::boot`] does so
+    /// too.
+    async fn mend(&self) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    /// What [`Host::mend`] would undo, to stand behind "is"; `None` where there is nothing.
+    fn disturbance(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Removes a stopped node with its data.
     async fn remove(&self, node: &str) -> Result<(), HostError>;
 
@@ -124,6 +172,34 @@ pub trait Host: Send + Sync {
         node: &str,
         query: LogQuery,
     ) -> Result<tokio::sync::mpsc::Receiver<LogLine>, HostError>;
+}
+
+/// What a drill may want of a host beyond running nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ability {
+    /// [`Host::cut`].
+    Cut,
+    /// [`Host::fill_disk`].
+    FillDisk,
+}
+
+impl Ability {
+    /// What hosts must be for it, for people.
+    pub fn needs(self) -> &'static str {
+        match self {
+            Self::Cut => "hosts with `isolation = \"netns\"`",
+            Self::FillDisk => "hosts with disks of their own (`disk-mib`)",
+        }
+    }
+}
+
+impl std::fmt::Display for Ability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cut => "cut them off",
+            Self::FillDisk => "fill their disks",
+        })
+    }
 }
 
 /// Which log lines.
@@ -181,6 +257,8 @@ pub enum RunState {
         /// How it ended.
         last_exit: String,
     },
+    /// Its process is there and was halted (SIGSTOP): it serves nobody, and nothing will have it go on but `up`.
+    Frozen,
     /// Its process was asked to end and is still there; nothing will start it then but `up`.
     Stopping,
     /// It does not run, and nothing will start it but `up`.
@@ -195,7 +273,7 @@ pub enum RunState {
 impl RunState {
     /// Whether there is a process, be it about to end.
     pub fn has_process(&self) -> bool {
-        matches!(self, Self::Running { .. } | Self::Stopping)
+        matches!(self, Self::Running { .. } | Self::Frozen | Self::Stopping)
     }
 }
 
@@ -253,6 +331,36 @@ pub enum HostError {
         subject: String,
         /// What was asked for.
         what: &'static str,
+    },
+    /// This machine lacks what hosts of this kind are made with.
+    #[error("{host} can't be made here: {needs} needs {missing}")]
+    Lacking {
+        /// The host.
+        host: String,
+        /// What was asked for, as it stands in the stack file.
+        needs: &'static str,
+        /// What is missing.
+        missing: &'static str,
+        /// How to get it.
+        hint: &'static str,
+    },
+    /// The addresses of hosts in namespaces are in use on this machine.
+    #[error("{host} can't have an address of {subnet}: the interface {interface} of this machine has one")]
+    SubnetTaken {
+        /// The host.
+        host: String,
+        /// The subnet.
+        subnet: String,
+        /// Who has it.
+        interface: String,
+    },
+    /// A program of this machine did not do its part.
+    #[error("`{command}` failed: {said}")]
+    Tool {
+        /// As it was called.
+        command: String,
+        /// What it said.
+        said: String,
     },
     /// The host is down.
     #[error("{host} is down")]

@@ -37,7 +37,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     /// 1 s, 3 s and 30 s: a broker on a loaded single-CPU machine answers within tens of milliseconds but may
     /// pause a second or two for a garbage collection; 30 s outlasts a controller that died and whose
-    /// ZooKeeper session (18 s by default) must expire first.
+    /// ZooKeeper session (12 s by default) must expire first.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(1),

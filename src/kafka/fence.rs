@@ -113,6 +113,7 @@ async fn end(
     registration: &Registration,
     died: SystemTime,
 ) -> Result<Fenced, FenceError> {
+    session.sync().await?;
     let path = format!("/brokers/ids/{}", registration.broker);
     let Some(znode) = session.read(&path).await? else { return Ok(Fenced::NotRegistered) };
     let written: Written = serde_json::from_slice(&znode.data)

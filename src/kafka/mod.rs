@@ -17,6 +17,7 @@ mod fence;
 mod pool;
 mod snapshot;
 mod view;
+mod watchdog;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,7 @@ pub use view::{
     BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ControllerStanding, LocatedPartition,
     PartitionView, Reassignment, TopicPartition, TopicView,
 };
+pub use watchdog::{Led, NotSpared, Round, Streak, Watched, is_apart, spared};
 
 /// A topic to be created; Kafka chooses the replicas (spread over racks).
 #[derive(Debug, Clone, PartialEq, Eq)]

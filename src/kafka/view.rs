@@ -207,6 +207,11 @@ impl LocatedPartition<'_> {
         self.state.replicas.iter().copied().filter(|id| !self.state.isr.contains(id)).collect()
     }
 
+    /// Whether it has more replicas than `min.insync.replicas`, so that one may be away while acks=all writes go on.
+    pub fn has_spare(&self) -> bool {
+        self.state.replicas.len() > self.min_insync_replicas as usize
+    }
+
     /// How many replicas must be in sync for an acks=all write: `min.insync.replicas`, but never more than
     /// there are replicas. Kafka's partition leader caps it so (`Partition.effectiveMinIsr`, 3.9).
     pub fn required_in_sync(&self) -> usize {

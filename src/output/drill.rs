@@ -1,31 +1,49 @@
 //! What drills gave, for people, and which faults there are.
 
 use super::Style;
-use crate::drill::{Verdict, all_faults};
+use crate::drill::{Library, Medians, Trial, Verdict, all_faults};
+use crate::host::Ability;
 use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 pub(super) use crate::drill::Report as Drills;
 
-/// The faults, one a line; those that can't be had with the reason.
+/// The faults, one a line, with what some want of the hosts.
 pub(super) fn list(style: Style) -> String {
     let faults = all_faults();
     let width = faults.iter().map(|fault| fault.name().len()).max().unwrap_or(0);
     let line = |fault: &dyn crate::drill::Fault| {
-        let name = format!("{:width$}", fault.name());
-        match fault.refusal() {
-            None => format!("{}  {}\n", style.strong(&name), fault.about()),
-            Some(reason) => style.dim(&format!("{name}  {}: refused, {reason}", fault.about())) + "\n",
-        }
+        let name = style.strong(&format!("{:width$}", fault.name()));
+        let needs = fault.needs().map(|ability| style.dim(&format!("; takes {}", ability.needs())));
+        format!("{name}  {}{}\n", fault.about(), needs.unwrap_or_default())
     };
     faults.iter().map(|fault| line(fault.as_ref())).collect()
 }
 
 pub(super) fn list_document() -> Value {
     let faults = all_faults();
-    let told = |fault: &dyn crate::drill::Fault| json!({ "fault": fault.name(), "about": fault.about(), "refused": fault.refusal() });
+    let told = |fault: &dyn crate::drill::Fault| json!({ "fault": fault.name(), "about": fault.about(), "needs": fault.needs().map(Ability::needs) });
     faults.iter().map(|fault| told(fault.as_ref())).collect()
 }
+
+/// What stands above the columns.
+const HEADER: [&str; 14] = [
+    "",
+    "FAULT",
+    "INTERRUPTION",
+    "OBJECTIVE",
+    "STOCK",
+    "IDLE",
+    "MEDIAN",
+    "ACKED",
+    "LOST",
+    "TWICE",
+    "DISORDER",
+    "UNKNOWN",
+    "WHOLE AFTER",
+    "CONSUMERS",
+];
 
 /// The column that is of use only where something is compared.
 const STOCK: usize = 4;
@@ -34,24 +52,19 @@ const STOCK: usize = 4;
 pub(super) fn table(report: &Drills, style: Style) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    table.set_header([
-        "",
-        "FAULT",
-        "INTERRUPTION",
-        "OBJECTIVE",
-        "STOCK",
-        "IDLE",
-        "MEDIAN",
-        "ACKED",
-        "LOST",
-        "TWICE",
-        "DISORDER",
-        "UNKNOWN",
-        "WHOLE AFTER",
-        "CONSUMERS",
-    ]);
+    let shipped = |verdict: &Verdict| verdict.as_shipped.keys().copied().collect::<BTreeSet<_>>();
+    let libraries: BTreeSet<Library> = report.faults.iter().flat_map(shipped).collect();
+    let names = libraries.iter().map(|library| format!("{library} AS SHIPPED").to_uppercase());
+    table.set_header(HEADER.into_iter().map(str::to_owned).chain(names));
     for verdict in &report.faults {
-        table.add_row(row(verdict, style));
+        let shipped = libraries.iter().map(|library| {
+            let seen = verdict.as_shipped.get(library);
+            let told = |seen: &Medians| {
+                format!("{} (idle {})", seconds(seen.interruption_ms), seconds(seen.idle_ms))
+            };
+            Cell::new(seen.map_or("-".to_owned(), told))
+        });
+        table.add_row(row(verdict, style).into_iter().chain(shipped));
     }
     let compared = report.faults.iter().any(|verdict| verdict.stock.is_some());
     if let Some(column) = table.column_mut(STOCK).filter(|_| !compared) {
@@ -63,6 +76,21 @@ pub(super) fn table(report: &Drills, style: Style) -> String {
         for missed in &verdict.missed {
             out.push_str(&format!("\n{} {}: {missed}", style.bad("✗"), verdict.fault));
         }
+    }
+    for skipped in &report.skipped {
+        out.push_str(&format!(
+            "\n{}",
+            style.dim(&format!("- {}: skipped, {}", skipped.fault, skipped.reason))
+        ));
+    }
+    for verdict in &report.faults {
+        if let Some(trial) = verdict.typical() {
+            out.push_str(&format!("\n{}", style.dim(&format!("{}: {}", verdict.fault, phases(trial)))));
+        }
+    }
+    if let Some(reason) = report.faults.iter().find_map(Verdict::unconfirmed) {
+        let told = format!("no second client has confirmed what is in the log: {reason}");
+        out.push_str(&format!("\n{}", style.strong(&told)));
     }
     for verdict in &report.faults {
         if let Some(caveat) = &verdict.caveat {
@@ -102,6 +130,18 @@ fn row(verdict: &Verdict, style: Style) -> Vec<Cell> {
     ]
 }
 
+/// What the interruption of the worst partition is made of.
+fn phases(trial: &Trial) -> String {
+    let parts = [
+        (trial.phases.detection_ms, "until noticed"),
+        (trial.phases.election_ms, "until elected"),
+        (Some(trial.phases.client_ms), "until the client was there"),
+    ];
+    let parts = parts.iter().filter_map(|(length, what)| Some(format!("{} {what}", seconds((*length)?))));
+    let whole = seconds(trial.interruption.max_ms);
+    format!("{whole} of the worst partition: {}", parts.collect::<Vec<_>>().join(", "))
+}
+
 /// Milliseconds as seconds, as exact as they can be told apart.
 fn seconds(millis: u64) -> String {
     let seconds = std::time::Duration::from_millis(millis).as_secs_f64();
@@ -111,7 +151,7 @@ fn seconds(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::{report, trial};
+    use crate::drill::{Confirmation, Skipped, report, trial};
     use std::time::Duration;
 
     #[test]
@@ -122,6 +162,7 @@ mod tests {
         let objective = Duration::from_millis(800);
         let caveat = Some("it was bound to happen");
         report.faults.push(Verdict::of("controller-crash", "", caveat, objective, vec![lossy]));
+        report.skipped.push(Skipped { fault: "cut-off".into(), reason: "there is one network".into() });
         insta::assert_snapshot!(table(&report, Style::plain()), @"
             FAULT             INTERRUPTION  OBJECTIVE  IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS
          ✓  broker-crash      0.28 s        ≤ 0.30 s   0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s
@@ -129,14 +170,23 @@ mod tests {
 
         ✗ controller-crash: the worst partition took no record for 12345 ms, the objective is 800 ms
         ✗ controller-crash: records acknowledged and lost: 7
+        - cut-off: skipped, there is one network
+        broker-crash: 0.28 s of the worst partition: 0.02 s until noticed, 0.06 s until elected, 0.20 s until the client was there
+        controller-crash: 12.3 s of the worst partition: 0.02 s until noticed, 0.06 s until elected, 12.3 s until the client was there
         controller-crash: it was bound to happen
         ");
         let stock = Verdict::of("broker-crash", "", None, objective, vec![trial(18_200)]);
-        let ours = report.faults.remove(0).beside(stock);
+        let mut ours = report.faults.remove(0).beside(stock);
+        ours.as_shipped.insert(Library::Java, Medians { interruption_ms: 910, idle_ms: 20 });
+        ours.trials[0].confirmation = Confirmation::Nobody { reason: "there is no Java".into() };
         report.faults = vec![ours];
+        report.skipped.clear();
         insta::assert_snapshot!(table(&report, Style::plain()), @"
-            FAULT         INTERRUPTION  OBJECTIVE  STOCK           IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS
-         ✓  broker-crash  0.28 s        ≤ 0.30 s   18.2 s (×65.0)  0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s
+            FAULT         INTERRUPTION  OBJECTIVE  STOCK           IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS  JAVA AS SHIPPED
+         ✓  broker-crash  0.28 s        ≤ 0.30 s   18.2 s (×65.0)  0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s     0.91 s (idle 0.02 s)
+
+        broker-crash: 0.28 s of the worst partition: 0.02 s until noticed, 0.06 s until elected, 0.20 s until the client was there
+        no second client has confirmed what is in the log: there is no Java
         ");
     }
 }

@@ -103,10 +103,7 @@ impl Output {
 
     /// A plan as the result, with the files that it changes where they are asked for.
     pub fn plan(&self, plan: &Plan<Checked>, files: Option<&[FileChanges]>) {
-        match self.format {
-            OutputFormat::Text => self.line(plan_text(plan, files, self.style).trim_end()),
-            OutputFormat::Json | OutputFormat::Ndjson => self.document("plan", plan_document(plan, files)),
-        }
+        self.result("plan", || plan_text(plan, files, self.style), || plan_document(plan, files));
     }
 
     /// The end of an `up`. `invocation` puts the commands to try next.
@@ -152,34 +149,22 @@ impl Output {
 
     /// How a stack is.
     pub fn status(&self, status: &StackStatus) {
-        match self.format {
-            OutputFormat::Text => self.line(status.text(self.style).trim_end()),
-            OutputFormat::Json | OutputFormat::Ndjson => self.document("status", json!(status)),
-        }
+        self.result("status", || status.text(self.style), || json!(status));
     }
 
     /// How things stand.
     pub fn overview(&self, overview: &Overview) {
-        match self.format {
-            OutputFormat::Text => self.line(overview.text(self.style).trim_end()),
-            OutputFormat::Json | OutputFormat::Ndjson => self.document("overview", json!(overview)),
-        }
+        self.result("overview", || overview.text(self.style), || json!(overview));
     }
 
     /// The updates of a stack, in the order given.
     pub fn history(&self, updates: &[Update]) {
-        match self.format {
-            OutputFormat::Text => self.line(history::text(updates, self.style).trim_end()),
-            OutputFormat::Json | OutputFormat::Ndjson => self.document("history", json!(updates)),
-        }
+        self.result("history", || history::text(updates, self.style), || json!(updates));
     }
 
     /// What another hand changed.
     pub fn refresh(&self, refresh: &Refresh) {
-        match self.format {
-            OutputFormat::Text => self.line(refresh::text(refresh, self.style).trim_end()),
-            OutputFormat::Json | OutputFormat::Ndjson => self.document("refresh", json!(refresh)),
-        }
+        self.result("refresh", || refresh::text(refresh, self.style), || json!(refresh));
     }
 
     /// The recorded resources.
@@ -210,27 +195,17 @@ impl Output {
 
     /// The architecture of a declared stack.
     pub fn graph(&self, stack: &Declaration) {
-        let text = mermaid::text(stack);
-        match self.format {
-            OutputFormat::Text => self.line(text.trim_end()),
-            OutputFormat::Json | OutputFormat::Ndjson => self.document("graph", json!({ "mermaid": text })),
-        }
+        self.result("graph", || mermaid::text(stack), || json!({ "mermaid": mermaid::text(stack) }));
     }
 
     /// The faults that can be drilled.
     pub fn faults(&self) {
-        match self.format {
-            OutputFormat::Text => self.line(drill::list(self.style).trim_end()),
-            OutputFormat::Json | OutputFormat::Ndjson => self.document("faults", drill::list_document()),
-        }
+        self.result("faults", || drill::list(self.style), drill::list_document);
     }
 
     /// What drills gave.
     pub fn drills(&self, report: &drill::Drills) {
-        match self.format {
-            OutputFormat::Text => self.line(drill::table(report, self.style).trim_end()),
-            OutputFormat::Json | OutputFormat::Ndjson => self.document("drill", json!(report)),
-        }
+        self.result("drill", || drill::table(report, self.style), || json!(report));
     }
 
     /// One line of a node's log.
@@ -297,6 +272,14 @@ impl Output {
     /// A text beside the result.
     fn aside(&self, text: &str) {
         self.progress.lock().expect("no renderer panics").text(text);
+    }
+
+    /// A result: a text for people, a document for programs.
+    fn result(&self, name: &str, text: impl FnOnce() -> String, document: impl FnOnce() -> Value) {
+        match self.format {
+            OutputFormat::Text => self.line(text().trim_end()),
+            OutputFormat::Json | OutputFormat::Ndjson => self.document(name, document()),
+        }
     }
 
     fn document(&self, name: &str, value: Value) {

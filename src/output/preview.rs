@@ -179,7 +179,7 @@ pub(super) fn properties(out: &mut String, changes: &[PropertyChange], style: St
 }
 
 fn roll(out: &mut String, step: &Step, style: Style) {
-    let Action::Roll { group, members, predicted, absences } = &step.action else { return };
+    let Action::Roll { group, members, predicted, absences, interrupts } = &step.action else { return };
     let _ = writeln!(
         out,
         "  {} roll  {group:<12} {} restart one at a time: {}",
@@ -209,6 +209,14 @@ fn roll(out: &mut String, step: &Step, style: Style) {
     }
     if let Some(absence) = absence(absences) {
         let _ = writeln!(out, "      {absence}");
+    }
+    if !interrupts.is_empty() {
+        let names: Vec<&str> = interrupts.iter().map(String::as_str).collect();
+        let told = format!(
+            "interrupted with your consent, while a member that holds it restarts: {}",
+            names.join(", ")
+        );
+        let _ = writeln!(out, "      {}", style.bad(&told));
     }
     let _ = writeln!(
         out,

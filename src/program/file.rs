@@ -75,7 +75,7 @@ impl StackFile {
                 Ok(Self {
                     name: name.parse()?,
                     origin: format!("the program's own stack {name}"),
-                    text: (*text).to_owned(),
+                    text: text.clone(),
                 })
             }
             Err(source) => Err(StackFileError::Read { path, source }),

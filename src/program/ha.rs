@@ -2,7 +2,7 @@
 
 use crate::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
 use crate::host::LocalBackend;
-use crate::resource::{Machine, Output};
+use crate::resource::{Isolation, Machine, Output};
 use crate::stack::{Fault, Stack};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -29,6 +29,11 @@ pub struct HostsConfig {
     pub backend: String,
     /// Addresses of the hosts, such as `127.80.1.0/24`. Default: for local hosts, derived from the stack's name.
     pub subnet: Option<String>,
+    /// What keeps local hosts apart. Default: `none`; `netns` makes each a network namespace, which takes root.
+    pub isolation: Isolation,
+    /// Size in MiB of the disk that each node of a local host has for its data, which takes root. Default: none of its
+    /// own.
+    pub disk_mib: Option<u32>,
     /// What NixOS is to know of the machines, where it runs them.
     pub machine: Option<MachineConfig>,
 }
@@ -84,6 +89,9 @@ pub struct KafkaConfig {
     pub min_insync_replicas: u16,
     /// Whether a dead broker's ZooKeeper session is ended at once instead of when it expires. Default: true.
     pub fence: bool,
+    /// Whether a broker that is cut off from most others, and not from ZooKeeper, is stopped where they can do without
+    /// it. Default: true.
+    pub watchdog: bool,
     /// Broker settings that differ from Octad's.
     pub settings: BTreeMap<String, Scalar>,
 }
@@ -117,7 +125,7 @@ pub enum Scalar {
 
 impl Default for HostsConfig {
     fn default() -> Self {
-        Self { backend: LocalBackend::NAME.into(), subnet: None, machine: None }
+        Self { backend: LocalBackend::NAME.into(), subnet: None, isolation: Isolation::None, disk_mib: None, machine: None }
     }
 }
 
@@ -139,6 +147,7 @@ impl Default for KafkaConfig {
             replication_factor: cluster.replication_factor,
             min_insync_replicas: cluster.min_insync_replicas,
             fence: cluster.fence,
+            watchdog: cluster.watchdog,
             settings: BTreeMap::new(),
         }
     }
@@ -156,8 +165,8 @@ fn texts(settings: BTreeMap<String, Scalar>) -> BTreeMap<String, String> {
 }
 
 fn hosts_of(stack: &mut Stack, config: HostsConfig) -> Hosts {
-    let HostsConfig { backend, subnet, machine } = config;
-    let hosts = Hosts::new(stack, &backend, subnet.as_deref());
+    let HostsConfig { backend, subnet, isolation, disk_mib, machine } = config;
+    let hosts = Hosts::isolated(stack, &backend, subnet.as_deref(), isolation).with_disk(stack, disk_mib);
     let Some(MachineConfig { platform, modules, data_disk, clients }) = machine else { return hosts };
     let Some(peers) = subnet else {
         let message = "machines need addresses that others reach";
@@ -186,6 +195,7 @@ pub fn ha(stack: &mut Stack, config: Ha) {
         replication_factor: kafka.replication_factor,
         min_insync_replicas: kafka.min_insync_replicas,
         fence: kafka.fence,
+        watchdog: kafka.watchdog,
         settings: texts(kafka.settings),
         ..KafkaCluster::new(&ensemble.name, &connect)
     };

@@ -26,7 +26,7 @@ type Run = Box<dyn Fn(&mut Stack, toml::de::Deserializer<'_>) -> Result<(), toml
 pub struct Programs {
     programs: BTreeMap<&'static str, Run>,
     /// Texts of stack files, for those who write none.
-    stacks: BTreeMap<&'static str, &'static str>,
+    stacks: BTreeMap<&'static str, String>,
     /// The stack where none is named.
     default: &'static str,
 }
@@ -59,8 +59,8 @@ impl Programs {
 
     /// Adds a stack with the text of its file. The last one added is the one that is meant where none is named.
     #[must_use]
-    pub fn stack(mut self, name: &'static str, text: &'static str) -> Self {
-        self.stacks.insert(name, text);
+    pub fn stack(mut self, name: &'static str, text: impl Into<String>) -> Self {
+        self.stacks.insert(name, text.into());
         self.default = name;
         self
     }

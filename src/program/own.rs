@@ -57,14 +57,14 @@ impl Program {
         name: &'static str,
         declare: impl Fn(&mut Stack, C) + Send + Sync + 'static,
     ) -> Self {
-        let only_line: &'static str = Box::leak(format!("program = \"{name}\"\n").into_boxed_str());
+        let only_line = format!("program = \"{name}\"\n");
         let programs = Programs::standard().program(name, declare).stack(name, only_line);
         Self { name, programs, registry: Registry::standard() }
     }
 
     /// The text of the program's own stack file, for those who write none.
     #[must_use]
-    pub fn stack_file(mut self, text: &'static str) -> Self {
+    pub fn stack_file(mut self, text: impl Into<String>) -> Self {
         self.programs = self.programs.stack(self.name, text);
         self
     }

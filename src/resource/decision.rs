@@ -1,6 +1,6 @@
 //! What a kind decides for one resource when the declared, the recorded and the observed are laid side by side. Pure.
 
-use super::Key;
+use super::{Key, Kind};
 use crate::role::GroupView;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +23,13 @@ pub struct Recorded {
     /// Somebody consented to its removal by name, although its kind protects what it holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unprotected: bool,
+}
+
+impl Recorded {
+    /// Whether it holds what must not go only because it is no longer declared, and nobody consented to that.
+    pub fn is_protected(&self, kind: &dyn Kind) -> bool {
+        !self.unprotected && kind.protects(self)
+    }
 }
 
 /// A resource as found outside just now.

@@ -38,6 +38,10 @@ pub struct NodeFacts {
     /// roles that have none.
     #[serde(default = "yes")]
     pub fence: bool,
+    /// Whether a watchdog stops the node where it is cut off from the rest of its group and they can do without it;
+    /// without meaning for roles that have none.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub watchdog: bool,
     /// The Java virtual machine's limits, for roles that run in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jvm: Option<Jvm>,
@@ -103,6 +107,10 @@ pub struct Jvm {
 
 fn yes() -> bool {
     true
+}
+
+fn is_no(flag: &bool) -> bool {
+    !flag
 }
 
 impl Jvm {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// Inputs of a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostInputs {
     /// The backend's name, such as `local`.
@@ -20,11 +20,38 @@ pub struct HostInputs {
     /// The failure domain; where none is declared, the host is its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// What keeps hosts of one machine apart.
+    #[serde(default, skip_serializing_if = "Isolation::is_none")]
+    pub isolation: Isolation,
+    /// Size in MiB of the disk that each node has for its data; where none is declared, it shares the machine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_mib: Option<u32>,
+}
+
+/// What keeps hosts of one machine apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Nothing: they share the machine's network.
+    #[default]
+    None,
+    /// Each is a network namespace, with a cable to a switch of the stack: it can be cut off.
+    Netns,
+}
+
+impl Isolation {
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// The kind `host`.
 #[derive(Debug, Clone, Copy)]
 pub struct HostKind;
+
+/// The status of a host with which nothing is wrong.
+const UP: &str = "up";
 
 impl HostKind {
     /// The kind's name.
@@ -62,8 +89,8 @@ impl Kind for HostKind {
                 Decision::Create { reason: "an earlier up was cut off".into(), detail: Value::Null }
             }
             Observed::Absent => Decision::Create { reason: "is gone".into(), detail: Value::Null },
-            Observed::Present { status, .. } if status == "down" => {
-                Decision::Update { changes, reason: "is down".into(), disrupts: None }
+            Observed::Present { status, .. } if status != UP => {
+                Decision::Update { changes, reason: format!("is {status}"), disrupts: None }
             }
             _ if changes.is_empty() => Decision::Same,
             _ => Decision::Update { changes, reason: String::new(), disrupts: None },
@@ -80,7 +107,7 @@ impl Kind for HostKind {
 
     fn drift(&self, _recorded: &Recorded, observed: &Observed) -> Drift {
         match observed {
-            Observed::Present { runs: true, .. } => Drift::None,
+            Observed::Present { status, .. } if status == UP => Drift::None,
             Observed::Present { status, .. } => Drift::Impaired { how: format!("is {status}") },
             Observed::Absent => Drift::Impaired { how: "is gone".into() },
             Observed::Unknown(why) => Drift::Unknown { why: why.clone() },
@@ -95,7 +122,11 @@ impl Kind for HostKind {
                 Ok(host) => match host.power().await {
                     Ok(None) => Observed::Absent,
                     Ok(Some(up)) => Observed::Present {
-                        status: if up { "up" } else { "down" }.into(),
+                        status: host
+                            .disturbance()
+                            .filter(|_| up)
+                            .unwrap_or(if up { UP } else { "down" })
+                            .into(),
                         detail: Value::Null,
                         runs: up,
                         broken: None,
@@ -110,7 +141,7 @@ impl Kind for HostKind {
 
     async fn prepare(&self, context: &Context, work: &[Work]) -> Result<(), KindError> {
         for item in work {
-            context.host_of(&item.key, &item.inputs)?;
+            context.host_of(&item.key, &item.inputs)?.check()?;
         }
         Ok(())
     }

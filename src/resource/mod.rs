@@ -15,7 +15,7 @@ pub use decision::{
     Adopted, Decision, Drift, GroupSubject, Observed, PropertyChange, Recorded, Refusal, Subject, compare,
 };
 pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software};
-pub use host::{HostInputs, HostKind};
+pub use host::{HostInputs, HostKind, Isolation};
 pub use key::{Key, NotAKey};
 pub use kind::{Files, Kind, KindError, Work};
 pub use node::NodeKind;

@@ -252,6 +252,7 @@ impl Kind for NodeKind {
                 }
                 Decision::Update { changes, reason: format!("keeps failing ({last_exit})"), disrupts: None }
             }
+            RunState::Frozen => Decision::Update { changes, reason: "is frozen".into(), disrupts: None },
             RunState::Stopping => Decision::Update { changes, reason: "is stopping".into(), disrupts: None },
             RunState::Stopped => Decision::Update { changes, reason: "is stopped".into(), disrupts: None },
             RunState::Failed { reason } => Decision::Update { changes, reason, disrupts: None },
@@ -288,6 +289,7 @@ impl Kind for NodeKind {
             _ if !found.altered.is_empty() => {
                 impaired(format!("{} changed by another hand", found.altered.join(", ")))
             }
+            (_, RunState::Frozen) => impaired("is frozen".into()),
             (_, RunState::Stopping) => impaired("is stopping".into()),
             (_, RunState::Stopped) => impaired("is stopped".into()),
             (_, RunState::Failed { reason }) => impaired(format!("does not run: {reason}")),
@@ -458,6 +460,7 @@ fn status(found: &NodeObservation) -> &'static str {
         _ if !found.data => "data gone",
         RunState::Running { .. } => "running",
         RunState::Restarting { .. } => "restarting",
+        RunState::Frozen => "frozen",
         RunState::Stopping => "stopping",
         RunState::Stopped => "stopped",
         RunState::Failed { .. } => "failed",
@@ -465,9 +468,9 @@ fn status(found: &NodeObservation) -> &'static str {
 }
 
 /// A process that ends this often in a row won't come to work by itself. With the supervisor's pauses that is at least
-/// 12 s, and longer than the 18 s for which ZooKeeper keeps the session of a broker that was killed: until then Kafka
-/// itself refuses to start again.
-const FAILURES_BEFORE_BROKEN: u64 = 9;
+/// 15 s, longer than the 12 s for which ZooKeeper keeps the session of a broker that was killed: until then Kafka itself
+/// refuses to start again.
+const FAILURES_BEFORE_BROKEN: u64 = 5;
 
 fn broken(run: &RunState) -> Option<String> {
     match run {

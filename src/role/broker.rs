@@ -1,7 +1,9 @@
 //! The role `broker`: a Kafka broker whose metadata is in ZooKeeper.
 
 use super::leadership::{self, Orders};
-use super::{Absence, GroupView, Health, InSync, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
+use super::{
+    Absence, GroupView, Health, InSync, Layout, MemberView, Next, NotSafe, Process, Role, Roll, ScarceTopic,
+};
 use crate::kafka::{
     BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, TopicPartition,
 };
@@ -44,11 +46,16 @@ impl Broker {
             // When all stop together there is nobody to hand over to; Kafka's 3 tries 5 s apart only delay it.
             ("controlled.shutdown.max.retries", "3"),
             ("controlled.shutdown.retry.backoff.ms", "500"),
-            // A frozen follower stalls acks=all for as long as it counts as in sync; Kafka's default is 30 s.
-            ("replica.lag.time.max.ms", "10000"),
+            // A follower that stands still stalls acks=all for this long, or until its session ends; Kafka's default is
+            // 30 s. A leader that is heard and hears nobody keeps its session for 5/3 of its length, and must not have
+            // taken its followers out of the ISR before that: more than 20 s and a tick.
+            ("replica.lag.time.max.ms", "22000"),
             // A follower that was told to follow before its leader was told to lead tries again this much later; with
             // Kafka's 1 s every start and every election has replicas out of sync for a second.
             ("replica.fetch.backoff.ms", "100"),
+            // A follower takes up a partition only once its fetch under way is answered, and one with nothing new to
+            // tell is answered after this; with Kafka's 500 ms that is what each election costs acks=all at most.
+            ("replica.fetch.wait.max.ms", "100"),
             // After a fresh start, consumers of the first group would wait 3 s for others to join.
             ("group.initial.rebalance.delay.ms", "0"),
             // Kafka's 50 partitions are for hundreds of groups; fewer make start, election and recovery shorter.
@@ -66,8 +73,9 @@ impl Broker {
             ("log.retention.hours", "168"),
             ("log.retention.bytes", "1073741824"),
             ("log.segment.bytes", "134217728"),
-            // Kafka's own defaults, written down since nodes and drills reckon with them.
-            ("zookeeper.session.timeout.ms", "18000"),
+            // What a lost or frozen host costs, two thirds of Kafka's 18 s: three times what brokers were ever late with a word
+            // to ZooKeeper under full load, and more than syncLimit; docs/failover.md has the figures.
+            ("zookeeper.session.timeout.ms", "12000"),
             ("zookeeper.connection.timeout.ms", "18000"),
         ];
         let figures = figures.into_iter().map(|(name, value)| (name, value.to_string()));
@@ -107,6 +115,10 @@ async fn reorder(
     kafka.elect_preferred(&orders.keys().cloned().collect()).await
 }
 
+fn setting(facts: &NodeFacts, name: &str) -> Option<String> {
+    facts.settings.get(name)?.known().ok().cloned()
+}
+
 /// The broker id of a member.
 fn id_of(node: &str, view: &GroupView) -> Option<i32> {
     let members = &view.detail::<Seen>()?.members;
@@ -141,6 +153,32 @@ fn quiet(cluster: &ClusterView) -> Result<(), NotSafe> {
     }
 }
 
+/// The topics without a replica to spare of which members with such names hold one. None where there is only one
+/// member: that nobody takes over is told in the preview.
+fn scarce(view: &GroupView, named: impl Fn(&str) -> bool) -> Vec<ScarceTopic> {
+    let Some(Seen { cluster: Some(cluster), members, .. }) = view.detail() else { return Vec::new() };
+    let mut found: Vec<_> = cluster.partitions().filter(|partition| !partition.has_spare()).collect();
+    if found.is_empty() || members.len() == 1 {
+        return Vec::new();
+    }
+    let named = members.iter().filter(|facts| named(&facts.node));
+    let ids: BTreeSet<i32> = named.map(|facts| facts.id).collect();
+    found.retain(|partition| partition.state.replicas.iter().any(|id| ids.contains(id)));
+    found.dedup_by_key(|partition| partition.topic);
+    let told = |one: LocatedPartition<'_>| ScarceTopic {
+        topic: one.topic.to_owned(),
+        replication: one.state.replicas.len(),
+        min_insync: one.min_insync_replicas,
+    };
+    found.into_iter().map(told).collect()
+}
+
+/// Whether there is consent to interrupt each of these.
+fn consented(mut topics: Vec<ScarceTopic>, interrupts: &BTreeSet<String>) -> Result<(), NotSafe> {
+    topics.retain(|one| !interrupts.contains(&one.topic));
+    if topics.is_empty() { Ok(()) } else { Err(NotSafe::NothingToSpare { topics }) }
+}
+
 #[async_trait]
 impl Role for Broker {
     fn name(&self) -> &'static str {
@@ -171,17 +209,30 @@ impl Role for Broker {
         BTreeMap::new()
     }
 
+    fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
+        facts
+            .watchdog
+            .then_some([
+                "--zookeeper".to_owned(),
+                setting(facts, "zookeeper.connect")?,
+                "--broker".to_owned(),
+                facts.id.to_string(),
+                "--min-insync-replicas".to_owned(),
+                setting(facts, "min.insync.replicas")?,
+            ])
+            .map(Vec::from)
+    }
+
     fn fence(&self, facts: &NodeFacts) -> Option<Vec<String>> {
-        let setting = |name: &str| facts.settings.get(name)?.known().ok().cloned();
         facts
             .fence
             .then_some([
                 "--zookeeper".to_owned(),
-                setting("zookeeper.connect")?,
+                setting(facts, "zookeeper.connect")?,
                 "--broker".to_owned(),
                 facts.id.to_string(),
                 "--endpoints".to_owned(),
-                setting("advertised.listeners")?,
+                setting(facts, "advertised.listeners")?,
             ])
             .map(Vec::from)
     }
@@ -264,61 +315,57 @@ impl Role for Broker {
         let away = view.away();
         if !away.is_empty() {
             let members = away.into_iter().map(str::to_owned).collect();
-            return Next::Wait(NotSafe::MembersAway { members });
+            let breaks = |name: &&str| match self.spares(name, roll.interrupts, view) {
+                Err(reason @ NotSafe::WouldBreakMinIsr { .. }) => Some(Box::new(reason)),
+                _ => None,
+            };
+            return Next::Wait(NotSafe::MembersAway { members, so: roll.pending.iter().find_map(breaks) });
         }
         let Some(controller) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
         if let Err(reason) = quiet(cluster) {
             return Next::Wait(reason);
         }
+        if let Err(reason) = consented(scarce(view, |name| roll.pending.contains(name)), roll.interrupts) {
+            return Next::Refuse(reason);
+        }
         // The controller last: each change of controller delays elections.
         let chosen = roll.pending.iter().find(|name| **name != controller).or(roll.pending.first());
         match chosen {
             None => Next::Done,
-            Some(name) => match self.spares(name, view) {
+            Some(name) => match self.spares(name, roll.interrupts, view) {
                 Ok(()) => Next::Do((*name).to_owned()),
-                Err(reason @ NotSafe::NothingToSpare { .. }) => Next::Refuse(reason),
                 Err(reason) => Next::Wait(reason),
             },
         }
     }
 
-    fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe> {
+    fn spares(&self, node: &str, interrupts: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
         let Some(cluster) = cluster(view) else { return Err(NotSafe::NobodyAnswers) };
         let Some(id) = id_of(node, view) else { return Ok(()) };
         // A cluster of one has nobody to take over; that it stops is told in the preview.
         if view.members.len() == 1 {
             return Ok(());
         }
-        let mut broken = Vec::new();
-        for (name, topic) in &cluster.topics {
-            for (&partition, state) in &topic.partitions {
-                if !state.replicas.contains(&id) {
-                    continue;
-                }
-                if state.replicas.len() <= topic.min_insync_replicas as usize {
-                    return Err(NotSafe::NothingToSpare {
-                        topic: name.clone(),
-                        replication: state.replicas.len(),
-                        min_insync: topic.min_insync_replicas,
-                    });
-                }
-                let left = state.isr.iter().filter(|replica| **replica != id).count();
-                if left < topic.min_insync_replicas as usize {
-                    broken.push((name, partition, state, topic.min_insync_replicas));
-                }
-            }
-        }
+        consented(scarce(view, |name| name == node), interrupts)?;
+        let left = |held: &LocatedPartition<'_>| held.state.isr.iter().filter(|one| **one != id).count();
+        let falls_short = |held: &LocatedPartition<'_>| left(held) < held.min_insync_replicas as usize;
+        let spare = cluster.replicas_on(id).filter(LocatedPartition::has_spare);
+        let broken: Vec<_> = spare.filter(falls_short).collect();
         match broken.first() {
             None => Ok(()),
-            Some((topic, partition, state, min_insync)) => Err(NotSafe::WouldBreakMinIsr {
-                topic: (*topic).clone(),
-                partition: *partition,
+            Some(first) => Err(NotSafe::WouldBreakMinIsr {
+                topic: first.topic.to_owned(),
+                partition: first.partition,
                 broker: id,
-                isr: state.isr.clone(),
-                min_insync: *min_insync,
+                isr: first.state.isr.clone(),
+                min_insync: first.min_insync_replicas,
                 others: broken.len() - 1,
             }),
         }
+    }
+
+    fn interrupted(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeSet<String> {
+        scarce(view, |name| members.contains(name)).into_iter().map(|one| one.topic).collect()
     }
 
     fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
@@ -331,7 +378,8 @@ impl Role for Broker {
         let mut in_sync: BTreeMap<i32, BTreeMap<(usize, u32), usize>> = BTreeMap::new();
         for topic in cluster.topics.values() {
             for partition in topic.partitions.values() {
-                if let Some(leader) = partition.leader {
+                // Alone in sync, it has nobody to take over.
+                if let Some(leader) = partition.leader.filter(|_| partition.isr.len() > 1) {
                     *leads.entry(leader).or_default() += 1;
                 }
                 for replica in &partition.isr {

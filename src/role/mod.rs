@@ -13,7 +13,7 @@ pub use absence::{Absence, InSync};
 pub use broker::Broker;
 pub use group::{Group, GroupView, MemberView};
 pub use health::Health;
-pub use roll::{Next, NotSafe, Roll};
+pub use roll::{Next, NotSafe, Roll, ScarceTopic};
 pub use zookeeper::Zookeeper;
 
 use crate::kafka::KafkaError;
@@ -57,6 +57,13 @@ pub trait Role: Send + Sync {
         None
     }
 
+    /// The arguments of `octad watchdog` that are to stand in front of this node's command; `None` where nothing watches
+    /// it.
+    fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
+        let _ = facts;
+        None
+    }
+
     /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
     async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView;
 
@@ -66,8 +73,17 @@ pub trait Role: Send + Sync {
     /// Which member of a roll may be disturbed now. Asked again before each turn, over a fresh view.
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next;
 
-    /// Whether the group keeps its promises while `node` is away. Independent of [`Role::next`], which it checks.
-    fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe>;
+    /// Whether the group keeps its promises while `node` is away, but for what `interrupts` consents to. Independent of
+    /// [`Role::next`], which it checks.
+    fn spares(&self, node: &str, interrupts: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe>;
+
+    /// The names of what the group holds that can't be had while one of `members` restarts, whenever that is (Kafka:
+    /// topics without a replica to spare). A roll needs consent to each of them. Unless a role knows better, it holds
+    /// nothing such.
+    fn interrupted(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeSet<String> {
+        let _ = (members, view);
+        BTreeSet::new()
+    }
 
     /// What the group is left with while each of `members` is away by itself, for people who are to consent to it. One
     /// that is away already can't be missed and is left out. Unless a role knows better, it tells nothing.

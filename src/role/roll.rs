@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 pub struct Roll<'a> {
     /// Members still to be changed, by node name.
     pub pending: &'a BTreeSet<&'a str>,
+    /// What of that which the group holds may be interrupted, by consent: [`super::Role::interrupted`] names it.
+    pub interrupts: &'a BTreeSet<String>,
 }
 
 /// What a roll does next.
@@ -31,10 +33,12 @@ pub enum NotSafe {
     #[error("nobody of the group answers")]
     NobodyAnswers,
     /// Members that aren't to be changed now are away.
-    #[error("{} not up", listed(.members))]
+    #[error("{} not up{}", listed(.members), therefore(.so.as_deref()))]
     MembersAway {
         /// Their names.
         members: Vec<String>,
+        /// What one more away would break, where it would.
+        so: Option<Box<Self>>,
     },
     /// Not exactly one leader or controller is known.
     #[error("the members don't agree on one leader")]
@@ -75,17 +79,11 @@ pub enum NotSafe {
         /// How many further partitions are so.
         others: usize,
     },
-    /// A topic can never spare a broker, since it has no more replicas than `min.insync.replicas`.
-    #[error(
-        "topic {topic} has {replication} replicas and min.insync.replicas={min_insync}: no broker that holds it can stop without interrupting it"
-    )]
+    /// Topics that can never spare a broker, since they have no more replicas than `min.insync.replicas`.
+    #[error("{}: no broker that holds {} can stop without interrupting it", scarce(.topics), any(.topics.len()))]
     NothingToSpare {
-        /// The topic.
-        topic: String,
-        /// Its replication factor.
-        replication: usize,
-        /// Its `min.insync.replicas`.
-        min_insync: u32,
+        /// The topics, in name order; at least one.
+        topics: Vec<ScarceTopic>,
     },
     /// Replicas are being moved by another hand.
     #[error("{topic}-{partition} is being reassigned{}", also(*.others))]
@@ -137,9 +135,36 @@ pub enum NotSafe {
     },
 }
 
+/// A topic with no more replicas than it needs in sync.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScarceTopic {
+    /// Its name.
+    pub topic: String,
+    /// Its replication factor.
+    pub replication: usize,
+    /// Its `min.insync.replicas`.
+    pub min_insync: u32,
+}
+
+fn scarce(topics: &[ScarceTopic]) -> String {
+    let told = |ScarceTopic { topic, replication, min_insync }: &ScarceTopic| {
+        let noun = if *replication == 1 { "replica" } else { "replicas" };
+        format!("topic {topic} has {replication} {noun} and min.insync.replicas={min_insync}")
+    };
+    topics.iter().map(told).collect::<Vec<_>>().join(", ")
+}
+
+fn any(topics: usize) -> &'static str {
+    if topics == 1 { "it" } else { "one of them" }
+}
+
 fn listed(members: &[String]) -> String {
     let verb = if members.len() == 1 { "is" } else { "are" };
     format!("{} {verb}", members.join(", "))
+}
+
+fn therefore(reason: Option<&NotSafe>) -> String {
+    reason.map(|reason| format!(", and {reason}")).unwrap_or_default()
 }
 
 fn also(others: usize) -> String {

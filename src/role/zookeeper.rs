@@ -22,10 +22,12 @@ impl Zookeeper {
     /// Settings of every member, before the stack's own are laid over them.
     pub fn default_settings() -> BTreeMap<String, Output<String>> {
         [
-            // The unit of all ZooKeeper times, and the shortest session is two of it.
-            ("tickTime", "2000"),
-            // In ticks: 20 s for a follower to connect and fetch a snapshot, 10 s to fall behind at most.
-            ("initLimit", "10"),
+            // The unit of all ZooKeeper times; sessions end on a tick, so up to one later than they say.
+            ("tickTime", "1000"),
+            // In ticks: 20 s for a follower to connect and fetch a snapshot.
+            ("initLimit", "20"),
+            // A leader that stood still for longer than a session lets all sessions end as it wakes, unless its followers
+            // have left it by then: so this is well below the brokers' session.
             ("syncLimit", "5"),
             // Every broker and every tool comes from few addresses.
             ("maxClientCnxns", "60"),
@@ -145,21 +147,21 @@ impl Role for Zookeeper {
         let away = view.away();
         if !away.is_empty() {
             let members = away.into_iter().map(str::to_owned).collect();
-            return Next::Wait(NotSafe::MembersAway { members });
+            return Next::Wait(NotSafe::MembersAway { members, so: None });
         }
         let Some(leader) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
         // The leader last: each change of leader interrupts all sessions for a moment.
         let chosen = roll.pending.iter().find(|name| **name != leader).or(roll.pending.first());
         match chosen {
             None => Next::Done,
-            Some(name) => match self.spares(name, view) {
+            Some(name) => match self.spares(name, roll.interrupts, view) {
                 Ok(()) => Next::Do((*name).to_owned()),
                 Err(reason) => Next::Wait(reason),
             },
         }
     }
 
-    fn spares(&self, node: &str, view: &GroupView) -> Result<(), NotSafe> {
+    fn spares(&self, node: &str, _: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
         let size = view.members.len();
         let others = view.members.iter().filter(|(name, member)| *name != node && member.up).count();
         let needed = size / 2 + 1;

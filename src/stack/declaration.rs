@@ -59,7 +59,7 @@ pub struct Declaration {
 /// use octad::stack::{Fault, Stack};
 ///
 /// let mut stack = Stack::new("shop".parse()?);
-/// let inputs = HostInputs { backend: "local".into(), address: Some("127.80.1.1".parse()?), zone: None };
+/// let inputs = HostInputs { backend: "local".into(), address: Some("127.80.1.1".parse()?), ..Default::default() };
 /// let address = stack.host(&"web-1".parse()?, &inputs);
 /// stack.output("address", &address);
 /// assert_eq!(address.known().map(String::as_str), Ok("127.80.1.1"));

@@ -4,10 +4,11 @@
 /// its suggestions, so that all of Octad suggests alike.
 const ALIKE: f64 = 0.7;
 
-/// The known name that is most like `name`, where one is like it at all.
+/// The known name that is most like `name`, the first of those that are equally so; `None` where none is like it at all.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let alike = |known: &'a str| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known);
-    let best = known.into_iter().map(alike).max_by(|(one, _), (other, _)| one.total_cmp(other));
+    let more = |best: (f64, &'a str), next: (f64, &'a str)| if next.0 > best.0 { next } else { best };
+    let best = known.into_iter().map(alike).reduce(more);
     best.filter(|(likeness, _)| *likeness > ALIKE).map(|(_, known)| known)
 }
 
@@ -29,5 +30,6 @@ mod tests {
             assert_eq!(nearest(written, known), meant, "{written}");
         }
         assert_eq!(nearest("x", []), None);
+        assert_eq!(nearest("broker-9", ["broker-1", "broker-2"]), Some("broker-1"));
     }
 }

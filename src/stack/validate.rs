@@ -14,6 +14,7 @@ pub struct ValidStack {
     removal: bool,
     refill: BTreeSet<Key>,
     restart: BTreeSet<Key>,
+    interrupts: BTreeSet<String>,
 }
 
 impl ValidStack {
@@ -41,7 +42,8 @@ impl ValidStack {
     }
 
     fn of(name: Name, declaration: Declaration) -> Self {
-        Self { name, declaration, removal: false, refill: BTreeSet::new(), restart: BTreeSet::new() }
+        let (refill, restart, interrupts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { name, declaration, removal: false, refill, restart, interrupts }
     }
 
     /// The same stack, with the wish to have these restarted as they are.
@@ -54,6 +56,18 @@ impl ValidStack {
     /// Whether this resource is to be restarted as it is.
     pub fn restarts(&self, key: &Key) -> bool {
         self.restart.contains(key)
+    }
+
+    /// The same stack, with consent to interrupt what groups hold by these names (topics), where a roll can't spare it.
+    #[must_use]
+    pub fn with_interrupts(mut self, names: BTreeSet<String>) -> Self {
+        self.interrupts = names;
+        self
+    }
+
+    /// What there is consent to interrupt.
+    pub fn interrupts(&self) -> &BTreeSet<String> {
+        &self.interrupts
     }
 
     /// Whether this is [`ValidStack::empty`], not a declaration that happens to hold nothing.
@@ -256,7 +270,11 @@ mod tests {
     use crate::stack::Stack;
 
     fn host(address: Option<&str>) -> HostInputs {
-        HostInputs { backend: "local".into(), address: address.map(|a| a.parse().unwrap()), zone: None }
+        HostInputs {
+            backend: "local".into(),
+            address: address.map(|a| a.parse().unwrap()),
+            ..HostInputs::default()
+        }
     }
 
     fn name(text: &str) -> Name {

@@ -75,17 +75,18 @@ impl Supervisor {
     }
 
     /// The supervisor of the host at `dir`, an existing directory; if there is none, `exe supervise <dir>` is
-    /// started, detached from this process. One from an older octad is adopted.
+    /// started, detached from this process, in the network namespace that `netns` stands for, else in this process's.
+    /// One from an older octad is adopted.
     ///
     /// # Errors
     /// As [`connect`](Self::connect), and [`SupervisorError::NotUp`] with the end of its log if it doesn't
     /// answer within 5 s.
-    pub async fn ensure(dir: &Path, exe: &Path) -> Result<Self, SupervisorError> {
+    pub async fn ensure(dir: &Path, exe: &Path, netns: Option<&Path>) -> Result<Self, SupervisorError> {
         if let Some(supervisor) = Self::connect(dir).await? {
             return Ok(supervisor);
         }
         let log_start = fs::metadata(layout::supervisor_log(dir)).map_or(0, |metadata| metadata.len());
-        let mut child = detach(dir, exe)?;
+        let mut child = detach(dir, exe, netns)?;
         let deadline = Instant::now() + START_LIMIT;
         loop {
             // Looked at before connecting: one that ended because another was faster leaves that one to find.
@@ -226,12 +227,12 @@ async fn exchange(dir: &Path, request: &Request) -> io::Result<Vec<u8>> {
 
 /// Starts a supervisor that lives on when this process, its terminal or its session ends. Tokio reaps it if
 /// it ends first.
-fn detach(dir: &Path, exe: &Path) -> Result<Child, SupervisorError> {
+fn detach(dir: &Path, exe: &Path, netns: Option<&Path>) -> Result<Child, SupervisorError> {
     let spawn = || -> io::Result<Child> {
         let (dir, exe) = (fs::canonicalize(dir)?, std::path::absolute(exe)?);
         let log = File::options().create(true).append(true).open(layout::supervisor_log(&dir))?;
         let mut command = Command::new(exe);
-        command.arg("supervise").arg(&dir).current_dir(&dir);
+        command.arg("supervise").arg(&dir).args(netns).current_dir(&dir);
         command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let inherited = open_descriptors()?;

@@ -1,8 +1,12 @@
 //! The supervisor process: lock, socket, signals, until it is told to end.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, os::fd::AsFd as _, path::Path, sync::Arc, time::Duration};
 
-use rustix::{fs::Mode, process::umask};
+use rustix::{
+    fs::Mode,
+    process::umask,
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
@@ -21,7 +25,8 @@ use super::{
 /// After a failed accept, as for want of file descriptors, which others have to give back first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Supervises the host at `dir` until SIGTERM or a `shutdown` request; then all units are stopped.
+/// Supervises the host at `dir` until SIGTERM or a `shutdown` request; then all units are stopped. Where `netns` stands
+/// for a network namespace, the host's network is that one.
 ///
 /// Must be called from the main thread of a process that does nothing else: the kernel kills the units when
 /// the calling thread ends, and the process's working directory becomes `dir`.
@@ -29,7 +34,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// [`SupervisorError::AlreadyRunning`] if the host has a supervisor; else what of the host's files can't be
 /// used. Units that can't be started are no error.
-pub fn serve(dir: &Path) -> Result<(), SupervisorError> {
+pub fn serve(dir: &Path, netns: Option<&Path>) -> Result<(), SupervisorError> {
+    netns.map_or(Ok(()), enter)?;
     let entered = fs::canonicalize(dir).and_then(|dir| std::env::set_current_dir(&dir).map(|()| dir));
     let dir = entered.map_err(|source| SupervisorError::HostDirectory { dir: dir.to_owned(), source })?;
     let _lock = HostLock::acquire(&dir)?;
@@ -39,6 +45,14 @@ pub fn serve(dir: &Path) -> Result<(), SupervisorError> {
         journal.note(format_args!("gave up: {}", Chain(error)));
     }
     ended
+}
+
+/// Enters a network namespace. It is a thread's property, and this process has one yet.
+fn enter(netns: &Path) -> Result<(), SupervisorError> {
+    let failed = |source| SupervisorError::File { action: "enter", path: netns.to_owned(), source };
+    let namespace = fs::File::open(netns).map_err(failed)?;
+    let entered = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+    entered.map_err(|errno| failed(errno.into()))
 }
 
 fn supervise(dir: &Path, journal: &Arc<Journal>) -> Result<(), SupervisorError> {

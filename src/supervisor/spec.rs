@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -19,6 +20,10 @@ pub struct UnitSpec {
     /// Its arguments; those of the archive go in front of them.
     #[serde(default)]
     pub args: Vec<String>,
+    /// A command that gets the program with all its arguments behind its own, and becomes it: the same process. None
+    /// where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub launcher: Vec<String>,
     /// Its environment, over the supervisor's small one.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -112,6 +117,7 @@ impl UnitSpec {
         Self {
             program: program.into(),
             args: args.into_iter().map(Into::into).collect(),
+            launcher: Vec::new(),
             env: BTreeMap::new(),
             working_dir: None,
             requires: Vec::new(),
@@ -147,8 +153,22 @@ impl UnitSpec {
         Duration::from_secs(self.stop_timeout)
     }
 
+    /// The command of a start at this moment.
+    pub(super) fn command(&self) -> Command {
+        let mut command = match self.launcher.as_slice() {
+            [] => Command::new(&self.program),
+            [launcher, arguments @ ..] => {
+                let mut command = Command::new(launcher);
+                command.args(arguments).arg(&self.program);
+                command
+            }
+        };
+        command.args(self.arguments()).envs(&self.env);
+        command
+    }
+
     /// The arguments of a start at this moment: which of the archive's come first depends on its presence.
-    pub(super) fn arguments(&self) -> Vec<String> {
+    fn arguments(&self) -> Vec<String> {
         let archive = self.archive.as_ref().map(ArchiveSpec::arguments).unwrap_or_default();
         archive.into_iter().chain(self.args.iter().cloned()).collect()
     }
@@ -182,7 +202,8 @@ fn fill(arg: &str, class_list: &Path, archive: &Path) -> String {
 
 impl Default for RestartPolicy {
     fn default() -> Self {
-        Self { min_backoff_ms: 100, max_backoff_ms: 10_000 }
+        // All hosts share this machine: a JVM that starts takes two processors for seconds, just when the others elect.
+        Self { min_backoff_ms: 1_000, max_backoff_ms: 10_000 }
     }
 }
 

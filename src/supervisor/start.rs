@@ -1,6 +1,6 @@
 //! One attempt to start a unit: from its specification to a process whose output is captured.
 
-use std::{fmt::Write, io, path::Path, process::Command, sync::Arc};
+use std::{fmt::Write, io, path::Path, sync::Arc};
 
 use tokio::task::JoinHandle;
 
@@ -85,8 +85,7 @@ fn fork(
     let log_path = layout::unit_log(dir, unit);
     let log = RotatingFile::open(&log_path, FILE_LIMIT, layout::LOG_FILES)
         .map_err(|error| (format!("cannot open the log {}", log_path.display()), error))?;
-    let mut command = Command::new(&spec.program);
-    command.args(spec.arguments()).envs(&spec.env);
+    let mut command = spec.command();
     if let Some(working_dir) = &spec.working_dir {
         // A failing exec says "not found" of the directory and of the program alike.
         std::fs::read_dir(working_dir).map_err(|error| {

@@ -1,7 +1,7 @@
 //! The ZooKeeper ensemble as seen over the wire: who leads, who follows, who is in sync.
 //!
 //! [`Zookeeper`] is the contract, [`FourLetter`] the real implementation, [`EnsembleView`] what it sees: pure
-//! data. A [`Session`] reads znodes and ends sessions. Knows nothing of Kafka, stacks or processes.
+//! data. A [`Session`] reads and watches znodes and ends sessions. Knows nothing of Kafka, stacks or processes.
 
 mod four_letter;
 mod session;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 pub use four_letter::{FourLetter, QueryError, Timeout};
-pub use session::{Ephemeral, Session, SessionError, SessionId};
+pub use session::{Change, Ephemeral, Session, SessionError, SessionId};
 pub use view::{EnsembleView, Healthy, Latency, MemberView, Mode, Serving, Unhealthy};
 
 /// What the engine asks of a ZooKeeper ensemble.

@@ -1,25 +1,43 @@
-//! A session with one ZooKeeper server: what of the binary protocol the crash fence needs. (Client libraries bring a
-//! runtime of their own and end a session when they see fit; the supervisor's host has neither room nor time.)
+//! A session with one ZooKeeper server: what of the binary protocol the crash fence, the watchdog and drills need.
+//! (Client libraries bring a runtime of their own and end a session when they see fit; the supervisor's host has neither
+//! room nor time.)
 //!
 //! Records are big-endian, each message has its length in front: ZooKeeper's `zookeeper.jute`.
 
 use bytes::{Buf, BufMut};
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// How long a session of our own lives on if we vanish. It holds nothing.
+/// How long a session of our own lives on if we vanish.
 const OWN_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The longest answer that is read, in bytes; a broker's registration is under a kilobyte.
 const ANSWER_LIMIT: usize = 1 << 20;
 
+const CREATE: i32 = 1;
 const GET_DATA: i32 = 4;
 const SYNC: i32 = 9;
+const PING: i32 = 11;
+const GET_CHILDREN: i32 = 8;
+const ADD_WATCH: i32 = 106;
 const CLOSE: i32 = -11;
 /// Each connection sends one request at a time.
 const XID: i32 = 1;
+/// What an answer has in place of a request's number: it tells of a change, or that the server is there.
+const CHANGE_XID: i32 = -1;
+const PING_XID: i32 = -2;
+/// The kind of change.
+const REMOVED: i32 = 2;
+/// A watch that stays, on a znode and all below it.
+const PERSISTENT_RECURSIVE: i32 = 1;
 const NO_NODE: i32 = -101;
+const NODE_EXISTS: i32 = -110;
+/// What is made with this flag goes with the session that made it.
+const EPHEMERAL: i32 = 1;
+/// `ZooDefs.Perms.ALL`.
+const ALL_PERMISSIONS: i32 = 31;
 
 /// What the server draws passwords from besides the session's id: `superSecret` in ZooKeeper's `SessionTracker`.
 const SERVER_SECRET: i64 = 0xB341_5C00;
@@ -88,9 +106,22 @@ pub struct Ephemeral {
     pub data: Vec<u8>,
 }
 
+/// A change of something that is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// When it was told.
+    pub at: Instant,
+    /// Of which znode.
+    pub path: String,
+    /// It was removed.
+    pub gone: bool,
+}
+
 /// A connection within a session.
 #[derive(Debug)]
 pub struct Session {
+    /// What was told while something else was awaited.
+    changes: VecDeque<Change>,
     server: String,
     stream: TcpStream,
     /// The newest transaction that this client has seen.
@@ -124,7 +155,7 @@ impl Session {
         let stream = TcpStream::connect(server)
             .await
             .map_err(|source| SessionError::Connection { server: server.to_owned(), source })?;
-        let mut session = Self { server: server.to_owned(), stream, zxid };
+        let mut session = Self { changes: VecDeque::new(), server: server.to_owned(), stream, zxid };
         let mut request = Vec::new();
         request.put_i32(0);
         request.put_i64(zxid);
@@ -142,12 +173,43 @@ impl Session {
         Ok((timeout > 0).then_some(session))
     }
 
-    /// Reads a znode; `None` where there is none. What this server hasn't heard of yet is waited for first.
+    /// Has this server catch up with the leader: what is read after this is no older than now.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn sync(&mut self) -> Result<(), SessionError> {
+        self.ask("sync", SYNC, |request| put_text(request, "/")).await.map(drop)
+    }
+
+    /// Makes a znode that goes with this session. Returns whether there was none before.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn create(&mut self, path: &str, data: &[u8]) -> Result<bool, SessionError> {
+        let made = self
+            .ask("create", CREATE, |request| {
+                put_text(request, path);
+                request.put_i32(data.len() as i32);
+                request.put_slice(data);
+                request.put_i32(1);
+                request.put_i32(ALL_PERMISSIONS);
+                put_text(request, "world");
+                put_text(request, "anyone");
+                request.put_i32(EPHEMERAL);
+            })
+            .await;
+        match made {
+            Ok(_) => Ok(true),
+            Err(SessionError::Refused { code: NODE_EXISTS, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a znode as this server knows it; `None` where there is none.
     ///
     /// # Errors
     /// Where the connection breaks or the server answers otherwise.
     pub async fn read(&mut self, path: &str) -> Result<Option<Ephemeral>, SessionError> {
-        self.ask("sync", SYNC, |request| put_text(request, path)).await?;
         let found = self
             .ask("getData", GET_DATA, |request| {
                 put_text(request, path);
@@ -160,6 +222,64 @@ impl Session {
             Err(error) => return Err(error),
         };
         ephemeral(&answer).map(Some).ok_or_else(|| self.unintelligible())
+    }
+
+    /// The names of what is right below a znode, as this server knows it; none where there is no such znode.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn children(&mut self, path: &str) -> Result<Vec<String>, SessionError> {
+        let found = self
+            .ask("getChildren", GET_CHILDREN, |request| {
+                put_text(request, path);
+                request.put_u8(0);
+            })
+            .await;
+        match found {
+            Ok(answer) => texts(&answer).ok_or_else(|| self.unintelligible()),
+            Err(SessionError::Refused { code: NO_NODE, .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has every change of a znode and of all below it told by [`changed`](Self::changed) from now on.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise, as those before ZooKeeper 3.6 do.
+    pub async fn watch(&mut self, path: &str) -> Result<(), SessionError> {
+        let body = |request: &mut Vec<u8>| {
+            put_text(request, path);
+            request.put_i32(PERSISTENT_RECURSIVE);
+        };
+        self.ask("addWatch", ADD_WATCH, body).await.map(drop)
+    }
+
+    /// The next change of what is watched. Keeps the session alive meanwhile.
+    ///
+    /// # Errors
+    /// Where the connection breaks, or the server says nothing for as long as a session lasts.
+    pub async fn changed(&mut self) -> Result<Change, SessionError> {
+        let mut heard = Instant::now();
+        loop {
+            if let Some(change) = self.changes.pop_front() {
+                return Ok(change);
+            }
+            // Only the wait can be broken off here: half a message read would be half a message lost.
+            match tokio::time::timeout(OWN_TIMEOUT / 4, self.stream.readable()).await {
+                Ok(_) => {
+                    let answer = self.receive().await?;
+                    self.take(&answer)?;
+                    heard = Instant::now();
+                }
+                Err(_) if heard.elapsed() >= OWN_TIMEOUT => return Err(self.silent()),
+                Err(_) => {
+                    let mut ping = Vec::new();
+                    ping.put_i32(PING_XID);
+                    ping.put_i32(PING);
+                    self.send(&ping).await?;
+                }
+            }
+        }
     }
 
     /// Ends the session: the servers remove all its ephemeral znodes in one transaction. Returns once that is done.
@@ -181,14 +301,35 @@ impl Session {
         request.put_i32(number);
         body(&mut request);
         self.send(&request).await?;
-        let answer = self.receive().await?;
-        let mut rest = answer.as_slice();
+        loop {
+            let answer = self.receive().await?;
+            match self.take(&answer)? {
+                None => {}
+                Some((0, rest)) => return Ok(rest.to_vec()),
+                Some((code, _)) => {
+                    return Err(SessionError::Refused { server: self.server.clone(), request: name, code });
+                }
+            }
+        }
+    }
+
+    /// The code and the rest of the answer to a request; `None` where the message was none, but told of a change or
+    /// that the server is there.
+    fn take<'a>(&mut self, message: &'a [u8]) -> Result<Option<(i32, &'a [u8])>, SessionError> {
+        let mut rest = message;
         let header = (rest.try_get_i32(), rest.try_get_i64(), rest.try_get_i32());
-        let (Ok(_xid), Ok(zxid), Ok(code)) = header else { return Err(self.unintelligible()) };
-        self.zxid = self.zxid.max(zxid);
-        match code {
-            0 => Ok(rest.to_vec()),
-            code => Err(SessionError::Refused { server: self.server.clone(), request: name, code }),
+        let (Ok(xid), Ok(zxid), Ok(code)) = header else { return Err(self.unintelligible()) };
+        match xid {
+            PING_XID => Ok(None),
+            CHANGE_XID => {
+                let (gone, path) = change(rest).ok_or_else(|| self.unintelligible())?;
+                self.changes.push_back(Change { at: Instant::now(), path, gone });
+                Ok(None)
+            }
+            _ => {
+                self.zxid = self.zxid.max(zxid);
+                Ok(Some((code, rest)))
+            }
         }
     }
 
@@ -200,7 +341,15 @@ impl Session {
         sent.map_err(|source| SessionError::Connection { server: self.server.clone(), source })
     }
 
+    /// The next message. A server that says nothing for as long as a session lasts is given up.
     async fn receive(&mut self) -> Result<Vec<u8>, SessionError> {
+        match tokio::time::timeout(OWN_TIMEOUT, self.receive_unbounded()).await {
+            Ok(message) => message,
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    async fn receive_unbounded(&mut self) -> Result<Vec<u8>, SessionError> {
         let broken = |source| SessionError::Connection { server: self.server.clone(), source };
         let length = self.stream.read_i32().await.map_err(broken)?;
         let length = usize::try_from(length).ok().filter(|length| *length <= ANSWER_LIMIT);
@@ -208,6 +357,11 @@ impl Session {
         let read = self.stream.read_exact(&mut message).await;
         read.map_err(|source| SessionError::Connection { server: self.server.clone(), source })?;
         Ok(message)
+    }
+
+    fn silent(&self) -> SessionError {
+        let source = std::io::ErrorKind::TimedOut.into();
+        SessionError::Connection { server: self.server.clone(), source }
     }
 
     fn unintelligible(&self) -> SessionError {
@@ -218,6 +372,26 @@ impl Session {
 fn put_text(request: &mut Vec<u8>, text: &str) {
     request.put_i32(text.len() as i32);
     request.extend_from_slice(text.as_bytes());
+}
+
+fn take_text(message: &mut &[u8]) -> Option<String> {
+    let length = usize::try_from(message.try_get_i32().ok()?).ok()?;
+    let (text, rest) = message.split_at_checked(length)?;
+    *message = rest;
+    String::from_utf8(text.to_vec()).ok()
+}
+
+/// A list of texts.
+fn texts(mut answer: &[u8]) -> Option<Vec<String>> {
+    let count = answer.try_get_i32().ok()?;
+    (0..count).map(|_| take_text(&mut answer)).collect()
+}
+
+/// A `WatcherEvent`: what happened, the state of the session, the path. Whether it was removed, and the path.
+fn change(mut message: &[u8]) -> Option<(bool, String)> {
+    let kind = message.try_get_i32().ok()?;
+    let _state = message.try_get_i32().ok()?;
+    Some((kind == REMOVED, take_text(&mut message)?))
 }
 
 /// The answer to `getData`: the data, then the znode's `Stat`.
@@ -243,6 +417,22 @@ mod tests {
     }
 
     #[test]
+    fn a_change_and_a_list_are_read_whole_or_not_at_all() {
+        let mut event = Vec::new();
+        event.put_i32(REMOVED);
+        event.put_i32(3);
+        put_text(&mut event, "/controller");
+        assert_eq!(change(&event), Some((true, "/controller".to_owned())));
+        let mut list = Vec::new();
+        list.put_i32(2);
+        put_text(&mut list, "1");
+        put_text(&mut list, "23");
+        assert_eq!(texts(&list), Some(vec!["1".to_owned(), "23".to_owned()]));
+        assert!((0..event.len()).all(|length| change(&event[..length]).is_none()));
+        assert!((0..list.len()).all(|length| texts(&list[..length]).is_none()));
+    }
+
+    #[test]
     fn an_answer_cut_off_anywhere_is_no_answer() {
         let mut whole = Vec::new();
         whole.put_i32(2);
@@ -253,6 +443,14 @@ mod tests {
         assert_eq!(ephemeral(&whole), Some(Ephemeral { owner: SessionId(7), data: b"{}".to_vec() }));
         for length in 0..4 + 2 + 4 * 8 + 3 * 4 + 8 {
             assert_eq!(ephemeral(&whole[..length]), None, "{length}");
+        }
+        let mut whole = Vec::new();
+        whole.put_i32(2);
+        put_text(&mut whole, "1");
+        put_text(&mut whole, "23");
+        assert_eq!(texts(&whole), Some(vec!["1".to_owned(), "23".to_owned()]));
+        for length in 0..whole.len() {
+            assert_eq!(texts(&whole[..length]), None, "{length}");
         }
     }
 }

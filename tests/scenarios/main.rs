@@ -17,18 +17,10 @@ use octad::output::{
 use octad::report::{Invocation, Report};
 use octad::resource::{Key, Refusal};
 use octad::stack::ValidStack;
-use simulation::{Ended, Simulation, Terms};
+use simulation::{Ended, Simulation, THREE_AND_THREE, Terms};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Three ZooKeeper servers and three brokers with one topic: small enough to read.
-const STACK: &str = r#"
-program = "ha"
-hosts.backend = "fake"
-kafka.brokers = 3
-topics.activity.partitions = 3
-"#;
 
 #[test]
 fn every_scenario_goes_as_recorded() {
@@ -68,7 +60,7 @@ fn difference(recorded: &str, found: &str) -> String {
 
 /// The script with the output that its commands have now.
 fn run(script: &str) -> String {
-    let mut simulation = Simulation::of(STACK);
+    let mut simulation = Simulation::of(THREE_AND_THREE);
     let mut out = String::new();
     for line in script.lines() {
         if line.starts_with('#') {
@@ -99,9 +91,11 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             return change_while(simulation, &stack, &terms, || world.stop_by_hand(other));
         }
         ["roll", names @ ..] => {
+            let options = names.iter().position(|name| name.starts_with("--")).unwrap_or(names.len());
+            let (names, options) = names.split_at(options);
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             return match simulation.recorded(&names) {
-                Ok(stack) => change(simulation, &stack, &Terms::default()),
+                Ok(stack) => change(simulation, &stack, &terms(simulation, options)),
                 Err(error) => told(&error),
             };
         }
@@ -173,6 +167,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["crash", node] => world.crash(node),
         ["kill", node] => world.kill(node),
         ["mend", node] => world.mend(node),
+        ["freeze", node] => world.freeze(node),
         ["stop-by-hand", node] => world.stop_by_hand(node),
         ["lose-data", node] => world.lose_data(node),
         ["restore-data", node] => world.restore_data(node),
@@ -263,6 +258,7 @@ fn terms(simulation: &Simulation, options: &[&str]) -> Terms {
             "--exclude" => terms.exclude.push(value()),
             "--plan" => terms.plan = Some(simulation.site().join(value())),
             "--refill" => terms.refill.push(value()),
+            "--interrupt" => terms.interrupt.push(value()),
             "--expect-no-changes" => terms.expect_no_changes = true,
             _ => panic!("there is no option `{option}`"),
         }

@@ -32,7 +32,7 @@ impl TestHost {
     }
 
     pub(crate) async fn supervisor(&self) -> Supervisor {
-        Supervisor::ensure(&self.dir, Path::new(OCTAD)).await.unwrap()
+        Supervisor::ensure(&self.dir, Path::new(OCTAD), None).await.unwrap()
     }
 
     /// Writes the specification of a unit.

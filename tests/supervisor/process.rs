@@ -47,7 +47,9 @@ async fn simultaneous_calls_agree_on_one_supervisor() {
     let host = TestHost::new();
     let calls = (0..6).map(|_| {
         let dir = host.dir.clone();
-        tokio::spawn(async move { Supervisor::ensure(&dir, Path::new(OCTAD)).await.unwrap().hello().pid })
+        tokio::spawn(
+            async move { Supervisor::ensure(&dir, Path::new(OCTAD), None).await.unwrap().hello().pid },
+        )
     });
     let mut pids = Vec::new();
     for call in calls.collect::<Vec<_>>() {
@@ -61,7 +63,7 @@ async fn simultaneous_calls_agree_on_one_supervisor() {
 async fn a_supervisor_that_cannot_start_is_reported_with_its_log() {
     let host = TestHost::new();
     fs::write(host.dir.join("run.json"), "{").unwrap();
-    match Supervisor::ensure(&host.dir, Path::new(OCTAD)).await {
+    match Supervisor::ensure(&host.dir, Path::new(OCTAD), None).await {
         Err(error @ SupervisorError::NotUp { ended: Some(_), .. }) => {
             assert!(error.to_string().contains("run.json"), "{error}");
         }
@@ -236,7 +238,7 @@ async fn a_frozen_supervisor_is_reported_and_not_doubled() {
         .spawn()
         .unwrap();
     eventually("the lock", || !children(child.id()).is_empty() || !lives(child.id())).await;
-    let found = Supervisor::ensure(&host.dir, Path::new(OCTAD)).await;
+    let found = Supervisor::ensure(&host.dir, Path::new(OCTAD), None).await;
     for pid in children(child.id()).into_iter().chain([child.id()]) {
         send(pid, OsSignal::KILL);
     }

@@ -24,6 +24,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+/// Three ZooKeeper servers and three brokers with one topic: small enough to read.
+pub const THREE_AND_THREE: &str = r#"
+program = "ha"
+hosts.backend = "fake"
+kafka.brokers = 3
+topics.activity.partitions = 3
+"#;
+
 /// A stack file, the state of its stack, and the world that it is deployed in.
 pub struct Simulation {
     pub world: FakeWorld,
@@ -55,6 +63,7 @@ pub struct Terms {
     pub exclude: Vec<String>,
     pub plan: Option<PathBuf>,
     pub refill: Vec<String>,
+    pub interrupt: Vec<String>,
     pub expect_no_changes: bool,
 }
 
@@ -62,7 +71,7 @@ impl Terms {
     /// The declaration with what is consented to.
     pub fn applied_to(&self, stack: &ValidStack) -> ValidStack {
         let refill = self.refill.iter().map(|node| Key::new("node", node)).collect();
-        stack.clone().with_refill(refill)
+        stack.clone().with_refill(refill).with_interrupts(self.interrupt.iter().cloned().collect())
     }
 }
 
@@ -231,8 +240,11 @@ impl Simulation {
         terms: &Terms,
         show: impl FnOnce(&Plan<Checked>),
     ) -> Result<Ended, CliError> {
-        let stack = &terms.applied_to(stack);
         let saved = terms.plan.as_ref().map(|path| SavedPlan::read(path, "sim")).transpose()?;
+        let stack = &match &saved {
+            Some(saved) => terms.applied_to(stack).with_interrupts(saved.interrupts()),
+            None => terms.applied_to(stack),
+        };
         let selection = match &saved {
             Some(saved) => saved.selection().clone(),
             None => self.selection(stack, terms)?,
@@ -287,8 +299,7 @@ impl Simulation {
         let state = self.state();
         let stack = ValidStack::recorded(Self::name(), &state);
         let selected = Selection::only(names, &stack, &state)?;
-        let keys = stack.resources.keys().filter(|key| key.kind == "node" && selected.names(key));
-        let keys = keys.cloned().collect();
+        let keys = stack.resources.keys().filter(|key| selected.names(key)).cloned().collect();
         Ok(stack.with_restart(keys))
     }
 

@@ -35,7 +35,7 @@ impl Fault for ClusterKilled {
         Lasts::For(Duration::from_secs(2))
     }
 
-    fn caveat(&self) -> Option<&'static str> {
+    fn caveat(&self, _: &Scene) -> Option<&'static str> {
         Some(
             "not power loss: what the processes had written survives in the kernel. acks=all means that the replicas \
              have a record in memory, not on disk (no fsync): if all hosts of a partition lose power within seconds, \

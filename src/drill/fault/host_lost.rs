@@ -3,6 +3,7 @@
 use super::{Fault, Strike, session_end};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
+use crate::host::Ability;
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -30,10 +31,13 @@ impl Fault for HostLost {
         Ok(node.node.clone())
     }
 
-    fn caveat(&self) -> Option<&'static str> {
-        Some(
-            "processes lost: on this machine the kernel still says goodbye for a process that is killed (FIN, RST), \
-             which a host that loses power does not",
-        )
+    fn caveat(&self, scene: &Scene) -> Option<&'static str> {
+        Some(match scene.lacks(Ability::Cut) {
+            None => "the host is cut off before anything on it dies, so that nothing says goodbye",
+            Some(_) => {
+                "processes lost: on this machine the kernel still says goodbye for a process that is killed (FIN, \
+                 RST), which a host that loses power does not"
+            }
+        })
     }
 }

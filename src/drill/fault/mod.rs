@@ -7,17 +7,23 @@ mod broker_stop;
 mod cluster_killed;
 mod controller_crash;
 mod controller_stop;
+mod cut_off;
+mod cut_off_one_way;
+mod cut_off_peers;
+mod cut_off_zookeeper;
+mod disk_full;
 mod external;
 mod host_lost;
 mod quorum_lost;
-mod refused;
 mod roll;
+mod roll_killed;
 mod two_brokers;
 mod zookeeper_follower_crash;
 mod zookeeper_leader_crash;
 
 use super::error::DrillError;
-use super::scene::Scene;
+use super::scene::{Scene, addresses};
+use crate::host::Ability;
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -30,9 +36,14 @@ pub trait Fault: Send + Sync {
     /// What happens, for people.
     fn about(&self) -> &'static str;
 
-    /// Why it can't be had; `None` where it can.
-    fn refusal(&self) -> Option<&'static str> {
+    /// What it wants of the hosts beyond running nodes.
+    fn needs(&self) -> Option<Ability> {
         None
+    }
+
+    /// Why it can't be had on this stack, with what is missing; `None` where it can.
+    fn refusal(&self, scene: &Scene) -> Option<String> {
+        self.needs().and_then(|ability| scene.lacks(ability))
     }
 
     /// The longest time in which a partition may take no record, unless the user says otherwise. Figures are for a
@@ -49,7 +60,8 @@ pub trait Fault: Send + Sync {
     }
 
     /// What a reader of the result should know.
-    fn caveat(&self) -> Option<&'static str> {
+    fn caveat(&self, scene: &Scene) -> Option<&'static str> {
+        let _ = scene;
         None
     }
 
@@ -86,14 +98,19 @@ const AFTER_SESSION: Duration = Duration::from_secs(2);
 
 /// The longest a broker can be silent until others lead: its ZooKeeper session, and [`AFTER_SESSION`].
 fn session_end(scene: &Scene) -> Duration {
+    session(scene) + AFTER_SESSION
+}
+
+/// The brokers' ZooKeeper session.
+fn session(scene: &Scene) -> Duration {
     let session = scene.broker_setting("zookeeper.session.timeout.ms").and_then(|text| text.parse().ok());
     // Kafka's own default.
-    Duration::from_millis(session.unwrap_or(18_000)) + AFTER_SESSION
+    Duration::from_millis(session.unwrap_or(18_000))
 }
 
 /// All faults, mildest first.
 pub fn all() -> Vec<Box<dyn Fault>> {
-    let mut all: Vec<Box<dyn Fault>> = vec![
+    vec![
         Box::new(broker_stop::BrokerStop),
         Box::new(controller_stop::ControllerStop),
         Box::new(broker_crash::BrokerCrash),
@@ -106,9 +123,13 @@ pub fn all() -> Vec<Box<dyn Fault>> {
         Box::new(quorum_lost::QuorumLost),
         Box::new(cluster_killed::ClusterKilled),
         Box::new(roll::BrokerRoll),
-    ];
-    all.extend(refused::all());
-    all
+        Box::new(roll_killed::RollKilled),
+        Box::new(disk_full::DiskFull),
+        Box::new(cut_off::CutOff),
+        Box::new(cut_off_zookeeper::CutOffZookeeper),
+        Box::new(cut_off_one_way::CutOffOneWay),
+        Box::new(cut_off_peers::CutOffPeers),
+    ]
 }
 
 /// The fault of this name, where it is one of [`all`], or `external`.

@@ -43,7 +43,7 @@ impl Fault for QuorumLost {
         Lasts::For(Duration::from_secs(10))
     }
 
-    fn caveat(&self) -> Option<&'static str> {
+    fn caveat(&self, _: &Scene) -> Option<&'static str> {
         Some(
             "records flow on meanwhile, yet nobody could elect a leader: a broker that dies then stays a leader",
         )

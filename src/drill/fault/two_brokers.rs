@@ -37,7 +37,7 @@ impl Fault for TwoBrokers {
         Ok(format!("{}, {}", first.node, second.node))
     }
 
-    fn caveat(&self) -> Option<&'static str> {
+    fn caveat(&self, _: &Scene) -> Option<&'static str> {
         Some(
             "a partition with replicas on both takes no records until one of them is back, \
              since min.insync.replicas must have each record",

@@ -1,5 +1,6 @@
 //! A consumer group that reads along, as the users' services do.
 
+use super::background::{Background, Over};
 use super::{Assignment, PROMPT};
 use crate::drill::error::DrillError;
 use crate::drill::record::Mark;
@@ -9,9 +10,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::message::Message as _;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// What came to the group from one partition.
@@ -27,8 +27,7 @@ pub(crate) struct Delivered {
 pub(crate) struct Consumer {
     partitions: Arc<Mutex<Vec<Delivered>>>,
     rebalances: Arc<AtomicU64>,
-    over: Arc<AtomicBool>,
-    reader: Option<JoinHandle<()>>,
+    reader: Background,
 }
 
 /// Counts how often the group's partitions are dealt out.
@@ -65,12 +64,9 @@ impl Consumer {
         client.subscribe(&[&assignment.topic]).map_err(failed)?;
         let count = usize::try_from(assignment.partitions).unwrap_or_default();
         let partitions = Arc::new(Mutex::new(vec![Delivered::default(); count]));
-        let over = Arc::new(AtomicBool::new(false));
-        let reader = {
-            let (assignment, partitions, over) = (assignment.clone(), partitions.clone(), over.clone());
-            std::thread::spawn(move || read(&assignment, &client, &partitions, &over))
-        };
-        Ok(Self { partitions, rebalances, over, reader: Some(reader) })
+        let (assignment, came) = (assignment.clone(), partitions.clone());
+        let reader = Background::start(move |over| read(&assignment, &client, &came, over));
+        Ok(Self { partitions, rebalances, reader })
     }
 
     /// How many different records have come from each partition.
@@ -86,30 +82,18 @@ impl Consumer {
 
     /// Stops reading and gives what came. Blocks.
     pub(crate) fn finish(mut self) -> Vec<Delivered> {
-        self.stop();
+        self.reader.stop();
         self.partitions.lock().expect("no holder of the deliveries panics").clone()
     }
 
-    /// Takes the group off the cluster. One that stays is forgotten by Kafka after a week.
-    pub(crate) async fn forget_group(assignment: &Assignment) {
+    /// Takes the probe's groups off the cluster. One that stays is forgotten by Kafka after a week.
+    pub(crate) async fn forget_groups(assignment: &Assignment) {
         let admin: Result<AdminClient<DefaultClientContext>, _> = assignment.client().create();
         if let Ok(admin) = admin {
             let options = AdminOptions::new().request_timeout(Some(PROMPT));
-            let _ = admin.delete_groups(&[&group(assignment)], &options).await;
+            let groups = [group(assignment), assignment.second_reader()];
+            let _ = admin.delete_groups(&groups.each_ref().map(String::as_str), &options).await;
         }
-    }
-
-    fn stop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
-    }
-}
-
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 
@@ -121,9 +105,9 @@ fn read(
     assignment: &Assignment,
     client: &BaseConsumer<Observer>,
     partitions: &Mutex<Vec<Delivered>>,
-    over: &AtomicBool,
+    over: &Over,
 ) {
-    while !over.load(Ordering::Relaxed) {
+    while !over.is_set() {
         // Failures are the fault's doing; they show in what doesn't come.
         let Some(Ok(message)) = client.poll(Duration::from_millis(100)) else { continue };
         let at = assignment.epoch.elapsed();

@@ -2,13 +2,13 @@
 //! for the cluster.
 
 use super::Assignment;
+use super::background::{Background, Over};
 use crate::drill::error::DrillError;
 use rdkafka::ClientContext;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Bytes of an event of user activity.
@@ -21,8 +21,7 @@ const BEAT: Duration = Duration::from_millis(5);
 pub(crate) struct Load {
     carried: Arc<AtomicU64>,
     begun: Instant,
-    over: Arc<AtomicBool>,
-    sender: Option<JoinHandle<()>>,
+    _sender: Background,
 }
 
 /// Counts what was acknowledged.
@@ -57,10 +56,9 @@ impl Load {
             .set("queue.buffering.max.kbytes", "65536")
             .create_with_context(Counter(carried.clone()))
             .map_err(|source| DrillError::Client { action: "make a producer for the load", source })?;
-        let over = Arc::new(AtomicBool::new(false));
-        let (stop, topic) = (over.clone(), topic.to_owned());
-        let sender = std::thread::spawn(move || send(&client, &topic, rate, &stop));
-        Ok(Self { carried, begun: Instant::now(), over, sender: Some(sender) })
+        let topic = topic.to_owned();
+        let sender = Background::start(move |over| send(&client, &topic, rate, over));
+        Ok(Self { carried, begun: Instant::now(), _sender: sender })
     }
 
     /// Bytes a second that the cluster has acknowledged on average.
@@ -70,22 +68,13 @@ impl Load {
     }
 }
 
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if let Some(sender) = self.sender.take() {
-            let _ = sender.join();
-        }
-    }
-}
-
-fn send(client: &ThreadedProducer<Counter>, topic: &str, rate: u64, over: &AtomicBool) {
+fn send(client: &ThreadedProducer<Counter>, topic: &str, rate: u64, over: &Over) {
     let begun = Instant::now();
     let (mut number, mut due) = (0_u64, 0_u64);
-    while !over.load(Ordering::Relaxed) {
+    while !over.is_set() {
         let elapsed = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let wanted = rate.saturating_mul(elapsed) / 1_000_000;
-        while due + EVENT as u64 <= wanted && !over.load(Ordering::Relaxed) {
+        while due + EVENT as u64 <= wanted && !over.is_set() {
             let event = event(number);
             let record: BaseRecord<'_, [u8], [u8], ()> =
                 BaseRecord::to(topic).key(&event[..16]).payload(&event);

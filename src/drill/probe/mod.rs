@@ -1,15 +1,21 @@
 //! The probe: a producer to every partition, a consumer group, and the log read back. The only part of Octad that uses
-//! librdkafka, and so sees the cluster as its users' clients do.
+//! librdkafka and Kafka's own Java clients, and so sees the cluster as its users' clients do.
 
+mod background;
 mod consumer;
+mod java;
 mod load;
 mod log;
 mod producer;
+mod shipped;
 
 pub(crate) use consumer::{Consumer, Delivered};
+pub use java::JavaClients;
 pub(crate) use load::Load;
 pub(crate) use log::read_back;
 pub(crate) use producer::{Producer, Written};
+pub use shipped::Library;
+pub(crate) use shipped::Shipped;
 
 use rdkafka::ClientConfig;
 use std::time::{Duration, Instant};
@@ -28,7 +34,7 @@ pub(crate) struct Assignment {
     /// Records a second to each partition.
     pub(crate) rate: u32,
     /// `acks` of the producer: `all`, or `1` to show what that costs.
-    pub(crate) acks: &'static str,
+    pub(crate) acks: String,
     /// The moment from which all times are counted.
     pub(crate) epoch: Instant,
 }
@@ -40,6 +46,11 @@ const RECORD: usize = 100;
 const PROMPT: Duration = Duration::from_secs(10);
 
 impl Assignment {
+    /// The group as which the log is read back once more.
+    fn second_reader(&self) -> String {
+        format!("{}-second-reader", self.topic)
+    }
+
     /// What all clients of the probe have in common: they look for a new leader at once and again soon. librdkafka's own
     /// pauses (100 ms to 10 s) would be measured instead of the cluster's.
     fn client(&self) -> ClientConfig {
@@ -51,8 +62,10 @@ impl Assignment {
             .set("reconnect.backoff.max.ms", "500")
             .set("retry.backoff.ms", "20")
             .set("topic.metadata.refresh.fast.interval.ms", "20")
-            // A leader that is frozen or cut off says nothing: that another leads is learnt from the others.
-            .set("topic.metadata.refresh.interval.ms", "1000")
+            // A leader that is frozen or cut off says nothing: that another leads is learnt from the others. Since 2.10
+            // librdkafka also forgets the new leader where the old one drops out of the same answer (its thread undoes
+            // the move), and has it again only from the next.
+            .set("topic.metadata.refresh.interval.ms", "100")
             .set("socket.connection.setup.timeout.ms", "2000")
             .set("socket.timeout.ms", "6000")
             .set("socket.nagle.disable", "true");

@@ -1,16 +1,16 @@
 //! Writes to every partition at a steady rate, and keeps the books of it.
 
+use super::background::{Background, Over};
 use super::{Assignment, PROMPT, RECORD};
 use crate::drill::accounting::Outcome;
 use crate::drill::error::DrillError;
+use crate::drill::pauses;
 use crate::drill::record::Mark;
-use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
-use std::sync::atomic::{AtomicBool, Ordering};
+use rdkafka::{ClientConfig, ClientContext};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long the producer tries to hand a record over: longer than any fault of a drill lasts, so that nearly no outcome
@@ -30,8 +30,7 @@ pub(crate) struct Written {
 pub(crate) struct Producer {
     books: Arc<Books>,
     client: ThreadedProducer<Clerk>,
-    over: Arc<AtomicBool>,
-    sender: Option<JoinHandle<()>>,
+    sender: Background,
 }
 
 struct Books {
@@ -86,34 +85,52 @@ impl Books {
 }
 
 impl Producer {
-    /// Begins to write.
+    /// Begins to write, as a client that is set up to notice failures soon.
     ///
     /// # Errors
     /// Where librdkafka doesn't take its settings.
-    pub(crate) fn start(assignment: &Assignment) -> Result<Self, DrillError> {
+    pub(crate) fn attentive(assignment: &Assignment) -> Result<Self, DrillError> {
+        let mut config = assignment.client();
+        config
+            .set("acks", &assignment.acks)
+            // A producer that doesn't wait for all replicas can't be idempotent.
+            .set("enable.idempotence", (assignment.acks == "all").to_string())
+            // librdkafka begins all partitions anew where one answers out of order, and writes again there what is under
+            // way elsewhere (its issue 4953): a defect of the client's, which mustn't count as the cluster's. Out of order
+            // is only what overtakes another request.
+            .set("max.in.flight.requests.per.connection", "1")
+            .set("linger.ms", "5")
+            .set("queue.buffering.max.messages", "1000000")
+            .set("request.timeout.ms", "5000")
+            .set("message.timeout.ms", DELIVERY.as_millis().to_string());
+        Self::start(assignment, &config)
+    }
+
+    /// Begins to write, as librdkafka does where nobody sets anything.
+    ///
+    /// # Errors
+    /// Where librdkafka doesn't take its settings.
+    pub(crate) fn as_shipped(assignment: &Assignment) -> Result<Self, DrillError> {
+        Self::start(assignment, ClientConfig::new().set("bootstrap.servers", &assignment.bootstrap))
+    }
+
+    fn start(assignment: &Assignment, config: &ClientConfig) -> Result<Self, DrillError> {
         let count = usize::try_from(assignment.partitions).unwrap_or_default();
         let books = Arc::new(Books {
             partitions: Mutex::new(vec![Written::default(); count]),
             epoch: assignment.epoch,
         });
-        let client: ThreadedProducer<Clerk> = assignment
-            .client()
-            .set("acks", assignment.acks)
-            // A producer that doesn't wait for all replicas can't be idempotent.
-            .set("enable.idempotence", (assignment.acks == "all").to_string())
-            .set("linger.ms", "5")
-            .set("queue.buffering.max.messages", "1000000")
-            .set("request.timeout.ms", "5000")
-            .set("message.timeout.ms", DELIVERY.as_millis().to_string())
+        let client: ThreadedProducer<Clerk> = config
             .create_with_context(Clerk(books.clone()))
             .map_err(|source| DrillError::Client { action: "make a producer", source })?;
-        let over = Arc::new(AtomicBool::new(false));
-        let sender = {
-            let (assignment, books, client, over) =
-                (assignment.clone(), books.clone(), client.clone(), over.clone());
-            std::thread::spawn(move || send(&assignment, &books, &client, &over))
-        };
-        Ok(Self { books, client, over, sender: Some(sender) })
+        let (assignment, entries, handing) = (assignment.clone(), books.clone(), client.clone());
+        let sender = Background::start(move |over| send(&assignment, &entries, &handing, over));
+        Ok(Self { books, client, sender })
+    }
+
+    /// Whether every partition has had an acknowledgement.
+    pub(crate) fn flows(&self) -> bool {
+        self.acks_since(Duration::ZERO).iter().all(|count| *count > 0)
     }
 
     /// How many acknowledgements each partition has had since `from`.
@@ -123,36 +140,36 @@ impl Producer {
         partitions.iter().map(since).collect()
     }
 
+    /// The longest time that any partition has gone without an acknowledgement since `from`.
+    pub(crate) fn longest_pause(&self, from: Duration) -> Duration {
+        let now = self.books.epoch.elapsed();
+        let partitions = self.books.partitions.lock().expect("no holder of the books panics");
+        let longest = |written: &Written| pauses::longest(&written.acks, from, now).length();
+        partitions.iter().map(longest).max().unwrap_or_default()
+    }
+
+    /// Why the client gave up for good, where it did: an idempotent one does where it can't go on without a gap.
+    pub(crate) fn gave_up(&self) -> Option<String> {
+        self.client.client().fatal_error().map(|(code, text)| format!("{code}: {text}"))
+    }
+
     /// Stops writing, waits at most `patience` for what is under way, and gives the books. What is outstanding by then
     /// stays unknown. Blocks.
     pub(crate) fn finish(mut self, patience: Duration) -> Vec<Written> {
-        self.stop();
+        self.sender.stop();
         // That not all could be handed over shows in the books.
         let _ = self.client.flush(patience);
         self.books.partitions.lock().expect("no holder of the books panics").clone()
     }
-
-    fn stop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if let Some(sender) = self.sender.take() {
-            let _ = sender.join();
-        }
-    }
-}
-
-impl Drop for Producer {
-    fn drop(&mut self) {
-        self.stop();
-    }
 }
 
 /// Writes to one partition after the other, so that each gets its rate and no two at the same moment.
-fn send(assignment: &Assignment, books: &Books, client: &ThreadedProducer<Clerk>, over: &AtomicBool) {
+fn send(assignment: &Assignment, books: &Books, client: &ThreadedProducer<Clerk>, over: &Over) {
     let pause =
         Duration::from_secs(1) / (assignment.rate.max(1) * assignment.partitions.unsigned_abs().max(1));
     let mut due = Instant::now();
     for partition in (0..assignment.partitions).cycle() {
-        if over.load(Ordering::Relaxed) {
+        if over.is_set() {
             return;
         }
         let mark = Mark { run: assignment.run, partition, sequence: books.next(partition) };

@@ -18,6 +18,7 @@ pub(super) async fn roll(
     number: usize,
     group: &str,
     members: &BTreeMap<String, Change>,
+    interrupts: &BTreeSet<String>,
 ) -> Result<(), StepError> {
     let role =
         worker.context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
@@ -42,19 +43,22 @@ pub(super) async fn roll(
             None => observe::view(&worker.context, group).await,
         };
         let Some(view) = seen else { return Err(stopped(NotSafe::NobodyAnswers)) };
-        match role.next(&Roll { pending: &pending }, &view) {
+        match role.next(&Roll { pending: &pending, interrupts }, &view) {
             Next::Do(member) => {
                 let Some(change) = members.get(&member) else {
-                    return Err(stopped(NotSafe::MembersAway { members: vec![member] }));
+                    return Err(stopped(NotSafe::MembersAway { members: vec![member], so: None }));
                 };
-                if view.is_up(&member) && hand_over(worker, number, group, &member, &view).await? {
-                    // That took a moment in which others may have failed: the member is chosen anew.
-                    last_seen = observe::view(&worker.context, group).await;
-                    let still = |view: &GroupView| chosen_again(role.as_ref(), &member, view);
-                    if !last_seen.as_ref().is_some_and(still) {
+                let role = role.as_ref();
+                if view.is_up(&member) && hand_over(worker, number, group, role, &member, &view).await? {
+                    // That took a moment in which others may have failed. May it still be disturbed, were it the only
+                    // one left?
+                    let seen = observe::view(&worker.context, group).await;
+                    let alone = &Roll { pending: &[member.as_str()].into(), interrupts };
+                    let again = |view: &GroupView| role.next(alone, view) == Next::Do(member.clone());
+                    if !seen.as_ref().is_some_and(again) {
+                        last_seen = seen;
                         continue;
                     }
-                    last_seen = None;
                 }
                 waiting_since = None;
                 let turn = members.len() - pending.len() + 1;
@@ -64,7 +68,9 @@ pub(super) async fn roll(
                 // Others that are away and still to be changed come first: the group can't be whole without them.
                 if pending.iter().all(|name| view.is_up(name)) {
                     last_seen = Some(match worker.gate(number, group, &view.members).await {
-                        Err(StepError::Gate(error)) => put_back(worker, number, group, change, error).await?,
+                        Err(StepError::Gate(error)) => {
+                            return Err(put_back(worker, number, group, change, error).await);
+                        }
                         seen => seen?,
                     });
                 }
@@ -95,21 +101,16 @@ pub(super) async fn roll(
     }
 }
 
-/// Whether `member` may still be disturbed, were it the only one left.
-fn chosen_again(role: &dyn Role, member: &str, view: &GroupView) -> bool {
-    role.next(&Roll { pending: &[member].into() }, view) == Next::Do(member.to_owned())
-}
-
 /// Has others do what `member` does for the group, noted down before anything moves. Returns whether there was anything.
 /// That it can't be handed over is told and stops nothing: an orderly stop hands over too, only later.
 async fn hand_over(
     worker: &Worker,
     number: usize,
     group: &str,
+    role: &dyn Role,
     member: &str,
     view: &GroupView,
 ) -> Result<bool, StepError> {
-    let Some(role) = worker.context.role_of(group) else { return Ok(false) };
     let Some(before) = role.handover(member, view, handed_over(worker, group).as_ref()) else {
         return Ok(false);
     };
@@ -146,28 +147,34 @@ fn handed_over(worker: &Worker, group: &str) -> Option<Value> {
 }
 
 /// Puts a member that did not come back from its change to what it was before, so that the group is whole again. One
-/// that serves is left alone: what is wrong then is another's.
+/// that serves is left alone: what is wrong then is another's. Returns what the roll ends with.
 async fn put_back(
     worker: &Worker,
     number: usize,
     group: &str,
     change: &Change,
     error: GateError,
-) -> Result<GroupView, StepError> {
+) -> StepError {
     let member = &change.key.name;
     let failed = matches!(&error, GateError::TimedOut { .. })
         || matches!(&error, GateError::Broken { member: broken, .. } if broken == member);
-    let reversible = worker.kind(&change.key)?.reversible(&change.key, &change.before, &change.after);
-    if !(worker.options.put_back && failed && reversible && !change.changes.is_empty()) {
-        return Err(error.into());
+    let kind = worker.kind(&change.key);
+    let reversible = kind.is_ok_and(|kind| kind.reversible(&change.key, &change.before, &change.after));
+    if !(worker.options.put_back && failed && !change.changes.is_empty() && reversible) {
+        return error.into();
     }
-    let Some(view) = observe::view(&worker.context, group).await else { return Err(error.into()) };
-    if view.is_up(member) {
-        return Err(error.into());
-    }
+    let view = match observe::view(&worker.context, group).await {
+        Some(view) if !view.is_up(member) => view,
+        _ => return error.into(),
+    };
     worker.tell(number, format!("putting {member} back to what it was: {error}"));
     let back = Change { before: change.after.clone(), after: change.before.clone(), ..change.clone() };
-    worker.update(&back).await?;
-    worker.gate(number, group, &view.members).await?;
-    Err(StepError::PutBack { member: member.clone(), reason: error })
+    let restored = async {
+        worker.update(&back).await?;
+        worker.gate(number, group, &view.members).await
+    };
+    match restored.await {
+        Ok(_) => StepError::PutBack { member: member.clone(), reason: error },
+        Err(failed) => failed,
+    }
 }

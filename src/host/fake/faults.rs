@@ -49,7 +49,7 @@ impl FakeWorld {
         self.fault(format!("kill {node}"), |world| {
             world.nodes.get_mut(node)?.broken = true;
             world.end(node, Run::Failing { last_exit: "signal 9".into() });
-            world.nodes.get_mut(node)?.restarts = 7;
+            world.nodes.get_mut(node)?.restarts = 3;
             Some(())
         });
     }
@@ -73,6 +73,15 @@ impl FakeWorld {
         self.fault(format!("stop {node}"), |world| {
             world.nodes.get(node)?;
             world.stop(node);
+            Some(())
+        });
+    }
+
+    /// A node's process is halted, until it is stopped and started.
+    pub fn freeze(&self, node: &str) {
+        self.fault(format!("freeze {node}"), |world| {
+            world.nodes.get(node)?.pid()?;
+            world.end(node, Run::Frozen);
             Some(())
         });
     }
@@ -248,6 +257,7 @@ impl FakeWorld {
                 Run::Running { .. } => "runs",
                 Run::Failing { .. } => "keeps failing",
                 Run::Failed { .. } => "failed",
+                Run::Frozen => "is frozen",
                 Run::Stopped => "stopped",
             };
             let settings = node.generation.as_ref().map(|generation| {

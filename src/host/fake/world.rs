@@ -92,9 +92,19 @@ pub(super) struct Generation {
 /// What a process does.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Run {
-    Running { pid: u64, generation: String, facts: Box<NodeFacts> },
-    Failing { last_exit: String },
-    Failed { reason: String },
+    Running {
+        pid: u64,
+        generation: String,
+        facts: Box<NodeFacts>,
+    },
+    Failing {
+        last_exit: String,
+    },
+    Failed {
+        reason: String,
+    },
+    /// It counts as away at once.
+    Frozen,
     Stopped,
 }
 
@@ -323,6 +333,7 @@ impl World {
                 RunState::Restarting { restarts: node.restarts, last_exit: last_exit.clone() }
             }
             Run::Failed { reason } => RunState::Failed { reason: reason.clone() },
+            Run::Frozen => RunState::Frozen,
             Run::Stopped => RunState::Stopped,
         };
         Some(NodeObservation {
@@ -413,12 +424,12 @@ impl World {
             self.fatal.get(name).is_some_and(|fatal| value.known() == Ok(fatal))
         };
         if settings.into_iter().any(fatal) {
-            node.restarts = 9;
+            node.restarts = 5;
             node.run = Run::Failing { last_exit: "exit status 1".into() };
             return Ok(());
         }
         if node.broken {
-            node.restarts = 7;
+            node.restarts = 3;
             node.run = Run::Failing { last_exit: "exit status 1".into() };
             return Ok(());
         }
@@ -463,7 +474,7 @@ impl World {
     /// Refuses what needs a node's process to be gone.
     pub(super) fn at_rest(&self, name: &str) -> Result<(), HostError> {
         match self.nodes.get(name).map(|node| &node.run) {
-            Some(Run::Running { .. } | Run::Failing { .. }) => {
+            Some(Run::Running { .. } | Run::Failing { .. } | Run::Frozen) => {
                 let missing = "it must be stopped first".to_owned();
                 Err(HostError::Incomplete { subject: name.to_owned(), missing })
             }

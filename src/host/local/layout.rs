@@ -7,9 +7,14 @@ pub(super) fn host(site: &Path, name: &str) -> PathBuf {
     site.join("hosts").join(name)
 }
 
+/// All nodes of a host.
+pub(super) fn nodes(host: &Path) -> PathBuf {
+    host.join("nodes")
+}
+
 /// All of one node.
 pub(super) fn node(host: &Path, node: &str) -> PathBuf {
-    host.join("nodes").join(node)
+    nodes(host).join(node)
 }
 
 /// A node's data disk.

@@ -1,8 +1,10 @@
 //! One local host.
 
-use super::{SoftwareOnHand, generation, layout};
-use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
-use crate::resource::Jvm;
+use super::disk::Disk;
+use super::network::Network;
+use super::{SoftwareOnHand, generation, layout, tool};
+use crate::host::{Ability, Cut, Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
+use crate::resource::{HostInputs, Isolation, Jvm};
 use crate::role::{Layout, Process};
 use crate::supervisor::{
     AfterFailure, ArchiveSpec, DumpCommand, LogFollower, Signal, Supervisor, SupervisorError, UnitName,
@@ -24,6 +26,10 @@ pub(super) struct Machine {
     name: String,
     directory: PathBuf,
     address: Ipv4Addr,
+    /// The network of its own, where it is kept apart.
+    network: Option<Network>,
+    /// The size of each node's disk, where it has one of its own.
+    disk_mib: Option<u32>,
     software: Arc<SoftwareOnHand>,
 }
 
@@ -44,8 +50,33 @@ impl Marker {
 }
 
 impl Machine {
-    pub(super) fn new(site: &Path, name: &str, address: Ipv4Addr, software: Arc<SoftwareOnHand>) -> Self {
-        Self { name: name.to_owned(), directory: layout::host(site, name), address, software }
+    pub(super) fn new(
+        site: &Path,
+        name: &str,
+        inputs: &HostInputs,
+        software: Arc<SoftwareOnHand>,
+    ) -> Result<Self, HostError> {
+        let address = inputs.address.ok_or_else(|| HostError::Incomplete {
+            subject: format!("the local host {name}"),
+            missing: "an address".into(),
+        })?;
+        let directory = layout::host(site, name);
+        let network = match inputs.isolation {
+            Isolation::None => None,
+            Isolation::Netns => Some(Network::of(&directory, name, address)),
+        };
+        Ok(Self { name: name.to_owned(), directory, address, network, disk_mib: inputs.disk_mib, software })
+    }
+
+    fn disk(&self, node: &str) -> Disk {
+        Disk::of(&layout::node(&self.directory, node), layout::data(&self.directory, node))
+    }
+
+    /// The disks of all nodes that have one.
+    fn disks(&self) -> Vec<Disk> {
+        let nodes = fs::read_dir(layout::nodes(&self.directory)).into_iter().flatten().flatten();
+        let disks = nodes.map(|node| self.disk(&node.file_name().to_string_lossy()));
+        disks.filter(Disk::exists).collect()
     }
 
     fn failed(&self) -> impl Fn(SupervisorError) -> HostError + '_ {
@@ -69,13 +100,25 @@ impl Machine {
             .map_err(|_| HostError::NoSuchNode { host: self.name.clone(), node: node.to_owned() })
     }
 
-    /// What the supervisor runs behind a failed process: the role's fence, by the program that supervises.
+    /// The program that supervises, which has the verbs that run beside a node too.
+    fn program(&self) -> Result<PathBuf, HostError> {
+        let io = |source| HostError::Io { action: "find", path: "/proc/self/exe".into(), source };
+        self.software.program().map_err(io)
+    }
+
+    /// What the supervisor runs behind a failed process: the role's fence.
     fn after_failure(&self, deployment: &Deployment) -> Result<Option<AfterFailure>, HostError> {
         let Some(arguments) = deployment.role.fence(&deployment.facts) else { return Ok(None) };
-        let io = |source| HostError::Io { action: "find", path: "/proc/self/exe".into(), source };
-        let program = self.software.program().map_err(io)?;
         let args = std::iter::once("fence".to_owned()).chain(arguments).collect();
-        Ok(Some(AfterFailure::new(program, args)))
+        Ok(Some(AfterFailure::new(self.program()?, args)))
+    }
+
+    /// What the supervisor runs in front of a process: the role's watchdog.
+    fn launcher(&self, deployment: &Deployment) -> Result<Vec<String>, HostError> {
+        let Some(arguments) = deployment.role.watchdog(&deployment.facts) else { return Ok(Vec::new()) };
+        let program = self.program()?.to_string_lossy().into_owned();
+        let verb = [program, "watchdog".to_owned()];
+        Ok(verb.into_iter().chain(arguments).chain(["--".to_owned()]).collect())
     }
 
     async fn unit_spec(
@@ -125,6 +168,7 @@ impl Machine {
                 settle_secs: 20,
             }),
             after_failure: self.after_failure(deployment)?,
+            launcher: self.launcher(deployment)?,
             generation,
             ..UnitSpec::new(java.path.clone(), args)
         })
@@ -135,6 +179,7 @@ fn run_state(state: &UnitState, restarts: u64, current: bool) -> RunState {
     match state {
         // To go by its process, which still serves, an `up` would count on what is about to be gone.
         UnitState::Stopping { .. } => RunState::Stopping,
+        UnitState::Running { pid, .. } if is_frozen(*pid) => RunState::Frozen,
         UnitState::Running { pid, since } => RunState::Running {
             pid: *pid,
             since_ms: since
@@ -151,6 +196,13 @@ fn run_state(state: &UnitState, restarts: u64, current: bool) -> RunState {
     }
 }
 
+/// Whether a signal halted the process. Its supervisor isn't told of that.
+fn is_frozen(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the program's name, which stands in brackets and may hold any others.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
 #[async_trait]
 impl Host for Machine {
     async fn power(&self) -> Result<Option<bool>, HostError> {
@@ -160,14 +212,47 @@ impl Host for Machine {
         Ok(Some(self.connected().await?.is_some()))
     }
 
+    fn check(&self) -> Result<(), HostError> {
+        let lacking =
+            |needs, missing, hint| Err(HostError::Lacking { host: self.name.clone(), needs, missing, hint });
+        let wanted = [
+            ("isolation = \"netns\"", self.network.is_some(), "ip", "`apt-get install iproute2`"),
+            ("disk-mib", self.disk_mib.is_some(), "mkfs.ext4", "`apt-get install e2fsprogs`"),
+            ("disk-mib", self.disk_mib.is_some(), "mount", "`apt-get install mount`"),
+        ];
+        for (needs, _, tool, install) in wanted.into_iter().filter(|(_, wanted, ..)| *wanted) {
+            if !tool::may_administer() {
+                let hint = "run it as root, or leave that away under [hosts]";
+                return lacking(needs, "the right to administer networks and mounts", hint);
+            }
+            if tool::find(tool).is_none() {
+                return lacking(needs, tool, install);
+            }
+        }
+        Ok(())
+    }
+
+    fn shares_address(&self) -> bool {
+        self.network.is_none()
+    }
+
     async fn boot(&self) -> Result<String, HostError> {
         let io = |action| {
             let path = self.directory.display().to_string();
             move |source| HostError::Io { action, path, source }
         };
         fs::create_dir_all(&self.directory).map_err(io("create"))?;
-        let program = self.software.program().map_err(io("find the program that supervises"))?;
-        Supervisor::ensure(&self.directory, &program).await.map_err(self.failed())?;
+        let program = self.program()?;
+        // A machine's restart takes namespaces and mounts away.
+        if let Some(network) = &self.network {
+            network.attach().await?;
+        }
+        for disk in self.disks() {
+            disk.mount().await?;
+        }
+        self.mend().await?;
+        let namespace = self.network.as_ref().map(Network::namespace);
+        Supervisor::ensure(&self.directory, &program, namespace.as_deref()).await.map_err(self.failed())?;
         Ok(self.address.to_string())
     }
 
@@ -189,12 +274,10 @@ impl Host for Machine {
         });
         let (facts, altered) =
             current.map_or((None, Vec::new()), |current| (Some(current.facts), current.altered));
-        Ok(Some(NodeObservation {
-            facts,
-            altered,
-            data: layout::marker(&self.directory, node).exists(),
-            run,
-        }))
+        let disk = self.disk(node);
+        // What is on a disk that isn't mounted is not lost: the next start mounts it.
+        let data = layout::marker(&self.directory, node).exists() || (disk.exists() && !disk.is_mounted());
+        Ok(Some(NodeObservation { facts, altered, data, run }))
     }
 
     async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError> {
@@ -202,6 +285,9 @@ impl Host for Machine {
         let data = layout::data(&self.directory, node);
         let marker = layout::marker(&self.directory, node);
         let foreign = || HostError::ForeignData { node: node.clone(), directory: data.display().to_string() };
+        if let Some(mib) = self.disk_mib {
+            self.disk(node).make(mib).await?;
+        }
         match fs::read(&marker) {
             Ok(text) => {
                 let found: Option<Marker> = serde_json::from_slice(&text).ok();
@@ -256,6 +342,7 @@ impl Host for Machine {
     }
 
     async fn start(&self, node: &str) -> Result<(), HostError> {
+        self.disk(node).mount().await?;
         let status = self.supervisor().await?.start(&self.unit(node)?).await.map_err(self.failed())?;
         match status.state {
             UnitState::Failed { reason } => Err(HostError::NotStarted { node: node.to_owned(), reason }),
@@ -317,16 +404,67 @@ impl Host for Machine {
         })
     }
 
+    fn lacks(&self, ability: Ability) -> Option<String> {
+        let (has, shared) = match ability {
+            Ability::Cut => (self.network.is_some(), "share one network: declare `isolation = \"netns\"`"),
+            Ability::FillDisk => (self.disk_mib.is_some(), "share one file system: declare `disk-mib`"),
+        };
+        match ability {
+            _ if !has => Some(format!("local hosts {shared} under [hosts]")),
+            Ability::Cut if tool::find("nft").is_none() => {
+                Some("this machine lacks nft, which has packets vanish: `apt-get install nftables`".into())
+            }
+            _ => None,
+        }
+    }
+
+    async fn cut(&self, cut: &Cut) -> Result<(), HostError> {
+        match &self.network {
+            Some(network) => network.cut(cut).await,
+            None => Err(HostError::Unable { subject: self.name.clone(), what: "cut a host off" }),
+        }
+    }
+
+    async fn fill_disk(&self, node: &str) -> Result<(), HostError> {
+        let disk = self.disk(node);
+        if !disk.exists() {
+            return Err(HostError::Unable { subject: node.to_owned(), what: "fill a disk" });
+        }
+        disk.fill()
+    }
+
+    async fn mend(&self) -> Result<(), HostError> {
+        if let Some(network) = &self.network {
+            network.mend().await?;
+        }
+        self.disks().iter().try_for_each(Disk::free)
+    }
+
+    fn disturbance(&self) -> Option<&'static str> {
+        match &self.network {
+            Some(network) if network.is_cut() => Some("cut off"),
+            _ if self.disks().iter().any(Disk::is_filled) => Some("left with a full disk"),
+            _ => None,
+        }
+    }
+
     async fn remove(&self, node: &str) -> Result<(), HostError> {
         if let Some(supervisor) = self.connected().await? {
             supervisor.remove(&self.unit(node)?).await.map_err(self.failed())?;
         }
+        self.disk(node).unmount().await?;
         remove_all(&layout::node(&self.directory, node))
     }
 
     async fn halt(&self) -> Result<(), HostError> {
-        match self.connected().await? {
-            Some(supervisor) => supervisor.shutdown().await.map_err(self.failed()),
+        if let Some(supervisor) = self.connected().await? {
+            supervisor.shutdown().await.map_err(self.failed())?;
+        }
+        for disk in self.disks() {
+            disk.unmount().await?;
+        }
+        match &self.network {
+            Some(network) => network.detach().await,
             None => Ok(()),
         }
     }

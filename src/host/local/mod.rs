@@ -1,10 +1,13 @@
-//! Local hosts: processes on this machine. Each host is a directory with a supervisor of its own, and an address
-//! within 127.0.0.0/8 at which its nodes listen on their standard ports.
+//! Local hosts: processes on this machine. Each host is a directory with a supervisor of its own, and an address at
+//! which its nodes listen on their standard ports: within 127.0.0.0/8, or private in a network namespace of its own.
 
+mod disk;
 mod generation;
 mod layout;
 mod machine;
+mod network;
 mod ports;
+mod tool;
 
 use super::{Backend, Deployment, Host, HostError, Progress};
 use crate::artifact::{ArtifactSet, ClassPath, Environment, Java, Store, archive_path};
@@ -95,11 +98,7 @@ impl Backend for LocalBackend {
     }
 
     fn host(&self, site: &Path, name: &str, inputs: &HostInputs) -> Result<Arc<dyn Host>, HostError> {
-        let address = inputs.address.ok_or_else(|| HostError::Incomplete {
-            subject: format!("the local host {name}"),
-            missing: "an address within 127.0.0.0/8".into(),
-        })?;
-        Ok(Arc::new(Machine::new(site, name, address, self.software.clone())))
+        Ok(Arc::new(Machine::new(site, name, inputs, self.software.clone())?))
     }
 
     async fn prepare(
@@ -108,7 +107,7 @@ impl Backend for LocalBackend {
         all: &[Deployment],
         progress: &Progress,
     ) -> Result<(), HostError> {
-        for (_, deployment) in starting {
+        for (_, deployment) in starting.iter().filter(|(host, _)| host.shares_address()) {
             ports::check_free(&deployment.facts)?;
         }
         if all.iter().any(|deployment| deployment.facts.jvm.is_some()) {

@@ -1,0 +1,116 @@
+//! A disk of a node's own: a file that holds a file system, mounted where the node has its data. It is as large as it
+//! says and takes of the machine what is in it.
+
+use super::tool::run;
+use crate::host::HostError;
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::io::Errno;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// What fills the disk. Servers pass over files that they don't know.
+const FILLING: &str = "octad-filling";
+
+/// A block of the file system.
+const BLOCK: u64 = 4096;
+
+/// The disk of one node, there or not.
+#[derive(Debug)]
+pub(super) struct Disk {
+    image: PathBuf,
+    data: PathBuf,
+}
+
+impl Disk {
+    /// The disk of the node in this directory, whose data is at `data`.
+    pub(super) fn of(node: &Path, data: PathBuf) -> Self {
+        Self { image: node.join("disk.img"), data }
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        self.image.exists()
+    }
+
+    /// Whether the data is what is on the disk, and not what lies below it.
+    pub(super) fn is_mounted(&self) -> bool {
+        let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();
+        let above = self.data.parent().and_then(device);
+        device(&self.data).is_some_and(|here| Some(here) != above)
+    }
+
+    /// Makes the disk where there is none, and mounts it. What lies where it would be mounted is not covered up.
+    pub(super) async fn make(&self, mib: u32) -> Result<(), HostError> {
+        let in_the_way = || fs::read_dir(&self.data).is_ok_and(|mut entries| entries.next().is_some());
+        if !self.exists() {
+            if in_the_way() {
+                return Ok(());
+            }
+            let fresh = self.image.with_extension("new");
+            let length = u64::from(mib) << 20;
+            let made = fs::create_dir_all(&self.data).and_then(|()| File::create(&fresh)?.set_len(length));
+            made.map_err(|source| self.failed("make", source))?;
+            // No blocks are put aside for root, as whom the servers run: full is full.
+            run("mkfs.ext4", &["-q", "-F", "-m", "0", &fresh.to_string_lossy()]).await?;
+            fs::rename(&fresh, &self.image).map_err(|source| self.failed("make", source))?;
+        }
+        self.mount().await
+    }
+
+    /// Mounts the disk where there is one.
+    pub(super) async fn mount(&self) -> Result<(), HostError> {
+        if !self.exists() || self.is_mounted() {
+            return Ok(());
+        }
+        let (image, data) = (self.image.to_string_lossy(), self.data.to_string_lossy());
+        // What is deleted goes back to the machine.
+        run("mount", &["-t", "ext4", "-o", "loop,noatime,discard", &image, &data]).await?;
+        // A server would take it for data. Where it isn't, it was removed before.
+        let _ = fs::remove_dir(self.data.join("lost+found"));
+        Ok(())
+    }
+
+    /// Unmounts the disk where it is mounted.
+    pub(super) async fn unmount(&self) -> Result<(), HostError> {
+        if self.is_mounted() {
+            run("umount", &[&self.data.to_string_lossy()]).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes all space that is left.
+    pub(super) fn fill(&self) -> Result<(), HostError> {
+        let fill = || -> io::Result<()> {
+            let file = File::create(self.data.join(FILLING))?;
+            let space = statvfs(&self.data)?;
+            let (mut offset, mut chunk) = (0, space.f_bavail * space.f_frsize);
+            while chunk >= BLOCK {
+                match fallocate(&file, FallocateFlags::empty(), offset, chunk) {
+                    Ok(()) => offset += chunk,
+                    // The file system's own books need a little; what others take or give meanwhile too.
+                    Err(Errno::NOSPC) => chunk /= 2,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(())
+        };
+        fill().map_err(|source| self.failed("fill", source))
+    }
+
+    pub(super) fn is_filled(&self) -> bool {
+        self.data.join(FILLING).exists()
+    }
+
+    /// Gives back what was taken by [`Disk::fill`].
+    pub(super) fn free(&self) -> Result<(), HostError> {
+        match fs::remove_file(self.data.join(FILLING)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed("free", error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn failed(&self, action: &'static str, source: io::Error) -> HostError {
+        HostError::Io { action, path: self.image.display().to_string(), source }
+    }
+}

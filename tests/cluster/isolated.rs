@@ -1,0 +1,56 @@
+//! Brokers on hosts that can be cut off.
+
+use std::fs;
+use std::process::Command;
+
+use octad::host::{Ability, Backend as _, LocalBackend};
+use octad::resource::{HostInputs, Isolation};
+use serde_json::Value;
+
+use crate::bench::Bench;
+
+const THREE_AND_ONE: &str = r#"
+program = "ha"
+[hosts]
+subnet = "SUBNET"
+isolation = "netns"
+[zookeeper]
+servers = 1
+[kafka]
+brokers = 3
+"#;
+
+/// Why such hosts can't be had here.
+fn lacking() -> Option<String> {
+    let address = Some([10, 94, 2, 1].into());
+    let inputs = HostInputs { address, isolation: Isolation::Netns, ..HostInputs::default() };
+    let host = LocalBackend::default().host("nowhere".as_ref(), "any", &inputs).unwrap();
+    host.check().err().map(|error| error.to_string()).or_else(|| host.lacks(Ability::Cut))
+}
+
+#[test]
+fn a_leader_that_is_cut_off_from_its_peers_only_is_stopped_by_its_watchdog_and_comes_back() {
+    if let Some(lacking) = lacking() {
+        eprintln!("SKIPPED, nothing is cut off: {lacking}");
+        return;
+    }
+    let bench = Bench::new();
+    let stack = bench.stack("apart", "10.94.2.", THREE_AND_ONE);
+    stack.up();
+
+    let drilled = stack.octad(&["drill", "cut-off-peers", "--yes", "--output", "json"]);
+    let report: Value = serde_json::from_str(&drilled.stdout).unwrap_or_else(|_| panic!("{drilled:?}"));
+    let verdict = &report["faults"][0];
+    assert_eq!((drilled.code, &verdict["missed"]), (0, &Value::Array(vec![])), "{report:#}");
+    assert!(verdict["interruption_ms"].as_u64() > Some(2_000), "it was cut off at all: {report:#}");
+    assert_eq!(verdict["account"]["lost"], 0);
+
+    let hit = verdict["trials"][0]["target"].as_str().unwrap();
+    let log = fs::read_to_string(stack.site().join(format!("hosts/{hit}/log/{hit}.log"))).unwrap();
+    assert!(log.contains("stopping this broker so that they lead"), "{log}");
+    stack.octad(&["status"]).exits(0);
+    stack.destroy();
+    stack.assert_gone();
+    let holders = Command::new("ip").args(["-o", "address", "show", "to", "10.94.2.0/24"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&holders.stdout), "", "the switch is left");
+}
