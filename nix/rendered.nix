@@ -16,12 +16,20 @@ let
         "apache-kafka"
         "zookeeper"
       ];
-      fence = services.${unit}.serviceConfig.ExecStopPost or "";
+      inherit (services.${unit}) serviceConfig;
+      # What octad is told, without the path of the program, which is another one for each version of it, and without
+      # what follows.
+      told =
+        verb: line:
+        let
+          words = lib.splitString "/bin/octad\" \"${verb}\" " line;
+        in
+        if lib.length words == 1 then "" else lib.head (lib.splitString " \"--\" " (lib.last words));
     in
     lib.mapAttrs' (file: entry: lib.nameValuePair "${name}/${baseNameOf file}" entry.source) ours
     // {
-      # Without the path of the program, which is another one for each version of it.
-      "${name}/fence" = pkgs.writeText "fence" (lib.last (lib.splitString "/bin/octad\" " fence) + "\n");
+      "${name}/fence" = pkgs.writeText "fence" (told "fence" (serviceConfig.ExecStopPost or "") + "\n");
+      "${name}/watchdog" = pkgs.writeText "watchdog" (told "watchdog" serviceConfig.ExecStart + "\n");
     }
     // lib.listToAttrs (
       map (unit: lib.nameValuePair "${name}/units/${unit}" "${units.${unit}.unit}/${unit}") [

@@ -127,12 +127,11 @@ fn nixos_writes_what_local_hosts_read() {
             assert_eq!(theirs, ours, "{name}/{file}");
             compared += 1;
         }
-        let fence = role.fence(&facts).map(|arguments| {
-            let words = std::iter::once("fence".to_owned()).chain(arguments);
-            words.map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" ")
-        });
-        let theirs = golden[&Path::new(&name).join("fence")].trim();
-        assert_eq!(theirs, fence.unwrap_or_default(), "{name}: what ends its session when it died");
+        for (file, arguments) in [("fence", role.fence(&facts)), ("watchdog", role.watchdog(&facts))] {
+            let ours: Vec<_> = arguments.iter().flatten().map(|word| format!("\"{word}\"")).collect();
+            let theirs = golden[&Path::new(&name).join(file)].trim();
+            assert_eq!(theirs, ours.join(" "), "{name}/{file}: what octad is told beside the node");
+        }
     }
     assert_eq!(compared, declared().len(), "every node has one configuration file");
 }

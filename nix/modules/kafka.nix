@@ -47,7 +47,19 @@ in
       serviceConfig = {
         ExecStart = lib.mkForce (
           command (
-            [ "${cfg.jre}/bin/java" ]
+            # Becomes what follows, and leaves one behind that watches.
+            lib.optionals (facts.watchdog or false) [
+              "${config.octad.package}/bin/octad"
+              "watchdog"
+              "--zookeeper"
+              settings."zookeeper.connect"
+              "--broker"
+              (toString facts.id)
+              "--min-insync-replicas"
+              settings."min.insync.replicas"
+              "--"
+            ]
+            ++ [ "${cfg.jre}/bin/java" ]
             ++ software.arguments
             ++ [ "-Dlog4j.configuration=file:${cfg.configFiles.log4jProperties}" ]
             ++ cfg.jvmOptions
