@@ -125,7 +125,13 @@ pub enum Scalar {
 
 impl Default for HostsConfig {
     fn default() -> Self {
-        Self { backend: LocalBackend::NAME.into(), subnet: None, isolation: Isolation::None, disk_mib: None, machine: None }
+        Self {
+            backend: LocalBackend::NAME.into(),
+            subnet: None,
+            isolation: Isolation::None,
+            disk_mib: None,
+            machine: None,
+        }
     }
 }
 

@@ -257,7 +257,11 @@ fn data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one() {
     stack.up();
     let bootstrap = stack.bootstrap();
     let written = Producer::of(bench.path(), &bootstrap, "activity", 1, 1000).finish().in_full();
-    assert_eq!(stack.processes().len(), 16, "the detector: 8 servers and their supervisors are found");
+    assert_eq!(
+        stack.processes().len(),
+        21,
+        "the detector: 8 servers, their supervisors and 5 watchdogs are found"
+    );
     assert_eq!(
         stack.listeners().len(),
         5 + 3 + 3 + 1,
