@@ -2,7 +2,6 @@
 //! probe's partitions. It costs nothing while nothing changes, and misses nothing that lasts.
 
 use crate::zookeeper::{Session, SessionError};
-use futures_util::future::select_ok;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -56,8 +55,7 @@ impl Chronicler {
         };
         let task = tokio::spawn(async move {
             while !servers.is_empty() {
-                let opened = select_ok(servers.iter().map(|server| Box::pin(Session::open(server))));
-                if let Ok((mut session, _)) = opened.await {
+                if let Ok(mut session) = Session::open_any(&servers).await {
                     // What changes until another server answers is told when it does.
                     let _ = listener.listen(&mut session).await;
                 }
@@ -155,10 +153,7 @@ impl Listener {
         partition: i32,
     ) -> Result<(), SessionError> {
         let path = format!("{}/partitions/{partition}/state", self.topic);
-        let znode = session.read(&path).await?;
-        let Some(now) = znode.and_then(|znode| serde_json::from_slice::<Leadership>(&znode.data).ok()) else {
-            return Ok(());
-        };
+        let Some(now) = session.read_json::<Leadership>(&path).await? else { return Ok(()) };
         if self.led.get(&partition) != Some(&now) {
             // Kafka has -1 for nobody.
             let leader = Some(now.leader).filter(|leader| *leader >= 0);

@@ -6,7 +6,6 @@
 //! session. Deleting the znodes one by one could hit that one.
 
 use crate::zookeeper::{Session, SessionError, SessionId};
-use futures_util::future::select_ok;
 use serde::Deserialize;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -99,9 +98,7 @@ pub async fn fence(
 }
 
 async fn unlimited(registration: &Registration, died: SystemTime) -> Result<Fenced, FenceError> {
-    // All servers at once, and the first that answers: one of them may be what failed.
-    let servers = registration.zookeeper.iter().map(|server| Box::pin(Session::open(server)));
-    let (mut session, _others) = select_ok(servers).await?;
+    let mut session = Session::open_any(&registration.zookeeper).await?;
     let fenced = end(&mut session, registration, died).await;
     // A session that isn't ended lives a few seconds more and holds nothing.
     let _ = session.close().await;

@@ -5,7 +5,7 @@
 //! What to do is decided by pure functions ([`Streak`], [`is_apart`], [`spared`]); the rest looks and acts.
 
 use crate::zookeeper::{Session, SessionError};
-use futures_util::future::{join_all, select_ok};
+use futures_util::future::join_all;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -224,28 +224,22 @@ impl Watched {
     /// The addresses of the other brokers that are registered.
     async fn peers(&self, session: &mut Option<Session>) -> Result<Vec<String>, SessionError> {
         if session.is_none() {
-            *session = Some(self.session().await?);
+            *session = Some(Session::open_any(&self.zookeeper).await?);
         }
         let session = session.as_mut().expect("it was opened just above");
         let mut peers = Vec::new();
         for id in ids(session).await?.into_iter().filter(|id| *id != self.broker) {
-            let written: Option<Registered> = read(session, &format!("/brokers/ids/{id}")).await?;
+            let written: Option<Registered> = session.read_json(&format!("/brokers/ids/{id}")).await?;
             let endpoint = written.and_then(|written| written.endpoints.into_iter().next());
             peers.extend(endpoint.and_then(|endpoint| Some(endpoint.split_once("://")?.1.to_owned())));
         }
         Ok(peers)
     }
 
-    async fn session(&self) -> Result<Session, SessionError> {
-        // All servers at once, and the first that answers: one of them may be what failed.
-        let servers = self.zookeeper.iter().map(|server| Box::pin(Session::open(server)));
-        Ok(select_ok(servers).await?.0)
-    }
-
     /// Makes sure that the broker can be spared, and that no other is stopped at the same time on the same grounds.
     async fn take_turn(&self) -> Result<(), LeftAlone> {
         let look = async {
-            let mut session = self.session().await?;
+            let mut session = Session::open_any(&self.zookeeper).await?;
             let judged = self.judge(&mut session).await;
             if judged.is_err() {
                 // Somebody else's turn. Where the right to it outlives this process, it ends by itself.
@@ -270,13 +264,13 @@ impl Watched {
         let by_default = min_insync(session, "/config/brokers/<default>").await?.unwrap_or(self.min_insync);
         let mut led = Vec::new();
         for topic in session.children("/brokers/topics").await? {
-            let assigned: Option<Assigned> = read(session, &format!("/brokers/topics/{topic}")).await?;
+            let assigned: Option<Assigned> = session.read_json(&format!("/brokers/topics/{topic}")).await?;
             let partitions = assigned.map(|assigned| assigned.partitions).unwrap_or_default();
             let here = partitions.iter().filter(|(_, replicas)| replicas.contains(&self.broker));
             let mut own = None;
             for partition in here.map(|(partition, _)| *partition) {
                 let path = format!("/brokers/topics/{topic}/partitions/{partition}/state");
-                let Some(State { leader, isr }) = read(session, &path).await? else { continue };
+                let Some(State { leader, isr }) = session.read_json(&path).await? else { continue };
                 if leader != self.broker {
                     continue;
                 }
@@ -296,17 +290,8 @@ async fn ids(session: &mut Session) -> Result<Vec<i32>, SessionError> {
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
-/// What is written in a znode; `None` where there is none, or it holds something else.
-async fn read<T: for<'a> Deserialize<'a>>(
-    session: &mut Session,
-    path: &str,
-) -> Result<Option<T>, SessionError> {
-    let znode = session.read(path).await?;
-    Ok(znode.and_then(|znode| serde_json::from_slice(&znode.data).ok()))
-}
-
 async fn min_insync(session: &mut Session, path: &str) -> Result<Option<usize>, SessionError> {
-    let configured: Option<Configured> = read(session, path).await?;
+    let configured: Option<Configured> = session.read_json(path).await?;
     Ok(configured.and_then(|configured| configured.config.get("min.insync.replicas")?.parse().ok()))
 }
 

@@ -5,6 +5,8 @@
 //! Records are big-endian, each message has its length in front: ZooKeeper's `zookeeper.jute`.
 
 use bytes::{Buf, BufMut};
+use futures_util::future::select_ok;
+use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -138,6 +140,18 @@ impl Session {
         session.ok_or_else(|| SessionError::Unintelligible { server: server.to_owned() })
     }
 
+    /// Opens a session of our own with the first of these servers that answers: one of them may be what failed.
+    ///
+    /// # Errors
+    /// What the last of them failed with, where all did.
+    ///
+    /// # Panics
+    /// Where there is no server at all.
+    pub async fn open_any(servers: &[String]) -> Result<Self, SessionError> {
+        let opened = select_ok(servers.iter().map(|server| Box::pin(Self::open(server))));
+        Ok(opened.await?.0)
+    }
+
     /// Attaches to somebody's session, which thereby loses its own connection. `None` where it is over.
     ///
     /// # Errors
@@ -222,6 +236,15 @@ impl Session {
             Err(error) => return Err(error),
         };
         ephemeral(&answer).map(Some).ok_or_else(|| self.unintelligible())
+    }
+
+    /// Reads a znode's data as JSON; `None` where there is no such znode, or it holds something else.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn read_json<T: DeserializeOwned>(&mut self, path: &str) -> Result<Option<T>, SessionError> {
+        let znode = self.read(path).await?;
+        Ok(znode.and_then(|znode| serde_json::from_slice(&znode.data).ok()))
     }
 
     /// The names of what is right below a znode, as this server knows it; none where there is no such znode.
