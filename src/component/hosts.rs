@@ -82,6 +82,11 @@ impl Hosts {
         Self { machine: Some(machine), ..self }
     }
 
+    /// Whether all of them share this machine's processors, with whatever else runs here. Machines have their own.
+    pub fn share_processors(&self) -> bool {
+        self.backend == LocalBackend::NAME && self.machine.is_none()
+    }
+
     /// What a node's facts tell of its host.
     pub fn facts(&self, name: &Name, address: Output<String>) -> HostFacts {
         let name = name.to_string();

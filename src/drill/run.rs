@@ -64,9 +64,9 @@ pub struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        // One record each 20 ms tells a pause of 300 ms to within a tenth, and leaves small machines to their work.
+        // One record each 40 ms tells a pause of 300 ms to within a seventh, and leaves small machines to their work.
         Self {
-            rate: 50,
+            rate: 25,
             load: 0,
             replicas: None,
             acks: "all".into(),

@@ -238,7 +238,7 @@ impl Worker {
             Action::Roll { group, members, interrupts, .. } => {
                 rolling::roll(self, number, group, members, interrupts).await
             }
-            Action::Gate { group } => self.gate(number, group, &Members::default()).await.map(drop),
+            Action::Gate { group } => self.gate(number, group).await,
         };
         self.context.events().emit(Event::StepFinished {
             step: number,
@@ -321,8 +321,18 @@ impl Worker {
         StepError::Act { verb, key: key.clone(), source }
     }
 
-    /// Waits until the group is healthy and in its preferred order, and returns how it was seen last.
-    async fn gate(&self, number: usize, group: &str, known: &Members) -> Result<GroupView, StepError> {
+    /// Waits until the group is healthy and in its preferred order.
+    async fn gate(&self, number: usize, group: &str) -> Result<(), StepError> {
+        let view = self.healthy(number, group, &Members::default()).await?;
+        if self.settle(number, group, &view).await {
+            // Leaders that move are news that every member must hear before the group counts as well again.
+            self.healthy(number, group, &view.members).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the group is healthy, and returns how it was seen last.
+    async fn healthy(&self, number: usize, group: &str, known: &Members) -> Result<GroupView, StepError> {
         let tell = |told: gate::Told<'_>| match told {
             gate::Told::Reason(reason) => self.tell(number, reason),
             gate::Told::Member { name, seen, after } => self.context.events().emit(Event::StepMember {
@@ -333,17 +343,8 @@ impl Worker {
                 millis: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
             }),
         };
-        let timeout = self.options.gate_timeout;
-        let interrupt = &self.options.interrupt;
-        let mut view = gate::wait_healthy(&self.context, group, known, timeout, interrupt, &tell).await?;
-        if rolling::take_back(self, number, group, &view).await? {
-            view = gate::wait_healthy(&self.context, group, &view.members, timeout, interrupt, &tell).await?;
-        }
-        if !self.settle(number, group, &view).await {
-            return Ok(view);
-        }
-        // Leaders that move are news that every member must hear before the group counts as well again.
-        Ok(gate::wait_healthy(&self.context, group, &view.members, timeout, interrupt, &tell).await?)
+        let (timeout, interrupt) = (self.options.gate_timeout, &self.options.interrupt);
+        Ok(gate::wait_healthy(&self.context, group, known, timeout, interrupt, &tell).await?)
     }
 
     /// The last steps may have changed what a group holds (a topic is news to every broker), and nobody is to find it

@@ -34,13 +34,6 @@ pub enum Record {
         /// The resources that it needs.
         needs: BTreeSet<Key>,
     },
-    /// Members of a group are about to hand over what they do for it, or have it back.
-    HandedOver {
-        /// The group.
-        group: String,
-        /// How it was before, in the role's own form; `None` once it is so again.
-        before: Option<Value>,
-    },
     /// Somebody consented to a resource's removal by name, or took that back.
     Protect {
         /// Which resource.

@@ -519,15 +519,8 @@ impl Planner<'_> {
             let touched = group.members.iter().any(|member| self.graph.step_of(member).is_some());
             // Without a change that is left out it may never be healthy; those that need it still wait for it.
             let awaited = group.members.is_disjoint(&self.left_out) || self.is_needed(name);
-            let handed_over = self.state.handed_over.contains_key(name);
-            if touched || handed_over || (awaited && !self.is_healthy(name, group)) {
-                let reason = match (touched, handed_over) {
-                    (true, _) => "",
-                    (false, true) => {
-                        "an earlier roll was cut off before its members had back what they handed over"
-                    }
-                    (false, false) => "is not healthy at present",
-                };
+            if touched || (awaited && !self.is_healthy(name, group)) {
+                let reason = if touched { "" } else { "is not healthy at present" };
                 self.graph.add_for_group(name, &[], Action::Gate { group: name.clone() }, reason.into());
             }
         }

@@ -36,9 +36,6 @@ pub struct State {
     pub groups: BTreeMap<String, Group>,
     /// The stack's outputs, references not filled in.
     pub outputs: BTreeMap<String, Value>,
-    /// What members handed over for a roll and have to be given back, by group; how it was before.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub handed_over: BTreeMap<String, Value>,
 }
 
 /// Why the state can't be read or written.
@@ -117,7 +114,6 @@ impl State {
             resources: BTreeMap::new(),
             groups: BTreeMap::new(),
             outputs: BTreeMap::new(),
-            handed_over: BTreeMap::new(),
         }
     }
 
@@ -156,12 +152,6 @@ impl State {
                 for group in self.groups.values_mut() {
                     group.members.remove(&key);
                 }
-            }
-            Record::HandedOver { group, before: Some(before) } => {
-                self.handed_over.insert(group, before);
-            }
-            Record::HandedOver { group, before: None } => {
-                self.handed_over.remove(&group);
             }
             Record::Protect { key, protected } => {
                 if let Some(recorded) = self.resources.get_mut(&key) {

@@ -1,17 +1,12 @@
 //! The role `broker`: a Kafka broker whose metadata is in ZooKeeper.
 
-use super::leadership::{self, Orders};
 use super::{
     Absence, GroupView, Health, InSync, Layout, MemberView, Next, NotSafe, Process, Role, Roll, ScarceTopic,
 };
-use crate::kafka::{
-    BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, TopicPartition,
-};
+use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition};
 use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
-use serde::Deserialize as _;
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -101,21 +96,6 @@ fn cluster(view: &GroupView) -> Option<&ClusterView> {
 
 /// Settings that name the form in which records and requests are written.
 const FORMATS: [&str; 2] = ["inter.broker.protocol.version", "log.message.format.version"];
-
-/// Gives partitions another order of the same replicas, and has the first of each lead.
-async fn reorder(
-    wire: &dyn Wire,
-    view: &GroupView,
-    orders: &BTreeMap<TopicPartition, Vec<i32>>,
-) -> Result<(), KafkaError> {
-    let Some(Seen { asked, .. }) = view.detail() else { return Ok(()) };
-    if orders.is_empty() {
-        return Ok(());
-    }
-    let kafka = wire.kafka(asked);
-    kafka.reassign(orders).await?;
-    kafka.elect_preferred(&orders.keys().cloned().collect()).await
-}
 
 fn setting(facts: &NodeFacts, name: &str) -> Option<String> {
     facts.settings.get(name)?.known().ok().cloned()
@@ -463,22 +443,6 @@ impl Role for Broker {
             None if held.len() == 1 => Ok("1 partition is copied from the others".into()),
             None => Ok(format!("{} partitions are copied from the others", held.len())),
         }
-    }
-
-    fn handover(&self, member: &str, view: &GroupView, before: Option<&Value>) -> Option<Value> {
-        let (cluster, id) = (cluster(view)?, id_of(member, view)?);
-        let known: Orders = before.and_then(|before| Orders::deserialize(before).ok()).unwrap_or_default();
-        (!leadership::without(id, cluster).is_empty()).then(|| json!(known.with_led_by(id, cluster)))
-    }
-
-    async fn hand_over(&self, wire: &dyn Wire, member: &str, view: &GroupView) -> Result<(), KafkaError> {
-        let (Some(cluster), Some(id)) = (cluster(view), id_of(member, view)) else { return Ok(()) };
-        reorder(wire, view, &leadership::without(id, cluster)).await
-    }
-
-    async fn take_back(&self, wire: &dyn Wire, view: &GroupView, before: &Value) -> Result<(), KafkaError> {
-        let (Some(cluster), Ok(orders)) = (cluster(view), Orders::deserialize(before)) else { return Ok(()) };
-        reorder(wire, view, &orders.strayed(cluster)).await
     }
 
     fn reversible(&self, before: &NodeFacts, after: &NodeFacts) -> bool {

@@ -5,7 +5,6 @@ mod absence;
 mod broker;
 mod group;
 mod health;
-mod leadership;
 mod roll;
 mod zookeeper;
 
@@ -20,7 +19,6 @@ use crate::kafka::KafkaError;
 use crate::resource::{NodeFacts, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,26 +110,6 @@ pub trait Role: Send + Sync {
     fn refill(&self, member: &NodeFacts, view: &GroupView) -> Result<String, NotSafe> {
         let _ = view;
         Err(NotSafe::NotRebuilt { role: member.role.clone() })
-    }
-
-    /// What `member` does for the group that others can do in its place while it is away, as it is now (Kafka: the
-    /// partitions that it leads); together with what was handed over `before` and not taken back. `None` where there is
-    /// nothing. Pure: it is journalled before anything moves.
-    fn handover(&self, member: &str, view: &GroupView, before: Option<&Value>) -> Option<Value> {
-        let _ = (member, view, before);
-        None
-    }
-
-    /// Has others do what `member` does for the group, so that nobody is interrupted by its stop.
-    async fn hand_over(&self, wire: &dyn Wire, member: &str, view: &GroupView) -> Result<(), KafkaError> {
-        let _ = (wire, member, view);
-        Ok(())
-    }
-
-    /// Puts back what was handed over, as far as it is still so.
-    async fn take_back(&self, wire: &dyn Wire, view: &GroupView, before: &Value) -> Result<(), KafkaError> {
-        let _ = (wire, view, before);
-        Ok(())
     }
 
     /// Whether a member that was changed can be put back to what it was: not where the change lets it write what the

@@ -65,7 +65,7 @@ impl Assignment {
             // A leader that is frozen or cut off says nothing: that another leads is learnt from the others. Since 2.10
             // librdkafka also forgets the new leader where the old one drops out of the same answer (its thread undoes
             // the move), and has it again only from the next.
-            .set("topic.metadata.refresh.interval.ms", "100")
+            .set("topic.metadata.refresh.interval.ms", "50")
             .set("socket.connection.setup.timeout.ms", "2000")
             .set("socket.timeout.ms", "6000")
             .set("socket.nagle.disable", "true");

@@ -163,24 +163,23 @@ impl Producer {
     }
 }
 
-/// Writes to one partition after the other, so that each gets its rate and no two at the same moment.
+/// Writes to all partitions at the same moments, so that a broker has one request for those that it leads and its
+/// followers one fetch: with one partition after the other, the brokers were busier with the probe than with the fault.
 fn send(assignment: &Assignment, books: &Books, client: &ThreadedProducer<Clerk>, over: &Over) {
-    let pause =
-        Duration::from_secs(1) / (assignment.rate.max(1) * assignment.partitions.unsigned_abs().max(1));
+    let pause = Duration::from_secs(1) / assignment.rate.max(1);
     let mut due = Instant::now();
-    for partition in (0..assignment.partitions).cycle() {
-        if over.is_set() {
-            return;
-        }
-        let mark = Mark { run: assignment.run, partition, sequence: books.next(partition) };
-        let payload = mark.encode(RECORD);
-        let record: BaseRecord<'_, (), [u8], _> =
-            BaseRecord::with_opaque_to(&assignment.topic, Box::new((partition, mark.sequence)))
-                .partition(partition)
-                .payload(&payload);
-        if client.send(record).is_err() {
-            // It never got into the queue.
-            books.note(partition, mark.sequence, Outcome::Failed, Duration::ZERO);
+    while !over.is_set() {
+        for partition in 0..assignment.partitions {
+            let mark = Mark { run: assignment.run, partition, sequence: books.next(partition) };
+            let payload = mark.encode(RECORD);
+            let record: BaseRecord<'_, (), [u8], _> =
+                BaseRecord::with_opaque_to(&assignment.topic, Box::new((partition, mark.sequence)))
+                    .partition(partition)
+                    .payload(&payload);
+            if client.send(record).is_err() {
+                // It never got into the queue.
+                books.note(partition, mark.sequence, Outcome::Failed, Duration::ZERO);
+            }
         }
         due += pause;
         let now = Instant::now();
