@@ -21,8 +21,8 @@ const HEAD: f64 = 46.0;
 /// that something is wrong.
 const COLOURS: [&str; 6] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#8d8d2f"];
 
-/// Acknowledgements closer than this are drawn as one bar: three records' distance at the slowest usual rate.
-const CLOSE: Duration = Duration::from_millis(60);
+/// Acknowledgements closer than this are drawn as one bar: three records' distance at the rate that is usual.
+const CLOSE: Duration = Duration::from_millis(120);
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ink: #1d2430; --dim: #667085; --line: #d8dde5; --back: #fff; --row: #f1f3f6; }

@@ -227,7 +227,7 @@ impl Drill<'_> {
         }
         warm_up(scene, &producer, epoch).await?;
         let idle_from = epoch.elapsed();
-        pause(scene, IDLE).await?;
+        scene.pause(IDLE).await?;
 
         let rebalances = consumer.rebalances();
         let marks = Mutex::new(Vec::new());
@@ -246,7 +246,7 @@ impl Drill<'_> {
                 let served = || producer.acks_since(struck + LATE).iter().all(|count| *count > 1);
                 until(scene, UNSERVED, served).await?;
             }
-            Lasts::For(time) => pause(scene, time).await?,
+            Lasts::For(time) => scene.pause(time).await?,
             Lasts::Itself => {}
         }
         fault.heal(scene).await?;
@@ -255,7 +255,7 @@ impl Drill<'_> {
         mark("undone");
         recovered(scene, fault, &watch, undone).await?;
         mark("whole again");
-        pause(scene, AFTER).await?;
+        scene.pause(AFTER).await?;
 
         let end = epoch.elapsed();
         let carried = load.as_ref().map_or(0, Load::carried);
@@ -334,7 +334,7 @@ async fn warm_up(scene: &Scene, producer: &Producer, epoch: Instant) -> Result<(
     let mut longest = Vec::new();
     while !pauses::steady(&longest) && begun.elapsed() < WARM_UP {
         let from = epoch.elapsed();
-        pause(scene, WARM_UP_STRETCH).await?;
+        scene.pause(WARM_UP_STRETCH).await?;
         longest.push(producer.longest_pause(from));
     }
     Ok(())
@@ -347,16 +347,9 @@ async fn until(scene: &Scene, limit: Duration, so: impl Fn() -> bool) -> Result<
         if Instant::now() >= deadline {
             return Ok(false);
         }
-        pause(scene, Duration::from_millis(20)).await?;
+        scene.pause(Duration::from_millis(20)).await?;
     }
     Ok(true)
-}
-
-async fn pause(scene: &Scene, time: Duration) -> Result<(), DrillError> {
-    tokio::select! {
-        () = tokio::time::sleep(time) => Ok(()),
-        () = scene.options.interrupt.wait() => Err(DrillError::Interrupted),
-    }
 }
 
 /// For what waits in a thread of its own, as librdkafka does.

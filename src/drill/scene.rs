@@ -188,6 +188,30 @@ impl Scene {
         members.iter().find(|facts| Some(facts.node.as_str()) == leader).ok_or(missing)
     }
 
+    /// What its host says of a node's process; `None` where it knows of none.
+    ///
+    /// # Errors
+    /// Where its host can't be asked.
+    pub async fn run_state(&self, facts: &NodeFacts) -> Result<Option<RunState>, DrillError> {
+        let found = async { Ok(self.host(facts)?.node(&facts.node).await?.map(|found| found.run)) };
+        found.await.map_err(|source| DrillError::Host {
+            action: "look at",
+            subject: facts.node.clone(),
+            source,
+        })
+    }
+
+    /// Waits, unless the drill is to end.
+    ///
+    /// # Errors
+    /// Where it is.
+    pub async fn pause(&self, time: Duration) -> Result<(), DrillError> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            () = self.options.interrupt.wait() => Err(DrillError::Interrupted),
+        }
+    }
+
     /// Sends a signal to a node's process.
     ///
     /// # Errors

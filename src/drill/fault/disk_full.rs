@@ -5,7 +5,13 @@ use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::host::Ability;
 use async_trait::async_trait;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Within this time a broker needs a new block of its disk: a block takes some 40 of the probe's records.
+const NOTICED: Duration = Duration::from_secs(30);
+
+/// Between looks at whether it has noticed.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The fault.
 pub(super) struct DiskFull;
@@ -31,8 +37,18 @@ impl Fault for DiskFull {
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let node = scene.plain_broker(0).await?;
+        let before = scene.run_state(node).await?;
         strike(&format!("fill the disk of {}", node.node));
         scene.fill_disk(node).await?;
+        let deadline = Instant::now() + NOTICED;
+        while scene.run_state(node).await? == before {
+            if Instant::now() >= deadline {
+                let reason = format!("{} went on with a full disk for {} s", node.node, NOTICED.as_secs());
+                return Err(DrillError::NotFinished { fault: self.name(), reason });
+            }
+            scene.pause(LOOK).await?;
+        }
+        strike(&format!("{} has ended because of it", node.node));
         Ok(node.node.clone())
     }
 }
