@@ -3,7 +3,7 @@
 use super::{Event, Events, Registry, State, moves};
 use crate::host::{Backend, Host, Progress};
 use crate::kafka::Kafka;
-use crate::resource::{HostInputs, HostKind, Key, KindError, NodeFacts, references, resolve};
+use crate::resource::{HostInputs, HostKind, Key, KindError, NodeFacts, TopicKind, references, resolve};
 use crate::role::{Group, Role};
 use crate::stack::ValidStack;
 use serde::Deserialize as _;
@@ -140,6 +140,16 @@ impl Context {
                 .filter(|key| roster.made.contains(*key))
                 .filter_map(|key| Some((key.clone(), roster.resolve(roster.inputs.get(key)?))))
                 .collect()
+        })
+    }
+
+    /// The topics of a group that exist, as far as they are recorded.
+    pub fn made_topics(&self, group: &str) -> BTreeSet<String> {
+        self.roster(|roster| {
+            let of_group =
+                |key: &&Key| roster.inputs.get(*key).is_some_and(|inputs| inputs["cluster"] == group);
+            let topics = roster.made.iter().filter(|key| key.kind == TopicKind::NAME);
+            topics.filter(of_group).map(|key| key.name.to_string()).collect()
         })
     }
 

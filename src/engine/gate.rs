@@ -14,6 +14,9 @@ pub const GATE_TIMEOUT: Duration = Duration::from_secs(300);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How often it asks at most once it has waited for long.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// How long members may not know of any topic that is recorded, until it must have been removed by somebody else. A new
+/// controller tells brokers of each other first and of topics later: until then nothing seems to be wrong.
+const UNTOLD: Duration = Duration::from_secs(5);
 /// How often the members' processes are looked at meanwhile.
 pub(super) const LOOK_AT_MEMBERS: Duration = Duration::from_secs(1);
 
@@ -83,6 +86,7 @@ pub(super) async fn wait_healthy(
     tell: &(dyn Fn(Told<'_>) + Send + Sync),
 ) -> Result<GroupView, GateError> {
     let role = context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
+    let topics = context.made_topics(group);
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut told = String::new();
@@ -97,7 +101,8 @@ pub(super) async fn wait_healthy(
             seen = view.members.clone();
         }
         let reason = match role.health(&view, &members) {
-            Health::Healthy => return Ok(view),
+            Health::Healthy if role.knows(&view, &topics) || begun.elapsed() >= UNTOLD => return Ok(view),
+            Health::Healthy => "nobody has been told of its topics yet".into(),
             Health::Unhealthy(reason) => reason,
         };
         if reason != told {

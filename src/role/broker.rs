@@ -445,6 +445,11 @@ impl Role for Broker {
         }
     }
 
+    fn knows(&self, view: &GroupView, topics: &BTreeSet<String>) -> bool {
+        let known = |cluster: &ClusterView| topics.iter().any(|topic| cluster.topics.contains_key(topic));
+        topics.is_empty() || cluster(view).is_some_and(known)
+    }
+
     fn reversible(&self, before: &NodeFacts, after: &NodeFacts) -> bool {
         // What is written in a newer form, on the disk or to other brokers, an older one can't read.
         let same = |name: &str| before.settings.get(name) == after.settings.get(name);

@@ -96,6 +96,13 @@ pub trait Role: Send + Sync {
         view.after_restart(node)
     }
 
+    /// Whether a view knows of any of these topics, or there are none: one that doesn't may be of a group that has just
+    /// begun.
+    fn knows(&self, view: &GroupView, topics: &BTreeSet<String>) -> bool {
+        let _ = (view, topics);
+        true
+    }
+
     /// Whether a member's facts may change in this way at all.
     fn allows_change(&self, before: &NodeFacts, after: &NodeFacts) -> Result<(), Refusal> {
         let _ = (before, after);
