@@ -35,7 +35,7 @@ pub(super) struct Drill {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
     /// Records a second that the probe writes to each partition of its topic
-    #[arg(long, default_value_t = 25, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = drill::Terms::default().rate, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
     /// Load beside the probe, in bytes a second: 500kB/s, 5MB/s
     #[arg(long, default_value = "0", hide_default_value = true, value_name = "RATE", value_parser = bytes_a_second)]

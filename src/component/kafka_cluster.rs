@@ -1,6 +1,6 @@
 //! A Kafka cluster: brokers on hosts of their own whose metadata is in a ZooKeeper ensemble, and its topics. Pure.
 
-use super::{Hosts, overlay, software};
+use super::{EVERY_JVM, Hosts, overlay, software};
 use crate::resource::{FACTS_VERSION, Jvm, NodeFacts, Output, TopicInputs};
 use crate::role::Broker;
 use crate::stack::{Fault, Name, Stack, TopicName};
@@ -233,16 +233,12 @@ impl KafkaCluster {
 /// was what producers waited for in the first minutes after each start. In a roll of 5 brokers they waited 160 times for
 /// more than 0.2 s without it, and 400 times with it.
 fn jvm_options(share_processors: bool) -> Vec<String> {
-    let always = [
-        // Kafka's own choice of collector.
+    // Kafka's own choice of collector.
+    let collector = [
         "-XX:+UseG1GC",
         "-XX:MaxGCPauseMillis=20",
         "-XX:InitiatingHeapOccupancyPercent=35",
         "-XX:+ExplicitGCInvokesConcurrent",
-        // A broker that lost track of its memory must end and be started again rather than linger.
-        "-XX:+ExitOnOutOfMemoryError",
-        // The JVM's shared counters are a mapped file: a busy disk can stop a thread that writes it.
-        "-XX:-UsePerfData",
     ];
     // Four times the calls before the optimising compiler takes a method (defaults: 5000, 600, 15000, 40000). While 1
     // processor starts a broker it costs a fifth of the time and gains nothing; under load the same methods get there
@@ -254,5 +250,6 @@ fn jvm_options(share_processors: bool) -> Vec<String> {
         "-XX:Tier4BackEdgeThreshold=160000",
     ];
     let compilers = if share_processors { &["-XX:TieredStopAtLevel=1"][..] } else { &optimising_late };
-    always.iter().chain(compilers).map(|option| (*option).to_owned()).collect()
+    let options = collector.iter().chain(&EVERY_JVM).chain(compilers);
+    options.map(|option| (*option).to_owned()).collect()
 }

@@ -14,6 +14,14 @@ use crate::resource::{Output, Software};
 use crate::stack::{Fault, Stack};
 use std::collections::BTreeMap;
 
+/// How the JVM of every server runs, whatever it serves.
+const EVERY_JVM: [&str; 2] = [
+    // One that lost track of its memory must end and be started again rather than linger.
+    "-XX:+ExitOnOutOfMemoryError",
+    // The JVM's shared counters are a mapped file: a busy disk can stop a thread that writes it.
+    "-XX:-UsePerfData",
+];
+
 /// The software of one of the artifact sets that Octad carries (`kafka`, `kafka-tools`, `zookeeper`), or a fault at
 /// `path` of the stack file where there is no such set or version.
 pub fn software(stack: &mut Stack, path: &str, set: &str, version: &str) -> Software {

@@ -1,6 +1,6 @@
 //! A ZooKeeper ensemble: servers on hosts of their own that elect a leader. Pure.
 
-use super::{Hosts, overlay, software};
+use super::{EVERY_JVM, Hosts, overlay, software};
 use crate::resource::{FACTS_VERSION, Jvm, NodeFacts, Output};
 use crate::role::Zookeeper;
 use crate::stack::{Fault, Name, Stack};
@@ -95,19 +95,7 @@ impl ZookeeperEnsemble {
                 settings,
                 fence: true,
                 watchdog: false,
-                jvm: Some(Jvm {
-                    heap_mib: self.heap_mib,
-                    options: vec![
-                        // One core and a heap this small: the serial collector is smaller and pauses for milliseconds.
-                        "-XX:+UseSerialGC".into(),
-                        "-XX:+ExitOnOutOfMemoryError".into(),
-                        // The JVM's shared counters are a mapped file: a busy disk can stop a thread that writes it.
-                        "-XX:-UsePerfData".into(),
-                        // A few hundred small requests a second: the optimising compiler costs a third of the start
-                        // and has nothing to win back.
-                        "-XX:TieredStopAtLevel=1".into(),
-                    ],
-                }),
+                jvm: Some(Jvm { heap_mib: self.heap_mib, options: jvm_options() }),
             };
             stack.node(&facts, []);
         }
@@ -116,4 +104,14 @@ impl ZookeeperEnsemble {
             .map(|(_, _, address)| Output::format([address.clone(), format!(":{}", port("client")).into()]));
         Output::join(endpoints, ",")
     }
+}
+
+/// How a server's JVM runs.
+fn jvm_options() -> Vec<String> {
+    // One core and a heap this small: the serial collector is smaller and pauses for milliseconds.
+    let collector = ["-XX:+UseSerialGC"];
+    // A few hundred small requests a second: the optimising compiler costs a third of the start and has nothing to win
+    // back.
+    let compilers = ["-XX:TieredStopAtLevel=1"];
+    collector.iter().chain(&EVERY_JVM).chain(&compilers).map(|option| (*option).to_owned()).collect()
 }

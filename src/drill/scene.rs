@@ -193,12 +193,8 @@ impl Scene {
     /// # Errors
     /// Where its host can't be asked.
     pub async fn run_state(&self, facts: &NodeFacts) -> Result<Option<RunState>, DrillError> {
-        let found = async { Ok(self.host(facts)?.node(&facts.node).await?.map(|found| found.run)) };
-        found.await.map_err(|source| DrillError::Host {
-            action: "look at",
-            subject: facts.node.clone(),
-            source,
-        })
+        let found = async { run_state(self.host(facts)?.as_ref(), &facts.node).await };
+        said("look at", &facts.node, found.await)
     }
 
     /// Waits, unless the drill is to end.
@@ -371,19 +367,22 @@ pub(super) fn addresses<'a>(
     nodes.into_iter().filter_map(|facts| facts.host.address.known().ok()?.parse().ok())
 }
 
-fn said(action: &'static str, subject: &str, result: Result<(), KindError>) -> Result<(), DrillError> {
+fn said<T>(action: &'static str, subject: &str, result: Result<T, KindError>) -> Result<T, DrillError> {
     result.map_err(|source| DrillError::Host { action, subject: subject.to_owned(), source })
+}
+
+async fn run_state(host: &dyn Host, node: &str) -> Result<Option<RunState>, KindError> {
+    Ok(host.node(node).await?.map(|found| found.run))
 }
 
 async fn restored(host: &dyn Host, node: &str) -> Result<(), KindError> {
     host.boot().await?;
-    let process = async || -> Result<_, KindError> { Ok(host.node(node).await?.map(|found| found.run)) };
-    match process().await? {
+    match run_state(host, node).await? {
         // One that was halted a moment ago may still count as running.
         Some(found @ (RunState::Running { .. } | RunState::Frozen)) => {
             if let Err(error) = host.signal(node, Signal::Cont).await {
                 // One that has ended since is not frozen.
-                if process().await?.is_some_and(|now| now == found) {
+                if run_state(host, node).await?.is_some_and(|now| now == found) {
                     return Err(error.into());
                 }
             }

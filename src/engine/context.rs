@@ -3,7 +3,7 @@
 use super::{Event, Events, Registry, State, moves};
 use crate::host::{Backend, Host, Progress};
 use crate::kafka::Kafka;
-use crate::resource::{HostInputs, HostKind, Key, KindError, NodeFacts, TopicKind, references, resolve};
+use crate::resource::{HostInputs, HostKind, Key, KindError, NodeFacts, references, resolve};
 use crate::role::{Group, Role};
 use crate::stack::ValidStack;
 use serde::Deserialize as _;
@@ -143,13 +143,14 @@ impl Context {
         })
     }
 
-    /// The topics of a group that exist, as far as they are recorded.
-    pub fn made_topics(&self, group: &str) -> BTreeSet<String> {
+    /// The names of the resources that exist within a group, such as a cluster's topics.
+    pub fn made_within(&self, group: &str) -> BTreeSet<String> {
         self.roster(|roster| {
-            let of_group =
-                |key: &&Key| roster.inputs.get(*key).is_some_and(|inputs| inputs["cluster"] == group);
-            let topics = roster.made.iter().filter(|key| key.kind == TopicKind::NAME);
-            topics.filter(of_group).map(|key| key.name.to_string()).collect()
+            let within = |key: &&Key| {
+                let holder = self.registry.kind(&key.kind).zip(roster.inputs.get(*key));
+                holder.and_then(|(kind, inputs)| kind.held_by(inputs)).is_some_and(|holder| holder == group)
+            };
+            roster.made.iter().filter(within).map(|key| key.name.clone()).collect()
         })
     }
 

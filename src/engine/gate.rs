@@ -86,7 +86,7 @@ pub(super) async fn wait_healthy(
     tell: &(dyn Fn(Told<'_>) + Send + Sync),
 ) -> Result<GroupView, GateError> {
     let role = context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
-    let topics = context.made_topics(group);
+    let held = context.made_within(group);
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut told = String::new();
@@ -101,7 +101,7 @@ pub(super) async fn wait_healthy(
             seen = view.members.clone();
         }
         let reason = match role.health(&view, &members) {
-            Health::Healthy if role.knows(&view, &topics) || begun.elapsed() >= UNTOLD => return Ok(view),
+            Health::Healthy if role.knows(&view, &held) || begun.elapsed() >= UNTOLD => return Ok(view),
             Health::Healthy => "nobody has been told of its topics yet".into(),
             Health::Unhealthy(reason) => reason,
         };

@@ -445,9 +445,9 @@ impl Role for Broker {
         }
     }
 
-    fn knows(&self, view: &GroupView, topics: &BTreeSet<String>) -> bool {
-        let known = |cluster: &ClusterView| topics.iter().any(|topic| cluster.topics.contains_key(topic));
-        topics.is_empty() || cluster(view).is_some_and(known)
+    fn knows(&self, view: &GroupView, held: &BTreeSet<String>) -> bool {
+        let known = |cluster: &ClusterView| held.iter().any(|topic| cluster.topics.contains_key(topic));
+        held.is_empty() || cluster(view).is_some_and(known)
     }
 
     fn reversible(&self, before: &NodeFacts, after: &NodeFacts) -> bool {

@@ -96,10 +96,10 @@ pub trait Role: Send + Sync {
         view.after_restart(node)
     }
 
-    /// Whether a view knows of any of these topics, or there are none: one that doesn't may be of a group that has just
-    /// begun.
-    fn knows(&self, view: &GroupView, topics: &BTreeSet<String>) -> bool {
-        let _ = (view, topics);
+    /// Whether a view knows of any of what the group is recorded to hold (Kafka: topics), or that is nothing: one that
+    /// doesn't may be of a group that has just begun.
+    fn knows(&self, view: &GroupView, held: &BTreeSet<String>) -> bool {
+        let _ = (view, held);
         true
     }
 
