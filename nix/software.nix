@@ -2,8 +2,8 @@
 { lib, pkgs }:
 let
   java = import ./java { inherit lib pkgs; };
-  # All nodes of a role have the same JVM options.
-  jvmOf = node: (lib.importJSON (./facts/ha-nixos + "/${node}.json")).jvm;
+  # All nodes of a role have the same software and JVM options.
+  factsOf = node: lib.importJSON (./facts/ha-nixos + "/${node}.json");
   kafka = pkgs.callPackage ./kafka.nix { };
 in
 {
@@ -11,18 +11,16 @@ in
     package = kafka;
   }
   // java.software {
-    role = "broker";
+    facts = factsOf "broker-1";
     inherit (kafka) jre;
     folder = "${kafka}/libs";
-    jvm = jvmOf "broker-1";
   };
   zookeeper = {
     package = pkgs.zookeeper;
   }
   // java.software {
-    role = "zookeeper";
+    facts = factsOf "zk-1";
     jre = pkgs.jdk17_headless;
     folder = "${pkgs.zookeeper}/lib";
-    jvm = jvmOf "zk-1";
   };
 }

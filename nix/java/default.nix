@@ -5,15 +5,15 @@ let
   makeClassArchive = pkgs.callPackage ./class-archive.nix { };
 in
 {
-  # Arguments in front of all others. `jvm` is that of a node's facts.
+  # Arguments in front of all others, for a node with these facts.
   software =
     {
-      role,
+      facts,
       jre,
       folder,
-      jvm,
     }:
     let
+      inherit (facts) role;
       classPath = makeClassPath {
         name = role;
         inherit folder;
@@ -21,9 +21,9 @@ in
       archive = makeClassArchive {
         name = role;
         inherit jre classPath;
-        classList = ./class-lists + "/${role}.txt";
+        classList = ../../artifacts + "/${facts.software.name}-${facts.software.version}/classes.txt";
         # An archive belongs to a collector; sizes don't matter to it.
-        options = lib.filter (lib.hasSuffix "GC") jvm.options;
+        options = lib.filter (lib.hasSuffix "GC") facts.jvm.options;
       };
     in
     {

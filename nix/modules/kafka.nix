@@ -13,7 +13,7 @@ let
   inherit (facts) settings;
   java = import ../java { inherit lib pkgs; };
   software = java.software {
-    inherit (facts) role jvm;
+    inherit facts;
     inherit (cfg) jre;
     folder = "${cfg.package}/libs";
   };

@@ -12,7 +12,7 @@ let
   inherit (config.octad) dataDir;
   java = import ../java { inherit lib pkgs; };
   software = java.software {
-    inherit (facts) role jvm;
+    inherit facts;
     inherit (cfg) jre;
     folder = "${cfg.package}/lib";
   };

@@ -5,17 +5,24 @@ use std::path::PathBuf;
 
 use super::digest::Digest;
 use super::java::Java;
+use super::set::ArtifactSet;
 use super::store::Store;
 
 /// Where the class-data archive (AppCDS) of a role belongs: `archives/<role>-<key>.jsa` in the store's root.
 ///
 /// The key covers what an archive is only valid for: the JVM binary, the jars and their directory, and the JVM
-/// flags that matter (the collector, compressed pointers; not heap sizes). Equal inputs give equal paths in every
-/// process; nothing is read or made.
-pub fn archive_path(store: &Store, java: &Java, set: Digest, role: &str, flags: &[&str]) -> PathBuf {
+/// flags that matter (the collector, compressed pointers; not heap sizes). It covers the classes that it holds too.
+/// Equal inputs give equal paths in every process; nothing is read or made.
+pub fn archive_path(store: &Store, java: &Java, set: &ArtifactSet, role: &str, flags: &[&str]) -> PathBuf {
     let jars = store.jars();
-    let set = set.to_string();
-    let fixed = [java.fingerprint.as_bytes(), set.as_bytes(), jars.as_os_str().as_bytes(), role.as_bytes()];
+    let digest = set.digest().to_string();
+    let fixed = [
+        java.fingerprint.as_bytes(),
+        digest.as_bytes(),
+        set.classes().as_bytes(),
+        jars.as_os_str().as_bytes(),
+        role.as_bytes(),
+    ];
     let key = Digest::of_parts(fixed.into_iter().chain(flags.iter().map(|flag| flag.as_bytes())));
     store.root().join("archives").join(format!("{role}-{}.jsa", key.short()))
 }
@@ -36,21 +43,22 @@ mod tests {
         Java { path: "/j".into(), version: "17.0.1".into(), major: 17, fingerprint: fingerprint.into() }
     }
 
-    fn digest(digit: &str) -> Digest {
-        digit.repeat(64).parse().unwrap()
+    fn set(name: &str, version: &str) -> &'static ArtifactSet {
+        ArtifactSet::find(name, version).unwrap()
     }
 
     #[test]
     fn everything_an_archive_depends_on_changes_its_name() {
-        let base = archive_path(&store(""), &java("f"), digest("a"), "broker", &["-XX:+UseG1GC"]);
-        assert_eq!(base, archive_path(&store(""), &java("f"), digest("a"), "broker", &["-XX:+UseG1GC"]));
+        let (kafka, zookeeper) = (set("kafka", "3.9.2"), set("zookeeper", "3.9.5"));
+        let base = archive_path(&store(""), &java("f"), kafka, "broker", &["-XX:+UseG1GC"]);
+        assert_eq!(base, archive_path(&store(""), &java("f"), kafka, "broker", &["-XX:+UseG1GC"]));
         for other in [
-            archive_path(&store("/n"), &java("f"), digest("a"), "broker", &["-XX:+UseG1GC"]),
-            archive_path(&store(""), &java("g"), digest("a"), "broker", &["-XX:+UseG1GC"]),
-            archive_path(&store(""), &java("f"), digest("b"), "broker", &["-XX:+UseG1GC"]),
-            archive_path(&store(""), &java("f"), digest("a"), "zookeeper", &["-XX:+UseG1GC"]),
-            archive_path(&store(""), &java("f"), digest("a"), "broker", &["-XX:+UseSerialGC"]),
-            archive_path(&store(""), &java("f"), digest("a"), "broker", &[]),
+            archive_path(&store("/n"), &java("f"), kafka, "broker", &["-XX:+UseG1GC"]),
+            archive_path(&store(""), &java("g"), kafka, "broker", &["-XX:+UseG1GC"]),
+            archive_path(&store(""), &java("f"), zookeeper, "broker", &["-XX:+UseG1GC"]),
+            archive_path(&store(""), &java("f"), kafka, "zookeeper", &["-XX:+UseG1GC"]),
+            archive_path(&store(""), &java("f"), kafka, "broker", &["-XX:+UseSerialGC"]),
+            archive_path(&store(""), &java("f"), kafka, "broker", &[]),
         ] {
             assert_ne!(base, other);
         }
@@ -58,7 +66,7 @@ mod tests {
 
     #[test]
     fn archives_lie_in_the_root_even_when_jars_are_supplied() {
-        let path = archive_path(&store("/n"), &java("f"), digest("a"), "broker", &[]);
+        let path = archive_path(&store("/n"), &java("f"), set("kafka", "3.9.2"), "broker", &[]);
         assert_eq!(path.parent(), Some(Path::new("/s/archives")));
     }
 }

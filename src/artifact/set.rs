@@ -13,23 +13,39 @@ pub struct ArtifactSet {
     name: &'static str,
     version: &'static str,
     pom: &'static str,
+    classes: &'static str,
     jars: Arc<[Jar]>,
     digest: Digest,
 }
 
-macro_rules! embedded {
+macro_rules! file {
+    ($name:literal, $version:literal, $file:literal) => {
+        include_str!(concat!("../../artifacts/", $name, "-", $version, "/", $file))
+    };
+}
+
+/// A set of servers, with the classes that they load.
+macro_rules! servers {
+    ($name:literal, $version:literal) => {
+        tools!($name, $version)
+            .map(|set| ArtifactSet { classes: file!($name, $version, "classes.txt"), ..set })
+    };
+}
+
+/// A set of programs that run for a moment.
+macro_rules! tools {
     ($name:literal, $version:literal) => {
         ArtifactSet::parse(
             $name,
             $version,
-            include_str!(concat!("../../artifacts/", $name, "-", $version, "/pom.xml")),
-            include_str!(concat!("../../artifacts/", $name, "-", $version, "/jars.lock")),
+            file!($name, $version, "pom.xml"),
+            file!($name, $version, "jars.lock"),
         )
     };
 }
 
 static EMBEDDED: LazyLock<Vec<ArtifactSet>> = LazyLock::new(|| {
-    [embedded!("kafka", "3.9.2"), embedded!("kafka-tools", "3.9.2"), embedded!("zookeeper", "3.9.5")]
+    [servers!("kafka", "3.9.2"), tools!("kafka-tools", "3.9.2"), servers!("zookeeper", "3.9.5")]
         .into_iter()
         .collect::<Result<_, _>>()
         .expect("embedded locks are well formed, which a test pins")
@@ -63,7 +79,7 @@ impl ArtifactSet {
         lock: &str,
     ) -> Result<Self, LockError> {
         let jars = lockfile::parse(&format!("{name} {version}"), lock)?;
-        Ok(Self { name, version, pom, digest: lockfile::digest(&jars), jars: jars.into() })
+        Ok(Self { name, version, pom, classes: "", digest: lockfile::digest(&jars), jars: jars.into() })
     }
 
     /// What it is: `kafka`, `kafka-tools`, `zookeeper`.
@@ -79,6 +95,12 @@ impl ArtifactSet {
     /// The Maven project whose runtime dependencies are the jars.
     pub fn pom(&self) -> &'static str {
         self.pom
+    }
+
+    /// What a class-data archive for its servers holds: a class list of Java 17, of which other versions take what
+    /// they have. Empty where it has no servers.
+    pub fn classes(&self) -> &'static str {
+        self.classes
     }
 
     /// The locked jars, by coordinates.

@@ -1,4 +1,4 @@
-//! Training of a class-data archive in the background of a running unit.
+//! The dump of a class-data archive in the background of a running unit.
 //!
 //! Nothing here may ever hurt the unit: a failure is a line in `supervisor.log`, the next start of the unit
 //! is the next attempt.
@@ -35,35 +35,35 @@ const OUTPUT_TOLD: usize = 2048;
 /// For output still in the pipe of an ended dump. Longer only lasts a pipe that a stray process holds.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A training under way, or over.
+/// A dump under way, or over.
 #[derive(Debug)]
-pub(super) struct Training {
+pub(super) struct Dump {
     task: JoinHandle<()>,
     cancel: oneshot::Sender<()>,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum TrainingError {
+enum DumpError {
     #[error("cannot {action} {}", path.display())]
     File { action: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot start {}", program.display())]
     Start { program: PathBuf, source: io::Error },
     #[error("the dump failed with {exit}; its output ends with: {output}")]
-    Dump { exit: Exit, output: String },
+    Failed { exit: Exit, output: String },
     #[error("the dump was not done within {} s", DUMP_LIMIT.as_secs())]
     TimedOut,
 }
 
-/// How a training ended that did not fail.
+/// How a dump ended that did not fail.
 enum Outcome {
-    Trained,
+    Made,
     /// Another host is at it, or was faster.
     Elsewhere,
     Cancelled,
 }
 
-impl Training {
-    /// Starts training of `archive`, an archive of `unit`.
+impl Dump {
+    /// Starts the dump of `archive`, an archive of `unit`.
     pub(super) fn start(
         unit: UnitName,
         archive: ArchiveSpec,
@@ -78,14 +78,15 @@ impl Training {
         }
         let task = tokio::spawn(async move {
             let path = archive.path.display();
-            match train(&archive, command, &mut cancelled).await {
-                Ok(Outcome::Trained) => journal.note(format_args!("{unit}: trained the archive {path}")),
+            match make(&archive, command, &mut cancelled).await {
+                Ok(Outcome::Made) => journal.note(format_args!("{unit}: made the archive {path}")),
                 Ok(Outcome::Elsewhere) => {}
                 Ok(Outcome::Cancelled) => {
-                    journal.note(format_args!("{unit}: gave up training the archive {path}"));
+                    journal.note(format_args!("{unit}: gave up making the archive {path}"));
                 }
-                Err(error) => journal
-                    .note(format_args!("{unit}: could not train the archive {path}: {}", Chain(&error))),
+                Err(error) => {
+                    journal.note(format_args!("{unit}: could not make the archive {path}: {}", Chain(&error)))
+                }
             }
         });
         Self { task, cancel }
@@ -96,7 +97,7 @@ impl Training {
         self.task.is_finished()
     }
 
-    /// Kills the dump and returns when it and its temporary files are gone.
+    /// Kills the dump and returns when it and its temporary file are gone.
     pub(super) async fn cancel(self) {
         drop(self.cancel);
         // A panic of the task has ended the supervisor already.
@@ -104,24 +105,22 @@ impl Training {
     }
 }
 
-async fn train(
+async fn make(
     archive: &ArchiveSpec,
     mut command: Command,
     cancelled: &mut oneshot::Receiver<()>,
-) -> Result<Outcome, TrainingError> {
+) -> Result<Outcome, DumpError> {
     let Some(_lock) = lock(&archive.path)? else { return Ok(Outcome::Elsewhere) };
     if archive.path.exists() {
         return Ok(Outcome::Elsewhere);
     }
-    // Fixed names: the lock makes them ours, and what a killed supervisor left is overwritten.
+    // A fixed name: the lock makes it ours, and what a killed supervisor left is overwritten.
     let made = Temporary(beside(&archive.path, ".tmp"));
-    let classes = Temporary(beside(&archive.path, ".classes.tmp"));
     made.remove();
-    fs::copy(&archive.class_list, &classes.0).map_err(file("copy", &archive.class_list))?;
 
-    command.args(archive.dump.arguments(&classes.0, &made.0));
+    command.args(archive.dump.arguments(&made.0));
     let (process, output) = Process::spawn(command, Priority::Background)
-        .map_err(|source| TrainingError::Start { program: archive.dump.program.clone(), source })?;
+        .map_err(|source| DumpError::Start { program: archive.dump.program.clone(), source })?;
     let output = tokio::spawn(tail(output));
     tokio::select! {
         () = process.ended() => {}
@@ -131,17 +130,17 @@ async fn train(
         }
         () = tokio::time::sleep(DUMP_LIMIT) => {
             end(process).await;
-            return Err(TrainingError::TimedOut);
+            return Err(DumpError::TimedOut);
         }
     }
     let exit = process.reap();
     if exit != (Exit::Code { code: 0 }) {
         let output = tokio::time::timeout(OUTPUT_PATIENCE, output).await;
         let output = output.map(Result::unwrap_or_default).unwrap_or_default();
-        return Err(TrainingError::Dump { exit, output });
+        return Err(DumpError::Failed { exit, output });
     }
     publish(&made.0, &archive.path).await?;
-    Ok(Outcome::Trained)
+    Ok(Outcome::Made)
 }
 
 /// Kills a process without blocking the supervisor while the kernel takes its memory down.
@@ -151,10 +150,10 @@ pub(super) async fn end(process: Process) {
     process.reap();
 }
 
-/// The lock of the archive; `None` if another supervisor trains it.
+/// The lock of the archive; `None` if another supervisor makes it.
 ///
 /// The file stays: removing it could give two holders two different files.
-fn lock(archive: &Path) -> Result<Option<File>, TrainingError> {
+fn lock(archive: &Path) -> Result<Option<File>, DumpError> {
     let path = beside(archive, ".lock");
     let file =
         File::options().create(true).truncate(false).write(true).open(&path).map_err(file("open", &path))?;
@@ -167,7 +166,7 @@ fn lock(archive: &Path) -> Result<Option<File>, TrainingError> {
 
 /// Syncs before renaming: a JVM maps the archive without reading it, so one that lost its pages in a power
 /// failure would crash every start.
-async fn publish(made: &Path, archive: &Path) -> Result<(), TrainingError> {
+async fn publish(made: &Path, archive: &Path) -> Result<(), DumpError> {
     let opened = File::open(made).map_err(file("open", made))?;
     let synced = tokio::task::spawn_blocking(move || opened.sync_all()).await;
     synced.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(file("sync", made))?;
@@ -207,7 +206,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     beside.into()
 }
 
-fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TrainingError {
+fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DumpError {
     let path = path.to_owned();
-    move |source| TrainingError::File { action, path, source }
+    move |source| DumpError::File { action, path, source }
 }

@@ -1,7 +1,7 @@
 //! The supervisor of a local host: one small process per host directory that plays systemd's part.
 //!
 //! It starts units, captures and rotates their logs, restarts them after a failure with back-off, keeps
-//! their desired run state across its own restarts and trains their class-data archives. Its death is the
+//! their desired run state across its own restarts and makes their class-data archives. Its death is the
 //! death of the host: every child asks the kernel to be killed with it.
 //!
 //! [`serve`] is the process itself; [`Supervisor`] is how the rest of Octad speaks to it; [`unit_logs`] and [`LogFollower`] read

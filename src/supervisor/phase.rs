@@ -33,8 +33,8 @@ pub(super) struct Down {
 /// A process that nobody has asked to end.
 pub(super) struct Running {
     pub(super) live: Live,
-    /// When the class list is whole; `None` if there is nothing to train, or it was tried.
-    pub(super) settled_at: Option<Instant>,
+    /// When its class-data archive is to be made; `None` where there is one, or that was tried.
+    pub(super) archive_due: Option<Instant>,
 }
 
 /// A process that was asked to end.
@@ -116,7 +116,7 @@ impl Phase {
     fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Down(_) => None,
-            Self::Running(running) => running.settled_at,
+            Self::Running(running) => running.archive_due,
             Self::Stopping(stopping) => stopping.kill_at,
             Self::Backoff(waiting) => Some(waiting.until),
         }

@@ -63,28 +63,22 @@ pub struct RestartPolicy {
     pub max_backoff_ms: u64,
 }
 
-/// A class-data archive (AppCDS): trained in the background of the first start, used from the next start on,
-/// never a reason to fail. It may be shared by hosts; one of them trains it.
+/// A class-data archive (AppCDS): made in the background of the first start, used from the next start on,
+/// never a reason to fail. It may be shared by hosts; one of them makes it.
 ///
-/// In `present`, `absent` and the dump's arguments `{class_list}` and `{archive}` stand for the two paths;
-/// the dump gets those of a copy and of a temporary file.
+/// In `present` and the dump's arguments `{archive}` stands for its path; the dump gets that of a temporary file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveSpec {
     /// The archive.
     pub path: PathBuf,
-    /// Where the unit writes the classes that it loads.
-    pub class_list: PathBuf,
-    /// Arguments when the archive exists.
+    /// Arguments when it exists, in front of all others.
     #[serde(default)]
     pub present: Vec<String>,
-    /// Arguments when it doesn't.
-    #[serde(default)]
-    pub absent: Vec<String>,
-    /// What makes the archive of the class list.
+    /// What makes it.
     pub dump: DumpCommand,
-    /// Seconds that the unit must have run before its class list is taken for whole.
-    #[serde(default = "default_settle_secs")]
-    pub settle_secs: u64,
+    /// Seconds after the start that the dump begins. The start needs the processors more.
+    #[serde(default = "default_after_secs")]
+    pub after_secs: u64,
 }
 
 /// A program that cleans up behind a process that failed; run with the unit's environment and directory. The restart
@@ -183,21 +177,20 @@ impl AfterFailure {
 
 impl ArchiveSpec {
     fn arguments(&self) -> Vec<String> {
-        let args = if self.path.exists() { &self.present } else { &self.absent };
-        args.iter().map(|arg| fill(arg, &self.class_list, &self.path)).collect()
+        let present = self.present.iter().filter(|_| self.path.exists());
+        present.map(|arg| fill(arg, &self.path)).collect()
     }
 }
 
 impl DumpCommand {
-    /// The arguments for a dump of `class_list` into `archive`.
-    pub(super) fn arguments(&self, class_list: &Path, archive: &Path) -> Vec<String> {
-        self.args.iter().map(|arg| fill(arg, class_list, archive)).collect()
+    /// The arguments for a dump into `archive`.
+    pub(super) fn arguments(&self, archive: &Path) -> Vec<String> {
+        self.args.iter().map(|arg| fill(arg, archive)).collect()
     }
 }
 
-fn fill(arg: &str, class_list: &Path, archive: &Path) -> String {
-    arg.replace("{class_list}", &class_list.to_string_lossy())
-        .replace("{archive}", &archive.to_string_lossy())
+fn fill(arg: &str, archive: &Path) -> String {
+    arg.replace("{archive}", &archive.to_string_lossy())
 }
 
 impl Default for RestartPolicy {
@@ -217,8 +210,8 @@ fn default_after_failure_ms() -> u64 {
     3_000
 }
 
-/// A JVM server has loaded the classes of its first work by then, on a busy machine too.
-fn default_settle_secs() -> u64 {
+/// A cluster has begun by then, on a busy machine too.
+fn default_after_secs() -> u64 {
     20
 }
 
@@ -243,19 +236,17 @@ mod tests {
     }
 
     #[test]
-    fn the_presence_of_the_archive_chooses_the_first_arguments() {
+    fn an_archive_is_used_where_it_exists() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.jsa");
         let mut spec = UnitSpec::new("java", ["Main"]);
         spec.archive = Some(ArchiveSpec {
             path: path.clone(),
-            class_list: "/c.lst".into(),
             present: vec!["-XX:SharedArchiveFile={archive}".into()],
-            absent: vec!["-XX:DumpLoadedClassList={class_list}".into()],
             dump: DumpCommand { program: "java".into(), args: vec![] },
-            settle_secs: 1,
+            after_secs: 1,
         });
-        assert_eq!(spec.arguments(), ["-XX:DumpLoadedClassList=/c.lst", "Main"]);
+        assert_eq!(spec.arguments(), ["Main"]);
         fs::write(&path, "").unwrap();
         assert_eq!(spec.arguments(), [format!("-XX:SharedArchiveFile={}", path.display()), "Main".into()]);
     }

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    archive::Training,
+    archive::Dump,
     backoff::Backoff,
     exit::{Ending, Exit},
     journal::Journal,
@@ -100,7 +100,7 @@ impl UnitHandle {
     pub(super) fn launch(name: UnitName, shared: Arc<Shared>) -> Self {
         // Commands are few; whoever is faster waits.
         let (commands, inbox) = mpsc::channel(16);
-        let mut unit = Unit { name, shared, inbox, backoff: Backoff::default(), restarts: 0, training: None };
+        let mut unit = Unit { name, shared, inbox, backoff: Backoff::default(), restarts: 0, dump: None };
         let phase = match unit.shared.desired(&unit.name) {
             Desired::Up => unit.begin(),
             Desired::Down => Phase::Down(Down { last: None, failed: None }),
@@ -155,7 +155,7 @@ struct Unit {
     inbox: mpsc::Receiver<(Command, Reply)>,
     backoff: Backoff,
     restarts: u64,
-    training: Option<Training>,
+    dump: Option<Dump>,
 }
 
 impl Unit {
@@ -233,7 +233,7 @@ impl Unit {
         reply: Reply,
     ) -> Phase {
         let next = match phase {
-            Phase::Running(Running { live, settled_at: _ }) => {
+            Phase::Running(Running { live, archive_due: _ }) => {
                 let within = within.unwrap_or_else(|| live.spec.stop_timeout());
                 self.note(format_args!(
                     "stopping process {} within {} s",
@@ -263,12 +263,12 @@ impl Unit {
             Phase::Backoff(Waiting { last, until: _ }) => self.down(Some(last), recorded, reply).await,
             Phase::Down(Down { last, failed: _ }) => self.down(last, recorded, reply).await,
         };
-        self.give_up_training().await;
+        self.give_up_dump().await;
         next
     }
 
     async fn down(&mut self, last: Option<Ending>, recorded: Result<(), Refusal>, reply: Reply) -> Phase {
-        self.give_up_training().await;
+        self.give_up_dump().await;
         let next = Phase::Down(Down { last, failed: None });
         answer(reply, recorded.map(|()| self.status(&next)));
         next
@@ -290,7 +290,7 @@ impl Unit {
             let message = format!("{} is not stopped", self.name);
             return Err(Refusal { code: RefusalCode::NotStopped, message });
         }
-        self.give_up_training().await;
+        self.give_up_dump().await;
         // The specification last: a unit without one but wanted up would be a failed unit at the next start.
         let forgotten =
             self.shared.with_run_state(|state| state.forget(&self.name)).and_then(
@@ -307,7 +307,7 @@ impl Unit {
 
     async fn ended(&mut self, phase: Phase) -> Phase {
         match phase {
-            Phase::Running(Running { live, settled_at: _ }) => {
+            Phase::Running(Running { live, archive_due: _ }) => {
                 let (spec, ran) = (live.spec.clone(), live.forked.elapsed());
                 let last = self.reap(live).await;
                 if last.exit.is_clean() {
@@ -348,8 +348,8 @@ impl Unit {
     fn due(&mut self, phase: Phase) -> Phase {
         match phase {
             Phase::Running(running) => {
-                self.train(&running.live.spec);
-                Phase::Running(Running { settled_at: None, ..running })
+                self.dump_archive(&running.live.spec);
+                Phase::Running(Running { archive_due: None, ..running })
             }
             Phase::Stopping(stopping) => {
                 self.note(format_args!("killing process {}: it did not stop", stopping.live.process.pid()));
@@ -369,10 +369,10 @@ impl Unit {
         match start(&self.shared.dir, &self.name, &self.shared.journal) {
             Ok(Started { spec, process, capture }) => {
                 self.note(format_args!("started as process {}", process.pid()));
-                let untrained = spec.archive.as_ref().filter(|archive| !archive.path.exists());
-                let settled_at = untrained.map(|archive| after(Duration::from_secs(archive.settle_secs)));
+                let missing = spec.archive.as_ref().filter(|archive| !archive.path.exists());
+                let archive_due = missing.map(|archive| after(Duration::from_secs(archive.after_secs)));
                 let live = Live { process, capture, spec, since: SystemTime::now(), forked: Instant::now() };
-                Phase::Running(Running { live, settled_at })
+                Phase::Running(Running { live, archive_due })
             }
             Err(NotStarted::Final { reason }) => {
                 self.note(format_args!("failed: {reason}"));
@@ -410,17 +410,17 @@ impl Unit {
         }
     }
 
-    fn train(&mut self, spec: &UnitSpec) {
-        let under_way = self.training.as_ref().is_some_and(|training| !training.is_over());
+    fn dump_archive(&mut self, spec: &UnitSpec) {
+        let under_way = self.dump.as_ref().is_some_and(|dump| !dump.is_over());
         if let Some(archive) = spec.archive.clone().filter(|_| !under_way) {
             let journal = self.shared.journal.clone();
-            self.training = Some(Training::start(self.name.clone(), archive, spec, journal));
+            self.dump = Some(Dump::start(self.name.clone(), archive, spec, journal));
         }
     }
 
-    async fn give_up_training(&mut self) {
-        if let Some(training) = self.training.take() {
-            training.cancel().await;
+    async fn give_up_dump(&mut self) {
+        if let Some(dump) = self.dump.take() {
+            dump.cancel().await;
         }
     }
 

@@ -3,6 +3,7 @@
 use super::disk::Disk;
 use super::network::Network;
 use super::{SoftwareOnHand, generation, layout, tool};
+use crate::artifact::ArtifactSet;
 use crate::host::{Ability, Cut, Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
 use crate::resource::{HostInputs, Isolation, Jvm};
 use crate::role::{Layout, Process};
@@ -21,6 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::mpsc;
+
+/// What a node's class-data archive holds, in its runtime directory.
+const CLASSES: &str = "classes.txt";
 
 pub(super) struct Machine {
     name: String,
@@ -147,7 +151,7 @@ impl Machine {
                 flags.clone(),
                 vec![
                     "-Xshare:dump".into(),
-                    "-XX:SharedClassListFile={class_list}".into(),
+                    format!("-XX:SharedClassListFile={}", place.runtime.join(CLASSES).display()),
                     "-XX:SharedArchiveFile={archive}".into(),
                 ],
             ]
@@ -161,11 +165,9 @@ impl Machine {
             requires: vec![layout::marker(&self.directory, &facts.node)],
             archive: Some(ArchiveSpec {
                 path: archive,
-                class_list: place.runtime.join("classes.lst"),
                 present: vec!["-XX:SharedArchiveFile={archive}".into(), "-Xshare:auto".into()],
-                absent: vec!["-XX:DumpLoadedClassList={class_list}".into()],
                 dump: DumpCommand { program: java.path.clone(), args: dump },
-                settle_secs: 20,
+                after_secs: 20,
             }),
             after_failure: self.after_failure(deployment)?,
             launcher: self.launcher(deployment)?,
@@ -325,9 +327,11 @@ impl Host for Machine {
     async fn install(&self, deployment: &Deployment) -> Result<String, HostError> {
         let (id, place) = generation::install(&self.directory, deployment)?;
         let spec = self.unit_spec(deployment, id.clone(), &place).await?;
-        if let Some(parent) = spec.archive.as_ref().and_then(|archive| archive.path.parent()) {
+        if let Some(archive) = &spec.archive {
+            let software = &deployment.facts.software;
+            let classes = ArtifactSet::find(&software.name, &software.version)?.classes();
             // Without it the node runs as well, only starts slower.
-            let _ = fs::create_dir_all(parent);
+            let _ = prepare_archive(archive, &place.runtime.join(CLASSES), classes);
         }
         spec.store(&self.directory, &self.unit(&deployment.facts.node)?).map_err(self.failed())?;
         Ok(id)
@@ -508,8 +512,22 @@ impl Host for Machine {
 }
 
 fn write_marker(path: &Path, marker: &Marker) -> io::Result<()> {
+    write_whole(path, &serde_json::to_vec_pretty(marker)?)
+}
+
+/// Lays out what the supervisor makes a class-data archive from, where there is none yet.
+fn prepare_archive(archive: &ArchiveSpec, class_list: &Path, classes: &str) -> io::Result<()> {
+    if archive.path.exists() {
+        return Ok(());
+    }
+    archive.path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    write_whole(class_list, classes.as_bytes())
+}
+
+/// A reader finds the file whole or not at all.
+fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let fresh = path.with_extension("new");
-    fs::write(&fresh, serde_json::to_vec_pretty(marker)?)?;
+    fs::write(&fresh, content)?;
     fs::rename(&fresh, path)
 }
 

@@ -87,7 +87,7 @@ impl SoftwareOnHand {
         let set = ArtifactSet::find(&software.name, &software.version)?;
         let store = Store::locate(Environment::from_process())?;
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        Ok(archive_path(&store, self.java().await?, set.digest(), &deployment.facts.role, &options))
+        Ok(archive_path(&store, self.java().await?, set, &deployment.facts.role, &options))
     }
 }
 
