@@ -163,8 +163,8 @@ impl Machine {
         Ok(UnitSpec {
             working_dir: Some(place.runtime.clone()),
             requires: vec![layout::marker(&self.directory, &facts.node)],
-            archive: Some(ArchiveSpec {
-                path: archive,
+            archive: archive.map(|path| ArchiveSpec {
+                path,
                 present: vec!["-XX:SharedArchiveFile={archive}".into(), "-Xshare:auto".into()],
                 dump: DumpCommand { program: java.path.clone(), args: dump },
                 after_secs: 20,

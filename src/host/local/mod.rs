@@ -81,13 +81,21 @@ impl SoftwareOnHand {
         Ok(class_path)
     }
 
-    /// Where the class-data archive of a role with these options is or will be.
-    async fn archive(&self, deployment: &Deployment, options: &[String]) -> Result<PathBuf, HostError> {
+    /// Where the class-data archive of a role with these options is or will be; `None` for software of which no list of
+    /// classes is known.
+    async fn archive(
+        &self,
+        deployment: &Deployment,
+        options: &[String],
+    ) -> Result<Option<PathBuf>, HostError> {
         let software = &deployment.facts.software;
         let set = ArtifactSet::find(&software.name, &software.version)?;
+        if set.classes().is_empty() {
+            return Ok(None);
+        }
         let store = Store::locate(Environment::from_process())?;
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        Ok(archive_path(&store, self.java().await?, set, &deployment.facts.role, &options))
+        Ok(Some(archive_path(&store, self.java().await?, set, &deployment.facts.role, &options)))
     }
 }
 
