@@ -9,7 +9,7 @@ use super::probe::{Assignment, Consumer, JavaClients, Library, Load, Producer, S
 use super::scene::Scene;
 use super::trial::{Notes, Trial};
 use super::watch::Watch;
-use crate::kafka::{Kafka, NewTopic};
+use crate::kafka::{ClusterView, Kafka, NewTopic};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -203,27 +203,50 @@ impl Drill<'_> {
         Ok(writing)
     }
 
+    /// Waits until every broker knows of the probe's topic. librdkafka's consumer, where it asks one that doesn't, has its
+    /// group deal out nothing, and leaves it at that for good.
+    async fn known_everywhere(&self) -> Result<ClusterView, DrillError> {
+        let deadline = Instant::now() + RECOVERY;
+        loop {
+            let failed = |source| DrillError::Kafka { action: "ask who knows of the drill's topic", source };
+            let view = self.kafka.describe().await.map_err(failed)?;
+            if view.all_know(&self.assignment.topic, self.assignment.partitions) {
+                return Ok(view);
+            }
+            if Instant::now() >= deadline {
+                let reason = "not every broker has been told of the drill's topic".into();
+                return Err(DrillError::Unhealthy { reason });
+            }
+            self.scene.pause(Duration::from_millis(20)).await?;
+        }
+    }
+
     async fn run(&self) -> Result<Trial, DrillError> {
-        let Self { scene, terms, java, kafka, assignment, .. } = self;
+        let Self { scene, terms, java, assignment, .. } = self;
         let fault = self.fault;
         let epoch = assignment.epoch;
         self.create_topic(&assignment.topic, terms.replicas, terms.configs.clone()).await?;
         let load = self.load().await?;
         let shipped = self.shipped().await?;
-        let failed = |source| DrillError::Kafka { action: "ask how many replicas must be in sync", source };
-        let topics = kafka.describe().await.map_err(failed)?.topics;
+        let topics = self.known_everywhere().await?.topics;
         let required = topics.into_iter().map(|(name, topic)| (name, topic.min_insync_replicas)).collect();
         let watch = Watch::start(scene.bootstrap(), assignment.topic.clone(), required, epoch);
         let consumer = Consumer::start(assignment)?;
         let producer = Producer::attentive(assignment)?;
         let servers = scene.servers().iter().filter_map(|facts| facts.endpoint("client")).collect();
         let chronicler = Chronicler::start(servers, &assignment.topic, epoch);
-        let flows = || {
-            let came = consumer.counts().iter().all(|count| *count > 0);
-            came && producer.flows() && shipped.values().all(Shipped::flows)
-        };
+        let unread = || consumer.counts().iter().filter(|count| **count == 0).count();
+        let silent_as_shipped = || shipped.values().map(Shipped::silent).sum::<usize>();
+        let flows = || producer.silent() + unread() + silent_as_shipped() == 0;
         if !until(scene, RECOVERY, flows).await? {
-            return Err(DrillError::Unhealthy { reason: "the probe's records do not flow".into() });
+            let reason = format!(
+                "of {} partitions {} took no record of the probe, {} gave none, and {} took none of clients as shipped",
+                assignment.partitions,
+                producer.silent(),
+                unread(),
+                silent_as_shipped()
+            );
+            return Err(DrillError::Unhealthy { reason });
         }
         warm_up(scene, &producer, epoch).await?;
         let idle_from = epoch.elapsed();

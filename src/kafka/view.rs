@@ -232,6 +232,19 @@ impl ClusterView {
         })
     }
 
+    /// Whether every broker that answered knows of these partitions and who leads each.
+    pub fn all_know(&self, topic: &str, partitions: i32) -> bool {
+        let seen = self.topics.get(topic).is_some_and(|topic| {
+            (0..partitions)
+                .all(|number| topic.partitions.get(&number).is_some_and(|seen| seen.leader.is_some()))
+        });
+        let differs = |answer: &BrokerAnswer| match answer {
+            BrokerAnswer::Answered { differing, .. } => differing.iter().any(|named| named.topic == topic),
+            BrokerAnswer::Silent { .. } => false,
+        };
+        seen && !self.answers.values().any(differs)
+    }
+
     /// The partitions with a replica that is not in sync.
     pub fn under_replicated(&self) -> impl Iterator<Item = LocatedPartition<'_>> {
         self.partitions().filter(|p| !p.missing().is_empty())
@@ -327,6 +340,29 @@ mod tests {
             differing: BTreeSet::new(),
         };
         (format!("b{id}:9092"), answer)
+    }
+
+    #[test]
+    fn all_know_a_topic_once_its_partitions_are_led_and_nobody_differs() {
+        let led = || partition(Some(1), &[1, 2], &[1, 2]);
+        let mut view = view(vec![led(), led()], 1);
+        view.answers.extend([answered(1, Some(1)), answered(2, Some(1))]);
+        assert!(view.all_know("t", 2));
+        assert!(!view.all_know("t", 3) && !view.all_know("u", 1));
+        let differing = |view: &mut ClusterView, topic: &str| {
+            let (at, mut answer) = answered(2, Some(1));
+            if let BrokerAnswer::Answered { differing, .. } = &mut answer {
+                differing.insert(TopicPartition::new(topic, 0));
+            }
+            view.answers.insert(at, answer);
+        };
+        differing(&mut view, "u");
+        assert!(view.all_know("t", 2), "another topic");
+        differing(&mut view, "t");
+        assert!(!view.all_know("t", 2));
+        view.answers.insert("b2:9092".into(), BrokerAnswer::Silent { why: "away".into() });
+        view.topics.get_mut("t").unwrap().partitions.get_mut(&1).unwrap().leader = None;
+        assert!(!view.all_know("t", 2) && view.all_know("t", 1));
     }
 
     #[test]

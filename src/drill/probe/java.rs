@@ -158,10 +158,10 @@ impl JavaProducer {
         Ok(Self { child, partitions, listener })
     }
 
-    /// Whether every partition has had an acknowledgement.
-    pub(crate) fn flows(&self) -> bool {
+    /// How many partitions have had no acknowledgement yet.
+    pub(crate) fn silent(&self) -> usize {
         let partitions = self.partitions.lock().expect("no holder of the books panics");
-        partitions.iter().all(|written| !written.acks.is_empty())
+        partitions.iter().filter(|written| written.acks.is_empty()).count()
     }
 
     /// Lets it hand over what it has, and gives what was acknowledged. Blocks.

@@ -128,9 +128,9 @@ impl Producer {
         Ok(Self { books, client, sender })
     }
 
-    /// Whether every partition has had an acknowledgement.
-    pub(crate) fn flows(&self) -> bool {
-        self.acks_since(Duration::ZERO).iter().all(|count| *count > 0)
+    /// How many partitions have had no acknowledgement yet.
+    pub(crate) fn silent(&self) -> usize {
+        self.acks_since(Duration::ZERO).iter().filter(|count| **count == 0).count()
     }
 
     /// How many acknowledgements each partition has had since `from`.

@@ -54,11 +54,11 @@ impl Shipped {
         })
     }
 
-    /// Whether every partition has had an acknowledgement.
-    pub(crate) fn flows(&self) -> bool {
+    /// How many partitions have had no acknowledgement yet.
+    pub(crate) fn silent(&self) -> usize {
         match self {
-            Self::Librdkafka(producer) => producer.flows(),
-            Self::Java(producer) => producer.flows(),
+            Self::Librdkafka(producer) => producer.silent(),
+            Self::Java(producer) => producer.silent(),
         }
     }
 
