@@ -24,14 +24,6 @@ macro_rules! file {
     };
 }
 
-/// A set of servers, with the classes that they load.
-macro_rules! servers {
-    ($name:literal, $version:literal) => {
-        tools!($name, $version)
-            .map(|set| ArtifactSet { classes: file!($name, $version, "classes.txt"), ..set })
-    };
-}
-
 /// A set of programs that run for a moment.
 macro_rules! tools {
     ($name:literal, $version:literal) => {
@@ -41,6 +33,14 @@ macro_rules! tools {
             file!($name, $version, "pom.xml"),
             file!($name, $version, "jars.lock"),
         )
+    };
+}
+
+/// A set of servers, with the classes that they load.
+macro_rules! servers {
+    ($name:literal, $version:literal) => {
+        tools!($name, $version)
+            .map(|set| ArtifactSet { classes: file!($name, $version, "classes.txt"), ..set })
     };
 }
 
@@ -131,13 +131,16 @@ mod tests {
 
     #[test]
     fn every_embedded_set_is_found_and_holds_its_program() {
-        for (name, version, program) in [
-            ("kafka", "3.9.2", "org.apache.kafka:kafka_2.13:3.9.2"),
-            ("kafka-tools", "3.9.2", "org.apache.kafka:kafka-tools:3.9.2"),
-            ("zookeeper", "3.9.5", "org.apache.zookeeper:zookeeper:3.9.5"),
+        let server = "org/apache/zookeeper/server/quorum/QuorumPeerMain";
+        for (name, version, program, main) in [
+            ("kafka", "3.9.2", "org.apache.kafka:kafka_2.13:3.9.2", Some("kafka/Kafka")),
+            ("kafka-tools", "3.9.2", "org.apache.kafka:kafka-tools:3.9.2", None),
+            ("zookeeper", "3.9.5", "org.apache.zookeeper:zookeeper:3.9.5", Some(server)),
         ] {
             let set = ArtifactSet::find(name, version).unwrap();
             assert!(set.jars().iter().any(|jar| jar.coordinates == program), "{set}");
+            assert_eq!(set.classes().lines().find(|class| Some(*class) == main), main, "{set}");
+            assert_eq!(set.classes().is_empty(), main.is_none(), "{set}");
         }
         assert_eq!(ArtifactSet::embedded().len(), 3);
     }
