@@ -56,6 +56,7 @@
 //! | [`engine`] | observe, plan, check, apply, state, lock | state files |
 //! | [`host`] | where nodes run: local, fake | yes |
 //! | [`supervisor`] | systemd's part on a local host | yes |
+//! | [`tool`] | what the machine must have, and its installation | yes |
 //! | [`artifact`] | jars, Java, class-data archives | yes |
 //! | [`wire`], [`kafka`], [`zookeeper`] | services as seen over the network | yes |
 //! | [`drill`] | faults, and a probe that measures what they cost | yes |
@@ -77,6 +78,7 @@ pub mod resource;
 pub mod role;
 pub mod stack;
 pub mod supervisor;
+pub mod tool;
 pub mod wire;
 pub mod zookeeper;
 

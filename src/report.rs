@@ -11,6 +11,7 @@ use crate::host::HostError;
 use crate::program::{StackFaults, StackFileError};
 use crate::resource::KindError;
 use crate::role::NotSafe;
+use crate::tool::{self, Installer};
 
 /// Exit codes, as the README lists them.
 pub mod exit {
@@ -56,6 +57,9 @@ impl Report {
     pub fn of(error: &CliError, invocation: &Invocation) -> Self {
         let mut causes = causes(error);
         let message = causes.remove(0);
+        if let CliError::Lacking { lacks } = error {
+            causes.extend(lacks.iter().map(|lack| lack.why.clone()));
+        }
         let hint = hint(error).map(|hint| invocation.in_text(&hint));
         let faults = match error {
             CliError::StackFile(StackFileError::Faults(faults)) => Some(faults.clone()),
@@ -126,6 +130,7 @@ fn effect(error: &CliError) -> Vec<String> {
         | CliError::Unexpected { .. }
         | CliError::UnknownName(_)
         | CliError::Prepare(_)
+        | CliError::Lacking { .. }
         | CliError::Check(_)
         | CliError::NoConsent { .. }
         | CliError::Cancelled
@@ -177,6 +182,8 @@ fn code(error: &CliError) -> u8 {
         | CliError::State(_)
         | CliError::Unexpected { .. }
         | CliError::Prepare(_)
+        | CliError::Lacking { .. }
+        | CliError::Install(_)
         | CliError::NoStack { .. }
         | CliError::Unhealthy
         | CliError::Halt(HaltError::Act(_))
@@ -218,6 +225,15 @@ fn hint(error: &CliError) -> Option<String> {
         CliError::NoStack { wanted, .. } => Some(format!(
             "`octad up --stack {wanted}` makes it; if it was made elsewhere, name that place with --state-dir"
         )),
+        CliError::Lacking { lacks } => Some(match Installer::of_this_machine() {
+            Some(installer) => {
+                format!("add `--install` to have octad run `{}`", installer.command(lacks))
+            }
+            None => format!("{}, then the same command again", tool::how_to_get(lacks)),
+        }),
+        CliError::Install(_) => {
+            Some("it has said why above; the same command goes on from here once that is mended".into())
+        }
         CliError::Check(_) => {
             Some("run it again; if it says the same, this is a defect of Octad: please report it".into())
         }
@@ -391,7 +407,7 @@ fn host(error: &HostError) -> Option<String> {
         }
         HostError::ForeignData { directory, .. } => Some(format!("look into {directory} and move it away")),
         HostError::NotStarted { node, .. } => Some(format!("`octad logs {node}` tells what it said")),
-        HostError::Lacking { hint, .. } => Some((*hint).to_owned()),
+        HostError::Lacking { hint, .. } => Some(hint.clone()),
         HostError::SubnetTaken { .. } => {
             Some("give this stack another private network with `subnet` under [hosts]".into())
         }

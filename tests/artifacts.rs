@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use octad::artifact::{Activity, ArtifactError, ArtifactSet, Environment, JarFault, Progress, Store};
+use octad::artifact::{Activity, ArtifactError, ArtifactSet, JarFault, Progress, Store};
+use octad::tool::{self, Environment, Lack, Tool};
 use tempfile::TempDir;
 
 /// A directory with a store, a `PATH` entry whose `mvn` counts its calls, and what a test puts beside them.
@@ -286,7 +287,7 @@ async fn without_maven_the_message_says_what_is_missing_and_how_to_install_it() 
             store.display()
         )
     );
-    assert!(error.hint().unwrap().starts_with("apt-get install maven"));
+    assert!(error.hint().unwrap().starts_with(&tool::how_to_get(&[Lack::of(Tool::named(tool::MAVEN))])));
 }
 
 #[tokio::test]

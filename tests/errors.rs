@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use insta::assert_snapshot;
-use octad::artifact::Environment;
 use octad::engine::Lock;
+use octad::tool::{self, Environment, Lack, Tool};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -74,7 +74,12 @@ impl Bench {
         let output = self.run(arguments);
         let said = String::from_utf8(output.stderr).unwrap();
         let failure = said.find("error: ").map_or(said.as_str(), |at| &said[at..]);
-        let told = failure.replace(&*self.directory.path().to_string_lossy(), "[DIR]");
+        let mut told = failure.replace(&*self.directory.path().to_string_lossy(), "[DIR]");
+        // Packages are the distribution's.
+        for name in [tool::JAVA, tool::MAVEN] {
+            let how = tool::how_to_get(&[Lack::of(Tool::named(name))]);
+            told = told.replace(&how, &format!("[HOW TO GET {name}]"));
+        }
         format!("exit {}\n{told}", output.status.code().unwrap())
     }
 
@@ -112,21 +117,22 @@ fn java() -> String {
 
 #[test]
 fn without_java() {
-    let bench = Bench::with("here.toml", STACK).set("PATH", "/nonexistent");
+    let bench =
+        Bench::with("here.toml", STACK).set("PATH", "/nonexistent").set("OCTAD_ARTIFACTS", "/no/jars");
     assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
     exit 1
-    error: could not prepare for the change
+    error: this machine lacks java
       because no Java was found; looked for java on PATH
       nothing was changed
-    hint: apt-get install openjdk-17-jre-headless, or set OCTAD_JAVA to a java program
+    hint: [HOW TO GET java], then the same command again
     ");
     let bench = bench.set("JAVA_HOME", "/no/jdk");
     assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
     exit 1
-    error: could not prepare for the change
+    error: this machine lacks java
       because no Java was found; looked for $JAVA_HOME/bin/java (/no/jdk/bin/java), then java on PATH
       nothing was changed
-    hint: apt-get install openjdk-17-jre-headless, or set OCTAD_JAVA to a java program
+    hint: [HOW TO GET java], then the same command again
     ");
     let bench = bench.set("OCTAD_JAVA", "/no/java");
     assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
@@ -134,7 +140,7 @@ fn without_java() {
     error: could not prepare for the change
       because no Java was found; looked for $OCTAD_JAVA (/no/java)
       nothing was changed
-    hint: apt-get install openjdk-17-jre-headless, or set OCTAD_JAVA to a java program
+    hint: [HOW TO GET java], or set OCTAD_JAVA to a java program
     ");
     bench.assert_untouched();
 }
@@ -149,7 +155,7 @@ fn with_a_java_that_is_too_old() {
     error: could not prepare for the change
       because [DIR]/old/java is Java 11.0.2; Java 17 or newer is needed
       nothing was changed
-    hint: apt-get install openjdk-17-jre-headless and set OCTAD_JAVA to a java program of version 17 or newer
+    hint: [HOW TO GET java], or set OCTAD_JAVA to a java program of version 17 or newer
     ");
     bench.assert_untouched();
 }
@@ -161,10 +167,10 @@ fn without_maven_and_without_jars() {
     let bench = bench.set("OCTAD_STORE", store);
     assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
     exit 1
-    error: could not prepare for the change
+    error: this machine lacks mvn
       because 17 jars of zookeeper 3.9.5 are missing from [DIR]/store and Maven, which fetches them, is not on PATH
       nothing was changed
-    hint: apt-get install maven (or set OCTAD_ARTIFACTS to a directory with the jars)
+    hint: [HOW TO GET mvn], then the same command again
     ");
     bench.assert_untouched();
 }

@@ -32,7 +32,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::artifact::Environment;
+    use crate::tool::Environment;
 
     fn store(supplied: &str) -> Store {
         Store::locate(Environment::default().with("OCTAD_STORE", "/s").with("OCTAD_ARTIFACTS", supplied))

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::digest::Digest;
 use super::maven::MavenOutput;
 use super::survey::JarFault;
+use crate::tool::{self, Lack, Tool};
 
 /// Why an artifact set has no class path. `set` fields read `name version`.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +162,8 @@ impl ArtifactError {
                 Some("supply the jar, or unset OCTAD_ARTIFACTS to have Maven fetch it".into())
             }
             Self::MavenNotFound { .. } => {
-                Some("apt-get install maven (or set OCTAD_ARTIFACTS to a directory with the jars)".into())
+                let install = tool::how_to_get(&[Lack::of(Tool::named(tool::MAVEN))]);
+                Some(format!("{install}, or set OCTAD_ARTIFACTS to a directory with the jars"))
             }
             Self::MavenNotRun { path, .. } => Some(format!("'{}' --version", path.display())),
             Self::Unreachable { .. } => Some(CONNECT.into()),

@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{FlockOperation, flock};
 
 use super::digest::Digest;
-use super::environment::Environment;
 use super::error::ArtifactError;
 use super::lockfile::Jar;
 use super::maven::{self, Call, LocalRepository};
 use super::progress::{Activity, Progress, Tally};
 use super::set::ArtifactSet;
 use super::survey::survey;
+use crate::tool::Environment;
 
 /// How often a store that another octad fills is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::digest::Digest;
-use super::environment::{Environment, is_executable};
+use crate::tool::{self, Environment, Lack, Tool, is_executable};
 
 /// The oldest Java that serves: the newest of Debian 12, and what Kafka 4 asks of brokers.
 const NEEDED: u32 = 17;
@@ -80,11 +80,11 @@ pub enum JavaError {
 impl JavaError {
     /// What to do about it: a command or a setting, without a `hint:` before it.
     pub fn hint(&self) -> Option<String> {
-        const INSTALL: &str = "apt-get install openjdk-17-jre-headless";
+        let install = || tool::how_to_get(&[Lack::of(Tool::named(tool::JAVA))]);
         Some(match self {
-            Self::NotFound { .. } => format!("{INSTALL}, or set OCTAD_JAVA to a java program"),
+            Self::NotFound { .. } => format!("{}, or set OCTAD_JAVA to a java program", install()),
             Self::TooOld { needed, .. } => {
-                format!("{INSTALL} and set OCTAD_JAVA to a java program of version {needed} or newer")
+                format!("{}, or set OCTAD_JAVA to a java program of version {needed} or newer", install())
             }
             Self::NotRun { path, .. } | Self::Silent { path, .. } | Self::Unrecognised { path, .. } => {
                 format!("'{}' -version, or set OCTAD_JAVA to another java program", path.display())

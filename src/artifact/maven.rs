@@ -9,10 +9,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Split};
 use tokio::process::{Child, ChildStderr, ChildStdout};
 
-use super::environment::Environment;
 use super::error::ArtifactError;
 use super::progress::{Activity, Tally};
 use super::set::ArtifactSet;
+use crate::tool::Environment;
 
 /// In full: when Maven has to find out what a prefix stands for, it hides why it can't. The pom pins the version.
 const GOAL: &str = "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies";

@@ -5,12 +5,11 @@
 //! spoiled. [`Java`] is the machine's own. [`archive_path`] names the class-data archive of a role.
 //!
 //! Does I/O: files of the store, Maven, `java`. Knows nothing of stacks, nodes or how a server is started, and
-//! reads no environment but the [`Environment`] it is given.
+//! reads no environment but the [`Environment`](crate::tool::Environment) it is given.
 
 mod archive;
 mod class_path;
 mod digest;
-mod environment;
 mod error;
 mod filling;
 mod java;
@@ -24,7 +23,6 @@ mod survey;
 pub use archive::archive_path;
 pub use class_path::ClassPath;
 pub use digest::{Digest, NotADigest};
-pub use environment::Environment;
 pub use error::ArtifactError;
 pub use java::{Java, JavaError};
 pub use lockfile::{Jar, LockError, LockFault};

@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use super::class_path::ClassPath;
-use super::environment::Environment;
 use super::error::ArtifactError;
 use super::filling::{self, Filling};
+use super::lockfile::Jar;
 use super::progress::Progress;
 use super::set::ArtifactSet;
 use super::survey::survey;
+use crate::tool::{self, Environment};
 
 /// Where jars are kept and class-data archives go.
 ///
@@ -44,6 +45,19 @@ impl Store {
     /// The directory that class paths lead to; absolute.
     pub fn jars(&self) -> PathBuf {
         self.supplied.as_ref().unwrap_or(&self.root).join("jars")
+    }
+
+    /// The error to expect where the set can't be had without Maven and there is none: as far as names of files tell,
+    /// without a look at what is in them.
+    pub fn lacks_maven(&self, set: &ArtifactSet) -> Option<ArtifactError> {
+        let there = |jar: &Jar| self.jars().join(jar.store_name()).exists();
+        let missing = set.jars().iter().filter(|jar| !there(jar)).count();
+        let can_fetch = self.supplied.is_some() || self.environment.program(tool::MAVEN).is_some();
+        (missing > 0 && !can_fetch).then(|| ArtifactError::MavenNotFound {
+            set: set.to_string(),
+            missing,
+            store: self.root.clone(),
+        })
     }
 
     /// The set's class path, every jar of it verified now.

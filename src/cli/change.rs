@@ -127,6 +127,7 @@ async fn locked_change(
     if plan.steps.is_empty() {
         return Ok(done);
     }
+    provide(session, &context, &plan, arguments.install).await?;
     done.changed = !plan.only_waits();
     if done.changed {
         // Whoever hands over a saved plan has consented to what it does.
@@ -152,6 +153,25 @@ async fn locked_change(
     events.emit(Event::Finished { millis, ok: result.is_ok() });
     note_end(session, history, &result);
     result.map(|()| done)
+}
+
+/// Has what this machine lacks for a plan installed, where the user wants that.
+async fn provide(
+    session: &Session,
+    context: &Context,
+    plan: &Plan<Checked>,
+    install: bool,
+) -> Result<(), CliError> {
+    let lacking = async || engine::lacking(context, plan).await.map_err(CliError::Prepare);
+    let lacks = lacking().await?;
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    session.install(lacks, install).await?;
+    match lacking().await? {
+        left if left.is_empty() => Ok(()),
+        lacks => Err(CliError::Lacking { lacks }),
+    }
 }
 
 /// Notes the end of an update. What was done is done: that it can't be noted as well is told and changes nothing.

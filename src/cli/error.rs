@@ -6,6 +6,7 @@ use crate::engine::{
 };
 use crate::program::StackFileError;
 use crate::resource::{KindError, Refusal};
+use crate::tool::{self, InstallError, Lack};
 use std::io;
 use std::path::PathBuf;
 
@@ -56,6 +57,15 @@ pub enum CliError {
     /// Something that the plan needs is missing.
     #[error("could not prepare for the change")]
     Prepare(#[source] KindError),
+    /// This machine doesn't have what that takes.
+    #[error("this machine lacks {}", tool::names(lacks))]
+    Lacking {
+        /// What is missing.
+        lacks: Vec<Lack>,
+    },
+    /// What this machine lacks could not be installed.
+    #[error("could not install what this machine lacks")]
+    Install(#[from] InstallError),
     /// The plan was carried out in part only.
     #[error("the stack is not as declared yet")]
     Apply(#[from] ApplyError),

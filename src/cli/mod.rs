@@ -5,6 +5,7 @@ mod cancel;
 mod change;
 mod completions;
 mod destroy;
+mod doctor;
 mod drill;
 mod edit;
 mod error;
@@ -63,6 +64,7 @@ Examples:
   octad status                    is it healthy?
   octad logs broker-1 -f          what broker-1 says, as it says it
   octad roll @broker              restart the brokers one by one, without interrupting anybody
+  octad doctor                    what does this machine lack?
   octad drill broker-crash        what does it cost when a broker dies?
   octad stop                      halt it and keep the data
   octad destroy                   remove it with its data
@@ -111,6 +113,9 @@ struct Changing {
     /// How long a group may take to be healthy
     #[arg(long, default_value = "5m", value_name = "TIME", value_parser = humantime::parse_duration)]
     gate_timeout: Duration,
+    /// Install what this machine lacks for it, where octad knows how
+    #[arg(long)]
+    install: bool,
     /// Leave a node that doesn't come back from its change as it is, instead of putting it back to what it was
     #[arg(long)]
     no_put_back: bool,
@@ -176,6 +181,7 @@ enum Verb {
     State(state::State),
     Facts(facts::Facts),
     Graph(graph::Graph),
+    Doctor(doctor::Doctor),
     Drill(drill::Drill),
     Roll(roll::Roll),
     Stop(stop::Stop),
@@ -258,6 +264,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::State(verb) => verb.run(session).await,
         Verb::Facts(verb) => verb.run(session),
         Verb::Graph(verb) => verb.run(session),
+        Verb::Doctor(verb) => verb.run(session).await,
         Verb::Roll(verb) => verb.run(session).await,
         Verb::Drill(verb) => verb.run(session).await,
         Verb::Stop(verb) => verb.run(session).await,

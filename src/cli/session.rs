@@ -10,6 +10,7 @@ use crate::output::{Output, StackStatus};
 use crate::program::{Programs, StackFile, StackFileError};
 use crate::report::{Invocation, Report};
 use crate::stack::{Name, ValidStack};
+use crate::tool::{self, Installer, Lack};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -225,6 +226,24 @@ impl Session {
             answer = answer => if answer.unwrap_or(false) { Ok(()) } else { Err(CliError::Declined) },
             () = self.interrupt.wait() => Err(CliError::Declined),
         }
+    }
+
+    /// Installs what is lacking, unless the user says no; `agreed` is a yes.
+    ///
+    /// # Errors
+    /// Where it was a no, this machine offers no way, or its package manager failed.
+    pub(super) async fn install(&self, lacks: Vec<Lack>, agreed: bool) -> Result<(), CliError> {
+        let Some(installer) = Installer::of_this_machine() else { return Err(CliError::Lacking { lacks }) };
+        let command = installer.command(&lacks);
+        let question = format!("This machine lacks {}. Run `{command}`?", tool::names(&lacks));
+        match self.consent("install", agreed, &question).await {
+            Ok(()) => {}
+            Err(CliError::NoConsent { .. }) => return Err(CliError::Lacking { lacks }),
+            Err(error) => return Err(error),
+        }
+        self.events().notice(format!("installing {}", tool::names(&lacks)));
+        installer.install(&lacks).await?;
+        if self.interrupt.asked() { Err(CliError::Cancelled) } else { Ok(()) }
     }
 
     pub(super) fn show_failure(&self, report: &Report) {

@@ -9,9 +9,10 @@ use super::plan::{Action, Change, Checked, Plan};
 use super::state::{StateError, Store};
 use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, moves};
 use crate::causes::with_causes;
-use crate::resource::{Key, KindError, Work};
+use crate::resource::{Key, Kind, KindError, Work};
 use crate::role::{GroupView, NotSafe};
 use crate::stack::{ValidStack, direct_needs};
+use crate::tool::Lack;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -103,17 +104,33 @@ pub struct ApplyError {
 /// # Errors
 /// The first thing that is missing.
 pub async fn prepare(context: &Context, plan: &Plan<Checked>) -> Result<(), KindError> {
-    let mut by_kind: BTreeMap<String, Vec<Work>> = BTreeMap::new();
-    for (key, inputs) in plan.steps.iter().flat_map(|step| step.action.makes()) {
-        let work = Work { key: key.clone(), inputs: inputs.clone() };
-        by_kind.entry(key.kind.clone()).or_default().push(work);
-    }
-    for (kind, work) in by_kind {
-        if let Some(kind) = context.registry().kind(&kind) {
-            kind.prepare(context, &work).await?;
-        }
+    for (kind, work) in work_by_kind(context, plan) {
+        kind.prepare(context, &work).await?;
     }
     Ok(())
+}
+
+/// What this machine lacks for a plan, without repetition; changes nothing.
+///
+/// # Errors
+/// Where that can't be told.
+pub async fn lacking(context: &Context, plan: &Plan<Checked>) -> Result<Vec<Lack>, KindError> {
+    let mut lacking = BTreeSet::new();
+    for (kind, work) in work_by_kind(context, plan) {
+        lacking.extend(kind.lacking(context, &work).await?);
+    }
+    Ok(lacking.into_iter().collect())
+}
+
+/// What a plan makes, kind by kind.
+fn work_by_kind(context: &Context, plan: &Plan<Checked>) -> Vec<(Arc<dyn Kind>, Vec<Work>)> {
+    let mut by_kind: BTreeMap<&str, Vec<Work>> = BTreeMap::new();
+    for (key, inputs) in plan.steps.iter().flat_map(|step| step.action.makes()) {
+        let work = Work { key: key.clone(), inputs: inputs.clone() };
+        by_kind.entry(&key.kind).or_default().push(work);
+    }
+    let known = |(kind, work)| Some((context.registry().kind(kind)?.clone(), work));
+    by_kind.into_iter().filter_map(known).collect()
 }
 
 /// Carries a plan out.

@@ -31,7 +31,7 @@ mod saved;
 mod selection;
 mod state;
 
-pub use apply::{ApplyError, Options, StepError, apply, prepare};
+pub use apply::{ApplyError, Options, StepError, apply, lacking, prepare};
 pub use cancel::{HolderError, cancel, unlock};
 pub use check::{Violation, check};
 pub use context::Context;

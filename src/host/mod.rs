@@ -11,6 +11,7 @@ pub use local::LocalBackend;
 use crate::resource::{HostInputs, NodeFacts};
 use crate::role::Role;
 use crate::supervisor::Signal;
+use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +28,12 @@ pub trait Backend: Send + Sync {
 
     /// A handle on a host; nothing is done yet.
     fn host(&self, site: &Path, name: &str, inputs: &HostInputs) -> Result<Arc<dyn Host>, HostError>;
+
+    /// What this machine lacks to run these nodes with; changes nothing. As a rule nothing.
+    async fn lacking(&self, all: &[Deployment]) -> Vec<Lack> {
+        let _ = all;
+        Vec::new()
+    }
 
     /// Does what can fail without changing any host: finds programs, fetches files, finds addresses in use.
     async fn prepare(
@@ -61,6 +68,11 @@ pub trait Host: Send + Sync {
     /// Whether this machine can give what the host needs; changes nothing. As a rule it needs nothing.
     fn check(&self) -> Result<(), HostError> {
         Ok(())
+    }
+
+    /// What this machine lacks to make the host with; changes nothing. As a rule nothing.
+    fn lacking(&self) -> Vec<Lack> {
+        Vec::new()
     }
 
     /// Whether the host's address is one of this machine's, at which others may listen already.
@@ -340,9 +352,9 @@ pub enum HostError {
         /// What was asked for, as it stands in the stack file.
         needs: &'static str,
         /// What is missing.
-        missing: &'static str,
+        missing: String,
         /// How to get it.
-        hint: &'static str,
+        hint: String,
     },
     /// The addresses of hosts in namespaces are in use on this machine.
     #[error("{host} can't have an address of {subnet}: the interface {interface} of this machine has one")]

@@ -2,6 +2,7 @@
 //! nothing is decided.
 
 mod diff;
+mod doctor;
 mod drill;
 mod history;
 mod mermaid;
@@ -14,6 +15,7 @@ mod status;
 mod style;
 mod tree;
 
+pub use doctor::Finding;
 pub use overview::Overview;
 pub use status::StackStatus;
 pub use style::{ColorChoice, Style};
@@ -196,6 +198,11 @@ impl Output {
     /// The architecture of a declared stack.
     pub fn graph(&self, stack: &Declaration) {
         self.result("graph", || mermaid::text(stack), || json!({ "mermaid": mermaid::text(stack) }));
+    }
+
+    /// What this machine has and lacks.
+    pub fn machine(&self, findings: &[doctor::Finding]) {
+        self.result("machine", || doctor::text(findings, self.style), || json!(findings));
     }
 
     /// The faults that can be drilled.

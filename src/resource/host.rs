@@ -2,6 +2,7 @@
 
 use super::{Decision, Drift, Key, Kind, KindError, Observed, Recorded, Refusal, Subject, Work, compare};
 use crate::engine::Context;
+use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -137,6 +138,14 @@ impl Kind for HostKind {
             found.insert(key.clone(), observed);
         }
         found
+    }
+
+    async fn lacking(&self, context: &Context, work: &[Work]) -> Result<Vec<Lack>, KindError> {
+        let mut lacking = Vec::new();
+        for item in work {
+            lacking.extend(context.host_of(&item.key, &item.inputs)?.lacking());
+        }
+        Ok(lacking)
     }
 
     async fn prepare(&self, context: &Context, work: &[Work]) -> Result<(), KindError> {

@@ -4,6 +4,7 @@ use super::{Adopted, Decision, Drift, Key, Observed, Recorded, Refusal, Subject}
 use crate::engine::Context;
 use crate::host::HostError;
 use crate::kafka::KafkaError;
+use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 /// A kind of resource, such as host, node or topic.
 ///
 /// Those that aren't async are pure. The others act on the world, are idempotent, and are called by the engine only
-/// within a journalled step (but for `observe` and `prepare`, which change nothing that a stack owns).
+/// within a journalled step (but for `observe`, `lacking` and `prepare`, which change nothing that a stack owns).
 #[async_trait]
 pub trait Kind: Send + Sync {
     /// The kind's name, as it stands in keys.
@@ -67,6 +68,14 @@ pub trait Kind: Send + Sync {
 
     /// Looks at all subjects of this kind at once. A resource that can't be asked for is [`Observed::Unknown`].
     async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed>;
+
+    /// What this machine lacks for this work; changes nothing. As a rule nothing.
+    ///
+    /// # Errors
+    /// Where that can't be told.
+    async fn lacking(&self, _context: &Context, _work: &[Work]) -> Result<Vec<Lack>, KindError> {
+        Ok(Vec::new())
+    }
 
     /// Does what can fail without changing the stack, before the first step: finds programs, fetches files, finds
     /// ports in use.

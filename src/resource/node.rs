@@ -7,6 +7,7 @@ use super::{
 use crate::engine::{self, Context};
 use crate::host::{Deployment, NodeObservation, RunState};
 use crate::role::{GroupView, NotSafe, Role};
+use crate::tool::Lack;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -316,6 +317,20 @@ impl Kind for NodeKind {
             (key.clone(), observed)
         });
         futures_util::future::join_all(looks).await.into_iter().collect()
+    }
+
+    async fn lacking(&self, context: &Context, work: &[Work]) -> Result<Vec<Lack>, KindError> {
+        let mut by_backend: BTreeMap<String, Vec<Deployment>> = BTreeMap::new();
+        for item in work {
+            let Ok(deployment) = self.deployment(&item.key, &item.inputs) else { continue };
+            let backend = context.backend_of(&host_key(&deployment.facts))?;
+            by_backend.entry(backend).or_default().push(deployment);
+        }
+        let mut lacking = Vec::new();
+        for (backend, all) in by_backend {
+            lacking.extend(context.backend(&backend)?.lacking(&all).await);
+        }
+        Ok(lacking)
     }
 
     async fn prepare(&self, context: &Context, work: &[Work]) -> Result<(), KindError> {

@@ -8,7 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use octad::artifact::{ArtifactSet, Environment, Java, Store};
+use octad::artifact::{ArtifactSet, Java, Store};
+use octad::tool::Environment;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::thread;
 
-use octad::artifact::{ArtifactSet, Environment, Store};
+use octad::artifact::{ArtifactSet, Store};
+use octad::tool::Environment;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use tempfile::TempDir;
 

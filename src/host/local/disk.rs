@@ -1,7 +1,7 @@
 //! A disk of a node's own: a file that holds a file system, mounted where the node has its data. It is as large as it
 //! says and takes of the machine what is in it.
 
-use super::tool::run;
+use super::program::run;
 use crate::host::HostError;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;

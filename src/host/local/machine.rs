@@ -2,7 +2,8 @@
 
 use super::disk::Disk;
 use super::network::Network;
-use super::{SoftwareOnHand, generation, layout, tool};
+use super::program::may_administer;
+use super::{SoftwareOnHand, generation, layout};
 use crate::artifact::ArtifactSet;
 use crate::host::{Ability, Cut, Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
 use crate::resource::{HostInputs, Isolation, Jvm};
@@ -11,6 +12,7 @@ use crate::supervisor::{
     AfterFailure, ArchiveSpec, DumpCommand, LogFollower, Signal, Supervisor, SupervisorError, UnitName,
     UnitSpec, UnitState, rename_logs, unit_logs,
 };
+use crate::tool::{self, Lack};
 use async_trait::async_trait;
 use rustix::process::{Pid, kill_process};
 use serde::{Deserialize, Serialize};
@@ -215,23 +217,25 @@ impl Host for Machine {
     }
 
     fn check(&self) -> Result<(), HostError> {
-        let lacking =
-            |needs, missing, hint| Err(HostError::Lacking { host: self.name.clone(), needs, missing, hint });
-        let wanted = [
-            ("isolation = \"netns\"", self.network.is_some(), "ip", "`apt-get install iproute2`"),
-            ("disk-mib", self.disk_mib.is_some(), "mkfs.ext4", "`apt-get install e2fsprogs`"),
-            ("disk-mib", self.disk_mib.is_some(), "mount", "`apt-get install mount`"),
-        ];
-        for (needs, _, tool, install) in wanted.into_iter().filter(|(_, wanted, ..)| *wanted) {
-            if !tool::may_administer() {
-                let hint = "run it as root, or leave that away under [hosts]";
-                return lacking(needs, "the right to administer networks and mounts", hint);
-            }
-            if tool::find(tool).is_none() {
-                return lacking(needs, tool, install);
-            }
-        }
-        Ok(())
+        let wanted =
+            [("isolation = \"netns\"", self.network.is_some()), ("disk-mib", self.disk_mib.is_some())];
+        let Some((needs, _)) = wanted.into_iter().find(|(_, wanted)| *wanted) else { return Ok(()) };
+        let (missing, hint) = match self.lacking().as_slice() {
+            _ if !may_administer() => (
+                "the right to administer networks and mounts".to_owned(),
+                "run it as root, or leave that away under [hosts]".to_owned(),
+            ),
+            [] => return Ok(()),
+            lacks => (tool::names(lacks), tool::how_to_get(lacks)),
+        };
+        Err(HostError::Lacking { host: self.name.clone(), needs, missing, hint })
+    }
+
+    fn lacking(&self) -> Vec<Lack> {
+        let wanted = |wanted, tools: &[&'static str]| if wanted { tools.to_vec() } else { Vec::new() };
+        let network = wanted(self.network.is_some(), &[tool::IP, tool::NFT]);
+        let disk = wanted(self.disk_mib.is_some(), &[tool::MKFS, tool::MOUNT]);
+        tool::lacking(&[network, disk].concat())
     }
 
     fn shares_address(&self) -> bool {
@@ -413,13 +417,12 @@ impl Host for Machine {
             Ability::Cut => (self.network.is_some(), "share one network: declare `isolation = \"netns\"`"),
             Ability::FillDisk => (self.disk_mib.is_some(), "share one file system: declare `disk-mib`"),
         };
-        match ability {
-            _ if !has => Some(format!("local hosts {shared} under [hosts]")),
-            Ability::Cut if tool::find("nft").is_none() => {
-                Some("this machine lacks nft, which has packets vanish: `apt-get install nftables`".into())
-            }
-            _ => None,
+        if !has {
+            return Some(format!("local hosts {shared} under [hosts]"));
         }
+        let lacking = self.lacking();
+        let told = || format!("this machine lacks {}: {}", tool::names(&lacking), tool::how_to_get(&lacking));
+        (!lacking.is_empty()).then(told)
     }
 
     async fn cut(&self, cut: &Cut) -> Result<(), HostError> {

@@ -7,11 +7,12 @@ mod layout;
 mod machine;
 mod network;
 mod ports;
-mod tool;
+mod program;
 
 use super::{Backend, Deployment, Host, HostError, Progress};
-use crate::artifact::{ArtifactSet, ClassPath, Environment, Java, Store, archive_path};
+use crate::artifact::{ArtifactSet, ClassPath, Java, JavaError, Store, archive_path};
 use crate::resource::HostInputs;
+use crate::tool::{self, Environment, Lack, Tool};
 use async_trait::async_trait;
 use machine::Machine;
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub struct LocalBackend {
 struct SoftwareOnHand {
     /// The program that `supervise` is run with; this one where `None`.
     program: Option<PathBuf>,
+    /// What tells where Java, Maven and the store are; this process' own where `None`.
+    environment: Option<Environment>,
     java: OnceCell<Java>,
     class_paths: Mutex<BTreeMap<(String, String), ClassPath>>,
 }
@@ -44,6 +47,14 @@ impl LocalBackend {
             software: Arc::new(SoftwareOnHand { program: Some(program.to_owned()), ..Default::default() }),
         }
     }
+
+    /// The same, with Java, Maven and the store of another environment than this process' own.
+    #[must_use]
+    pub fn in_environment(self, environment: Environment) -> Self {
+        let program = self.software.program.clone();
+        let environment = Some(environment);
+        Self { software: Arc::new(SoftwareOnHand { program, environment, ..Default::default() }) }
+    }
 }
 
 impl SoftwareOnHand {
@@ -56,8 +67,16 @@ impl SoftwareOnHand {
         Ok(if program.exists() { program } else { PathBuf::from("/proc/self/exe") })
     }
 
+    fn environment(&self) -> Environment {
+        self.environment.clone().unwrap_or_else(Environment::from_process)
+    }
+
+    fn store(&self) -> Result<Store, HostError> {
+        Ok(Store::locate(self.environment())?)
+    }
+
     async fn java(&self) -> Result<&Java, HostError> {
-        Ok(self.java.get_or_try_init(|| async { Java::find(&Environment::from_process()).await }).await?)
+        Ok(self.java.get_or_try_init(|| async { Java::find(&self.environment()).await }).await?)
     }
 
     async fn class_path(
@@ -72,7 +91,7 @@ impl SoftwareOnHand {
             return Ok(class_path.clone());
         }
         let set = ArtifactSet::find(name, version)?;
-        let store = Store::locate(Environment::from_process())?;
+        let store = self.store()?;
         let what = format!("fetching {set}");
         // Jars that are all in place are told of nowhere.
         let tell = |step: crate::artifact::Progress| progress(&what, step.done as u64, step.total as u64);
@@ -93,7 +112,7 @@ impl SoftwareOnHand {
         if set.classes().is_empty() {
             return Ok(None);
         }
-        let store = Store::locate(Environment::from_process())?;
+        let store = self.store()?;
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         Ok(Some(archive_path(&store, self.java().await?, set, &deployment.facts.role, &options)))
     }
@@ -107,6 +126,26 @@ impl Backend for LocalBackend {
 
     fn host(&self, site: &Path, name: &str, inputs: &HostInputs) -> Result<Arc<dyn Host>, HostError> {
         Ok(Arc::new(Machine::new(site, name, inputs, self.software.clone())?))
+    }
+
+    async fn lacking(&self, all: &[Deployment]) -> Vec<Lack> {
+        let mut lacking = Vec::new();
+        // A Java that the user named is never replaced by another.
+        let named = self.software.environment().get("OCTAD_JAVA").is_some();
+        if !named && all.iter().any(|deployment| deployment.facts.jvm.is_some()) {
+            let found = self.software.java().await;
+            if let Err(HostError::Java(why @ (JavaError::NotFound { .. } | JavaError::TooOld { .. }))) = found
+            {
+                lacking.push(Lack { tool: Tool::named(tool::JAVA), why: why.to_string() });
+            }
+        }
+        let Ok(store) = self.software.store() else { return lacking };
+        let software = all.iter().map(|deployment| &deployment.facts.software);
+        let mut sets = software.filter_map(|one| ArtifactSet::find(&one.name, &one.version).ok());
+        if let Some(why) = sets.find_map(|set| store.lacks_maven(set)) {
+            lacking.push(Lack { tool: Tool::named(tool::MAVEN), why: why.to_string() });
+        }
+        lacking
     }
 
     async fn prepare(

@@ -7,8 +7,9 @@
 //! made in every other namespace too, to stop what they send. A table of the filter is replaced as a whole, lets
 //! neighbours be resolved, and goes with its namespace.
 
-use super::tool::{find, run, run_with};
+use super::program::{run, run_with};
 use crate::host::{Cut, HostError, Peers};
+use crate::tool;
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io;
@@ -142,7 +143,7 @@ impl Network {
     }
 
     async fn filter(&self, script: &str) -> Result<(), HostError> {
-        let nft = find("nft").unwrap_or_else(|| "nft".into());
+        let nft = tool::find(tool::NFT).unwrap_or_else(|| tool::NFT.into());
         let arguments = ["netns", "exec", &self.namespace, &nft.to_string_lossy(), "-f", "-"];
         run_with("ip", &arguments, script).await.map(drop)
     }

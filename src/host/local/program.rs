@@ -1,25 +1,15 @@
 //! Programs of the machine that isolated hosts are made with.
 
-use crate::artifact::Environment;
 use crate::host::HostError;
+use crate::tool::find;
 use std::io;
-use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// Where administrators' programs are; a shell that wasn't root's from its beginning doesn't look there.
-const ADMINISTRATORS: &str = "/usr/local/sbin:/usr/sbin:/sbin";
-
 /// Bits of the capabilities in `/proc/self/status`, from `linux/capability.h`.
 const NET_ADMIN: u32 = 12;
 const SYS_ADMIN: u32 = 21;
-
-/// Finds a program of the machine.
-pub(super) fn find(tool: &str) -> Option<PathBuf> {
-    let environment = Environment::from_process();
-    environment.program(tool).or_else(|| environment.with("PATH", ADMINISTRATORS).program(tool))
-}
 
 /// Whether this process may make networks and mount file systems.
 pub(super) fn may_administer() -> bool {

@@ -1,4 +1,4 @@
-//! The environment variables that this stage reads and hands to its children. Reads the process' own only in
+//! The environment variables that Octad reads and hands to its children. Reads the process' own only in
 //! [`Environment::from_process`].
 
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ impl Environment {
     }
 
     /// A command that sees this environment and nothing else.
-    pub(super) fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().envs(&self.variables);
         command
@@ -68,7 +68,7 @@ impl fmt::Debug for Environment {
 }
 
 /// Whether the path leads to a file that someone may execute.
-pub(super) fn is_executable(path: &Path) -> bool {
+pub(crate) fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 

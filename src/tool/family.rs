@@ -1,0 +1,98 @@
+//! Families of Linux distributions: how packages are called and installed there.
+
+use super::Lack;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Distributions that share package names and a package manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Debian, Ubuntu and what is made of them: apt-get.
+    Debian,
+    /// Fedora, Red Hat Enterprise Linux and its like: dnf.
+    Fedora,
+    /// Arch Linux: pacman.
+    Arch,
+    /// openSUSE and SUSE: zypper.
+    Suse,
+    /// NixOS: a shell that has them.
+    Nixos,
+}
+
+impl Family {
+    /// All, in the order of the table's columns.
+    pub const ALL: [Self; 5] = [Self::Debian, Self::Fedora, Self::Arch, Self::Suse, Self::Nixos];
+
+    /// The family of the machine whose `os-release` file this is; `None` where it isn't known.
+    pub fn of(os_release: &Path) -> Option<Self> {
+        Self::of_text(&std::fs::read_to_string(os_release).ok()?)
+    }
+
+    /// By `ID`, else by the first known one of `ID_LIKE`.
+    fn of_text(text: &str) -> Option<Self> {
+        let value = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            line.map(|value| value.trim().trim_matches(['"', '\''])).unwrap_or_default()
+        };
+        let names = value("ID").split_whitespace().chain(value("ID_LIKE").split_whitespace());
+        names.into_iter().find_map(|name| match name {
+            "debian" | "ubuntu" => Some(Self::Debian),
+            "fedora" | "rhel" | "centos" => Some(Self::Fedora),
+            "arch" => Some(Self::Arch),
+            "suse" | "opensuse" | "opensuse-leap" | "opensuse-tumbleweed" => Some(Self::Suse),
+            "nixos" => Some(Self::Nixos),
+            _ => None,
+        })
+    }
+
+    /// The packages of what is lacking, the first of each choice, none twice.
+    pub(super) fn packages(self, lacks: &[Lack]) -> Vec<&'static str> {
+        let choices = lacks.iter().flat_map(|lack| lack.tool.packages(self));
+        let first: BTreeSet<_> = choices.filter_map(|names| names.first().copied()).collect();
+        first.into_iter().collect()
+    }
+
+    /// What a person types to get packages.
+    pub(super) fn command(self, packages: &[&str]) -> String {
+        let packages = packages.join(" ");
+        match self {
+            Self::Debian => format!("apt-get install {packages}"),
+            Self::Fedora => format!("dnf install {packages}"),
+            Self::Arch => format!("pacman -S {packages}"),
+            Self::Suse => format!("zypper install {packages}"),
+            Self::Nixos => format!("nix-shell -p {packages}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::{JAVA, MAVEN, Tool};
+
+    #[test]
+    fn distributions_are_known_by_their_name_or_by_what_they_are_like() {
+        for (text, family) in [
+            ("PRETTY_NAME=\"Debian GNU/Linux 12\"\nID=debian\n", Some(Family::Debian)),
+            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", Some(Family::Debian)),
+            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", Some(Family::Fedora)),
+            ("ID=\"opensuse-tumbleweed\"\nID_LIKE=\"opensuse suse\"\n", Some(Family::Suse)),
+            ("ID=arch\n", Some(Family::Arch)),
+            ("ID=nixos\n", Some(Family::Nixos)),
+            ("ID=plan9\n", None),
+            ("", None),
+        ] {
+            assert_eq!(Family::of_text(text), family, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_command_names_each_package_once_in_the_words_of_the_family() {
+        let lacks = |names: &[&str]| names.iter().map(|name| Lack::of(Tool::named(name))).collect::<Vec<_>>();
+        let command = |family: Family| family.command(&family.packages(&lacks(&[JAVA, MAVEN, MAVEN])));
+        assert_eq!(command(Family::Debian), "apt-get install maven openjdk-17-jre-headless");
+        assert_eq!(command(Family::Fedora), "dnf install java-21-openjdk-headless maven");
+        let both = Family::Debian.packages(&lacks(&["cc", "c++"]));
+        assert_eq!(both, ["g++", "gcc", "libc6-dev"]);
+    }
+}
