@@ -67,6 +67,7 @@ pub mod artifact;
 pub mod causes;
 pub mod cli;
 pub mod component;
+#[cfg(feature = "drill")]
 pub mod drill;
 pub mod engine;
 pub mod host;

@@ -3,6 +3,7 @@
 use crate::artifact::{ArtifactError, JavaError};
 use crate::causes::{causes, with_causes};
 use crate::cli::CliError;
+#[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
     ApplyError, Ending, GateError, HaltError, HolderError, LockError, SavedPlanError, StateError, StepError,
@@ -159,6 +160,7 @@ fn code(error: &CliError) -> u8 {
         }
         CliError::Refused { .. } | CliError::Refusal(_) => exit::REFUSED,
         CliError::Check(_) => exit::DEFECT,
+        #[cfg(feature = "drill")]
         CliError::Drill(error) => match error {
             DrillError::UnknownFault { .. } => exit::USAGE,
             DrillError::Refused { .. } | DrillError::Unhealthy { .. } => exit::REFUSED,
@@ -274,11 +276,13 @@ fn hint(error: &CliError) -> Option<String> {
             }
             StepError::State(error) => state(error),
         },
+        #[cfg(feature = "drill")]
         CliError::Drill(error) => drill(error),
         CliError::Io { .. } => None,
     }
 }
 
+#[cfg(feature = "drill")]
 fn drill(error: &DrillError) -> Option<String> {
     match error {
         DrillError::UnknownFault { known, .. } => Some(format!("it can be one of: {}", known.join(", "))),

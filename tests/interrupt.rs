@@ -1,7 +1,7 @@
 //! ^C once and twice, `octad cancel` and `octad unlock`, with the real binary. A program that only sleeps stands for
 //! Java, so that gates wait for as long as a test needs.
 
-#[path = "cluster/traces.rs"]
+#[path = "real/traces.rs"]
 #[allow(dead_code, reason = "the tests of real clusters use the rest")]
 mod traces;
 

@@ -1,6 +1,7 @@
 //! One call of Maven: copies a set's jars into a directory. Starts a process; writes only where it is told to, and
 //! to Maven's local repository.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -58,6 +59,10 @@ pub(super) struct Call<'a> {
     pub(super) jars: &'a Path,
 }
 
+/// For a JVM that lives for a second or two: what the optimising compiler would make faster is over by then (1.2 s
+/// instead of 1.8 s). The user's own options come after it.
+const SHORT_LIVED: &str = "-XX:TieredStopAtLevel=1";
+
 impl Call<'_> {
     /// Runs Maven to its end. Dropping the future kills it with all its children.
     pub(super) async fn run(self, tally: &mut Tally<'_>) -> Result<(), ArtifactError> {
@@ -67,6 +72,12 @@ impl Call<'_> {
             .map_err(|source| ArtifactError::StoreNotWritable { path: pom.clone(), source })?;
 
         let mut command = self.environment.command(self.maven);
+        let mut options = OsString::from(SHORT_LIVED);
+        if let Some(own) = self.environment.get("MAVEN_OPTS") {
+            options.push(" ");
+            options.push(own);
+        }
+        command.env("MAVEN_OPTS", options);
         // Updates are asked for so that Maven does not answer with a failure it remembers; versions are all pinned.
         command.args(["--batch-mode", "--update-snapshots", "--file"]).arg(&pom);
         if let LocalRepository::Fresh(path) = self.repository {
@@ -90,8 +101,8 @@ impl Call<'_> {
     }
 }
 
-fn property(name: &str, value: &Path) -> std::ffi::OsString {
-    let mut argument = std::ffi::OsString::from(format!("-D{name}="));
+fn property(name: &str, value: &Path) -> OsString {
+    let mut argument = OsString::from(format!("-D{name}="));
     argument.push(value);
     argument
 }

@@ -1,5 +1,6 @@
 //! Everything that can end a verb. What it tells people is decided in `report`.
 
+#[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
     ApplyError, HaltError, HolderError, LockError, SavedPlanError, StateError, UnknownName, Violation,
@@ -70,6 +71,7 @@ pub enum CliError {
     #[error("the stack is not as declared yet")]
     Apply(#[from] ApplyError),
     /// A drill has no result.
+    #[cfg(feature = "drill")]
     #[error(transparent)]
     Drill(#[from] DrillError),
     /// A stop did not succeed.

@@ -6,6 +6,7 @@ mod change;
 mod completions;
 mod destroy;
 mod doctor;
+#[cfg_attr(not(feature = "drill"), path = "no_drill.rs")]
 mod drill;
 mod edit;
 mod error;

@@ -3,6 +3,7 @@
 
 mod diff;
 mod doctor;
+#[cfg(feature = "drill")]
 mod drill;
 mod history;
 mod mermaid;
@@ -206,11 +207,13 @@ impl Output {
     }
 
     /// The faults that can be drilled.
+    #[cfg(feature = "drill")]
     pub fn faults(&self) {
         self.result("faults", || drill::list(self.style), drill::list_document);
     }
 
     /// What drills gave.
+    #[cfg(feature = "drill")]
     pub fn drills(&self, report: &drill::Drills) {
         self.result("drill", || drill::table(report, self.style), || json!(report));
     }

@@ -14,7 +14,7 @@ use octad::kafka::{
 use octad::wire::{NetworkWire, Wire};
 use octad::zookeeper::{EnsembleView, Healthy, MemberView, Mode, Unhealthy};
 
-use servers::{Cluster, Ensemble};
+use self::servers::{Cluster, Ensemble};
 
 /// Generous: JVMs start beside other builds on two cores.
 const PATIENCE: Duration = Duration::from_secs(90);

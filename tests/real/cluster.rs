@@ -1,27 +1,20 @@
-//! Real clusters, brought up, hurt, changed and removed by the real binary, with Kafka's own clients at work.
+//! Whole clusters of 5 brokers and 3 ZooKeeper servers, brought up, hurt, changed and removed by the real binary, with
+//! Kafka's own clients at work.
 //!
-//! Each test has a cluster of its own, since it takes it apart; a start takes some ten seconds, so each test looks at
-//! several things in a row.
-
-mod bench;
-mod client;
-mod drill;
-mod isolated;
-mod traces;
-mod watch;
+//! A start takes some ten seconds of both cores of a small machine. So there are two clusters for all that a whole one is
+//! needed for; each goes through its parts in a row, and every part leaves it healthy.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::time::{Duration, SystemTime};
 
-use bench::{Bench, Stack, until};
-use client::{Producer, assert_exactly, read, values, wait_for};
+use crate::bench::{Bench, Stack, until};
+use crate::client::{Producer, assert_exactly, read, values, wait_for};
+use crate::watch::{Watch, describe};
 use octad::kafka::{Fenced, Kafka, Registration};
 use octad::wire::{NetworkWire, Wire as _};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::sync::Arc;
-use watch::{Watch, describe};
 
 /// 5 brokers and 3 ZooKeeper servers: the defaults of the program, written down where tests change them.
 const FIVE_AND_THREE: &str = r#"
@@ -36,14 +29,8 @@ brokers = 5
 "num.io.threads" = 4
 [topics.activity]
 partitions = 10
-"#;
-
-const MINIMAL: &str = r#"
-program = "minimal"
-[hosts]
-subnet = "SUBNET"
-[topics.activity]
-partitions = 1
+[topics.orders]
+partitions = 7
 "#;
 
 /// From a kill to health: a JVM's start, replicas that catch up; on a machine that does much else besides.
@@ -55,10 +42,22 @@ fn kafka(bootstrap: &str) -> Arc<dyn Kafka> {
 }
 
 #[test]
-fn a_cluster_serves_strangers_and_comes_back_from_a_crash() {
-    let bench = Bench::new();
+fn a_cluster_serves_strangers_and_comes_back_from_what_befalls_it() {
+    let bench = Bench::for_a_whole_cluster();
     let stack = bench.stack("serves", "127.90.1.", FIVE_AND_THREE);
+    it_is_up_and_a_second_up_changes_nothing(&stack);
+    its_topics_change_where_that_is_safe_and_its_members_do_not(&stack);
+    let written = it_serves_strangers(&bench, &stack);
+    it_comes_back_from_a_crash(&stack);
+    it_leaves_down_who_was_stopped_by_hand(&stack);
+    #[cfg(feature = "drill")]
+    crate::drill::neither_a_killed_broker_nor_an_octad_killed_in_a_roll_loses_a_record(&stack);
+    assert_exactly(&read(bench.path(), &stack.bootstrap(), "activity"), &written);
+    stack.destroy();
+    stack.assert_gone();
+}
 
+fn it_is_up_and_a_second_up_changes_nothing(stack: &Stack) {
     let first = stack.up();
     assert!(first.stdout.starts_with("The stack serves is up and healthy.\n"), "{}", first.stdout);
     let again = stack.up();
@@ -71,7 +70,7 @@ fn a_cluster_serves_strangers_and_comes_back_from_a_crash() {
     stack.octad(&["preview", "--detailed-exitcode"]).exits(2);
     stack.edit("partitions = 11", "partitions = 10");
     let preview = stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
-    assert!(preview.stdout.contains("nothing to change, 17 unchanged"), "{}", preview.stdout);
+    assert!(preview.stdout.contains("nothing to change, 18 unchanged"), "{}", preview.stdout);
 
     let status = stack.octad(&["status", "--output", "json"]).exits(0);
     let status: Value = serde_json::from_str(&status.stdout).unwrap();
@@ -79,12 +78,17 @@ fn a_cluster_serves_strangers_and_comes_back_from_a_crash() {
     let nodes = status["nodes"].as_array().unwrap();
     assert_eq!(nodes.len(), 8);
     assert!(nodes.iter().all(|node| node["process"] == "running" && node["restarts"] == 0), "{status:#}");
+}
 
+fn it_serves_strangers(bench: &Bench, stack: &Stack) -> Vec<String> {
     let bootstrap = stack.bootstrap();
     let written = Producer::of(bench.path(), &bootstrap, "activity", 1, 100_000).finish().in_full();
     assert_exactly(&written, &values(1, 100_000));
     assert_exactly(&read(bench.path(), &bootstrap, "activity"), &written);
+    written
+}
 
+fn it_comes_back_from_a_crash(stack: &Stack) {
     let before_the_crash = SystemTime::now();
     let killed = stack.signal("broker-2", Signal::KILL);
     let back = until("broker-2 again, and a healthy stack", RECOVERY, || {
@@ -93,8 +97,10 @@ fn a_cluster_serves_strangers_and_comes_back_from_a_crash() {
         if back { Ok(node) } else { Err(format!("{status:#}")) }
     });
     assert_ne!(back["pid"], killed, "another process");
-    assert_fenced(&stack, before_the_crash);
+    assert_fenced(stack, before_the_crash);
+}
 
+fn it_leaves_down_who_was_stopped_by_hand(stack: &Stack) {
     stack.signal("broker-3", Signal::TERM);
     until("broker-3 down", RECOVERY, || {
         let node = stack.node("broker-3");
@@ -109,10 +115,6 @@ fn a_cluster_serves_strangers_and_comes_back_from_a_crash() {
     stack.up();
     stack.octad(&["status"]).exits(0);
     assert_eq!(stack.node("broker-3")["process"], "running");
-
-    assert_exactly(&read(bench.path(), &bootstrap, "activity"), &written);
-    stack.destroy();
-    stack.assert_gone();
 }
 
 /// Asserts that the supervisor ended the session of broker-2, whose process died after `crash`, and that a fence which
@@ -139,10 +141,17 @@ fn assert_fenced(stack: &Stack, crash: SystemTime) {
 }
 
 #[test]
-fn a_change_rolls_one_broker_at_a_time_and_loses_nothing() {
-    let bench = Bench::new();
+fn a_cluster_rolls_stops_and_starts_and_loses_nothing() {
+    let bench = Bench::for_a_whole_cluster();
     let stack = bench.stack("rolls", "127.90.2.", FIVE_AND_THREE);
     stack.up();
+    let written = a_change_rolls_one_broker_at_a_time_and_loses_nothing(&bench, &stack);
+    its_data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one(&bench, &stack, &written);
+    it_is_destroyed_with_consent_only(&stack);
+    stack.assert_gone();
+}
+
+fn a_change_rolls_one_broker_at_a_time_and_loses_nothing(bench: &Bench, stack: &Stack) -> Vec<String> {
     let bootstrap = stack.bootstrap();
 
     stack.edit("\"num.io.threads\" = 4", "\"num.io.threads\" = 5");
@@ -189,12 +198,11 @@ fn a_change_rolls_one_broker_at_a_time_and_loses_nothing() {
     let run = stack.octad(&["up", "--yes", "--output", "ndjson"]).exits(0);
     let turns = turns(&run.stdout);
     assert_eq!((turns.len(), turns.last()), (3, Some(&leader)), "the leader last: {turns:?}");
-    stack.destroy();
-    stack.assert_gone();
+    written
 }
 
 /// The members of a roll in the order in which they were changed.
-fn turns(ndjson: &str) -> Vec<String> {
+pub(crate) fn turns(ndjson: &str) -> Vec<String> {
     ndjson
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
@@ -203,25 +211,21 @@ fn turns(ndjson: &str) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn topics_change_where_that_is_safe_and_members_do_not() {
-    let bench = Bench::new();
-    let stack = bench.stack("topics", "127.90.3.", FIVE_AND_THREE);
-    stack.up();
+fn its_topics_change_where_that_is_safe_and_its_members_do_not(stack: &Stack) {
     let bootstrap = stack.bootstrap();
 
-    stack.edit("partitions = 10", "partitions = 12\nconfigs = { \"retention.ms\" = 3600000 }");
+    stack.edit("partitions = 7", "partitions = 9\nconfigs = { \"retention.ms\" = 3600000 }");
     let up = stack.up();
     assert!(up.stderr.contains("      configs.retention.ms: (none) → 3600000\n"), "{}", up.stderr);
-    assert!(up.stderr.contains("      partitions: 10 → 12\n"), "{}", up.stderr);
-    let topic = describe(&bootstrap).topics["activity"].clone();
-    assert_eq!((topic.partitions.len(), topic.configs["retention.ms"].as_str()), (12, "3600000"));
+    assert!(up.stderr.contains("      partitions: 7 → 9\n"), "{}", up.stderr);
+    let topic = describe(&bootstrap).topics["orders"].clone();
+    assert_eq!((topic.partitions.len(), topic.configs["retention.ms"].as_str()), (9, "3600000"));
 
-    wait_for(async { kafka(&bootstrap).delete_topic("activity").await }).unwrap();
+    wait_for(async { kafka(&bootstrap).delete_topic("orders").await }).unwrap();
     let preview = stack.octad(&["preview"]).exits(0);
     assert!(preview.stdout.contains("(was deleted by another hand)"), "{}", preview.stdout);
     stack.up();
-    assert_eq!(describe(&bootstrap).topics["activity"].partitions.len(), 12);
+    assert_eq!(describe(&bootstrap).topics["orders"].partitions.len(), 9);
 
     let refused = |from: &str, to: &str| {
         stack.edit(from, to);
@@ -230,12 +234,12 @@ fn topics_change_where_that_is_safe_and_members_do_not() {
         let refusals = run.stderr.lines().filter(|line| line.contains('✗') || line.contains("hint:"));
         refusals.map(str::trim).collect::<Vec<_>>().join("\n")
     };
-    insta::assert_snapshot!(refused("partitions = 12", "partitions = 9"), @"
-    ✗ topic/activity  its partitions can't shrink from 12 to 9: the records in the others would be lost
-    hint: declare 12 partitions, or another topic with fewer, and move the records
+    insta::assert_snapshot!(refused("partitions = 9", "partitions = 8"), @"
+    ✗ topic/orders  its partitions can't shrink from 9 to 8: the records in the others would be lost
+    hint: declare 9 partitions, or another topic with fewer, and move the records
     ");
-    insta::assert_snapshot!(refused("partitions = 12", "replication-factor = 2\npartitions = 12"), @"
-    ✗ topic/activity  its replication factor can't change from 3 to 2 yet
+    insta::assert_snapshot!(refused("partitions = 9", "replication-factor = 2\npartitions = 9"), @"
+    ✗ topic/orders  its replication factor can't change from 3 to 2 yet
     hint: put the old figure back, or move replicas with Kafka's own tools first
     ");
     let five_servers = refused("servers = 3", "servers = 5");
@@ -250,13 +254,12 @@ fn topics_change_where_that_is_safe_and_members_do_not() {
     stack.octad(&["status"]).exits(0);
 }
 
-#[test]
-fn data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one() {
-    let bench = Bench::new();
-    let stack = bench.stack("stops", "127.90.4.", FIVE_AND_THREE);
-    stack.up();
+fn its_data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one(
+    bench: &Bench,
+    stack: &Stack,
+    written: &[String],
+) {
     let bootstrap = stack.bootstrap();
-    let written = Producer::of(bench.path(), &bootstrap, "activity", 1, 1000).finish().in_full();
     assert_eq!(
         stack.processes().len(),
         21,
@@ -269,7 +272,7 @@ fn data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one() {
     );
 
     let stop = stack.octad(&["stop", "--yes"]).exits(0);
-    assert_eq!(stop.stdout, "The stack stops is stopped; its data is kept.\n");
+    assert_eq!(stop.stdout, "The stack rolls is stopped; its data is kept.\n");
     assert_eq!((stack.processes(), stack.listeners()), (vec![], vec![]));
     assert!(stack.data("broker-2").join("octad-data.json").exists());
 
@@ -292,7 +295,7 @@ fn data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one() {
 
     stack.up();
     stack.octad(&["status"]).exits(0);
-    assert_exactly(&read(bench.path(), &bootstrap, "activity"), &written);
+    assert_exactly(&read(bench.path(), &bootstrap, "activity"), written);
 
     // Lost for good, one at a time: the others fill an empty disk, and nothing is missing then.
     for node in ["broker-2", "zk-2"] {
@@ -307,8 +310,10 @@ fn data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one() {
         assert!(refilled.stderr.contains("(refill: its data is gone; "), "{}", refilled.stderr);
         stack.octad(&["status"]).exits(0);
     }
-    assert_exactly(&read(bench.path(), &bootstrap, "activity"), &written);
+    assert_exactly(&read(bench.path(), &bootstrap, "activity"), written);
+}
 
+fn it_is_destroyed_with_consent_only(stack: &Stack) {
     let unasked = stack.octad(&["destroy"]).exits(64);
     assert!(
         unasked.stderr.ends_with(
@@ -320,115 +325,5 @@ fn data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one() {
     );
     stack.octad(&["status"]).exits(0);
     let destroyed = stack.destroy();
-    assert_eq!(destroyed.stdout, "The stack stops is gone.\n");
-    stack.assert_gone();
-}
-
-#[test]
-fn what_a_failed_up_left_is_destroyed_too() {
-    let bench = Bench::new();
-    let text = r#"
-        program = "ha"
-        [hosts]
-        subnet = "SUBNET"
-        [zookeeper]
-        servers = 1
-        [kafka]
-        brokers = 1
-        replication-factor = 1
-        min-insync-replicas = 1
-        [kafka.settings]
-        "log.retention.hours" = "for ever"
-    "#;
-    let stack = bench.stack("fails", "127.90.5.", text);
-    let failed = stack.octad(&["up", "--yes", "--gate-timeout", "60s"]).exits(10);
-    assert!(failed.stderr.contains("kafka can't become healthy: broker-1 does not run"), "{}", failed.stderr);
-    let said = stack.octad(&["logs", "broker-1", "--tail", "50"]).exits(0);
-    assert!(
-        said.stdout.contains("Invalid value for ever for configuration log.retention.hours"),
-        "{}",
-        said.stdout
-    );
-    assert!(!stack.processes().is_empty(), "the ensemble is up");
-
-    stack.edit("\"for ever\"", "168");
-    stack.up();
-    stack.edit("168", "\"for ever\"");
-    stack.octad(&["up", "--yes", "--no-put-back", "--gate-timeout", "60s"]).exits(10);
-    stack.destroy();
-    stack.assert_gone();
-}
-
-/// A topic with a replica on each broker, and none to spare.
-const SCRATCH: &str = "[topics.scratch]\npartitions = 5\nreplication-factor = 1\n\
-                       configs = { \"min.insync.replicas\" = 1 }\n";
-
-#[test]
-fn a_roll_waits_for_a_frozen_broker_and_interrupts_nothing_without_consent() {
-    let bench = Bench::new();
-    let stack = bench.stack("waits", "127.90.8.", &format!("{FIVE_AND_THREE}{SCRATCH}"));
-    stack.up();
-
-    let refused = stack.octad(&["roll", "broker-1", "--yes"]).exits(10);
-    let why = "topic scratch has 1 replica and min.insync.replicas=1: no broker that holds it can stop";
-    let hint = " roll broker-1 --interrupt scratch --stack ";
-    assert!(refused.stderr.contains(why) && refused.stderr.contains(hint), "{}", refused.stderr);
-    let process = stack.node("broker-1")["pid"].clone();
-    stack.octad(&["roll", "broker-1", "--yes", "--interrupt", "scratch"]).exits(0);
-    assert_ne!(stack.node("broker-1")["pid"], process);
-
-    let frozen = stack.signal("broker-3", Signal::STOP);
-    assert_eq!(stack.node("broker-3")["process"], "frozen");
-    stack.edit("\"num.io.threads\" = 4", "\"num.io.threads\" = 5");
-    let only_one = ["up", "--yes", "--interrupt", "scratch", "--target", "broker-1"];
-    let run = stack.octad(&[&only_one[..], &["--gate-timeout", "60s"]].concat()).exits(10);
-    let breaks = "would fall under min.insync.replicas=2 without broker 1 ";
-    for told in ["stopped after 0 of 1 members: broker-3 is not up, and activity-", breaks] {
-        assert!(run.stderr.contains(told), "{}", run.stderr);
-    }
-
-    // It goes on as soon as the broker is back.
-    let mut up = stack.spawn(&[&only_one[..], &["--output", "ndjson"]].concat());
-    let mut said = Vec::new();
-    for line in BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap) {
-        if line.contains(breaks) && line.contains("waiting: broker-3 is not up, and activity-") {
-            kill_process(Pid::from_raw(frozen).unwrap(), Signal::CONT).unwrap();
-        }
-        said.push(line);
-    }
-    let said = said.join("\n");
-    assert_eq!(up.wait().unwrap().code(), Some(0), "{said}");
-    assert_eq!(turns(&said), ["broker-1"]);
-
-    // Left frozen, it is started by `up`.
-    stack.signal("broker-3", Signal::STOP);
-    let preview = stack.octad(&["preview", "--target", "broker-3"]).exits(0);
-    assert!(preview.stdout.contains("(is frozen)"), "{}", preview.stdout);
-    stack.octad(&["up", "--yes", "--interrupt", "scratch"]).exits(0);
-    assert_eq!(stack.node("broker-3")["process"], "running");
-    stack.octad(&["status"]).exits(0);
-    stack.destroy();
-    stack.assert_gone();
-}
-
-#[test]
-fn two_minimal_stacks_live_side_by_side() {
-    let bench = Bench::new();
-    let one = bench.stack("one", "127.90.6.", MINIMAL);
-    let two = bench.stack("two", "127.90.7.", MINIMAL);
-    one.up();
-    two.up();
-    for (stack, prefix) in [(&one, 1), (&two, 2)] {
-        let written =
-            Producer::of(bench.path(), &stack.bootstrap(), "activity", prefix, 1).finish().in_full();
-        assert_exactly(&written, &values(prefix, 1));
-        assert_exactly(&read(bench.path(), &stack.bootstrap(), "activity"), &written);
-    }
-    one.destroy();
-    one.assert_gone();
-    assert_exactly(&read(bench.path(), &two.bootstrap(), "activity"), &values(2, 1));
-    two.octad(&["status"]).exits(0);
-    two.destroy();
-    two.assert_gone();
-    assert!(!bench.path().join("state").exists(), "the last stack takes the state directory with it");
+    assert_eq!(destroyed.stdout, "The stack rolls is gone.\n");
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use octad::kafka::{Client, ConnectionError, Kafka, KafkaError, NewTopic, Timeouts};
 use octad::zookeeper::{FourLetter, MemberView, Timeout, Unhealthy, Zookeeper};
 
-use crate::servers::host;
+use super::servers::host;
 
 const SHORT: Duration = Duration::from_millis(300);
 

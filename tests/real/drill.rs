@@ -29,17 +29,6 @@ replication-factor = 2
 min-insync-replicas = 1
 "#;
 
-/// Three brokers of which one may be away.
-const THREE_AND_ONE: &str = r#"
-program = "ha"
-[hosts]
-subnet = "SUBNET"
-[zookeeper]
-servers = 1
-[kafka]
-brokers = 3
-"#;
-
 /// Stops a broker as its operator would, and has it stay down; or starts it again.
 fn set_running(stack: &Stack, broker: &str, running: bool) {
     wait_for(async {
@@ -87,12 +76,8 @@ fn confirmed(report: &Value) -> &Value {
     &confirmation["account"]
 }
 
-/// Machines that run tests are busy: here only a whole minute counts as too long.
-#[test]
-fn neither_a_killed_broker_nor_an_octad_killed_in_a_roll_loses_a_record() {
-    let bench = Bench::new();
-    let stack = bench.stack("faults", "127.94.3.", THREE_AND_ONE);
-    stack.up();
+/// On a cluster of another test's. Machines that run tests are busy: here only a whole minute counts as too long.
+pub(crate) fn neither_a_killed_broker_nor_an_octad_killed_in_a_roll_loses_a_record(stack: &Stack) {
     let drill = ["drill", "broker-crash", "roll-killed", "--yes", "--max-interruption", "60s"];
     let run = stack.octad(&[&drill[..], &["--output", "json"]].concat()).exits(0);
     let report: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("no report: {run:?}"));
@@ -109,10 +94,8 @@ fn neither_a_killed_broker_nor_an_octad_killed_in_a_roll_loses_a_record() {
     }
     // Each broker was restarted, whoever did it.
     let elections = &faults[1]["trials"][0]["replication"]["elections"];
-    assert!(elections.as_u64() >= Some(3), "{report:#}");
+    assert!(elections.as_u64() >= Some(5), "{report:#}");
     stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
-    stack.destroy();
-    stack.assert_gone();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Where a real cluster is tested: one at a time on this machine, each with a directory and addresses of its own.
+//! Where real clusters are tested: few large ones at a time on this machine, each with a directory and addresses of its own.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
@@ -30,23 +30,34 @@ pub(crate) fn until<T>(what: &str, patience: Duration, mut wanted: impl FnMut() 
     }
 }
 
-/// The right to run real clusters: a machine of two cores carries one at a time, whoever runs the tests.
+/// The right to run a cluster of eight servers: a core carries one at a time, whoever runs the tests. A cluster waits about as long
+/// as it works, so that two on two cores take turns.
 struct Turn {
     path: PathBuf,
     _file: File,
 }
 
+/// So many at most, however many cores there are: each takes up to 2 GB of memory.
+const MOST: usize = 4;
+
 impl Turn {
     fn wait() -> Self {
-        let path = std::env::temp_dir().join("octad-real-cluster.lock");
+        let places = std::thread::available_parallelism().map_or(1, usize::from).min(MOST);
         loop {
-            let file = File::create(&path).unwrap();
-            flock(&file, FlockOperation::LockExclusive).unwrap();
-            // The holder before may have removed the file that was waited for: then it guards nothing.
-            if fs::metadata(&path).is_ok_and(|now| now.ino() == file.metadata().unwrap().ino()) {
-                return Self { path, _file: file };
+            if let Some(turn) = (0..places).find_map(Self::take) {
+                return turn;
             }
+            std::thread::sleep(POLL);
         }
+    }
+
+    fn take(place: usize) -> Option<Self> {
+        let path = std::env::temp_dir().join(format!("octad-real-cluster-{place}.lock"));
+        let file = File::create(&path).unwrap();
+        flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+        // The holder before may have removed the file: then it guards nothing.
+        let guards = fs::metadata(&path).is_ok_and(|now| now.ino() == file.metadata().unwrap().ino());
+        guards.then_some(Self { path, _file: file })
     }
 }
 
@@ -57,17 +68,21 @@ impl Drop for Turn {
     }
 }
 
-/// A directory for stacks, and the turn to run them.
+/// A directory for stacks.
 pub(crate) struct Bench {
     directory: TempDir,
-    _turn: Turn,
+    _turn: Option<Turn>,
 }
 
 impl Bench {
-    /// Waits for the turn.
+    /// For stacks of a few servers.
     pub(crate) fn new() -> Self {
-        let _turn = Turn::wait();
-        Self { directory: tempfile::tempdir().unwrap(), _turn }
+        Self { directory: tempfile::tempdir().unwrap(), _turn: None }
+    }
+
+    /// Waits for the turn to run eight servers.
+    pub(crate) fn for_a_whole_cluster() -> Self {
+        Self { _turn: Some(Turn::wait()), ..Self::new() }
     }
 
     pub(crate) fn path(&self) -> &Path {

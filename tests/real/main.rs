@@ -1,0 +1,16 @@
+//! What needs real servers, a real Maven, or both: whole clusters, small ones, the wire, drills, jars.
+//!
+//! All in one target, so that what waits and what works go on side by side.
+
+mod artifacts;
+mod bench;
+mod client;
+mod cluster;
+#[cfg(feature = "drill")]
+mod drill;
+#[cfg(feature = "drill")]
+mod isolated;
+mod small;
+mod traces;
+mod watch;
+mod wire;

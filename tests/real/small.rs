@@ -1,0 +1,141 @@
+//! Clusters of a few servers, where no more are needed.
+
+use std::io::{BufRead as _, BufReader};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::bench::Bench;
+use crate::client::{Producer, assert_exactly, read, values};
+use crate::cluster::turns;
+
+const MINIMAL: &str = r#"
+program = "minimal"
+[hosts]
+subnet = "SUBNET"
+[topics.activity]
+partitions = 1
+"#;
+
+#[test]
+fn what_a_failed_up_left_is_destroyed_too() {
+    let bench = Bench::new();
+    let text = r#"
+        program = "ha"
+        [hosts]
+        subnet = "SUBNET"
+        [zookeeper]
+        servers = 1
+        [kafka]
+        brokers = 1
+        replication-factor = 1
+        min-insync-replicas = 1
+        [kafka.settings]
+        "log.retention.hours" = "for ever"
+    "#;
+    let stack = bench.stack("fails", "127.90.5.", text);
+    let failed = stack.octad(&["up", "--yes", "--gate-timeout", "60s"]).exits(10);
+    assert!(failed.stderr.contains("kafka can't become healthy: broker-1 does not run"), "{}", failed.stderr);
+    let said = stack.octad(&["logs", "broker-1", "--tail", "50"]).exits(0);
+    assert!(
+        said.stdout.contains("Invalid value for ever for configuration log.retention.hours"),
+        "{}",
+        said.stdout
+    );
+    assert!(!stack.processes().is_empty(), "the ensemble is up");
+
+    stack.edit("\"for ever\"", "168");
+    stack.up();
+    stack.edit("168", "\"for ever\"");
+    stack.octad(&["up", "--yes", "--no-put-back", "--gate-timeout", "60s"]).exits(10);
+    stack.destroy();
+    stack.assert_gone();
+}
+
+#[test]
+fn two_minimal_stacks_live_side_by_side() {
+    let bench = Bench::new();
+    let one = bench.stack("one", "127.90.6.", MINIMAL);
+    let two = bench.stack("two", "127.90.7.", MINIMAL);
+    one.up();
+    two.up();
+    for (stack, prefix) in [(&one, 1), (&two, 2)] {
+        let written =
+            Producer::of(bench.path(), &stack.bootstrap(), "activity", prefix, 1).finish().in_full();
+        assert_exactly(&written, &values(prefix, 1));
+        assert_exactly(&read(bench.path(), &stack.bootstrap(), "activity"), &written);
+    }
+    one.destroy();
+    one.assert_gone();
+    assert_exactly(&read(bench.path(), &two.bootstrap(), "activity"), &values(2, 1));
+    two.octad(&["status"]).exits(0);
+    two.destroy();
+    two.assert_gone();
+    assert!(!bench.path().join("state").exists(), "the last stack takes the state directory with it");
+}
+
+/// Three brokers, of which one may be away, and a topic with a replica on each and none to spare.
+const THREE_AND_ONE: &str = r#"
+program = "ha"
+[hosts]
+subnet = "SUBNET"
+[zookeeper]
+servers = 1
+[kafka]
+brokers = 3
+[kafka.settings]
+"num.io.threads" = 4
+[topics.activity]
+partitions = 10
+[topics.scratch]
+partitions = 5
+replication-factor = 1
+configs = { "min.insync.replicas" = 1 }
+"#;
+
+#[test]
+fn a_roll_waits_for_a_frozen_broker_and_interrupts_nothing_without_consent() {
+    let bench = Bench::new();
+    let stack = bench.stack("waits", "127.90.8.", THREE_AND_ONE);
+    stack.up();
+
+    let refused = stack.octad(&["roll", "broker-1", "--yes"]).exits(10);
+    let why = "topic scratch has 1 replica and min.insync.replicas=1: no broker that holds it can stop";
+    let hint = " roll broker-1 --interrupt scratch --stack ";
+    assert!(refused.stderr.contains(why) && refused.stderr.contains(hint), "{}", refused.stderr);
+    let process = stack.node("broker-1")["pid"].clone();
+    stack.octad(&["roll", "broker-1", "--yes", "--interrupt", "scratch"]).exits(0);
+    assert_ne!(stack.node("broker-1")["pid"], process);
+
+    let frozen = stack.signal("broker-3", Signal::STOP);
+    assert_eq!(stack.node("broker-3")["process"], "frozen");
+    stack.edit("\"num.io.threads\" = 4", "\"num.io.threads\" = 5");
+    let only_one = ["up", "--yes", "--interrupt", "scratch", "--target", "broker-1"];
+    let run = stack.octad(&[&only_one[..], &["--gate-timeout", "30s"]].concat()).exits(10);
+    let breaks = "would fall under min.insync.replicas=2 without broker 1 ";
+    for told in ["stopped after 0 of 1 members: broker-3 is not up, and activity-", breaks] {
+        assert!(run.stderr.contains(told), "{}", run.stderr);
+    }
+
+    // It goes on as soon as the broker is back.
+    let mut up = stack.spawn(&[&only_one[..], &["--output", "ndjson"]].concat());
+    let mut said = Vec::new();
+    for line in BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap) {
+        if line.contains(breaks) && line.contains("waiting: broker-3 is not up, and activity-") {
+            kill_process(Pid::from_raw(frozen).unwrap(), Signal::CONT).unwrap();
+        }
+        said.push(line);
+    }
+    let said = said.join("\n");
+    assert_eq!(up.wait().unwrap().code(), Some(0), "{said}");
+    assert_eq!(turns(&said), ["broker-1"]);
+
+    // Left frozen, it is started by `up`.
+    stack.signal("broker-3", Signal::STOP);
+    let preview = stack.octad(&["preview", "--target", "broker-3"]).exits(0);
+    assert!(preview.stdout.contains("(is frozen)"), "{}", preview.stdout);
+    stack.octad(&["up", "--yes", "--interrupt", "scratch"]).exits(0);
+    assert_eq!(stack.node("broker-3")["process"], "running");
+    stack.octad(&["status"]).exits(0);
+    stack.destroy();
+    stack.assert_gone();
+}
