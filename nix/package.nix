@@ -32,6 +32,7 @@ rustPlatform.buildRustPackage {
 
   # librdkafka of nixpkgs: the crate's own build runs a script whose interpreter a sandbox lacks.
   buildFeatures = [ "rdkafka/dynamic-linking" ];
+  buildType = "dist";
   nativeBuildInputs = [
     installShellFiles
     pkg-config

@@ -194,6 +194,16 @@ impl Stack {
         pid
     }
 
+    /// Halts a node's process, and waits until all of its threads stand still.
+    pub(crate) fn freeze(&self, node: &str) -> i32 {
+        let pid = self.signal(node, Signal::STOP);
+        until("a frozen process", Duration::from_secs(10), || match &self.node(node)["process"] {
+            process if process == "frozen" => Ok(()),
+            process => Err(process.to_string()),
+        });
+        pid
+    }
+
     pub(crate) fn bootstrap(&self) -> String {
         self.octad(&["outputs", "bootstrap servers"]).exits(0).stdout.trim().to_owned()
     }

@@ -106,8 +106,7 @@ fn a_roll_waits_for_a_frozen_broker_and_interrupts_nothing_without_consent() {
     stack.octad(&["roll", "broker-1", "--yes", "--interrupt", "scratch"]).exits(0);
     assert_ne!(stack.node("broker-1")["pid"], process);
 
-    let frozen = stack.signal("broker-3", Signal::STOP);
-    assert_eq!(stack.node("broker-3")["process"], "frozen");
+    let frozen = stack.freeze("broker-3");
     stack.edit("\"num.io.threads\" = 4", "\"num.io.threads\" = 5");
     let only_one = ["up", "--yes", "--interrupt", "scratch", "--target", "broker-1"];
     let run = stack.octad(&[&only_one[..], &["--gate-timeout", "30s"]].concat()).exits(10);
@@ -130,7 +129,7 @@ fn a_roll_waits_for_a_frozen_broker_and_interrupts_nothing_without_consent() {
     assert_eq!(turns(&said), ["broker-1"]);
 
     // Left frozen, it is started by `up`.
-    stack.signal("broker-3", Signal::STOP);
+    stack.freeze("broker-3");
     let preview = stack.octad(&["preview", "--target", "broker-3"]).exits(0);
     assert!(preview.stdout.contains("(is frozen)"), "{}", preview.stdout);
     stack.octad(&["up", "--yes", "--interrupt", "scratch"]).exits(0);
