@@ -58,7 +58,7 @@ impl Report {
     pub fn of(error: &CliError, invocation: &Invocation) -> Self {
         let mut causes = causes(error);
         let message = causes.remove(0);
-        if let CliError::Lacking { lacks } = error {
+        if let CliError::Lacking { lacks, .. } = error {
             causes.extend(lacks.iter().map(|lack| lack.why.clone()));
         }
         let hint = hint(error).map(|hint| invocation.in_text(&hint));
@@ -131,7 +131,7 @@ fn effect(error: &CliError) -> Vec<String> {
         | CliError::Unexpected { .. }
         | CliError::UnknownName(_)
         | CliError::Prepare(_)
-        | CliError::Lacking { .. }
+        | CliError::Lacking { installed: false, .. }
         | CliError::Check(_)
         | CliError::NoConsent { .. }
         | CliError::Cancelled
@@ -154,7 +154,10 @@ fn code(error: &CliError) -> u8 {
             | SavedPlanError::Edited { .. }
             | SavedPlanError::OtherStack { .. } => exit::USAGE,
         },
-        CliError::Declined | CliError::Cancelled | CliError::Halt(HaltError::Interrupted) => exit::CANCELLED,
+        CliError::Declined
+        | CliError::Cancelled
+        | CliError::InstallCancelled
+        | CliError::Halt(HaltError::Interrupted) => exit::CANCELLED,
         CliError::Lock(LockError::Held { .. }) | CliError::State(StateError::LockTaken { .. }) => {
             exit::LOCKED
         }
@@ -227,12 +230,19 @@ fn hint(error: &CliError) -> Option<String> {
         CliError::NoStack { wanted, .. } => Some(format!(
             "`octad up --stack {wanted}` makes it; if it was made elsewhere, name that place with --state-dir"
         )),
-        CliError::Lacking { lacks } => Some(match Installer::of_this_machine() {
+        CliError::Lacking { installed: true, .. } => Some(
+            "`octad doctor` tells what it looks for; an OCTAD_JAVA, JAVA_HOME or PATH may lead elsewhere"
+                .into(),
+        ),
+        CliError::Lacking { lacks, .. } => Some(match Installer::of_this_machine() {
             Some(installer) => {
                 format!("add `--install` to have octad run `{}`", installer.command(lacks))
             }
             None => format!("{}, then the same command again", tool::how_to_get(lacks)),
         }),
+        CliError::InstallCancelled => {
+            Some("the stack was not changed; `apt-get -f install` finishes what was cut off".into())
+        }
         CliError::Install(_) => {
             Some("it has said why above; the same command goes on from here once that is mended".into())
         }

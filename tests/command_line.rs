@@ -188,6 +188,7 @@ fn the_readme_shows_the_default_stack_as_it_is_drawn() {
     assert!(readme.contains(&format!("```mermaid\n{}```\n", says(here.path(), &["graph"]))));
 }
 
+#[cfg(feature = "drill")]
 #[test]
 fn a_drill_says_what_there_is_and_does_nothing_without_consent() {
     let here = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
 //! What this machine lacks: told, and installed where the user agrees. The package manager is a script here; the real
-//! one is tried by hand in a bare system (docs/development.md).
+//! one is tried by scripts/try-bare.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
@@ -18,11 +18,12 @@ struct Machine {
 impl Machine {
     /// `None`, and said so, where octad installs nothing by itself.
     fn new() -> Option<Self> {
-        if Family::of(Path::new("/etc/os-release")) != Some(Family::Debian) {
+        if Family::of_this_machine() != Some(Family::Debian) {
             eprintln!("SKIPPED, nothing is installed here: this is no Debian");
             return None;
         }
         let machine = Self { directory: tempfile::tempdir().unwrap() };
+        machine.program("env", "shift; exec \"$@\"");
         machine.program("sudo", "while [ \"$1\" = -n ]; do shift; done; exec \"$@\"");
         // A list of packages with one that isn't the first choice.
         machine.program("apt-cache", "case $* in *openjdk-21*) echo Package: it;; *) exit 100;; esac");
@@ -51,6 +52,7 @@ impl Machine {
     fn octad(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_octad"));
         let output = command
+            .arg0("octad")
             .current_dir(self.directory.path())
             .env_clear()
             .env("PATH", self.directory.path())
@@ -86,7 +88,7 @@ fn nothing_is_installed_unless_it_is_asked_for() {
     error: this machine lacks java
       because no Java was found; looked for java on PATH
       nothing was changed
-    hint: add `--install` to have octad run `apt-get -q install -y --no-install-recommends openjdk-17-jre-headless`
+    hint: add `--install` to have octad run `apt-get -q install -y --no-install-recommends --no-remove openjdk-21-jre-headless`
     ");
     assert_eq!(machine.calls(), "");
 }
@@ -102,7 +104,7 @@ fn what_is_asked_for_is_installed_from_the_first_package_that_there_is() {
     ");
     assert_snapshot!(machine.calls(), @"
     -q update
-    -q install -y --no-install-recommends openjdk-21-jre-headless
+    -q install -y --no-install-recommends --no-remove openjdk-21-jre-headless
     ");
     assert_snapshot!(machine.octad(&["doctor", "--for", "servers", "--install"]), @"
     exit 0
@@ -121,7 +123,7 @@ fn a_package_manager_that_fails_or_brings_nothing_is_told_of() {
     note: installing java
     E: Unable to fetch some archives
     error: could not install what this machine lacks
-      because `apt-get -q install -y --no-install-recommends openjdk-21-jre-headless` failed (exit status: 100)
+      because `apt-get -q install -y --no-install-recommends --no-remove openjdk-21-jre-headless` failed (exit status: 100)
     hint: it has said why above; the same command goes on from here once that is mended
     ");
     machine.package_manager(":");
@@ -129,9 +131,8 @@ fn a_package_manager_that_fails_or_brings_nothing_is_told_of() {
     exit 1
     ✗ java  running the servers  no Java was found; looked for java on PATH
     note: installing java
-    error: this machine lacks java
+    error: this machine still lacks java
       because no Java was found; looked for java on PATH
-      nothing was changed
-    hint: add `--install` to have octad run `apt-get -q install -y --no-install-recommends openjdk-17-jre-headless`
+    hint: `octad doctor` tells what it looks for; an OCTAD_JAVA, JAVA_HOME or PATH may lead elsewhere
     ");
 }

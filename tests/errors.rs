@@ -217,18 +217,18 @@ fn with_jars_that_are_supplied_in_part() {
 
 #[test]
 fn on_a_port_that_is_taken() {
-    let bench = Bench::with("here.toml", STACK);
-    let _listener = TcpListener::bind("127.90.20.101:9092").unwrap();
+    let bench = Bench::with("here.toml", &STACK.replace(".20.", ".24."));
+    let _listener = TcpListener::bind("127.90.24.101:9092").unwrap();
     assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @r#"
     exit 1
     error: could not prepare for the change
-      because broker-1 needs 127.90.20.101:9092, which another process listens on
+      because broker-1 needs 127.90.24.101:9092, which another process listens on
       nothing was changed
     hint: `ss -ltnp 'sport = :9092'` tells who listens there; end it, or give this stack other addresses with `subnet = "127.x.y.0/24"` under [hosts]
     "#);
     bench.assert_untouched();
     let text = fs::read_to_string(bench.path("here.toml")).unwrap();
-    bench.write("here.toml", &text.replace("127.90.20.0", "192.0.2.0"));
+    bench.write("here.toml", &text.replace("127.90.24.0", "192.0.2.0"));
     assert_snapshot!(bench.fails(&["up", "--yes", "--stack", "here.toml"]), @"
     exit 1
     error: could not prepare for the change

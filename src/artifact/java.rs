@@ -78,6 +78,19 @@ pub enum JavaError {
 }
 
 impl JavaError {
+    /// What this machine lacks, where a package could mend that: not for a Java that the user named, which is never
+    /// replaced by another, and not for one that is there and doesn't answer.
+    pub fn lack(&self, environment: &Environment) -> Option<Lack> {
+        let named = environment.get("OCTAD_JAVA").is_some();
+        let at_home = environment.path("JAVA_HOME").is_some_and(|home| is_executable(&home.join("bin/java")));
+        let mends = match self {
+            Self::NotFound { .. } => !named,
+            Self::TooOld { .. } => !named && !at_home,
+            Self::NotRun { .. } | Self::Silent { .. } | Self::Unrecognised { .. } => false,
+        };
+        mends.then(|| Lack { tool: Tool::named(tool::JAVA), why: self.to_string() })
+    }
+
     /// What to do about it: a command or a setting, without a `hint:` before it.
     pub fn hint(&self) -> Option<String> {
         let install = || tool::how_to_get(&[Lack::of(Tool::named(tool::JAVA))]);

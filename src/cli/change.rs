@@ -20,6 +20,8 @@ pub(super) struct Terms {
     pub(super) plan: Option<PathBuf>,
     /// Show what files change.
     pub(super) diff: bool,
+    /// Install what this machine lacks for it.
+    pub(super) install: bool,
     /// Only where there is nothing to change.
     pub(super) expect_no_changes: bool,
 }
@@ -127,7 +129,7 @@ async fn locked_change(
     if plan.steps.is_empty() {
         return Ok(done);
     }
-    provide(session, &context, &plan, arguments.install).await?;
+    provide(session, &context, &plan, terms.install).await?;
     done.changed = !plan.only_waits();
     if done.changed {
         // Whoever hands over a saved plan has consented to what it does.
@@ -170,7 +172,7 @@ async fn provide(
     session.install(lacks, install).await?;
     match lacking().await? {
         left if left.is_empty() => Ok(()),
-        lacks => Err(CliError::Lacking { lacks }),
+        lacks => Err(CliError::Lacking { lacks, installed: true }),
     }
 }
 

@@ -26,16 +26,20 @@ pub(super) struct Doctor {
 
 impl Doctor {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
-        let tools: Vec<_> = Tool::all().iter().filter(|tool| self.concerns(tool.purpose)).collect();
-        let (_, lacks) = examined(&tools).await;
-        let installed = match lacks.is_empty() {
-            true => Ok(()),
-            false => session.install(lacks, self.install).await,
-        };
-        let (findings, lacks) = examined(&tools).await;
+        let tools: Vec<_> = Tool::all().filter(|tool| self.concerns(tool.purpose)).collect();
+        let (mut findings, lacks) = examined(&tools).await;
+        let mut installed = Ok(());
+        if !lacks.is_empty() {
+            installed = session.install(lacks, self.install).await;
+            let (again, left) = examined(&tools).await;
+            findings = again;
+            if installed.is_ok() && !left.is_empty() {
+                installed = Err(CliError::Lacking { lacks: left, installed: true });
+            }
+        }
         session.output().machine(&findings);
         installed?;
-        if lacks.is_empty() { Ok(exit::OK) } else { Err(CliError::Lacking { lacks }) }
+        Ok(if findings.iter().all(|one| one.lacks.is_none()) { exit::OK } else { exit::FAILED })
     }
 
     fn concerns(&self, purpose: Purpose) -> bool {
@@ -46,29 +50,26 @@ impl Doctor {
     }
 }
 
-/// What is there of each tool, and what is lacking.
+/// What is there of each tool, and what packages could mend.
 async fn examined(tools: &[&'static Tool]) -> (Vec<Finding>, Vec<Lack>) {
     let (mut findings, mut lacks) = (Vec::new(), Vec::new());
-    for tool in tools {
-        let (name, purpose) = (tool.name, tool.purpose.to_string());
-        match found(tool).await {
-            Ok(found) => findings.push(Finding { name, purpose, found: Some(found), lacks: None }),
-            Err(lack) => {
-                findings.push(Finding { name, purpose, found: None, lacks: Some(lack.why.clone()) });
-                lacks.push(lack);
+    let environment = Environment::from_process();
+    for &tool in tools {
+        let (found, why) = if tool.name == tool::JAVA {
+            match Java::find(&environment).await {
+                Ok(java) => (Some(format!("{} ({})", java.path.display(), java.version)), None),
+                Err(error) => {
+                    lacks.extend(error.lack(&environment));
+                    (None, Some(with_causes(&error)))
+                }
             }
-        }
+        } else {
+            let path = tool.path().map(|path| path.display().to_string());
+            let lack = path.is_none().then(|| Lack::of(tool));
+            lacks.extend(lack.clone());
+            (path, lack.map(|lack| lack.why))
+        };
+        findings.push(Finding { name: tool.name, purpose: tool.purpose.to_string(), found, lacks: why });
     }
     (findings, lacks)
-}
-
-/// Where a tool is, and of which version where that matters.
-async fn found(tool: &'static Tool) -> Result<String, Lack> {
-    if tool.name == tool::JAVA {
-        let java = Java::find(&Environment::from_process()).await;
-        return java
-            .map(|java| format!("{} ({})", java.path.display(), java.version))
-            .map_err(|error| Lack { tool, why: with_causes(&error) });
-    }
-    tool.path().map(|path| path.display().to_string()).ok_or_else(|| Lack::of(tool))
 }

@@ -59,11 +59,16 @@ pub enum CliError {
     #[error("could not prepare for the change")]
     Prepare(#[source] KindError),
     /// This machine doesn't have what that takes.
-    #[error("this machine lacks {}", tool::names(lacks))]
+    #[error("this machine {} {}", if *.installed { "still lacks" } else { "lacks" }, tool::names(lacks))]
     Lacking {
         /// What is missing.
         lacks: Vec<Lack>,
+        /// It is missing although what should have it was installed just now.
+        installed: bool,
     },
+    /// ^C while something was installed.
+    #[error("stopped, as you asked, while something was installed")]
+    InstallCancelled,
     /// What this machine lacks could not be installed.
     #[error("could not install what this machine lacks")]
     Install(#[from] InstallError),

@@ -114,9 +114,6 @@ struct Changing {
     /// How long a group may take to be healthy
     #[arg(long, default_value = "5m", value_name = "TIME", value_parser = humantime::parse_duration)]
     gate_timeout: Duration,
-    /// Install what this machine lacks for it, where octad knows how
-    #[arg(long)]
-    install: bool,
     /// Leave a node that doesn't come back from its change as it is, instead of putting it back to what it was
     #[arg(long)]
     no_put_back: bool,

@@ -18,6 +18,9 @@ pub(super) struct Roll {
     /// Which: broker-1, or all of a role as @broker; all nodes where none is named
     #[arg(value_name = "NODE|@ROLE")]
     nodes: Vec<String>,
+    /// Install what this machine lacks for it, where octad knows how
+    #[arg(long)]
+    install: bool,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
@@ -33,8 +36,8 @@ impl Roll {
         let keys = stack.resources.keys().filter(|key| selected.names(key)).cloned().collect();
         let stack = self.consent.given_to(stack.with_restart(keys));
         let question = |_: &_| format!("Restart these nodes of the stack {} one at a time?", stack.name());
-        let done =
-            change::change(session, "roll", &stack, &self.changing, &Terms::default(), question).await?;
+        let terms = Terms { install: self.install, ..Terms::default() };
+        let done = change::change(session, "roll", &stack, &self.changing, &terms, question).await?;
         let state = session.existing_state(stack.name())?;
         session.output().ready(&state, done.changed, done.left_out, &session.invocation());
         Ok(exit::OK)

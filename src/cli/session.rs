@@ -233,17 +233,20 @@ impl Session {
     /// # Errors
     /// Where it was a no, this machine offers no way, or its package manager failed.
     pub(super) async fn install(&self, lacks: Vec<Lack>, agreed: bool) -> Result<(), CliError> {
-        let Some(installer) = Installer::of_this_machine() else { return Err(CliError::Lacking { lacks }) };
+        let Some(installer) = Installer::of_this_machine() else {
+            return Err(CliError::Lacking { lacks, installed: false });
+        };
         let command = installer.command(&lacks);
         let question = format!("This machine lacks {}. Run `{command}`?", tool::names(&lacks));
         match self.consent("install", agreed, &question).await {
             Ok(()) => {}
-            Err(CliError::NoConsent { .. }) => return Err(CliError::Lacking { lacks }),
+            Err(CliError::NoConsent { .. }) => return Err(CliError::Lacking { lacks, installed: false }),
             Err(error) => return Err(error),
         }
         self.events().notice(format!("installing {}", tool::names(&lacks)));
-        installer.install(&lacks).await?;
-        if self.interrupt.asked() { Err(CliError::Cancelled) } else { Ok(()) }
+        let installed = installer.install(&lacks).await;
+        // ^C reaches the package manager too, which then fails.
+        if self.interrupt.asked() { Err(CliError::InstallCancelled) } else { Ok(installed?) }
     }
 
     pub(super) fn show_failure(&self, report: &Report) {

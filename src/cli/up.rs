@@ -17,6 +17,9 @@ use std::path::PathBuf;
 pub(super) struct Up {
     #[command(flatten)]
     changing: Changing,
+    /// Install what this machine lacks for it, where octad knows how
+    #[arg(long)]
+    install: bool,
     /// Give this node an empty disk where its data is gone for good, and have the others fill it
     #[arg(long, value_name = "NODE")]
     refill: Vec<String>,
@@ -44,6 +47,7 @@ impl Up {
             scope: self.scope.clone(),
             plan: self.plan.clone(),
             diff: self.diff,
+            install: self.install,
             expect_no_changes: self.expect_no_changes,
         };
         let question = |_: &_| format!("Make these changes to the stack {}?", stack.name());

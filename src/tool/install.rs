@@ -3,9 +3,7 @@
 
 use super::{Family, Lack, find};
 use rustix::process::geteuid;
-use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use tokio::process::Command;
 
@@ -40,7 +38,7 @@ pub enum InstallError {
 impl Installer {
     /// `None` where this machine has another package manager, or nobody may use it.
     pub fn of_this_machine() -> Option<Self> {
-        if Family::of(Path::new("/etc/os-release")) != Some(Family::Debian) || find("apt-get").is_none() {
+        if Family::of_this_machine() != Some(Family::Debian) || find("apt-get").is_none() {
             return None;
         }
         let before = match (geteuid().is_root(), find("sudo")) {
@@ -53,25 +51,20 @@ impl Installer {
         Some(Self { before })
     }
 
-    /// The command that [`Installer::install`] will run, as far as it is known before the package lists are up to date.
+    /// The command that [`Installer::install`] will run, as far as is known before the package lists are up to date.
     pub fn command(&self, lacks: &[Lack]) -> String {
         self.words(&install(&Family::Debian.packages(lacks))).join(" ")
     }
 
-    /// Installs what is lacking. What the package manager says goes to stderr.
-    ///
-    /// It isn't cut off by a request to stop: half an installation helps nobody.
+    /// Installs what is lacking; nothing is removed for it. What the package manager says goes to stderr.
     ///
     /// # Errors
-    /// Where a command fails. A package that is there already is none.
+    /// Where the installation fails. Package lists that can't be brought up to date are none: those that there are may
+    /// do, and where they don't, that is told.
     pub async fn install(&self, lacks: &[Lack]) -> Result<(), InstallError> {
         // A fresh machine has no lists at all.
-        self.run(&["apt-get".into(), "-q".into(), "update".into()]).await?;
-        let mut packages = BTreeSet::new();
-        for names in lacks.iter().flat_map(|lack| lack.tool.packages(Family::Debian)) {
-            packages.insert(first_known(&names).await);
-        }
-        self.run(&install(&packages.into_iter().collect::<Vec<_>>())).await
+        let _ = self.run(&["apt-get".into(), "-q".into(), "update".into()]).await;
+        self.run(&install(&Family::Debian.packages(lacks))).await
     }
 
     fn words(&self, command: &[String]) -> Vec<String> {
@@ -84,9 +77,12 @@ impl Installer {
         let not_run = |source| InstallError::NotRun { command: command.clone(), source };
         // Results are for stdout, and this is none.
         let said = Stdio::from(std::io::stderr());
-        let status = Command::new(&words[0])
-            .args(&words[1..])
-            .env("DEBIAN_FRONTEND", "noninteractive")
+        let quiet = ["env", "DEBIAN_FRONTEND=noninteractive"].map(str::to_owned);
+        let run = [&self.before[..], &quiet, &words[self.before.len()..]].concat();
+        // sudo asks on the terminal itself. What octad was given to read is not for packages.
+        let status = Command::new(&run[0])
+            .args(&run[1..])
+            .stdin(Stdio::null())
             .stdout(said)
             .status()
             .await
@@ -96,34 +92,23 @@ impl Installer {
 }
 
 fn install(packages: &[&str]) -> Vec<String> {
-    let command = ["apt-get", "-q", "install", "-y", "--no-install-recommends"];
+    let command = ["apt-get", "-q", "install", "-y", "--no-install-recommends", "--no-remove"];
     command.iter().chain(packages).map(|&word| word.to_owned()).collect()
-}
-
-/// The first of the names that the package lists have; the first at all where they have none.
-async fn first_known(names: &[&'static str]) -> &'static str {
-    for name in names {
-        let show = Command::new("apt-cache").args(["show", "--no-all-versions", name]).output().await;
-        if show.is_ok_and(|output| output.status.success() && !output.stdout.is_empty()) {
-            return name;
-        }
-    }
-    names[0]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tool::{JAVA, MAVEN, Tool};
+    use crate::tool::{MAVEN, NFT, Tool};
 
     #[test]
     fn the_command_is_told_as_it_is_run() {
-        let lacks = [JAVA, MAVEN].map(|name| Lack::of(Tool::named(name)));
+        let lacks = [NFT, MAVEN].map(|name| Lack::of(Tool::named(name)));
         let command = |before: &[&str]| {
             let before = before.iter().map(|&word| word.to_owned()).collect();
             Installer { before }.command(&lacks)
         };
-        let plain = "apt-get -q install -y --no-install-recommends maven openjdk-17-jre-headless";
+        let plain = "apt-get -q install -y --no-install-recommends --no-remove maven nftables";
         assert_eq!(command(&[]), plain);
         assert_eq!(command(&["sudo", "-n"]), format!("sudo -n {plain}"));
     }

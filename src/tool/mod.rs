@@ -11,7 +11,7 @@ pub use family::Family;
 pub use install::{InstallError, Installer};
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 /// Java 17 or newer.
@@ -27,10 +27,10 @@ pub const MOUNT: &str = "mount";
 /// Tells the kernel's packet filter what to drop.
 pub const NFT: &str = "nft";
 
-/// A program or a directory of the machine.
+/// A program or a file of the machine.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tool {
-    /// A program's name, or a directory's path.
+    /// A program's name, or a file's path.
     pub name: &'static str,
     /// What it is for.
     pub purpose: Purpose,
@@ -87,6 +87,9 @@ impl fmt::Display for Purpose {
     }
 }
 
+/// Stands in the table where a family has something in another place.
+const ELSEWHERE: &str = "-";
+
 static TABLE: LazyLock<Vec<Tool>> = LazyLock::new(|| {
     let rows = include_str!("table.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     rows.map(|row| Tool::parse(row).unwrap_or_else(|| panic!("a test reads the table: {row}"))).collect()
@@ -101,9 +104,11 @@ impl Tool {
         (packages.len() == Family::ALL.len()).then_some(Self { name, purpose, packages })
     }
 
-    /// All of them, in the order of the table.
-    pub fn all() -> &'static [Self] {
-        &TABLE
+    /// All that count on this machine, in the order of the table.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        let family = Family::of_this_machine();
+        let elsewhere = move |tool: &Self| family.is_some_and(|family| tool.column(family) == ELSEWHERE);
+        TABLE.iter().filter(move |tool| !elsewhere(tool))
     }
 
     /// The tool of this name.
@@ -118,16 +123,19 @@ impl Tool {
     /// Where it is on this machine.
     pub fn path(&self) -> Option<PathBuf> {
         if self.name.starts_with('/') {
-            return Some(PathBuf::from(self.name)).filter(|path| path.is_dir());
+            return Some(PathBuf::from(self.name)).filter(|path| path.exists());
         }
         find(self.name)
     }
 
     /// What a family's distributions have it in: all of these packages, each the first that there is of these names.
     fn packages(&self, family: Family) -> impl Iterator<Item = Vec<&'static str>> {
+        self.column(family).split(',').map(|names| names.split('|').collect())
+    }
+
+    fn column(&self, family: Family) -> &'static str {
         let column = Family::ALL.iter().position(|other| *other == family);
-        let packages = column.and_then(|column| self.packages.get(column).copied()).unwrap_or_default();
-        packages.split(',').map(|names| names.split('|').collect())
+        column.and_then(|column| self.packages.get(column).copied()).unwrap_or_default()
     }
 }
 
@@ -168,7 +176,7 @@ pub fn names(lacks: &[Lack]) -> String {
 
 /// How a person gets tools on this machine: a command, or what to look for.
 pub fn how_to_get(lacks: &[Lack]) -> String {
-    match Family::of(Path::new("/etc/os-release")) {
+    match Family::of_this_machine() {
         Some(family) => format!("`{}`", family.command(&family.packages(lacks))),
         None => format!("install {}", names(lacks)),
     }
@@ -180,8 +188,8 @@ mod tests {
 
     #[test]
     fn every_row_names_a_package_for_every_family() {
-        assert!(Tool::all().len() > 6);
-        for tool in Tool::all() {
+        assert!(TABLE.len() > 6);
+        for tool in TABLE.iter() {
             for family in Family::ALL {
                 let packages: Vec<_> = tool.packages(family).flatten().collect();
                 assert!(!packages.is_empty() && packages.iter().all(|name| !name.is_empty()), "{tool:?}");
@@ -195,7 +203,7 @@ mod tests {
             assert_eq!(Tool::named(name).name, name);
         }
         for (_, purpose) in Purpose::ALL {
-            assert!(Tool::all().iter().any(|tool| tool.purpose == purpose), "{purpose:?}");
+            assert!(TABLE.iter().any(|tool| tool.purpose == purpose), "{purpose:?}");
         }
     }
 

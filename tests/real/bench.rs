@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -30,7 +30,8 @@ pub(crate) fn until<T>(what: &str, patience: Duration, mut wanted: impl FnMut() 
     }
 }
 
-/// The right to run a cluster of eight servers: a core carries one at a time, whoever runs the tests. A cluster waits about as long
+/// The right to run a cluster of eight servers: a core carries one at a time, whichever of the user's
+/// tests run it. A cluster waits about as long
 /// as it works, so that two on two cores take turns.
 struct Turn {
     path: PathBuf,
@@ -52,7 +53,8 @@ impl Turn {
     }
 
     fn take(place: usize) -> Option<Self> {
-        let path = std::env::temp_dir().join(format!("octad-real-cluster-{place}.lock"));
+        let user = geteuid().as_raw();
+        let path = std::env::temp_dir().join(format!("octad-{user}-real-cluster-{place}.lock"));
         let file = File::create(&path).unwrap();
         flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
         // The holder before may have removed the file: then it guards nothing.

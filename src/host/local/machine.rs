@@ -232,6 +232,10 @@ impl Host for Machine {
     }
 
     fn lacking(&self) -> Vec<Lack> {
+        // Who has not the right to use them is not helped by having them.
+        if !may_administer() {
+            return Vec::new();
+        }
         let wanted = |wanted, tools: &[&'static str]| if wanted { tools.to_vec() } else { Vec::new() };
         let network = wanted(self.network.is_some(), &[tool::IP, tool::NFT]);
         let disk = wanted(self.disk_mib.is_some(), &[tool::MKFS, tool::MOUNT]);

@@ -10,7 +10,7 @@ mod ports;
 mod program;
 
 use super::{Backend, Deployment, Host, HostError, Progress};
-use crate::artifact::{ArtifactSet, ClassPath, Java, JavaError, Store, archive_path};
+use crate::artifact::{ArtifactSet, ClassPath, Java, Store, archive_path};
 use crate::resource::HostInputs;
 use crate::tool::{self, Environment, Lack, Tool};
 use async_trait::async_trait;
@@ -130,14 +130,10 @@ impl Backend for LocalBackend {
 
     async fn lacking(&self, all: &[Deployment]) -> Vec<Lack> {
         let mut lacking = Vec::new();
-        // A Java that the user named is never replaced by another.
-        let named = self.software.environment().get("OCTAD_JAVA").is_some();
-        if !named && all.iter().any(|deployment| deployment.facts.jvm.is_some()) {
-            let found = self.software.java().await;
-            if let Err(HostError::Java(why @ (JavaError::NotFound { .. } | JavaError::TooOld { .. }))) = found
-            {
-                lacking.push(Lack { tool: Tool::named(tool::JAVA), why: why.to_string() });
-            }
+        if all.iter().any(|deployment| deployment.facts.jvm.is_some())
+            && let Err(HostError::Java(error)) = self.software.java().await
+        {
+            lacking.extend(error.lack(&self.software.environment()));
         }
         let Ok(store) = self.software.store() else { return lacking };
         let software = all.iter().map(|deployment| &deployment.facts.software);
