@@ -18,6 +18,11 @@ use std::time::Duration;
 /// broker with many partitions flushes and hands over each of them.
 const STOP_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The same for a process that was found standing still: it serves nobody, and a broker whose session ended meanwhile
+/// may never end by itself. Kafka's ZooKeeper client can wait for itself for ever when it is closed while it renews a
+/// session that has expired (seen with 3.9.2).
+const FROZEN_STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The kind `node`, with the roles that it may have.
 pub struct NodeKind {
     roles: BTreeMap<&'static str, Arc<dyn Role>>,
@@ -36,6 +41,23 @@ impl NodeKind {
         self.roles
             .get(facts.role.as_str())
             .ok_or_else(|| KindError::UnknownRole { key: key.clone(), role: facts.role.clone() })
+    }
+
+    /// Installs what a node is to be and starts it anew. Its process has so long to end in order.
+    async fn restart(
+        &self,
+        context: &Context,
+        key: &Key,
+        after: &Value,
+        patience: Duration,
+    ) -> Result<Value, KindError> {
+        let deployment = self.deployment(key, after)?;
+        let host = context.host(&host_key(&deployment.facts))?;
+        place::rename(host.as_ref(), context, key, patience).await?;
+        let generation = host.install(&deployment).await?;
+        host.stop(&key.name, patience).await?;
+        host.start(&key.name).await?;
+        Ok(json!({ "generation": generation }))
     }
 
     fn deployment(&self, key: &Key, inputs: &Value) -> Result<Deployment, KindError> {
@@ -407,6 +429,9 @@ impl Kind for NodeKind {
             Some(found) if matches!(found.run, RunState::Running { .. }) => {
                 Err(KindError::CameBack { key: key.clone() })
             }
+            Some(found) if found.run == RunState::Frozen => {
+                self.restart(context, key, after, FROZEN_STOP_TIMEOUT).await
+            }
             _ => self.update(context, key, before, after).await,
         }
     }
@@ -418,13 +443,7 @@ impl Kind for NodeKind {
         _before: &Value,
         after: &Value,
     ) -> Result<Value, KindError> {
-        let deployment = self.deployment(key, after)?;
-        let host = context.host(&host_key(&deployment.facts))?;
-        place::rename(host.as_ref(), context, key, STOP_TIMEOUT).await?;
-        let generation = host.install(&deployment).await?;
-        host.stop(&key.name, STOP_TIMEOUT).await?;
-        host.start(&key.name).await?;
-        Ok(json!({ "generation": generation }))
+        self.restart(context, key, after, STOP_TIMEOUT).await
     }
 
     fn reversible(&self, key: &Key, before: &Value, after: &Value) -> bool {
