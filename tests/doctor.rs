@@ -1,6 +1,9 @@
 //! What this machine lacks: told, and installed where the user agrees. The package manager is a script here; the real
 //! one is tried by scripts/try-bare.
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -8,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 use octad::tool::Family;
+use skip::skip;
 use tempfile::TempDir;
 
 /// A machine with nothing on its path but what a test puts there.
@@ -19,7 +23,7 @@ impl Machine {
     /// `None`, and said so, where octad installs nothing by itself.
     fn new() -> Option<Self> {
         if Family::of_this_machine() != Some(Family::Debian) {
-            eprintln!("SKIPPED, nothing is installed here: this is no Debian");
+            skip("nothing is installed here: this is no Debian");
             return None;
         }
         let machine = Self { directory: tempfile::tempdir().unwrap() };

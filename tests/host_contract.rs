@@ -1,6 +1,9 @@
 //! What every host backend must do, as one suite over the traits. The fake world and local hosts (with a real Java and
 //! a real ZooKeeper server) both pass it; a new backend joins by a [`Bench`] of its own.
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use octad::engine::Registry;
 use octad::host::{
     Ability, Backend, Cut, Deployment, FakeWorld, Host, HostError, LocalBackend, NodeObservation, RunState,
@@ -9,6 +12,7 @@ use octad::program::{Programs, StackFile};
 use octad::resource::{HostInputs, Key, NodeFacts, Output};
 use octad::role::Zookeeper;
 use sha2::{Digest as _, Sha256};
+use skip::skip;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -475,7 +479,7 @@ fn isolated(subnet: u8) -> Option<(Bench, Arc<Isolated>)> {
     let (host, deployment) = zookeeper_at(backend, &hosts, site.path());
     let lacking = host.check().err().map(|error| error.to_string());
     if let Some(lacking) = lacking.or_else(|| host.lacks(Ability::Cut)) {
-        eprintln!("SKIPPED, isolated hosts are not tested: {lacking}");
+        skip(&format!("isolated hosts are not tested: {lacking}"));
         return None;
     }
     let harm = Arc::new(Isolated { files: Files { site }, subnet });

@@ -3,6 +3,8 @@
 
 #[path = "support/simulation.rs"]
 mod simulation;
+#[path = "support/skip.rs"]
+mod skip;
 
 use insta::assert_snapshot;
 use octad::causes::with_causes;
@@ -11,6 +13,7 @@ use octad::engine::{Lock, State, StateError, Store};
 use octad::host::FakeWorld;
 use octad::report::{Invocation, Report};
 use simulation::{Ended, Simulation, site};
+use skip::skip;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -235,7 +238,7 @@ fn on_a_small_disk(test: &str) -> bool {
             .output()
     };
     if !unshared(Path::new("true"), &[]).is_ok_and(|probe| probe.status.success()) {
-        eprintln!("SKIPPED: no disk can be mounted in a namespace of its own on this machine");
+        skip("no disk can be mounted in a namespace of its own on this machine");
         return false;
     }
     let own = std::env::current_exe().unwrap();

@@ -16,7 +16,7 @@ use clap::builder::PossibleValuesParser;
     after_help = "Examples:\n  octad doctor\n  octad doctor --for servers --for jars\n  octad doctor --install"
 )]
 pub(super) struct Doctor {
-    /// Only what is used for this; may be repeated [default: all but build]
+    /// Only what is used for this; may be repeated [default: all but build and measure]
     #[arg(long = "for", value_name = "PURPOSE", value_parser = PossibleValuesParser::new(Purpose::words()))]
     purposes: Vec<String>,
     /// Install what is missing without being asked, where octad knows how
@@ -44,7 +44,8 @@ impl Doctor {
 
     fn concerns(&self, purpose: Purpose) -> bool {
         match self.purposes.as_slice() {
-            [] => purpose != Purpose::Build,
+            // Octad itself needs neither.
+            [] => !matches!(purpose, Purpose::Build | Purpose::Measure),
             wanted => wanted.iter().any(|word| Purpose::of(word) == Some(purpose)),
         }
     }

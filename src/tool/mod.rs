@@ -51,16 +51,19 @@ pub enum Purpose {
     Netns,
     /// Hosts with disks of their own.
     Disks,
+    /// The scripts of a checkout that measure and that kill Octad at random.
+    Measure,
 }
 
 impl Purpose {
     /// By the words of the table.
-    const ALL: [(&str, Self); 5] = [
+    const ALL: [(&str, Self); 6] = [
         ("build", Self::Build),
         ("servers", Self::Servers),
         ("jars", Self::Jars),
         ("netns", Self::Netns),
         ("disks", Self::Disks),
+        ("measure", Self::Measure),
     ];
 
     /// The words that the table and the command line have for them.
@@ -83,6 +86,7 @@ impl fmt::Display for Purpose {
             Self::Jars => "fetching the servers' jars",
             Self::Netns => "isolation = \"netns\"",
             Self::Disks => "disk-mib",
+            Self::Measure => "the scripts that measure",
         })
     }
 }

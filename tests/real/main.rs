@@ -10,6 +10,9 @@ mod cluster;
 mod drill;
 #[cfg(feature = "drill")]
 mod isolated;
+#[cfg(feature = "drill")]
+#[path = "../support/skip.rs"]
+mod skip;
 mod small;
 mod traces;
 mod watch;

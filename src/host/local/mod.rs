@@ -31,8 +31,6 @@ pub struct LocalBackend {
 struct SoftwareOnHand {
     /// The program that `supervise` is run with; this one where `None`.
     program: Option<PathBuf>,
-    /// What tells where Java, Maven and the store are; this process' own where `None`.
-    environment: Option<Environment>,
     java: OnceCell<Java>,
     class_paths: Mutex<BTreeMap<(String, String), ClassPath>>,
 }
@@ -47,14 +45,6 @@ impl LocalBackend {
             software: Arc::new(SoftwareOnHand { program: Some(program.to_owned()), ..Default::default() }),
         }
     }
-
-    /// The same, with Java, Maven and the store of another environment than this process' own.
-    #[must_use]
-    pub fn in_environment(self, environment: Environment) -> Self {
-        let program = self.software.program.clone();
-        let environment = Some(environment);
-        Self { software: Arc::new(SoftwareOnHand { program, environment, ..Default::default() }) }
-    }
 }
 
 impl SoftwareOnHand {
@@ -67,16 +57,12 @@ impl SoftwareOnHand {
         Ok(if program.exists() { program } else { PathBuf::from("/proc/self/exe") })
     }
 
-    fn environment(&self) -> Environment {
-        self.environment.clone().unwrap_or_else(Environment::from_process)
-    }
-
     fn store(&self) -> Result<Store, HostError> {
-        Ok(Store::locate(self.environment())?)
+        Ok(Store::locate(Environment::from_process())?)
     }
 
     async fn java(&self) -> Result<&Java, HostError> {
-        Ok(self.java.get_or_try_init(|| async { Java::find(&self.environment()).await }).await?)
+        Ok(self.java.get_or_try_init(|| async { Java::find(&Environment::from_process()).await }).await?)
     }
 
     async fn class_path(
@@ -133,7 +119,7 @@ impl Backend for LocalBackend {
         if all.iter().any(|deployment| deployment.facts.jvm.is_some())
             && let Err(HostError::Java(error)) = self.software.java().await
         {
-            lacking.extend(error.lack(&self.software.environment()));
+            lacking.extend(error.lack(&Environment::from_process()));
         }
         let Ok(store) = self.software.store() else { return lacking };
         let software = all.iter().map(|deployment| &deployment.facts.software);
