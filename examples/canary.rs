@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use octad::Program;
 use octad::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble, software};
 use octad::resource::{FACTS_VERSION, Jvm, NodeFacts, Output, Refusal};
-use octad::role::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
+use octad::role::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll, Standing};
 use octad::stack::{Name, Stack};
 use octad::wire::Wire;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,23 +75,26 @@ impl Role for Canary {
         for facts in members {
             let endpoint = facts.endpoint(MANAGEMENT.0).unwrap_or_default();
             let connect = tokio::net::TcpStream::connect(endpoint);
-            let up = matches!(tokio::time::timeout(Duration::from_secs(1), connect).await, Ok(Ok(_)));
-            let note = if up { "writing" } else { "away" }.to_owned();
-            seen.insert(facts.node.clone(), MemberView { up, note });
+            let (standing, note) = match tokio::time::timeout(Duration::from_secs(1), connect).await {
+                Ok(Ok(_)) => (Standing::Up, "writing"),
+                // It may be there all the same.
+                Ok(Err(_)) | Err(_) => (Standing::Silent, "not answering"),
+            };
+            seen.insert(facts.node.clone(), MemberView { standing, note: note.to_owned() });
         }
         // Nobody leads, and there is nothing more to tell.
         GroupView { members: Arc::new(seen), leaders: [].into(), detail: Arc::new(()) }
     }
 
     fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>]) -> Health {
-        match view.members.iter().find(|(_, member)| !member.up) {
+        match view.away().first() {
             None => Health::Healthy,
-            Some((name, _)) => Health::Unhealthy(format!("{name} is away")),
+            Some(name) => Health::Unhealthy(format!("{name} is away")),
         }
     }
 
     fn next(&self, roll: &Roll<'_>, _view: &GroupView) -> Next {
-        roll.pending.first().map_or(Next::Done, |name| Next::Do((*name).to_owned()))
+        roll.pending.keys().next().map_or(Next::Done, |name| Next::Do((*name).to_owned()))
     }
 
     fn spares(&self, _node: &str, _: &BTreeSet<String>, _view: &GroupView) -> Result<(), NotSafe> {

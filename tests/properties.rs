@@ -7,7 +7,7 @@ mod simulation;
 
 use octad::cli::CliError;
 use octad::engine::{self, Outcome, Record, Violation};
-use octad::host::fake::{Cause, Cut, Loss};
+use octad::host::fake::{Cause, Cut, Loss, Moment};
 use octad::kafka::TopicPartition;
 use octad::resource::Key;
 use proptest::prelude::*;
@@ -98,6 +98,27 @@ fn outage() -> impl Strategy<Value = Fault> {
     ]
 }
 
+/// One look at a service whose answers fall short of the truth, or a broker that stands still or goes on.
+#[derive(Debug, Clone)]
+enum Look {
+    As(Moment),
+    StandsStill(Index),
+    GoesOn(Index),
+}
+
+fn look() -> impl Strategy<Value = Look> {
+    prop_oneof![
+        6 => Just(Look::As(Moment::Truth)),
+        2 => Just(Look::As(Moment::Nobody)),
+        1 => any::<bool>().prop_map(|odd| Look::As(Moment::Half { odd })),
+        2 => Just(Look::As(Moment::Old)),
+        2 => Just(Look::As(Moment::OldController)),
+        1 => Just(Look::As(Moment::Late)),
+        2 => any::<Index>().prop_map(Look::StandsStill),
+        2 => any::<Index>().prop_map(Look::GoesOn),
+    ]
+}
+
 fn cut() -> impl Strategy<Value = Cut> {
     prop::sample::select(vec![Cut::Refused, Cut::AnswerLost, Cut::KilledBefore, Cut::KilledAfter])
 }
@@ -150,6 +171,15 @@ impl Shape {
     fn scarce(&self) -> BTreeSet<String> {
         let scarce = |(_, topic): &(usize, &Topic)| topic.replicas <= topic.min_insync;
         self.topics.iter().enumerate().filter(scarce).map(|(number, _)| format!("t{number}")).collect()
+    }
+
+    fn moment(&self, look: &Look) -> Moment {
+        let broker = |index: &Index| format!("broker-{}", index.index(usize::from(self.brokers)) + 1);
+        match look {
+            Look::As(moment) => moment.clone(),
+            Look::StandsStill(index) => Moment::StandsStill(broker(index)),
+            Look::GoesOn(index) => Moment::GoesOn(broker(index)),
+        }
     }
 
     fn inflict(&self, simulation: &Simulation, fault: &Fault) {
@@ -295,6 +325,34 @@ proptest! {
             Ok(_) | Err(CliError::Refused { .. } | CliError::Apply(_)) => {}
             Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
         }
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+    }
+
+    // Whatever a roll is told, in whichever turn, and whoever stands still at that: what it can't be sure of it waits for,
+    // and it ends.
+    #[test]
+    fn no_answer_has_a_roll_break_a_promise(
+        shape in spare_shape(),
+        looks in prop::collection::vec(look(), 1..60),
+        kafka in any::<bool>(),
+        zookeeper in any::<bool>(),
+    ) {
+        let mut simulation = shape.simulation();
+        simulation.up().unwrap();
+        if kafka || !zookeeper {
+            simulation.set("kafka.settings.num.io.threads", Some(8.into()));
+        }
+        if zookeeper {
+            simulation.set("zookeeper.settings.maxClientCnxns", Some(90.into()));
+        }
+        simulation.world.script(looks.iter().map(|look| shape.moment(look)));
+        match simulation.up() {
+            Ok(_) | Err(CliError::Refused { .. } | CliError::Apply(_)) => {}
+            Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
+        }
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+        simulation.world.truth();
+        converge(&simulation)?;
         prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
     }
 

@@ -10,7 +10,7 @@ use super::state::{StateError, Store};
 use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, moves};
 use crate::causes::with_causes;
 use crate::resource::{Key, Kind, KindError, Work};
-use crate::role::{GroupView, NotSafe};
+use crate::role::{GroupView, NotSafe, Standing};
 use crate::stack::{ValidStack, direct_needs};
 use crate::tool::Lack;
 use serde_json::Value;
@@ -355,7 +355,7 @@ impl Worker {
             gate::Told::Member { name, seen, after } => self.context.events().emit(Event::StepMember {
                 step: number,
                 member: name.to_owned(),
-                up: seen.up,
+                up: seen.standing == Standing::Up,
                 note: seen.note.clone(),
                 millis: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
             }),

@@ -3,9 +3,9 @@
 
 use super::order::Order;
 use super::plan::{Action, Checked, Plan, Step};
-use super::{Inventory, Registry};
-use crate::resource::Observed;
-use crate::role::{GroupView, Next, NotSafe, Role, Roll};
+use super::{Inventory, Registry, roll};
+use crate::resource::{Observed, ProcessSeen};
+use crate::role::{GroupView, Next, NotSafe, Role, Roll, Standing};
 use crate::stack::ValidStack;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
@@ -89,15 +89,14 @@ pub fn check(
     for step in &steps {
         match &step.action {
             Action::Update(change) => {
-                let runs = matches!(
-                    inventory.resources.get(&change.key),
-                    Some(Observed::Present { runs: true, .. })
-                );
-                let serves = |(name, view): &(&String, &GroupView)| {
+                // Only what is said to be gone is: a member that can't be asked may serve.
+                let gone = inventory.resources.get(&change.key).and_then(Observed::process)
+                    == Some(ProcessSeen::Gone);
+                let counts = |(name, view): &(&String, &GroupView)| {
                     let member = stack.groups.get(*name).is_some_and(|g| g.members.contains(&change.key));
-                    member && view.is_up(&change.key.name)
+                    member && view.standing(&change.key.name).is_some_and(|one| one != Standing::Out)
                 };
-                if let Some((group, _)) = inventory.groups.iter().find(serves).filter(|_| runs) {
+                if let Some((group, _)) = inventory.groups.iter().find(counts).filter(|_| !gone) {
                     let member = change.key.name.clone();
                     return Err(Violation::OutsideRoll { member, group: group.clone() });
                 }
@@ -110,8 +109,7 @@ pub fn check(
                 let role = stack.groups.get(group).and_then(|group| registry.role_named(&group.role));
                 let view = inventory.groups.get(group);
                 if let (Some(role), Some(view)) = (role, view) {
-                    let members = members.keys().map(String::as_str).collect();
-                    prove_roll(role.as_ref(), group, members, interrupts, view)?;
+                    prove_roll(role.as_ref(), group, roll::pending(members, inventory), interrupts, view)?;
                 }
             }
             _ => {}
@@ -134,7 +132,7 @@ type Reached<'a> = (Arc<BTreeSet<&'a str>>, BTreeSet<String>, Vec<String>);
 fn prove_roll(
     role: &dyn Role,
     group: &str,
-    members: BTreeSet<&str>,
+    members: roll::Pending<'_>,
     interrupts: &BTreeSet<String>,
     view: &GroupView,
 ) -> Result<(), Violation> {
@@ -142,20 +140,22 @@ fn prove_roll(
         let away = view.away().into_iter().map(str::to_owned).collect();
         (pending.clone(), view.leaders.clone(), away)
     };
-    let members = Arc::new(members);
-    let mut turn: BTreeMap<Reached<'_>, GroupView> = [(reached(&members, view), view.clone())].into();
+    let all = Arc::new(members.keys().copied().collect());
+    let mut turn: BTreeMap<Reached<'_>, GroupView> = [(reached(&all, view), view.clone())].into();
     while !turn.is_empty() {
         let mut following = BTreeMap::new();
         for ((pending, ..), view) in turn {
-            let Next::Do(member) = role.next(&Roll { pending: &pending, interrupts }, &view) else {
+            let open = pending.iter().map(|name| (*name, members[name])).collect();
+            let Next::Do(member) = role.next(&Roll { pending: &open, interrupts }, &view) else {
                 continue;
             };
-            if !pending.contains(member.as_str()) {
+            let Some(process) = open.get(member.as_str()) else {
                 return Err(Violation::Stray { group: group.to_owned(), member });
-            }
-            // One that is away already can't be missed.
-            if view.is_up(&member)
-                && let Err(reason) = role.spares(&member, interrupts, &view)
+            };
+            // One without a process can't be missed, nor one that the group says is out.
+            let missed = *process != Some(ProcessSeen::Gone) && view.standing(&member) != Some(Standing::Out);
+            if let Err(reason) = role.spares(&member, interrupts, &view)
+                && missed
             {
                 return Err(Violation::Unsafe { group: group.to_owned(), member, reason });
             }
@@ -209,8 +209,8 @@ mod tests {
         }
         fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
             self.asked.fetch_add(1, Ordering::Relaxed);
-            let leader = view.leader().filter(|leader| roll.pending.contains(leader));
-            match leader.or(roll.pending.first().copied()) {
+            let leader = view.leader().filter(|leader| roll.is_pending(leader));
+            match leader.or(roll.pending.keys().next().copied()) {
                 Some(member) => Next::Do(member.to_owned()),
                 None => Next::Done,
             }
@@ -229,7 +229,7 @@ mod tests {
     }
 
     fn view(leader: &str) -> GroupView {
-        let up = || MemberView { up: true, note: String::new() };
+        let up = || MemberView { standing: Standing::Up, note: String::new() };
         GroupView {
             members: Arc::new(["a", "b", "c"].map(|name| (name.to_owned(), up())).into()),
             leaders: [leader.to_owned()].into(),
@@ -238,7 +238,8 @@ mod tests {
     }
 
     fn proved(role: &LeaderFirst) -> Result<(), Violation> {
-        prove_roll(role, "g", ["a", "b", "c"].into(), &BTreeSet::new(), &view("a"))
+        let members = ["a", "b", "c"].map(|name| (name, Some(ProcessSeen::Runs))).into();
+        prove_roll(role, "g", members, &BTreeSet::new(), &view("a"))
     }
 
     #[test]

@@ -101,7 +101,9 @@ pub(super) async fn wait_healthy(
             seen = view.members.clone();
         }
         let reason = match role.health(&view, &members) {
-            Health::Healthy if role.knows(&view, &held) || begun.elapsed() >= UNTOLD => return Ok(view),
+            Health::Healthy if held.is_empty() || role.knows(&view, &held) || begun.elapsed() >= UNTOLD => {
+                return Ok(view);
+            }
             Health::Healthy => "nobody has been told of its topics yet".into(),
             Health::Unhealthy(reason) => reason,
         };

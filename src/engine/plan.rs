@@ -465,7 +465,9 @@ impl Planner<'_> {
             let interrupted = seen.map(|(role, view)| role.interrupted(&names, view)).unwrap_or_default();
             let interrupts = &interrupted & self.stack.interrupts();
             let predicted = match seen {
-                Some((role, view)) => roll::predict(role, &names, &interrupts, view),
+                Some((role, view)) => {
+                    roll::predict(role, roll::pending(&members, self.inventory), &interrupts, view)
+                }
                 None => Err(NotSafe::NobodyAnswers),
             };
             let (predicted, waits) = match predicted {
@@ -477,7 +479,7 @@ impl Planner<'_> {
             };
             // What is missing meanwhile depends on what has come back by then.
             let absences = match (seen, &waits) {
-                (Some((role, view)), None) => role.absences(&names, view),
+                (Some((role, view)), None) if view.away().is_empty() => role.absences(&names, view),
                 _ => BTreeMap::new(),
             };
             let reason = waits.map(|reason| format!("waits first: {reason}")).unwrap_or_default();

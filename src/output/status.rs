@@ -2,7 +2,7 @@
 
 use super::Style;
 use crate::engine::{Inventory, Registry, State};
-use crate::resource::{Key, NodeFacts, NodeKind, Observed};
+use crate::resource::{Key, NodeFacts, NodeKind, Observed, ProcessSeen};
 use crate::role::Health;
 use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde::Serialize;
@@ -156,9 +156,10 @@ fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) 
         .iter()
         .filter_map(|key| serde_json::from_value(state.resources.get(key)?.inputs.clone()).ok())
         .collect();
-    let runs = |key: &Key| matches!(inventory.resources.get(key), Some(Observed::Present { runs: true, .. }));
+    let gone =
+        |key: &Key| inventory.resources.get(key).is_none_or(|seen| seen.process() == Some(ProcessSeen::Gone));
     let health = match (registry.role_named(&group.role), inventory.groups.get(name)) {
-        _ if !group.members.iter().any(runs) => Health::Unhealthy("stopped".into()),
+        _ if group.members.iter().all(gone) => Health::Unhealthy("stopped".into()),
         (Some(role), Some(view)) => role.health(view, &members),
         (None, _) => Health::Unhealthy(format!("this program doesn't know the role {}", group.role)),
         (_, None) => Health::Unhealthy("no member exists".into()),
@@ -170,7 +171,7 @@ fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) 
             Health::Healthy => None,
             Health::Unhealthy(reason) => Some(reason),
         },
-        up: view.map_or(0, |view| view.members.values().filter(|member| member.up).count()),
+        up: view.map_or(0, |view| view.up_count()),
         members: group.members.len(),
         leader: view.and_then(|view| view.leader()).map(str::to_owned),
     }

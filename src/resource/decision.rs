@@ -43,13 +43,39 @@ pub enum Observed {
         status: String,
         /// The kind's own description.
         detail: Value,
-        /// It has a process, or needs none. One that doesn't run can't be missed, whatever its service still believes.
-        runs: bool,
+        /// What its process does, as its host says. One without a process can't be missed, whatever its service still
+        /// believes.
+        process: ProcessSeen,
         /// Why it won't come to work by itself, where that is so.
         broken: Option<String>,
     },
     /// It could not be asked for, and why.
     Unknown(String),
+}
+
+impl Observed {
+    /// What its process does; `None` where that could not be asked for. What doesn't exist has none.
+    pub fn process(&self) -> Option<ProcessSeen> {
+        match self {
+            Self::Absent => Some(ProcessSeen::Gone),
+            Self::Present { process, .. } => Some(*process),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// What a resource's process does, as the host says that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessSeen {
+    /// There is none, or one that was asked to end: nobody can miss it.
+    Gone,
+    /// It is there and stands still.
+    Still,
+    /// It was started a short while ago, and may be reading its data before it serves anybody.
+    Young,
+    /// It runs, or what it stands for needs no process.
+    Runs,
 }
 
 /// All that a kind may use to decide.

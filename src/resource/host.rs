@@ -1,6 +1,8 @@
 //! The kind `host`: a machine, or what stands for one, that runs nodes. What a host is made of is its backend's.
 
-use super::{Decision, Drift, Key, Kind, KindError, Observed, Recorded, Refusal, Subject, Work, compare};
+use super::{
+    Decision, Drift, Key, Kind, KindError, Observed, ProcessSeen, Recorded, Refusal, Subject, Work, compare,
+};
 use crate::engine::Context;
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -129,7 +131,7 @@ impl Kind for HostKind {
                             .unwrap_or(if up { UP } else { "down" })
                             .into(),
                         detail: Value::Null,
-                        runs: up,
+                        process: if up { ProcessSeen::Runs } else { ProcessSeen::Gone },
                         broken: None,
                     },
                     Err(error) => Observed::Unknown(error.to_string()),

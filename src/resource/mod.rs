@@ -12,7 +12,8 @@ mod place;
 mod topic;
 
 pub use decision::{
-    Adopted, Decision, Drift, GroupSubject, Observed, PropertyChange, Recorded, Refusal, Subject, compare,
+    Adopted, Decision, Drift, GroupSubject, Observed, ProcessSeen, PropertyChange, Recorded, Refusal,
+    Subject, compare,
 };
 pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software};
 pub use host::{HostInputs, HostKind, Isolation};

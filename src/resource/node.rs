@@ -1,8 +1,8 @@
 //! The kind `node`: one member of a group, running on a host. Its inputs are its facts.
 
 use super::{
-    Decision, Drift, Files, HostKind, Key, Kind, KindError, NodeFacts, Observed, Recorded, Refusal, Subject,
-    Work, compare, place,
+    Decision, Drift, Files, HostKind, Key, Kind, KindError, NodeFacts, Observed, ProcessSeen, Recorded,
+    Refusal, Subject, Work, compare, place,
 };
 use crate::engine::{self, Context};
 use crate::host::{Deployment, NodeObservation, RunState};
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A graceful stop may take this long before the process is killed, as `TimeoutStopSec` in the NixOS modules: a
 /// broker with many partitions flushes and hands over each of them.
@@ -275,7 +275,8 @@ impl Kind for NodeKind {
                 }
                 Decision::Update { changes, reason: format!("keeps failing ({last_exit})"), disrupts: None }
             }
-            RunState::Frozen => Decision::Update { changes, reason: "is frozen".into(), disrupts: None },
+            // It may go on at any moment, and its group may still count on it.
+            RunState::Frozen => restart("is frozen".into()),
             RunState::Stopping => Decision::Update { changes, reason: "is stopping".into(), disrupts: None },
             RunState::Stopped => Decision::Update { changes, reason: "is stopped".into(), disrupts: None },
             RunState::Failed { reason } => Decision::Update { changes, reason, disrupts: None },
@@ -330,8 +331,8 @@ impl Kind for NodeKind {
                     Ok(None) => Observed::Absent,
                     Ok(Some(found)) => {
                         let (status, broken) = (status(&found).into(), broken(&found.run));
-                        let runs = matches!(found.run, RunState::Running { .. });
-                        Observed::Present { status, detail: json!(found), runs, broken }
+                        let process = process_seen(&found.run, SystemTime::now());
+                        Observed::Present { status, detail: json!(found), process, broken }
                     }
                     Err(error) => Observed::Unknown(error.to_string()),
                 },
@@ -426,11 +427,8 @@ impl Kind for NodeKind {
             Some(found) if runs_as_declared(&found, &deployment.facts) => {
                 Ok(json!({ "generation": host.install(&deployment).await? }))
             }
-            Some(found) if matches!(found.run, RunState::Running { .. }) => {
+            Some(found) if matches!(found.run, RunState::Running { .. } | RunState::Frozen) => {
                 Err(KindError::CameBack { key: key.clone() })
-            }
-            Some(found) if found.run == RunState::Frozen => {
-                self.restart(context, key, after, FROZEN_STOP_TIMEOUT).await
             }
             _ => self.update(context, key, before, after).await,
         }
@@ -443,7 +441,13 @@ impl Kind for NodeKind {
         _before: &Value,
         after: &Value,
     ) -> Result<Value, KindError> {
-        self.restart(context, key, after, STOP_TIMEOUT).await
+        let host = context.host(&host_key(&facts(key, after)?))?;
+        let frozen = |found: &NodeObservation| found.run == RunState::Frozen;
+        let patience = match place::look(host.as_ref(), context, key).await?.as_ref().is_some_and(frozen) {
+            true => FROZEN_STOP_TIMEOUT,
+            false => STOP_TIMEOUT,
+        };
+        self.restart(context, key, after, patience).await
     }
 
     fn reversible(&self, key: &Key, before: &Value, after: &Value) -> bool {
@@ -487,6 +491,26 @@ fn runs_as_declared(found: &NodeObservation, facts: &NodeFacts) -> bool {
     matches!(found.run, RunState::Running { current: true, .. })
         && found.altered.is_empty()
         && found.facts.as_ref() == Some(&json!(facts))
+}
+
+/// For so long after its start a process that doesn't serve yet is taken for one that is reading its data. A broker of 1
+/// CPU with tens of gigabytes of log to recover takes minutes, and one that is stopped at that begins it again.
+const YOUNG: Duration = engine::GATE_TIMEOUT;
+
+fn process_seen(run: &RunState, now: SystemTime) -> ProcessSeen {
+    match run {
+        RunState::Running { since_ms, .. } => {
+            match now.duration_since(UNIX_EPOCH + Duration::from_millis(*since_ms)) {
+                Ok(age) if age >= YOUNG => ProcessSeen::Runs,
+                // A clock that was set back says nothing of its age.
+                Ok(_) | Err(_) => ProcessSeen::Young,
+            }
+        }
+        RunState::Frozen => ProcessSeen::Still,
+        RunState::Restarting { .. } | RunState::Stopping | RunState::Stopped | RunState::Failed { .. } => {
+            ProcessSeen::Gone
+        }
+    }
 }
 
 fn status(found: &NodeObservation) -> &'static str {

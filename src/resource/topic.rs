@@ -1,6 +1,9 @@
 //! The kind `topic`: a topic of a Kafka cluster, with its partitions and its configuration.
 
-use super::{Adopted, Decision, Drift, Key, Kind, KindError, Observed, Recorded, Refusal, Subject, compare};
+use super::{
+    Adopted, Decision, Drift, Key, Kind, KindError, Observed, ProcessSeen, Recorded, Refusal, Subject,
+    compare,
+};
 use crate::engine::Context;
 use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, TopicView};
 use async_trait::async_trait;
@@ -291,7 +294,12 @@ impl Kind for TopicKind {
                     None => Observed::Absent,
                     Some(topic) => {
                         let detail = json!(found(topic));
-                        Observed::Present { status: "exists".into(), detail, runs: true, broken: None }
+                        Observed::Present {
+                            status: "exists".into(),
+                            detail,
+                            process: ProcessSeen::Runs,
+                            broken: None,
+                        }
                     }
                 },
             };

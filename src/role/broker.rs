@@ -2,8 +2,11 @@
 
 use super::{
     Absence, GroupView, Health, InSync, Layout, MemberView, Next, NotSafe, Process, Role, Roll, ScarceTopic,
+    Standing,
 };
-use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition};
+use crate::kafka::{
+    BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, TopicPartition,
+};
 use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
@@ -90,6 +93,31 @@ struct Seen {
     members: Vec<Arc<NodeFacts>>,
 }
 
+impl Seen {
+    /// The same, with a broker that answers and is in sync again.
+    fn with_back(&self, id: i32) -> Self {
+        let mut cluster = self.cluster.clone();
+        let address =
+            self.members.iter().find(|facts| facts.id == id).and_then(|facts| facts.endpoint("client"));
+        if let (Some(cluster), Some(address)) = (&mut cluster, address) {
+            let alive = Arc::new(cluster.brokers.keys().copied().chain([id]).collect());
+            let answer = BrokerAnswer::Answered {
+                id: Some(id),
+                controller: cluster.controller,
+                alive,
+                differing: BTreeSet::new(),
+            };
+            cluster.answers.insert(address, answer);
+            let partitions = cluster.topics.values_mut().flat_map(|topic| topic.partitions.values_mut());
+            for partition in partitions.filter(|one| one.replicas.contains(&id) && !one.isr.contains(&id)) {
+                partition.isr.push(id);
+                partition.leader = partition.leader.or(Some(id));
+            }
+        }
+        Self { cluster, asked: self.asked.clone(), members: self.members.clone() }
+    }
+}
+
 fn cluster(view: &GroupView) -> Option<&ClusterView> {
     view.detail::<Seen>()?.cluster.as_ref()
 }
@@ -111,6 +139,47 @@ fn id_of(node: &str, view: &GroupView) -> Option<i32> {
 fn knows_itself(cluster: &ClusterView, id: i32, address: Option<&String>) -> bool {
     let answer = address.and_then(|address| cluster.answers.get(address));
     matches!(answer, Some(BrokerAnswer::Answered { alive, .. }) if alive.contains(&id))
+}
+
+/// The brokers that answered.
+fn serving(cluster: &ClusterView) -> BTreeSet<i32> {
+    let id = |answer: &BrokerAnswer| match answer {
+        BrokerAnswer::Answered { id, .. } => *id,
+        BrokerAnswer::Silent { .. } => None,
+    };
+    cluster.answers.values().filter_map(id).collect()
+}
+
+/// Whether this is what the controller says, and all who answer agree on who that is and on what it decided: what
+/// another broker says may be old, and so may be what one says that is not the controller any more. Who names no
+/// controller is starting and has no say, and the broker at the address `but` isn't heard.
+fn decided(cluster: &ClusterView, but: Option<&str>) -> Result<(), NotSafe> {
+    let Some(controller) = cluster.controller.filter(|id| cluster.seen_by == Some(*id)) else {
+        return Err(NotSafe::NoSingleLeader);
+    };
+    let mut otherwise: Vec<(&String, &BTreeSet<TopicPartition>)> = Vec::new();
+    for (address, answer) in cluster.answers.iter().filter(|(address, _)| Some(address.as_str()) != but) {
+        match answer {
+            BrokerAnswer::Answered { controller: Some(named), .. } if *named != controller => {
+                return Err(NotSafe::NoSingleLeader);
+            }
+            BrokerAnswer::Answered { controller: Some(_), differing, .. } if !differing.is_empty() => {
+                otherwise.push((address, differing));
+            }
+            BrokerAnswer::Answered { .. } | BrokerAnswer::Silent { .. } => {}
+        }
+    }
+    let Some((differing, first)) =
+        otherwise.first().and_then(|(_, differing)| Some((differing, differing.first()?)))
+    else {
+        return Ok(());
+    };
+    Err(NotSafe::ToldDifferently {
+        members: otherwise.iter().map(|(address, _)| (*address).clone()).collect(),
+        topic: first.topic.clone(),
+        partition: first.partition,
+        others: differing.len() - 1,
+    })
 }
 
 /// The strict rule for disturbing a healthy broker: nothing under-replicated, nothing on the move.
@@ -223,6 +292,10 @@ impl Role for Broker {
         let addresses: Vec<_> = members.iter().map(|facts| facts.endpoint("client")).collect();
         let asked: Vec<String> = addresses.iter().flatten().cloned().collect();
         let seen = wire.kafka(&asked).describe().await.ok();
+        // What a broker says of itself doesn't count here: one that lost its session may not have noticed.
+        let others_say = |address: Option<&String>| {
+            seen.as_ref().is_some_and(|cluster| decided(cluster, address.map(String::as_str)).is_ok())
+        };
         let mut leaders = BTreeSet::new();
         let member = |(facts, address): (&Arc<NodeFacts>, &Option<String>)| {
             let registered = seen.as_ref().is_some_and(|cluster| cluster.brokers.contains_key(&facts.id));
@@ -236,11 +309,15 @@ impl Role for Broker {
                 (true, false, _) => "registered, not answering",
                 (false, _, _) => "not registered",
             };
-            let up = registered && answers;
-            if up && leads {
+            let standing = match (registered, answers) {
+                (true, true) => Standing::Up,
+                (false, _) if others_say(address.as_ref()) => Standing::Out,
+                (_, _) => Standing::Silent,
+            };
+            if standing == Standing::Up && leads {
                 leaders.insert(facts.node.clone());
             }
-            (facts.node.clone(), MemberView { up, note: note.to_owned() })
+            (facts.node.clone(), MemberView { standing, note: note.to_owned() })
         };
         GroupView {
             members: Arc::new(members.iter().zip(&addresses).map(member).collect()),
@@ -255,9 +332,9 @@ impl Role for Broker {
         };
         let away = view.away();
         if !away.is_empty() {
-            let up = view.members.len() - away.len();
             return Health::Unhealthy(format!(
-                "{up} of {} brokers serve, without {}",
+                "{} of {} brokers serve, without {}",
+                view.up_count(),
                 view.members.len(),
                 away.join(", ")
             ));
@@ -289,36 +366,43 @@ impl Role for Broker {
     }
 
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
-        // One that serves nobody can't be missed, and its repair must not be locked out by its own failure.
-        if let Some(name) = roll.pending.iter().find(|name| !view.is_up(name)) {
+        if let Some(name) = roll.without_process() {
+            return Next::Do(name.to_owned());
+        }
+        let spares = |name: &str| self.spares(name, roll.interrupts, view);
+        // Alone, nobody could tell that it is out but itself.
+        if view.members.len() == 1
+            && let Some(name) = roll.pending.keys().next()
+        {
             return Next::Do((*name).to_owned());
         }
         let Some(cluster) = cluster(view) else { return Next::Wait(NotSafe::NobodyAnswers) };
+        if let Some(next) = roll.out(view) {
+            return next;
+        }
+        if let Err(reason) = decided(cluster, None) {
+            return Next::Wait(reason);
+        }
+        if let Some(next) = roll.silent(view, spares) {
+            return next;
+        }
         let away = view.away();
         if !away.is_empty() {
             let members = away.into_iter().map(str::to_owned).collect();
-            let breaks = |name: &&str| match self.spares(name, roll.interrupts, view) {
+            let breaks = |name: &&str| match spares(name) {
                 Err(reason @ NotSafe::WouldBreakMinIsr { .. }) => Some(Box::new(reason)),
                 _ => None,
             };
-            return Next::Wait(NotSafe::MembersAway { members, so: roll.pending.iter().find_map(breaks) });
+            return Next::Wait(NotSafe::MembersAway { members, so: roll.pending.keys().find_map(breaks) });
         }
-        let Some(controller) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
         if let Err(reason) = quiet(cluster) {
             return Next::Wait(reason);
         }
-        if let Err(reason) = consented(scarce(view, |name| roll.pending.contains(name)), roll.interrupts) {
+        if let Err(reason) = consented(scarce(view, |name| roll.is_pending(name)), roll.interrupts) {
             return Next::Refuse(reason);
         }
         // The controller last: each change of controller delays elections.
-        let chosen = roll.pending.iter().find(|name| **name != controller).or(roll.pending.first());
-        match chosen {
-            None => Next::Done,
-            Some(name) => match self.spares(name, roll.interrupts, view) {
-                Ok(()) => Next::Do((*name).to_owned()),
-                Err(reason) => Next::Wait(reason),
-            },
-        }
+        roll.leader_last(view.leader(), spares)
     }
 
     fn spares(&self, node: &str, interrupts: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
@@ -329,7 +413,10 @@ impl Role for Broker {
             return Ok(());
         }
         consented(scarce(view, |name| name == node), interrupts)?;
-        let left = |held: &LocatedPartition<'_>| held.state.isr.iter().filter(|one| **one != id).count();
+        // One that is registered and silent may have died, and one that stands still takes no record.
+        let serving = serving(cluster);
+        let counts = |one: &&i32| **one != id && serving.contains(one);
+        let left = |held: &LocatedPartition<'_>| held.state.isr.iter().filter(counts).count();
         let falls_short = |held: &LocatedPartition<'_>| left(held) < held.min_insync_replicas as usize;
         let spare = cluster.replicas_on(id).filter(LocatedPartition::has_spare);
         let broken: Vec<_> = spare.filter(falls_short).collect();
@@ -351,9 +438,9 @@ impl Role for Broker {
     }
 
     fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
-        let serving: Vec<&String> = members.iter().filter(|name| view.is_up(name)).collect();
+        let up: Vec<&String> = members.iter().filter(|name| view.is_up(name)).collect();
         if view.members.len() == 1 {
-            return serving.into_iter().map(|name| (name.clone(), Absence::Interruption)).collect();
+            return up.into_iter().map(|name| (name.clone(), Absence::Interruption)).collect();
         }
         let Some(cluster) = cluster(view) else { return BTreeMap::new() };
         let mut leads: BTreeMap<i32, usize> = BTreeMap::new();
@@ -384,7 +471,17 @@ impl Role for Broker {
                 })
                 .collect(),
         };
-        serving.into_iter().filter_map(|name| Some((name.clone(), absence(id_of(name, view)?)))).collect()
+        up.into_iter().filter_map(|name| Some((name.clone(), absence(id_of(name, view)?)))).collect()
+    }
+
+    fn after_restart(&self, node: &str, view: &GroupView) -> Vec<GroupView> {
+        let mut back = view.after_restart(node);
+        // One that was away is in sync again once it has recovered.
+        if let (false, Some(seen), Some(id)) = (view.is_up(node), view.detail::<Seen>(), id_of(node, view)) {
+            let detail = Arc::new(seen.with_back(id));
+            back.iter_mut().for_each(|view| view.detail = detail.clone());
+        }
+        back
     }
 
     fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal> {
@@ -416,14 +513,7 @@ impl Role for Broker {
             return Err(NotSafe::NoSingleLeader);
         }
         // One that just died still counts as in sync until its session ends.
-        let serving: BTreeSet<i32> = cluster
-            .answers
-            .values()
-            .filter_map(|answer| match answer {
-                BrokerAnswer::Answered { id, .. } => *id,
-                BrokerAnswer::Silent { .. } => None,
-            })
-            .collect();
+        let serving = serving(cluster);
         let others = |held: &LocatedPartition<'_>| -> Vec<i32> {
             let in_sync = held.state.isr.iter().copied();
             in_sync.filter(|id| *id != member.id && serving.contains(id)).collect()
@@ -446,8 +536,11 @@ impl Role for Broker {
     }
 
     fn knows(&self, view: &GroupView, held: &BTreeSet<String>) -> bool {
-        let known = |cluster: &ClusterView| held.iter().any(|topic| cluster.topics.contains_key(topic));
-        held.is_empty() || cluster(view).is_some_and(known)
+        let known = |cluster: &ClusterView| match held.is_empty() {
+            true => !cluster.topics.is_empty(),
+            false => held.iter().any(|topic| cluster.topics.contains_key(topic)),
+        };
+        cluster(view).is_some_and(known)
     }
 
     fn reversible(&self, before: &NodeFacts, after: &NodeFacts) -> bool {

@@ -30,10 +30,23 @@ pub struct GroupView {
 /// One member of a group as seen over the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberView {
-    /// It serves as a member of the group.
-    pub up: bool,
+    /// Whether it serves as a member of the group.
+    pub standing: Standing,
     /// A few words for people, such as `leader`, `controller`, `not registered`.
     pub note: String,
+}
+
+/// Whether a member serves. What could not be asked is never taken for what is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It answers, as a member of the group.
+    Up,
+    /// Those who decide what the group is (Kafka's controller, ZooKeeper's leader) were asked, and say that it isn't of
+    /// it: nobody counts on it.
+    Out,
+    /// Nothing is known: it didn't answer, or nobody did who could tell. The group may count on it.
+    Silent,
 }
 
 impl GroupView {
@@ -49,12 +62,23 @@ impl GroupView {
 
     /// Whether a member serves as one; `false` for one that is not of the group.
     pub fn is_up(&self, node: &str) -> bool {
-        self.members.get(node).is_some_and(|member| member.up)
+        self.standing(node) == Some(Standing::Up)
+    }
+
+    /// How a member stands; `None` for one that is not of the group.
+    pub fn standing(&self, node: &str) -> Option<Standing> {
+        self.members.get(node).map(|member| member.standing)
+    }
+
+    /// How many members serve.
+    pub fn up_count(&self) -> usize {
+        self.members.values().filter(|member| member.standing == Standing::Up).count()
     }
 
     /// The members that don't serve, in name order.
     pub fn away(&self) -> Vec<&str> {
-        self.members.iter().filter(|(_, member)| !member.up).map(|(name, _)| name.as_str()).collect()
+        let away = self.members.iter().filter(|(_, member)| member.standing != Standing::Up);
+        away.map(|(name, _)| name.as_str()).collect()
     }
 
     /// The views that may follow once `node` has been restarted: it is up, and where it led, any other member may lead.
@@ -63,7 +87,7 @@ impl GroupView {
         if !back.is_up(node)
             && let Some(member) = Arc::make_mut(&mut back.members).get_mut(node)
         {
-            member.up = true;
+            member.standing = Standing::Up;
         }
         let led_by = |leader: &String| Self { leaders: [leader.clone()].into(), ..back.clone() };
         match self.leader() {

@@ -10,7 +10,7 @@ mod zookeeper;
 
 pub use absence::{Absence, InSync};
 pub use broker::Broker;
-pub use group::{Group, GroupView, MemberView};
+pub use group::{Group, GroupView, MemberView, Standing};
 pub use health::Health;
 pub use roll::{Next, NotSafe, Roll, ScarceTopic};
 pub use zookeeper::Zookeeper;
@@ -96,8 +96,8 @@ pub trait Role: Send + Sync {
         view.after_restart(node)
     }
 
-    /// Whether a view knows of any of what the group is recorded to hold (Kafka: topics), or that is nothing: one that
-    /// doesn't may be of a group that has just begun.
+    /// Whether a view knows of any of what the group is recorded to hold (Kafka: topics), or of anything where that is
+    /// nothing: one that doesn't may be of a group that has just begun.
     fn knows(&self, view: &GroupView, held: &BTreeSet<String>) -> bool {
         let _ = (view, held);
         true

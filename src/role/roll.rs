@@ -1,15 +1,82 @@
 //! Changing running members one at a time: what a roll knows, and what may come next. Pure data.
 
+use super::{GroupView, Standing};
+use crate::resource::ProcessSeen;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A roll under way within one group.
 #[derive(Debug, Clone)]
 pub struct Roll<'a> {
-    /// Members still to be changed, by node name.
-    pub pending: &'a BTreeSet<&'a str>,
+    /// Members still to be changed, by node name, with what their hosts say of their processes; `None` where a host
+    /// wasn't or couldn't be asked.
+    pub pending: &'a BTreeMap<&'a str, Option<ProcessSeen>>,
     /// What of that which the group holds may be interrupted, by consent: [`super::Role::interrupted`] names it.
     pub interrupts: &'a BTreeSet<String>,
+}
+
+impl Roll<'_> {
+    /// Whether this member is to be changed.
+    pub fn is_pending(&self, node: &str) -> bool {
+        self.pending.contains_key(node)
+    }
+
+    /// A member to be changed whose host says that it has no process. It can't be missed, whatever its group believes,
+    /// and its repair must not be locked out by its own failure.
+    pub(super) fn without_process(&self) -> Option<&str> {
+        let gone = |process: &Option<ProcessSeen>| *process == Some(ProcessSeen::Gone);
+        self.pending.iter().find(|(_, process)| gone(process)).map(|(name, _)| *name)
+    }
+
+    /// What comes next where the group says that members to be changed are out; `None` where it says so of none. They
+    /// can't be missed, but one that was just started may be on its way, and begins anew where it is stopped at that.
+    pub(super) fn out(&self, view: &GroupView) -> Option<Next> {
+        let young = |name: &&str| self.pending[name] == Some(ProcessSeen::Young);
+        let (young, others): (Vec<&str>, Vec<&str>) =
+            self.standing(Standing::Out, view).partition(|name| young(name));
+        let starting = |name: &&str| Next::Wait(NotSafe::Starting { member: (*name).to_owned() });
+        others.first().map(|name| Next::Do((*name).to_owned())).or_else(|| young.first().map(starting))
+    }
+
+    /// What comes next where members to be changed are silent; `None` where none is. The group may count on them: one
+    /// goes where `spares` says that those who answer do without it, so that one that hangs can be mended.
+    pub(super) fn silent(
+        &self,
+        view: &GroupView,
+        spares: impl Fn(&str) -> Result<(), NotSafe>,
+    ) -> Option<Next> {
+        let mut waits = None;
+        for name in self.standing(Standing::Silent, view) {
+            match spares(name) {
+                Ok(()) => return Some(Next::Do(name.to_owned())),
+                Err(reason) => {
+                    let (members, so) = (vec![name.to_owned()], Some(Box::new(reason)));
+                    waits = waits.or(Some(Next::Wait(NotSafe::MembersAway { members, so })));
+                }
+            }
+        }
+        waits
+    }
+
+    fn standing<'b>(&'b self, standing: Standing, view: &'b GroupView) -> impl Iterator<Item = &'b str> {
+        self.pending.keys().copied().filter(move |name| view.standing(name) == Some(standing))
+    }
+
+    /// What comes next where all serve: `leader` last, and nobody who can't be spared.
+    pub(super) fn leader_last(
+        &self,
+        leader: Option<&str>,
+        spares: impl Fn(&str) -> Result<(), NotSafe>,
+    ) -> Next {
+        let names = || self.pending.keys().copied();
+        match names().find(|name| Some(*name) != leader).or(names().next()) {
+            None => Next::Done,
+            Some(name) => match spares(name) {
+                Ok(()) => Next::Do(name.to_owned()),
+                Err(reason) => Next::Wait(reason),
+            },
+        }
+    }
 }
 
 /// What a roll does next.
@@ -39,6 +106,35 @@ pub enum NotSafe {
         members: Vec<String>,
         /// What one more away would break, where it would.
         so: Option<Box<Self>>,
+    },
+    /// A member was started a short while ago and doesn't serve yet.
+    #[error("{member} was started a short while ago and may still be reading its data")]
+    Starting {
+        /// Its name.
+        member: String,
+    },
+    /// Members know of different leaders or replicas in sync: a decision is on its way, or one of them is cut off.
+    #[error("{} of {topic}-{partition} otherwise than the controller{}", knows(.members), also(*.others))]
+    ToldDifferently {
+        /// Who does, by address; at least one.
+        members: Vec<String>,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// How many further partitions are seen otherwise by the first of them.
+        others: usize,
+    },
+    /// Nobody has been told yet of what the group holds.
+    #[error("nobody who answers has been told of the group's topics yet")]
+    Untold,
+    /// A group that this one needs isn't healthy.
+    #[error("{group}, which is needed, is not healthy: {lacks}")]
+    NeedsUnhealthy {
+        /// Which.
+        group: String,
+        /// What is wrong with it.
+        lacks: String,
     },
     /// Not exactly one leader or controller is known.
     #[error("the members don't agree on one leader")]
@@ -160,6 +256,11 @@ fn any(topics: usize) -> &'static str {
 
 fn listed(members: &[String]) -> String {
     let verb = if members.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", members.join(", "))
+}
+
+fn knows(members: &[String]) -> String {
+    let verb = if members.len() == 1 { "knows" } else { "know" };
     format!("{} {verb}", members.join(", "))
 }
 

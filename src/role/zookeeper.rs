@@ -1,6 +1,6 @@
 //! The role `zookeeper`: a member of a ZooKeeper ensemble, which keeps Kafka's metadata and elects its controller.
 
-use super::{Absence, GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll};
+use super::{Absence, GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll, Standing};
 use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
 use crate::wire::Wire;
 use crate::zookeeper::{self, EnsembleView, Mode};
@@ -102,23 +102,29 @@ impl Role for Zookeeper {
             .filter_map(|facts| Some((facts.id, facts.endpoint("client")?)))
             .collect::<BTreeMap<_, _>>();
         let seen = wire.zookeeper().describe(&addresses).await;
+        let leads = |serving: &zookeeper::Serving| matches!(serving.mode, Mode::Leader | Mode::Standalone);
+        let leading: BTreeSet<i32> =
+            seen.serving().filter(|(_, serving)| leads(serving)).map(|(id, _)| id).collect();
+        // A leader leads only while a majority follows it: then who says that he is in no quorum is out. Without one an
+        // election may be under way, and each of them may be needed for it.
+        let out = if leading.len() == 1 { Standing::Out } else { Standing::Silent };
         let mut leaders = BTreeSet::new();
         let member = |facts: &Arc<NodeFacts>| {
-            let (up, leads, note) = match seen.members.get(&facts.id) {
+            let (standing, note) = match seen.members.get(&facts.id) {
                 Some(zookeeper::MemberView::Serving(serving)) => match serving.mode {
-                    Mode::Leader => (true, true, "leader"),
-                    Mode::Standalone => (true, true, "standalone"),
-                    Mode::Follower => (true, false, "follower"),
-                    Mode::Observer => (true, false, "observer"),
-                    Mode::ReadOnly => (false, false, "read-only"),
+                    Mode::Leader => (Standing::Up, "leader"),
+                    Mode::Standalone => (Standing::Up, "standalone"),
+                    Mode::Follower => (Standing::Up, "follower"),
+                    Mode::Observer => (Standing::Up, "observer"),
+                    Mode::ReadOnly => (out, "read-only"),
                 },
-                Some(zookeeper::MemberView::NotServing) => (false, false, "in no quorum"),
-                Some(zookeeper::MemberView::Unreachable { .. }) | None => (false, false, "unreachable"),
+                Some(zookeeper::MemberView::NotServing) => (out, "in no quorum"),
+                Some(zookeeper::MemberView::Unreachable { .. }) | None => (Standing::Silent, "unreachable"),
             };
-            if leads {
+            if leading.contains(&facts.id) {
                 leaders.insert(facts.node.clone());
             }
-            (facts.node.clone(), MemberView { up, note: note.to_owned() })
+            (facts.node.clone(), MemberView { standing, note: note.to_owned() })
         };
         let members = Arc::new(members.iter().map(member).collect());
         GroupView { members, leaders, detail: Arc::new(seen) }
@@ -127,8 +133,7 @@ impl Role for Zookeeper {
     fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>]) -> Health {
         let away = view.away();
         if !away.is_empty() {
-            let up = view.members.len() - away.len();
-            let size = view.members.len();
+            let (up, size) = (view.up_count(), view.members.len());
             return Health::Unhealthy(format!("{up} of {size} servers serve, without {}", away.join(", ")));
         }
         let expected = members.iter().map(|facts| facts.id).collect();
@@ -140,30 +145,29 @@ impl Role for Zookeeper {
     }
 
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
-        // One that serves nobody can't be missed, and its repair must not be locked out by its own failure.
-        if let Some(name) = roll.pending.iter().find(|name| !view.is_up(name)) {
-            return Next::Do((*name).to_owned());
+        if let Some(name) = roll.without_process() {
+            return Next::Do(name.to_owned());
+        }
+        let spares = |name: &str| self.spares(name, roll.interrupts, view);
+        // One that is alone has nobody to be elected by.
+        if view.members.len() > 1 && view.leader().is_none() {
+            return Next::Wait(NotSafe::NoSingleLeader);
+        }
+        if let Some(next) = roll.out(view).or_else(|| roll.silent(view, spares)) {
+            return next;
         }
         let away = view.away();
         if !away.is_empty() {
             let members = away.into_iter().map(str::to_owned).collect();
             return Next::Wait(NotSafe::MembersAway { members, so: None });
         }
-        let Some(leader) = view.leader() else { return Next::Wait(NotSafe::NoSingleLeader) };
         // The leader last: each change of leader interrupts all sessions for a moment.
-        let chosen = roll.pending.iter().find(|name| **name != leader).or(roll.pending.first());
-        match chosen {
-            None => Next::Done,
-            Some(name) => match self.spares(name, roll.interrupts, view) {
-                Ok(()) => Next::Do((*name).to_owned()),
-                Err(reason) => Next::Wait(reason),
-            },
-        }
+        roll.leader_last(view.leader(), spares)
     }
 
     fn spares(&self, node: &str, _: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
         let size = view.members.len();
-        let others = view.members.iter().filter(|(name, member)| *name != node && member.up).count();
+        let others = view.up_count() - usize::from(view.is_up(node));
         let needed = size / 2 + 1;
         // An ensemble of one has no majority to keep; that it stops is told in the preview.
         if size == 1 || others >= needed {
@@ -173,7 +177,7 @@ impl Role for Zookeeper {
     }
 
     fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
-        let (size, up) = (view.members.len(), view.members.values().filter(|member| member.up).count());
+        let (size, up) = (view.members.len(), view.up_count());
         let absence = match size {
             1 => Absence::Interruption,
             _ => Absence::Quorum { left: up.saturating_sub(1), size, needed: size / 2 + 1 },

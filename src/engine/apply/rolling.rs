@@ -1,16 +1,26 @@
 //! A roll: running members changed one at a time. Each turn asks the role over a fresh view, changes a member, and
 //! waits until the group is whole again.
+//!
+//! What a turn is decided from is looked at right before it: the group, the hosts of members that don't serve, and the
+//! groups that this one needs. What could not be asked is waited for, and after a while refused.
 
 use super::{StepError, Worker};
 use crate::engine::gate::{self, GateError};
 use crate::engine::observe;
 use crate::engine::plan::Change;
-use crate::role::{GroupView, Next, NotSafe, Roll};
+use crate::engine::roll::Pending;
+use crate::resource::{Key, KindError, Observed, ProcessSeen};
+use crate::role::{GroupView, Health, Next, NotSafe, Roll, Standing};
+use crate::stack::Needs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How often a roll that has to wait looks again.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long nobody may know of what the group holds, until it must hold nothing. A new controller tells brokers of each
+/// other first and of topics later; its whole failover takes 9.6 s with 2,000 partitions.
+const UNTOLD: Duration = Duration::from_secs(15);
 
 pub(super) async fn roll(
     worker: &Worker,
@@ -22,9 +32,8 @@ pub(super) async fn roll(
     let role =
         worker.context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
     let mut pending: BTreeSet<&str> = members.keys().map(String::as_str).collect();
-    // How the gate behind the last turn saw the group: what follows it at once need not look again.
-    let mut last_seen: Option<GroupView> = None;
     let mut waiting_since: Option<Instant> = None;
+    let mut untold_since: Option<tokio::time::Instant> = None;
     let mut looked = Instant::now();
     let mut told: Option<NotSafe> = None;
     loop {
@@ -37,12 +46,22 @@ pub(super) async fn roll(
         if worker.options.interrupt.asked() && !pending.is_empty() {
             return Err(StepError::Interrupted);
         }
-        let seen = match last_seen.take() {
-            Some(view) => Some(view),
-            None => observe::view(&worker.context, group).await,
+        // The group itself last: what was seen of it is as fresh as can be where a turn begins.
+        let lacking = needs_unhealthy(worker, group).await;
+        let Some(view) = observe::view(&worker.context, group).await else {
+            return Err(stopped(NotSafe::NobodyAnswers));
         };
-        let Some(view) = seen else { return Err(stopped(NotSafe::NobodyAnswers)) };
-        match role.next(&Roll { pending: &pending, interrupts }, &view) {
+        let knows = role.knows(&view, &worker.context.made_within(group));
+        let untold = untold_since.filter(|_| !knows).unwrap_or_else(tokio::time::Instant::now);
+        untold_since = Some(untold);
+        let open = look(worker, members, &pending, &view).await;
+        let next = match role.next(&Roll { pending: &open, interrupts }, &view) {
+            Next::Do(member) if !counts(&member, &open, &view) => Next::Do(member),
+            Next::Do(_) if !knows && untold.elapsed() < UNTOLD => Next::Wait(NotSafe::Untold),
+            Next::Do(member) => lacking.map_or(Next::Do(member), Next::Wait),
+            next => next,
+        };
+        match next {
             Next::Do(member) => {
                 let Some(change) = members.get(&member) else {
                     return Err(stopped(NotSafe::MembersAway { members: vec![member], so: None }));
@@ -50,16 +69,24 @@ pub(super) async fn roll(
                 waiting_since = None;
                 let turn = members.len() - pending.len() + 1;
                 worker.tell(number, format!("changing {member} ({turn} of {})", members.len()));
-                worker.update(change).await?;
+                let changed = match open[member.as_str()] {
+                    Some(ProcessSeen::Gone) => worker.update_at_rest(change).await,
+                    _ => worker.update(change).await,
+                };
+                match changed {
+                    // It was started since it was looked at: it may serve, and is judged anew.
+                    Err(StepError::Act { source: KindError::CameBack { .. }, .. }) => continue,
+                    changed => changed?,
+                }
                 pending.remove(member.as_str());
                 // Others that are away and still to be changed come first: the group can't be whole without them.
                 if pending.iter().all(|name| view.is_up(name)) {
-                    last_seen = Some(match worker.healthy(number, group, &view.members).await {
+                    match worker.healthy(number, group, &view.members).await {
                         Err(StepError::Gate(error)) => {
                             return Err(put_back(worker, number, group, change, error).await);
                         }
-                        seen => seen?,
-                    });
+                        healthy => drop(healthy?),
+                    }
                 }
             }
             Next::Wait(reason) => {
@@ -88,6 +115,65 @@ pub(super) async fn roll(
     }
 }
 
+/// Members still to be changed, with what the hosts of those say that don't serve.
+async fn look<'a>(
+    worker: &Worker,
+    members: &BTreeMap<String, Change>,
+    pending: &BTreeSet<&'a str>,
+    view: &GroupView,
+) -> Pending<'a> {
+    let looks = pending.iter().map(|name| async move {
+        let process = match members.get(*name) {
+            Some(change) if !view.is_up(name) => process(worker, change).await,
+            _ => None,
+        };
+        (*name, process)
+    });
+    futures_util::future::join_all(looks).await.into_iter().collect()
+}
+
+async fn process(worker: &Worker, change: &Change) -> Option<ProcessSeen> {
+    let subject = BTreeMap::from([(change.key.clone(), change.before.clone())]);
+    let found = worker.kind(&change.key).ok()?.observe(&worker.context, &subject).await;
+    found.get(&change.key).and_then(Observed::process)
+}
+
+/// Whether the group may count on a member.
+fn counts(member: &str, open: &Pending<'_>, view: &GroupView) -> bool {
+    let gone = open.get(member).is_some_and(|process| *process == Some(ProcessSeen::Gone));
+    !gone && view.standing(member) != Some(Standing::Out)
+}
+
+/// A group that the members of this one need, and that isn't healthy.
+async fn needs_unhealthy(worker: &Worker, group: &str) -> Option<NotSafe> {
+    let members = worker.stack.groups.get(group).map(|group| &group.members).into_iter().flatten();
+    let needed = members.filter_map(|member: &Key| worker.stack.resources.get(member));
+    let needed: BTreeSet<&str> = needed
+        .flat_map(|declared| &declared.needs)
+        .filter_map(|needed| match needed {
+            Needs::Group(name) => Some(name.as_str()),
+            Needs::Resource(_) => None,
+        })
+        .collect();
+    for needed in needed {
+        let health = match (worker.context.role_of(needed), observe::view(&worker.context, needed).await) {
+            (Some(role), Some(view)) => role.health(&view, &worker.context.made_members(needed)),
+            _ => Health::Unhealthy("it could not be asked".into()),
+        };
+        if let Health::Unhealthy(reason) = health {
+            return Some(NotSafe::NeedsUnhealthy { group: needed.to_owned(), lacks: reason });
+        }
+    }
+    None
+}
+
+/// Whether a member that was changed is certainly away: by its host's word, or by that of its group.
+async fn is_away(worker: &Worker, change: &Change, view: &GroupView) -> bool {
+    let member = &change.key.name;
+    view.standing(member) == Some(Standing::Out)
+        || !view.is_up(member) && process(worker, change).await == Some(ProcessSeen::Gone)
+}
+
 /// Puts a member that did not come back from its change to what it was before, so that the group is whole again. One
 /// that serves is left alone: what is wrong then is another's. Returns what the roll ends with.
 async fn put_back(
@@ -106,7 +192,7 @@ async fn put_back(
         return error.into();
     }
     let view = match observe::view(&worker.context, group).await {
-        Some(view) if !view.is_up(member) => view,
+        Some(view) if is_away(worker, change, &view).await => view,
         _ => return error.into(),
     };
     worker.tell(number, format!("putting {member} back to what it was: {error}"));

@@ -97,8 +97,9 @@ impl Cluster {
         });
     }
 
-    /// Partitions that have fewer live replicas in sync than they need, among those of one broker in sync.
-    fn missed(&self, id: i32) -> Vec<Loss> {
+    /// Partitions that have fewer live replicas in sync than they need, among those of one broker in sync that has just
+    /// ended; so do those that live in brokers that stand `still`, unless it was so before.
+    fn missed(&self, id: i32, still: &BTreeSet<i32>) -> Vec<Loss> {
         let mut losses = Vec::new();
         for (name, number) in self.held.get(&id).into_iter().flatten() {
             let Some(topic) = self.topics.get(name) else { continue };
@@ -109,7 +110,9 @@ impl Cluster {
             let live: Vec<i32> =
                 partition.isr.iter().copied().filter(|one| self.running.contains_key(one)).collect();
             let required = (self.min_insync_of(topic) as usize).min(partition.replicas.len());
-            if live.len() < required {
+            let moving = live.iter().filter(|one| !still.contains(one)).count();
+            let before = moving + usize::from(!still.contains(&id));
+            if live.len() < required || (moving < required && before >= required) {
                 losses.push(Loss::MinIsr { topic: name.clone(), partition: *number, live, required });
             }
         }
@@ -264,6 +267,7 @@ impl World {
     pub(super) fn broker_caught_up(&mut self, node: &str) {
         let Some(facts) = self.nodes[node].facts() else { return };
         let (group, id) = (facts.group.clone(), facts.id);
+        let still = self.clusters.get(&group).map(|cluster| self.still_in(cluster)).unwrap_or_default();
         let Some(cluster) = self.clusters.get_mut(&group) else { return };
         if !cluster.registered.contains_key(&id) {
             return;
@@ -273,7 +277,8 @@ impl World {
                 return;
             }
             for replica in partition.replicas.clone() {
-                if registered.contains_key(&replica) && !partition.isr.contains(&replica) {
+                let follows = registered.contains_key(&replica) && !still.contains(&replica);
+                if follows && !partition.isr.contains(&replica) {
                     partition.isr.push(replica);
                 }
             }
@@ -281,13 +286,28 @@ impl World {
         self.metadata_changed(&group);
     }
 
+    /// The session of a broker that lives on is over: nobody counts on it until it has registered anew.
+    pub(super) fn session_over(&mut self, node: &str) {
+        let Some(facts) = self.nodes[node].facts() else { return };
+        let (group, id) = (facts.group.clone(), facts.id);
+        if !self.quorum_for(&group) {
+            return;
+        }
+        if let Some(cluster) = self.clusters.get_mut(&group) {
+            cluster.joined.remove(&id);
+            cluster.unregister(id);
+        }
+        self.metadata_changed(&group);
+    }
+
     pub(super) fn broker_leaves(&mut self, facts: &NodeFacts) {
         let quorum = self.quorum_for(&facts.group);
+        let still = self.clusters.get(&facts.group).map(|cluster| self.still_in(cluster)).unwrap_or_default();
         let Some(cluster) = self.clusters.get_mut(&facts.group) else { return };
         cluster.running.remove(&facts.id);
         cluster.joined.remove(&facts.id);
         cluster.places.remove(&facts.id);
-        for loss in cluster.missed(facts.id) {
+        for loss in cluster.missed(facts.id, &still) {
             self.breach(loss);
         }
         let Some(cluster) = self.clusters.get_mut(&facts.group) else { return };

@@ -42,7 +42,8 @@ fn cut_off(api: &'static str) -> impl FnOnce() -> KafkaError {
 
 impl World {
     fn broker_at(&self, endpoint: &str) -> Option<(&str, i32)> {
-        let facts = self.nodes.get(self.endpoints.get(endpoint)?)?.facts()?;
+        let node = self.endpoints.get(endpoint).filter(|node| !self.still.contains(*node))?;
+        let facts = self.nodes.get(node)?.facts()?;
         let here = facts.endpoint("client").as_deref() == Some(endpoint);
         here.then_some((facts.group.as_str(), facts.id))
     }
@@ -291,7 +292,7 @@ impl Kafka for Client {
     async fn describe(&self) -> Result<ClusterView, KafkaError> {
         let mut world = self.world.lock();
         world.pass();
-        world.view(&self.bootstrap)
+        world.looked_at(|world| world.view(&self.bootstrap))
     }
 
     async fn create_topic(&self, topic: &NewTopic) -> Result<(), KafkaError> {

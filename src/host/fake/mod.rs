@@ -9,10 +9,12 @@ mod cluster;
 mod ensemble;
 mod faults;
 mod kafka;
+mod lies;
 mod machine;
 mod record;
 mod world;
 
+pub use lies::Moment;
 pub use record::{Breach, Cause, Cut, Deed, Loss};
 
 use super::{Backend, Deployment, Host, HostError, Progress};
@@ -215,6 +217,8 @@ impl Zookeeper for FakeWorld {
     async fn describe(&self, members: &BTreeMap<i32, String>) -> EnsembleView {
         let mut world = self.lock();
         world.pass();
-        EnsembleView { members: members.iter().map(|(id, at)| (*id, world.member_at(*id, at))).collect() }
+        world.ensemble_looked_at(|world| EnsembleView {
+            members: members.iter().map(|(id, at)| (*id, world.member_at(*id, at))).collect(),
+        })
     }
 }

@@ -3,6 +3,7 @@
 
 use super::cluster::Cluster;
 use super::ensemble::Ensemble;
+use super::lies::Lies;
 use super::record::{Breach, Cause, Cut, Deed, Loss};
 use crate::host::{Deployment, FACTS_FILE, HostError, NodeObservation, RunState};
 use crate::resource::{NodeFacts, Output};
@@ -34,6 +35,10 @@ pub(super) struct World {
     pub(super) lag: u64,
     /// How long each deed of Octad's takes.
     pub(super) takes: Duration,
+    /// Nodes whose processes stand still, and which nobody has told so.
+    pub(super) still: BTreeSet<String>,
+    #[serde(skip)]
+    pub(super) lies: Lies,
     now: u64,
     #[serde(with = "in_order")]
     due: BTreeMap<(u64, u64), Due>,
@@ -117,6 +122,8 @@ pub(super) enum Due {
     CaughtUp(String, u64),
     /// An empty ZooKeeper member has the leader's data.
     Synced(String, u64),
+    /// The session of a broker that stands still is over, unless it goes on by then.
+    SessionOver(String, u64),
     /// A reassignment is done.
     Moved { cluster: String, topic: String, partition: i32 },
 }
@@ -138,6 +145,8 @@ impl Default for World {
             fatal: BTreeMap::new(),
             lag: 1,
             takes: Duration::ZERO,
+            still: BTreeSet::new(),
+            lies: Lies::default(),
             now: 0,
             due: BTreeMap::new(),
             numbers: 0,
@@ -231,9 +240,13 @@ impl World {
     }
 
     pub(super) fn later(&mut self, due: Due) {
+        self.after(self.lag, due);
+    }
+
+    pub(super) fn after(&mut self, looks: u64, due: Due) {
         let number = self.number();
-        self.due.insert((self.now + self.lag, number), due);
-        if self.lag == 0 {
+        self.due.insert((self.now + looks, number), due);
+        if looks == 0 {
             self.catch_up_with_time();
         }
     }
@@ -251,15 +264,22 @@ impl World {
         let alive =
             |world: &Self, node: &str, pid| world.nodes.get(node).is_some_and(|node| node.pid() == Some(pid));
         match due {
-            Due::Joins(node, pid) if alive(self, &node, pid) => match self.role_of(&node).as_deref() {
-                Some(Zookeeper::NAME) => self.member_joins(&node),
-                Some(Broker::NAME) => self.broker_joins(&node),
-                _ => {}
-            },
+            Due::Joins(node, pid) if alive(self, &node, pid) && !self.still.contains(&node) => {
+                match self.role_of(&node).as_deref() {
+                    Some(Zookeeper::NAME) => self.member_joins(&node),
+                    Some(Broker::NAME) => self.broker_joins(&node),
+                    _ => {}
+                }
+            }
             Due::Synced(node, pid) if alive(self, &node, pid) => self.member_synced(&node),
-            Due::CaughtUp(node, pid) if alive(self, &node, pid) => self.broker_caught_up(&node),
+            Due::CaughtUp(node, pid) if alive(self, &node, pid) && !self.still.contains(&node) => {
+                self.broker_caught_up(&node);
+            }
             Due::Moved { cluster, topic, partition } => self.moved(&cluster, &topic, partition),
-            Due::Joins(..) | Due::Synced(..) | Due::CaughtUp(..) => {}
+            Due::SessionOver(node, pid) if alive(self, &node, pid) && self.still.contains(&node) => {
+                self.session_over(&node);
+            }
+            Due::Joins(..) | Due::Synced(..) | Due::CaughtUp(..) | Due::SessionOver(..) => {}
         }
     }
 
@@ -461,6 +481,7 @@ impl World {
                 Broker::NAME => self.broker_leaves(&facts),
                 _ => {}
             }
+            self.still.remove(name);
         }
     }
 
