@@ -94,6 +94,36 @@ struct Seen {
 }
 
 impl Seen {
+    /// The group as it follows from this.
+    fn view(self) -> GroupView {
+        let cluster = self.cluster.as_ref();
+        let member = |facts: &Arc<NodeFacts>| {
+            let address = facts.endpoint("client");
+            let registered = cluster.is_some_and(|cluster| cluster.brokers.contains_key(&facts.id));
+            let answers = cluster.is_some_and(|cluster| knows_itself(cluster, facts.id, address.as_ref()));
+            let leads = cluster.is_some_and(|cluster| cluster.controller == Some(facts.id));
+            // What a broker says of itself doesn't count here: one that lost its session may not have noticed.
+            let others_say = || cluster.is_some_and(|cluster| decided(cluster, address.as_deref()).is_ok());
+            let (standing, note) = match (registered, answers, leads) {
+                (true, true, true) => (Standing::Up, "controller"),
+                (true, true, false) => (Standing::Up, "registered"),
+                // ZooKeeper keeps the session of a broker that died for a while.
+                (true, false, _) => (Standing::Silent, "registered, not answering"),
+                (false, _, _) if others_say() => (Standing::Out, "not registered"),
+                (false, _, _) if cluster.is_some() => (Standing::Silent, "not registered"),
+                (false, _, _) => (Standing::Silent, "not answering"),
+            };
+            (facts.node.clone(), MemberView { standing, note: note.to_owned() })
+        };
+        let members: BTreeMap<String, MemberView> = self.members.iter().map(member).collect();
+        let leads = |facts: &&Arc<NodeFacts>| {
+            cluster.is_some_and(|cluster| cluster.controller == Some(facts.id))
+                && members[&facts.node].standing == Standing::Up
+        };
+        let leaders = self.members.iter().filter(leads).map(|facts| facts.node.clone()).collect();
+        GroupView { members: Arc::new(members), leaders, detail: Arc::new(self) }
+    }
+
     /// The same, with a broker that answers and is in sync again.
     fn with_back(&self, id: i32) -> Self {
         let mut cluster = self.cluster.clone();
@@ -289,41 +319,9 @@ impl Role for Broker {
     }
 
     async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
-        let addresses: Vec<_> = members.iter().map(|facts| facts.endpoint("client")).collect();
-        let asked: Vec<String> = addresses.iter().flatten().cloned().collect();
-        let seen = wire.kafka(&asked).describe().await.ok();
-        // What a broker says of itself doesn't count here: one that lost its session may not have noticed.
-        let others_say = |address: Option<&String>| {
-            seen.as_ref().is_some_and(|cluster| decided(cluster, address.map(String::as_str)).is_ok())
-        };
-        let mut leaders = BTreeSet::new();
-        let member = |(facts, address): (&Arc<NodeFacts>, &Option<String>)| {
-            let registered = seen.as_ref().is_some_and(|cluster| cluster.brokers.contains_key(&facts.id));
-            let answers =
-                seen.as_ref().is_some_and(|cluster| knows_itself(cluster, facts.id, address.as_ref()));
-            let leads = seen.as_ref().is_some_and(|cluster| cluster.controller == Some(facts.id));
-            let note = match (registered, answers, leads) {
-                (true, true, true) => "controller",
-                (true, true, false) => "registered",
-                // ZooKeeper keeps the session of a broker that died for a while.
-                (true, false, _) => "registered, not answering",
-                (false, _, _) => "not registered",
-            };
-            let standing = match (registered, answers) {
-                (true, true) => Standing::Up,
-                (false, _) if others_say(address.as_ref()) => Standing::Out,
-                (_, _) => Standing::Silent,
-            };
-            if standing == Standing::Up && leads {
-                leaders.insert(facts.node.clone());
-            }
-            (facts.node.clone(), MemberView { standing, note: note.to_owned() })
-        };
-        GroupView {
-            members: Arc::new(members.iter().zip(&addresses).map(member).collect()),
-            leaders,
-            detail: Arc::new(Seen { cluster: seen, asked, members: members.to_vec() }),
-        }
+        let asked: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
+        let cluster = wire.kafka(&asked).describe().await.ok();
+        Seen { cluster, asked, members: members.to_vec() }.view()
     }
 
     fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>]) -> Health {
@@ -562,3 +560,157 @@ impl Role for Broker {
 
 /// The supervisor and journald write the time of each line, so the pattern doesn't. NixOS modules read the same file.
 const LOG4J: &str = include_str!("log4j.properties");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::{BrokerView, PartitionView, TopicView};
+    use crate::resource::{HostFacts, ProcessSeen, Software};
+
+    /// A broker as it answers.
+    #[derive(Clone, Copy)]
+    enum Says {
+        /// What the controller 1 says.
+        Same,
+        /// That another is the controller.
+        Controller(i32),
+        /// That t-0 has another leader.
+        Otherwise,
+        Nothing,
+    }
+
+    fn facts(id: i32) -> Arc<NodeFacts> {
+        let (node, host) = (format!("broker-{id}"), format!("10.0.0.{id}"));
+        let host = HostFacts { name: host.clone(), address: host.into(), zone: "z".into(), machine: None };
+        let software = Software { name: "kafka".into(), version: "3.9.2".into(), digest: "d".into() };
+        Arc::new(NodeFacts {
+            version: 1,
+            stack: "s".into(),
+            node,
+            role: Broker::NAME.into(),
+            group: "kafka".into(),
+            id,
+            host,
+            ports: [("client".to_owned(), 9092)].into(),
+            software,
+            settings: BTreeMap::new(),
+            fence: true,
+            watchdog: true,
+            jvm: None,
+        })
+    }
+
+    /// Brokers 1, 2, … that say this, with t-0 on all of them.
+    fn view(says: &[Says], isr: &[i32], registered: &[i32]) -> GroupView {
+        let ids = || 1..=i32::try_from(says.len()).unwrap();
+        let members: Vec<_> = ids().map(facts).collect();
+        let asked: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
+        let partition = PartitionView {
+            leader: isr.first().copied(),
+            replicas: ids().collect(),
+            isr: isr.to_vec(),
+            offline: vec![],
+        };
+        let topic = TopicView {
+            id: None,
+            internal: false,
+            partitions: [(0, partition)].into(),
+            min_insync_replicas: 2,
+            configs: BTreeMap::new(),
+        };
+        let answer = |id: i32, says: Says| match says {
+            Says::Nothing => BrokerAnswer::Silent { why: "no answer".into() },
+            Says::Same | Says::Controller(_) | Says::Otherwise => BrokerAnswer::Answered {
+                id: Some(id),
+                controller: Some(if let Says::Controller(other) = says { other } else { 1 }),
+                alive: Arc::new(registered.iter().copied().chain([id]).collect()),
+                differing: match says {
+                    Says::Otherwise => [TopicPartition::new("t", 0)].into(),
+                    _ => BTreeSet::new(),
+                },
+            },
+        };
+        let cluster = ClusterView {
+            cluster_id: Some("c".into()),
+            controller: Some(1),
+            seen_by: Some(1),
+            brokers: registered
+                .iter()
+                .map(|id| (*id, BrokerView { host: format!("10.0.0.{id}"), port: 9092, rack: None }))
+                .collect(),
+            topics: [("t".to_owned(), topic)].into(),
+            reassignments: Some(vec![]),
+            answers: ids()
+                .zip(says)
+                .map(|(id, says)| (format!("10.0.0.{id}:9092"), answer(id, *says)))
+                .collect(),
+        };
+        Seen { cluster: Some(cluster), asked, members }.view()
+    }
+
+    fn next(view: &GroupView, pending: &[(&str, Option<ProcessSeen>)]) -> Next {
+        let (pending, interrupts) = (pending.iter().copied().collect(), BTreeSet::new());
+        Broker.next(&Roll { pending: &pending, interrupts: &interrupts }, view)
+    }
+
+    const RUNS: Option<ProcessSeen> = Some(ProcessSeen::Runs);
+
+    #[test]
+    fn a_silent_broker_is_changed_where_those_who_answer_do_without_it() {
+        let view_of =
+            |isr: &[i32]| view(&[Says::Same, Says::Nothing, Says::Same, Says::Same], isr, &[1, 2, 3, 4]);
+        let silent = [("broker-2", RUNS)];
+        assert_eq!(next(&view_of(&[1, 2, 3]), &silent), Next::Do("broker-2".into()));
+        assert!(matches!(next(&view_of(&[1, 2]), &silent), Next::Wait(NotSafe::MembersAway { .. })));
+        // Two are silent: they count neither for each other nor against.
+        let two = view(&[Says::Same, Says::Nothing, Says::Nothing, Says::Same], &[1, 2, 3], &[1, 2, 3, 4]);
+        assert!(matches!(next(&two, &silent), Next::Wait(NotSafe::MembersAway { .. })));
+        assert!(matches!(
+            Broker.spares("broker-2", &BTreeSet::new(), &two),
+            Err(NotSafe::WouldBreakMinIsr { .. })
+        ));
+    }
+
+    #[test]
+    fn a_broker_without_a_process_goes_first_whatever_is_known() {
+        let nobody = Seen { cluster: None, asked: vec![], members: vec![facts(1), facts(2)] }.view();
+        let gone = [("broker-1", RUNS), ("broker-2", Some(ProcessSeen::Gone))];
+        assert_eq!(next(&nobody, &gone), Next::Do("broker-2".into()));
+        // Where nobody can be asked, nothing says that the other is not needed.
+        assert_eq!(next(&nobody, &gone[..1]), Next::Wait(NotSafe::NobodyAnswers));
+        assert_eq!(next(&nobody, &[("broker-1", None)]), Next::Wait(NotSafe::NobodyAnswers));
+    }
+
+    #[test]
+    fn a_broker_is_out_only_by_the_word_of_a_controller_on_whom_all_others_agree() {
+        let standing = |says: [Says; 4]| view(&says, &[1, 3], &[1, 3, 4]).standing("broker-2");
+        for own in [Says::Nothing, Says::Otherwise, Says::Controller(2)] {
+            assert_eq!(standing([Says::Same, own, Says::Same, Says::Same]), Some(Standing::Out));
+        }
+        for other in [Says::Otherwise, Says::Controller(3)] {
+            assert_eq!(standing([Says::Same, Says::Nothing, other, Says::Same]), Some(Standing::Silent));
+        }
+    }
+
+    #[test]
+    fn a_broker_that_is_out_and_young_may_be_on_its_way() {
+        let out = view(&[Says::Same, Says::Nothing, Says::Same, Says::Same], &[1, 3], &[1, 3, 4]);
+        let young = [("broker-2", Some(ProcessSeen::Young))];
+        assert_eq!(next(&out, &young), Next::Wait(NotSafe::Starting { member: "broker-2".into() }));
+        for process in [RUNS, Some(ProcessSeen::Still), None] {
+            assert_eq!(next(&out, &[("broker-2", process)]), Next::Do("broker-2".into()));
+        }
+    }
+
+    #[test]
+    fn nobody_is_stopped_while_brokers_know_different_things() {
+        let all = [("broker-2", RUNS)];
+        let quiet = view(&[Says::Same; 4], &[1, 2, 3, 4], &[1, 2, 3, 4]);
+        assert_eq!(next(&quiet, &all), Next::Do("broker-2".into()));
+        let told = view(&[Says::Same, Says::Same, Says::Otherwise, Says::Same], &[1, 2, 3, 4], &[1, 2, 3, 4]);
+        assert!(matches!(next(&told, &all), Next::Wait(NotSafe::ToldDifferently { .. })));
+        let disputed =
+            view(&[Says::Same, Says::Same, Says::Controller(3), Says::Same], &[1, 2, 3, 4], &[1, 2, 3, 4]);
+        assert_eq!(next(&disputed, &all), Next::Wait(NotSafe::NoSingleLeader));
+    }
+}

@@ -105,9 +105,10 @@ impl Role for Zookeeper {
         let leads = |serving: &zookeeper::Serving| matches!(serving.mode, Mode::Leader | Mode::Standalone);
         let leading: BTreeSet<i32> =
             seen.serving().filter(|(_, serving)| leads(serving)).map(|(id, _)| id).collect();
-        // A leader leads only while a majority follows it: then who says that he is in no quorum is out. Without one an
-        // election may be under way, and each of them may be needed for it.
-        let out = if leading.len() == 1 { Standing::Out } else { Standing::Silent };
+        // Who says that it is in no quorum is out where a leader and a majority say that they are. Else an election may be
+        // under way, which a leader that lost its followers is late to notice, and each of them may be needed for it.
+        let quorum = seen.serving().count() > members.len() / 2;
+        let out = if leading.len() == 1 && quorum { Standing::Out } else { Standing::Silent };
         let mut leaders = BTreeSet::new();
         let member = |facts: &Arc<NodeFacts>| {
             let (standing, note) = match seen.members.get(&facts.id) {

@@ -168,6 +168,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["kill", node] => world.kill(node),
         ["mend", node] => world.mend(node),
         ["freeze", node] => world.freeze(node),
+        ["stand-still", node] => world.stand_still(node),
         ["stop-by-hand", node] => world.stop_by_hand(node),
         ["lose-data", node] => world.lose_data(node),
         ["restore-data", node] => world.restore_data(node),

@@ -11,7 +11,7 @@ use crate::engine::plan::Change;
 use crate::engine::roll::Pending;
 use crate::resource::{Key, KindError, Observed, ProcessSeen};
 use crate::role::{GroupView, Health, Next, NotSafe, Roll, Standing};
-use crate::stack::Needs;
+use crate::stack::direct_needs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -147,21 +147,20 @@ fn counts(member: &str, open: &Pending<'_>, view: &GroupView) -> bool {
 /// A group that the members of this one need, and that isn't healthy.
 async fn needs_unhealthy(worker: &Worker, group: &str) -> Option<NotSafe> {
     let members = worker.stack.groups.get(group).map(|group| &group.members).into_iter().flatten();
-    let needed = members.filter_map(|member: &Key| worker.stack.resources.get(member));
-    let needed: BTreeSet<&str> = needed
-        .flat_map(|declared| &declared.needs)
-        .filter_map(|needed| match needed {
-            Needs::Group(name) => Some(name.as_str()),
-            Needs::Resource(_) => None,
-        })
-        .collect();
-    for needed in needed {
+    // A recorded stack knows of a needed group by its members only.
+    let needs: BTreeSet<Key> = members.flat_map(|member| direct_needs(&worker.stack, member)).collect();
+    let needed = worker
+        .stack
+        .groups
+        .iter()
+        .filter(|(name, other)| *name != group && !other.members.is_disjoint(&needs));
+    for (needed, _) in needed {
         let health = match (worker.context.role_of(needed), observe::view(&worker.context, needed).await) {
             (Some(role), Some(view)) => role.health(&view, &worker.context.made_members(needed)),
             _ => Health::Unhealthy("it could not be asked".into()),
         };
         if let Health::Unhealthy(reason) = health {
-            return Some(NotSafe::NeedsUnhealthy { group: needed.to_owned(), lacks: reason });
+            return Some(NotSafe::NeedsUnhealthy { group: needed.clone(), lacks: reason });
         }
     }
     None

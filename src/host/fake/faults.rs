@@ -86,6 +86,15 @@ impl FakeWorld {
         });
     }
 
+    /// A broker's process stands still, and nobody is told: it answers nobody, and its session ends after some looks.
+    pub fn stand_still(&self, node: &str) {
+        self.fault(format!("{node} stands still"), |world| {
+            world.nodes.get(node)?.pid()?;
+            world.stands_still(node);
+            Some(())
+        });
+    }
+
     /// A node's data disk is away: unmounted, or broken.
     pub fn lose_data(&self, node: &str) {
         self.fault(format!("lose the data of {node}"), |world| {

@@ -74,7 +74,7 @@ impl World {
         moment
     }
 
-    fn stands_still(&mut self, node: &str) {
+    pub(super) fn stands_still(&mut self, node: &str) {
         let Some(pid) = self.nodes.get(node).and_then(|node| node.pid()) else { return };
         if self.still.insert(node.to_owned()) {
             self.after(SESSION, Due::SessionOver(node.to_owned(), pid));
