@@ -149,14 +149,9 @@ impl Supervisor {
     }
 
     /// Sends `signal` to the process of `unit`, to that alone. What is wanted of the unit doesn't change by
-    /// this; by a clean end it does.
+    /// this: a process that ends of it is started again.
     pub async fn kill(&self, unit: &UnitName, signal: Signal) -> Result<UnitStatus, SupervisorError> {
         self.prompt(Request::Kill { unit: unit.clone(), signal }).await
-    }
-
-    /// Waits until `unit` has no process and none to come.
-    pub async fn wait(&self, unit: &UnitName) -> Result<UnitStatus, SupervisorError> {
-        self.patient(Request::Wait { unit: unit.clone() }).await
     }
 
     /// Forgets `unit`, which must be down: its specification and what is wanted of it. Its log stays.

@@ -134,7 +134,8 @@ async fn sigterm_is_a_shutdown_and_other_signals_are_ignored() {
 #[tokio::test]
 async fn units_inherit_nothing_of_whoever_started_the_supervisor() {
     let host = TestHost::new();
-    let show = "grep -E 'Sig(Ign|Blk)' /proc/self/status; env; exec ls -l /proc/self/fd";
+    let show =
+        "grep -E 'Sig(Ign|Blk)' /proc/self/status; env; ls -l /proc/self/fd; echo shown; exec sleep 600";
     let unit = host.specify("u", sh(show));
     // A descriptor such as a build server or a shell leaves open for its children.
     let leak = fs::File::open("/dev/zero").unwrap();
@@ -143,7 +144,7 @@ async fn units_inherit_nothing_of_whoever_started_the_supervisor() {
     assert!(String::from_utf8_lossy(&seen.stdout).contains("/dev/zero"), "the detector does not detect");
     let supervisor = host.supervisor().await;
     supervisor.start(&unit).await.unwrap();
-    supervisor.wait(&unit).await.unwrap();
+    eventually("all of it", || host.read("log/u.log").contains("shown")).await;
     let log = host.read("log/u.log");
     let mask = |field: &str| {
         let line = log.lines().find_map(|line| line.split_once(field)).unwrap().1;
