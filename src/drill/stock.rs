@@ -4,12 +4,13 @@
 use toml::{Table, Value};
 
 /// Timeouts of brokers: the defaults of Kafka 3.9, and of the `server.properties` that comes with it.
-const KAFKA: [(&str, i64); 6] = [
+const KAFKA: [(&str, i64); 7] = [
     ("zookeeper.session.timeout.ms", 18_000),
     ("zookeeper.connection.timeout.ms", 18_000),
     ("replica.lag.time.max.ms", 30_000),
     ("replica.fetch.backoff.ms", 1_000),
     ("replica.fetch.wait.max.ms", 500),
+    ("controlled.shutdown.max.retries", 3),
     ("controlled.shutdown.retry.backoff.ms", 5_000),
 ];
 

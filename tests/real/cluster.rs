@@ -271,6 +271,11 @@ fn its_data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one(
 
     let stop = stack.octad(&["stop", "--yes"]).exits(0);
     assert_eq!(stop.stdout, "The stack rolls is stopped; its data is kept.\n");
+    for id in 1..=5 {
+        // Kafka's own mark that the log needs no recovery.
+        let mark = stack.data(&format!("broker-{id}")).join(".kafka_cleanshutdown");
+        assert!(mark.exists(), "broker-{id} was not stopped in order");
+    }
     assert_eq!((stack.processes(), stack.listeners()), (vec![], vec![]));
     assert!(stack.data("broker-2").join("octad-data.json").exists());
 
