@@ -12,6 +12,7 @@ use crate::host::HostError;
 use crate::program::{StackFaults, StackFileError};
 use crate::resource::KindError;
 use crate::role::NotSafe;
+use crate::supervisor::SupervisorError;
 use crate::tool::{self, Installer};
 
 /// Exit codes, as the README lists them.
@@ -432,8 +433,21 @@ fn host(error: &HostError) -> Option<String> {
         | HostError::Down { .. }
         | HostError::Unable { .. }
         | HostError::Incomplete { .. }
-        | HostError::Io { .. }
-        | HostError::Supervisor { .. } => None,
+        | HostError::Io { .. } => None,
+        HostError::Supervisor { source, .. } => supervisor(source),
+    }
+}
+
+fn supervisor(error: &SupervisorError) -> Option<String> {
+    match error {
+        SupervisorError::Unresponsive { pid: Some(pid), .. } => Some(format!(
+            "`ps -o stat= -p {pid}` tells whether it was halted (T), and `kill -CONT {pid}` has it go on; \
+             `kill -KILL {pid}` ends it with all that runs on its host. The same command then goes on from here"
+        )),
+        SupervisorError::NotEnded { pid, .. } => Some(format!(
+            "`cat /proc/{pid}/stack` tells what it waits for; the same command goes on from here once it is gone"
+        )),
+        _ => None,
     }
 }
 

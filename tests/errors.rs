@@ -280,6 +280,28 @@ fn with_a_stack_file_that_asks_for_the_impossible() {
 
     error: the stack file can't be used
     ");
+    let settings = "program = \"ha\"\n[zookeeper.settings]\nsyncLimit = 13\n[kafka.settings]\n\
+                    \"zookeeper.session.timeout.ms\" = 13000\n";
+    assert_snapshot!(file(settings), @r#"
+    exit 64
+    error: zookeeper.settings.syncLimit: a ZooKeeper leader that stands still keeps its followers for 13000 ms (syncLimit × tickTime), and sessions last 13000 ms: as it wakes, it would end all of them
+     --> it.toml:3:13
+      |
+    3 | syncLimit = 13
+      |             ^^
+      |
+    help: write `syncLimit` = 12 or less, or a longer `zookeeper.session.timeout.ms`
+
+    error: kafka.settings.zookeeper.session.timeout.ms: a broker that can't receive keeps a session of 13000 ms for 22667 ms (5/3 and a tick), and its followers stay in the ISR for 22000 ms: then nobody may lead in its place
+     --> it.toml:5:34
+      |
+    5 | "zookeeper.session.timeout.ms" = 13000
+      |                                  ^^^^^
+      |
+    help: write `zookeeper.session.timeout.ms` = 12599 or less, or `replica.lag.time.max.ms` over 22667
+
+    error: the stack file can't be used
+    "#);
     assert_snapshot!(file("program = \"ha\"\n[kafka]\nversion = \"4.0.0\"\n"), @r#"
     exit 64
     error: kafka.version: octad carries no kafka 4.0.0

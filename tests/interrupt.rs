@@ -296,6 +296,53 @@ fn while_it_waits_for_the_lock_it_stops_at_the_first() {
     ");
 }
 
+#[test]
+fn a_host_that_can_not_be_asked_is_waited_for_in_seconds_and_never_taken_for_gone() {
+    let bench = Bench::new(47).with_java("exec sleep 600");
+    let up = bench.begin(&["up", "--yes"]);
+    up.says("waiting for zookeeper");
+    up.interrupt();
+    up.ends("error: ");
+    let before = traces::processes_of(&bench.site());
+    let holder = fs::read_to_string(bench.site().join("hosts/zk-1/lock")).unwrap();
+    let halted = Pid::from_raw(holder.trim().parse().unwrap()).unwrap();
+    kill_process(halted, Signal::STOP).unwrap();
+    let told = |text: String| text.replace(&halted.as_raw_nonzero().to_string(), "[PID]");
+
+    let status = told(bench.octad(&["status"]));
+    assert!(status.starts_with("exit 1\n"), "{status}");
+    let unknown =
+        "the supervisor of [DIR]/.octad/it/hosts/zk-1 (process [PID]) did not answer \"hello\" within 10 s";
+    assert!(status.contains(unknown), "{status}");
+    assert!(!status.contains("zookeeper: stopped"), "who can't be asked may run:\n{status}");
+    let refused = told(bench.octad(&["up", "--yes"]));
+    assert!(refused.starts_with("exit 10\n"), "{refused}");
+    assert!(refused.contains(unknown) && refused.contains("`kill -CONT`"), "{refused}");
+    assert!(refused.ends_with("nothing was changed\n"), "{refused}");
+    assert_eq!(traces::processes_of(&bench.site()), before, "nothing was started");
+    let failed = told(bench.octad(&["stop", "--yes"]));
+    assert!(failed.starts_with("exit 1\n") && failed.contains(unknown), "{failed}");
+    assert!(failed.contains("`kill -CONT [PID]` has it go on"), "{failed}");
+    assert_eq!(bench.octad(&["cancel"]), "exit 0\nNo octad works on the stack it.\n");
+
+    // ^C doesn't wait for it.
+    let stop = bench.begin(&["stop", "--yes"]);
+    stop.listens();
+    until("the lock", || {
+        fs::read_to_string(bench.site().join("lock")).is_ok_and(|text| text.contains("stop"))
+    });
+    stop.interrupt();
+    stop.says("once more to stop at once");
+    stop.interrupt();
+    assert!(stop.ends("error: ").starts_with("exit 8\n"));
+    let on_it = |process: &&i32| traces::processes_of(&bench.path(".octad/it/hosts/zk-1")).contains(process);
+    assert_eq!(before.iter().filter(on_it).count(), 2, "its supervisor and its server are as before");
+
+    kill_process(halted, Signal::CONT).unwrap();
+    assert!(bench.octad(&["destroy", "--yes"]).starts_with("exit 0\n"));
+    assert_eq!(traces::processes_of(&bench.site()), [0; 0]);
+}
+
 /// A stack that is locked, as its lock's file tells, by somebody else than this test.
 fn locked(bench: &Bench, pid: u32, started: &str, host: &str) -> Lock {
     let lock = Lock::take(&bench.site(), "up").unwrap();

@@ -13,7 +13,9 @@
   };
 
   serviceConfig = {
-    Restart = "on-failure";
+    # However it ended: a SIGTERM may come from anybody, and servers exit with 0 after a failed disk. A stop that
+    # systemd is asked for stays one.
+    Restart = "always";
     RestartSec = "1s";
     RestartSteps = 5;
     RestartMaxDelaySec = "30s";

@@ -140,8 +140,8 @@ impl Drill {
             hint: "leave --baseline away".into(),
         };
         let name = format!("{}-stock", file.name).parse::<Name>().map_err(|error| not_possible(&error))?;
-        let text = drill::as_shipped(file.text()).map_err(|error| not_possible(&error))?;
-        let stack = session.declare_file(&StackFile::of_text(name.clone(), &text))?;
+        let text = drill::unguarded(file.text()).map_err(|error| not_possible(&error))?;
+        let stack = drill::as_shipped(session.declare_file(&StackFile::of_text(name.clone(), &text))?);
         let (terms, agreed) = (Terms::default(), |_: &_| String::new());
         // Who consents to the drill consents to what it makes for itself.
         let changing = Changing { yes: true, ..self.changing };

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// End the ZooKeeper session of a broker whose process is dead, so that nobody waits until it expires
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Supervisors run it when a broker's process has ended otherwise than by a stop. As ExecStopPost \
-    of a systemd service it looks at SERVICE_RESULT (nothing to do after an orderly stop) and at the service's control \
-    group (nothing is ended while a process is left in it).\n\nExamples:\n  \
+    after_help = "Supervisors run it behind every end of a broker's process; one that said goodbye holds nothing any \
+    more. As ExecStopPost of a systemd service it looks at the service's control group, and ends nothing while a process \
+    is left in it.\n\nExamples:\n  \
     octad fence --zookeeper 10.0.0.11:2181,10.0.0.12:2181 --broker 3 --endpoints PLAINTEXT://10.0.0.103:9092"
 )]
 pub(super) struct Fence {
@@ -37,10 +37,9 @@ impl Fence {
     pub(super) async fn run(self, session: &Session) -> Result<u8, CliError> {
         // What registers after this moment is alive.
         let died = SystemTime::now();
-        let (said, code) = match standing() {
-            Standing::Dead => self.fence(died).await,
-            Standing::StoppedInOrder => ("nothing to do: the service stopped in order".to_owned(), exit::OK),
-            Standing::Uncertain(why) => (format!("not fenced: {why}"), exit::FAILED),
+        let (said, code) = match may_live() {
+            None => self.fence(died).await,
+            Some(why) => (format!("not fenced: {why}"), exit::FAILED),
         };
         session.output().line(&said);
         Ok(code)
@@ -59,22 +58,14 @@ impl Fence {
     }
 }
 
-/// What the caller tells of the broker's process.
-enum Standing {
-    Dead,
-    StoppedInOrder,
-    Uncertain(String),
-}
-
-fn standing() -> Standing {
-    match std::env::var("SERVICE_RESULT").as_deref() {
-        Ok("success") => Standing::StoppedInOrder,
-        Ok(_) => match other_processes() {
-            Ok(left) if left.is_empty() => Standing::Dead,
-            Ok(left) => Standing::Uncertain(format!("processes {left:?} of the service are still there")),
-            Err(error) => Standing::Uncertain(format!("can't tell whether the service is dead: {error}")),
-        },
-        // A supervisor, which has reaped the process, or a person, who knows.
-        Err(_) => Standing::Dead,
+/// Why the broker's process may not be dead. A supervisor has reaped it, and a person knows; systemd runs what stands
+/// behind a service also where processes of it are left. How the service ended doesn't matter: systemd doesn't tell
+/// whether it was asked for that, and a broker that said goodbye holds nothing any more.
+fn may_live() -> Option<String> {
+    std::env::var_os("SERVICE_RESULT")?;
+    match other_processes() {
+        Ok(left) if left.is_empty() => None,
+        Ok(left) => Some(format!("processes {left:?} of the service are still there")),
+        Err(error) => Some(format!("can't tell whether the service is dead: {error}")),
     }
 }

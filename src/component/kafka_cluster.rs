@@ -1,6 +1,6 @@
 //! A Kafka cluster: brokers on hosts of their own whose metadata is in a ZooKeeper ensemble, and its topics. Pure.
 
-use super::{EVERY_JVM, Hosts, overlay, software};
+use super::{EVERY_JVM, Hosts, overlay, software, timeouts};
 use crate::resource::{FACTS_VERSION, Jvm, NodeFacts, Output, TopicInputs};
 use crate::role::Broker;
 use crate::stack::{Fault, Name, Stack, TopicName};
@@ -110,6 +110,7 @@ impl KafkaCluster {
         let software = software(stack, &format!("{}.version", self.name), "kafka", &self.version);
         let mut common = Broker::default_settings(self.replication_factor, self.min_insync_replicas);
         overlay(stack, &self.name, &mut common, &self.settings, &OWNED);
+        timeouts::check(stack, &self.name, &common, &self.zookeeper.0);
         common.insert("zookeeper.connect".into(), self.zookeeper.1.clone());
         let port = Broker::PORTS[0].1;
         let mut endpoints = Vec::new();

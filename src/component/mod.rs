@@ -3,6 +3,7 @@
 
 mod hosts;
 mod kafka_cluster;
+mod timeouts;
 mod zookeeper_ensemble;
 
 pub use hosts::Hosts;

@@ -36,7 +36,7 @@ pub use probe::{JavaClients, Library};
 pub use record::Mark;
 pub use run::{Terms, clear_leftovers, run};
 pub use scene::Scene;
-pub use stock::as_shipped;
+pub use stock::{as_shipped, unguarded};
 pub use trial::{AsShipped, Confirmation, Consumers, Timeline, Trial};
 pub use verdict::{Machine, Medians, REPORT_VERSION, Report, Skipped, Stock, Verdict};
 pub use watch::{Replication, Sample};

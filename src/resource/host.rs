@@ -3,6 +3,7 @@
 use super::{
     Decision, Drift, Key, Kind, KindError, Observed, ProcessSeen, Recorded, Refusal, Subject, Work, compare,
 };
+use crate::causes::with_causes;
 use crate::engine::Context;
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -118,10 +119,9 @@ impl Kind for HostKind {
     }
 
     async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed> {
-        let mut found = BTreeMap::new();
-        for (key, value) in subjects {
+        let looks = subjects.iter().map(|(key, value)| async move {
             let observed = match context.host_of(key, value) {
-                Err(error) => Observed::Unknown(error.to_string()),
+                Err(error) => Observed::Unknown(with_causes(&error)),
                 Ok(host) => match host.power().await {
                     Ok(None) => Observed::Absent,
                     Ok(Some(up)) => Observed::Present {
@@ -134,12 +134,13 @@ impl Kind for HostKind {
                         process: if up { ProcessSeen::Runs } else { ProcessSeen::Gone },
                         broken: None,
                     },
-                    Err(error) => Observed::Unknown(error.to_string()),
+                    Err(error) => Observed::Unknown(with_causes(&error)),
                 },
             };
-            found.insert(key.clone(), observed);
-        }
-        found
+            (key.clone(), observed)
+        });
+        // Side by side: one that doesn't answer takes its time.
+        futures_util::future::join_all(looks).await.into_iter().collect()
     }
 
     async fn lacking(&self, context: &Context, work: &[Work]) -> Result<Vec<Lack>, KindError> {

@@ -4,6 +4,7 @@ use super::{
     Decision, Drift, Files, HostKind, Key, Kind, KindError, NodeFacts, Observed, ProcessSeen, Recorded,
     Refusal, Subject, Work, compare, place,
 };
+use crate::causes::with_causes;
 use crate::engine::{self, Context};
 use crate::host::{Deployment, NodeObservation, RunState};
 use crate::role::{GroupView, NotSafe, Role};
@@ -236,7 +237,7 @@ impl Kind for NodeKind {
                 return refuse(
                     subject.key,
                     format!("its host can't be asked how it stands: {why}"),
-                    "make the host reachable",
+                    "make the host reachable; on this machine, `kill -CONT` has a supervisor go on that was halted",
                 );
             }
         };
@@ -326,7 +327,7 @@ impl Kind for NodeKind {
         let looks = subjects.iter().map(|(key, inputs)| async move {
             let host = facts(key, inputs).and_then(|facts| context.host(&host_key(&facts)));
             let observed = match host {
-                Err(error) => Observed::Unknown(error.to_string()),
+                Err(error) => Observed::Unknown(with_causes(&error)),
                 Ok(host) => match place::look(host.as_ref(), context, key).await {
                     Ok(None) => Observed::Absent,
                     Ok(Some(found)) => {
@@ -334,7 +335,7 @@ impl Kind for NodeKind {
                         let process = process_seen(&found.run, SystemTime::now());
                         Observed::Present { status, detail: json!(found), process, broken }
                     }
-                    Err(error) => Observed::Unknown(error.to_string()),
+                    Err(error) => Observed::Unknown(with_causes(&error)),
                 },
             };
             (key.clone(), observed)

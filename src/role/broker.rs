@@ -41,8 +41,10 @@ impl Broker {
             ("auto.create.topics.enable", "false"),
             // Leaders are handed over before a broker stops.
             ("controlled.shutdown.enable", "true"),
-            // When all stop together there is nobody to hand over to; Kafka's 3 tries 5 s apart only delay it.
-            ("controlled.shutdown.max.retries", "3"),
+            // 24 pauses of 0.5 s between the tries: a broker learns of a new controller only from itself, at the end of a
+            // failover, which takes up to 9.6 s with 2,000 partitions. When all stop together there is nobody to hand over
+            // to, and this is what that costs: once, since they do it side by side.
+            ("controlled.shutdown.max.retries", "25"),
             ("controlled.shutdown.retry.backoff.ms", "500"),
             // A follower that stands still stalls acks=all for this long, or until its session ends; Kafka's default is
             // 30 s. A leader that is heard and hears nobody keeps its session for 5/3 of its length, and must not have
@@ -712,5 +714,15 @@ mod tests {
         let disputed =
             view(&[Says::Same, Says::Same, Says::Controller(3), Says::Same], &[1, 2, 3, 4], &[1, 2, 3, 4]);
         assert_eq!(next(&disputed, &all), Next::Wait(NotSafe::NoSingleLeader));
+    }
+
+    #[test]
+    fn a_stop_asks_for_as_long_as_a_controller_may_take_to_fail_over() {
+        let settings = Broker::default_settings(3, 2);
+        let number = |name: &str| settings[name].known().unwrap().parse::<u64>().unwrap();
+        // Between two tries is a pause, after the last one none.
+        let pauses = number("controlled.shutdown.max.retries") - 1;
+        let asks_for_ms = pauses * number("controlled.shutdown.retry.backoff.ms");
+        assert!(asks_for_ms >= 12_000, "a failover with 2,000 partitions took 9.6 s: {asks_for_ms} ms");
     }
 }

@@ -29,6 +29,9 @@ impl Zookeeper {
             // A leader that stood still for longer than a session lets all sessions end as it wakes, unless its followers
             // have left it by then: so this is well below the brokers' session.
             ("syncLimit", "5"),
+            // ZooKeeper cuts what a broker asks for without a word, unless told otherwise to 20 ticks. No session may cost
+            // more than the 60 s for which anything may be interrupted.
+            ("maxSessionTimeout", "60000"),
             // Every broker and every tool comes from few addresses.
             ("maxClientCnxns", "60"),
             // Snapshots and logs that aren't purged fill the disk; ZooKeeper itself keeps all of them by default.

@@ -114,6 +114,12 @@ impl Stack {
         self.declare(key, json!(facts), needs);
     }
 
+    /// The facts of a member that was declared in this group. All of them have the same settings, but for who they are.
+    pub fn member(&self, group: &str) -> Option<NodeFacts> {
+        let member = self.declaration.groups.get(group)?.members.first()?;
+        serde_json::from_value(self.declaration.resources.get(member)?.inputs.clone()).ok()
+    }
+
     /// Declares a topic. It is made once its cluster is healthy.
     pub fn topic(&mut self, name: &TopicName, inputs: &TopicInputs) {
         let key = Key::new(TopicKind::NAME, name.as_ref());

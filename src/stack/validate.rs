@@ -46,6 +46,20 @@ impl ValidStack {
         Self { name, declaration, removal: false, refill, restart, interrupts }
     }
 
+    /// The same stack, with these settings in all nodes of a role. What a component would refuse passes: the drills
+    /// compare with timeouts as shipped.
+    #[must_use]
+    pub fn with_settings(mut self, role: &str, settings: &[(&str, i64)]) -> Self {
+        for (_, node) in self.declaration.resources.iter_mut().filter(|(key, _)| key.kind == NodeKind::NAME) {
+            if node.inputs["role"] == role {
+                settings
+                    .iter()
+                    .for_each(|(name, value)| node.inputs["settings"][name] = value.to_string().into());
+            }
+        }
+        self
+    }
+
     /// The same stack, with the wish to have these restarted as they are.
     #[must_use]
     pub fn with_restart(mut self, keys: BTreeSet<Key>) -> Self {

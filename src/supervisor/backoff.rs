@@ -1,4 +1,4 @@
-//! How long to wait before a failed unit is started again. Pure.
+//! How long to wait before a unit that ended unasked is started again. Pure.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::spec::RestartPolicy;
 /// A process that ran this long is healthy: its next failure begins a new series.
 pub(super) const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
-/// The series of failures of one unit. No limit on their number: a broker whose disk is back tomorrow comes
+/// The series of failures of one unit: ends that nobody asked for. No limit on their number: a broker whose disk is back tomorrow comes
 /// back tomorrow.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {

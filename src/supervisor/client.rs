@@ -22,12 +22,17 @@ use super::{
     error::SupervisorError,
     layout, lock,
     name::UnitName,
-    protocol::{AllUnits, Hello, Nothing, PROTOCOL_VERSION, Request, UnitStatus, decode_answer},
+    protocol::{AllUnits, Hello, Nothing, PROTOCOL_VERSION, Request, UnitState, UnitStatus, decode_answer},
     signal::Signal,
+    spec::UnitSpec,
 };
 
 /// A supervisor answers in milliseconds; one that doesn't in this time is stopped or starved.
 const PROMPT: Duration = Duration::from_secs(10);
+
+/// What may follow the time that a stop gives a process: the kernel takes a killed JVM apart, and what is to be run behind
+/// it has 3 s.
+const AFTER_KILL: Duration = Duration::from_secs(10);
 
 /// From its fork to its first answer.
 const START_LIMIT: Duration = Duration::from_secs(5);
@@ -58,7 +63,7 @@ impl Supervisor {
     pub async fn connect(dir: &Path) -> Result<Option<Self>, SupervisorError> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
-            match ask::<Hello>(dir, &Request::Hello, Some(PROMPT)).await {
+            match ask::<Hello>(dir, &Request::Hello, PROMPT).await {
                 Ok(hello) => return Self::adopt(dir, hello).map(Some),
                 // It is starting or ending, or there is none: the lock tells.
                 Err(SupervisorError::Disconnected { .. }) => {}
@@ -68,7 +73,7 @@ impl Supervisor {
                 return Ok(None);
             }
             if Instant::now() >= deadline {
-                return Err(SupervisorError::Unresponsive { dir: dir.to_owned() });
+                return Err(unresponsive(dir, &Request::Hello, START_LIMIT));
             }
             sleep(POLL).await;
         }
@@ -91,7 +96,7 @@ impl Supervisor {
         loop {
             // Looked at before connecting: one that ended because another was faster leaves that one to find.
             let ended = child.try_wait().ok().flatten();
-            if let Ok(hello) = ask::<Hello>(dir, &Request::Hello, Some(PROMPT)).await {
+            if let Ok(hello) = ask::<Hello>(dir, &Request::Hello, PROMPT).await {
                 return Self::adopt(dir, hello);
             }
             if Instant::now() >= deadline || (ended.is_some() && !lock::is_held(dir)?) {
@@ -129,34 +134,36 @@ impl Supervisor {
     /// be; in the middle of a stop that takes as long as the stop. A running unit is left alone.
     ///
     /// # Errors
-    /// [`SupervisorError::Refused`] for an unknown unit or when a later stop overtakes this start. A unit
-    /// that can't be started is no error but a [`UnitState::Failed`](super::UnitState::Failed).
+    /// [`SupervisorError::Refused`] for an unknown unit or when a later stop overtakes this start, and as
+    /// [`stop`](Self::stop). A unit that can't be started is no error but a
+    /// [`UnitState::Failed`](super::UnitState::Failed).
     pub async fn start(&self, unit: &UnitName) -> Result<UnitStatus, SupervisorError> {
-        self.patient(Request::Start { unit: unit.clone() }).await
+        let stop = self.stop_timeout(unit);
+        self.patient(Request::Start { unit: unit.clone() }, unit, stop).await
     }
 
     /// Wants `unit` down, asks its process to end, and returns when it is gone. After `within` (default: the
     /// specification's timeout) it is killed. A second stop can shorten the first, never lengthen it.
     ///
     /// Dropping the future doesn't cancel the stop.
+    ///
+    /// # Errors
+    /// [`SupervisorError::NotEnded`] if the process is still there 10 s after it was killed, which takes one that is
+    /// stuck in the kernel, and [`SupervisorError::Unresponsive`] 10 s later if the supervisor doesn't tell.
     pub async fn stop(
         &self,
         unit: &UnitName,
         within: Option<Duration>,
     ) -> Result<UnitStatus, SupervisorError> {
         let timeout_ms = within.map(|within| u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
-        self.patient(Request::Stop { unit: unit.clone(), timeout_ms }).await
+        let own = within.unwrap_or_else(|| self.stop_timeout(unit));
+        self.patient(Request::Stop { unit: unit.clone(), timeout_ms }, unit, own).await
     }
 
     /// Sends `signal` to the process of `unit`, to that alone. What is wanted of the unit doesn't change by
-    /// this; by a clean end it does.
+    /// this: a process that ends of it is started again.
     pub async fn kill(&self, unit: &UnitName, signal: Signal) -> Result<UnitStatus, SupervisorError> {
         self.prompt(Request::Kill { unit: unit.clone(), signal }).await
-    }
-
-    /// Waits until `unit` has no process and none to come.
-    pub async fn wait(&self, unit: &UnitName) -> Result<UnitStatus, SupervisorError> {
-        self.patient(Request::Wait { unit: unit.clone() }).await
     }
 
     /// Forgets `unit`, which must be down: its specification and what is wanted of it. Its log stays.
@@ -167,41 +174,76 @@ impl Supervisor {
 
     /// Stops all units in parallel and ends the supervisor; returns when the host is free. What is wanted of
     /// the units is kept: the next supervisor starts them again.
+    ///
+    /// # Errors
+    /// [`SupervisorError::Unresponsive`] if it is still there 20 s after the longest of the units' own stop timeouts.
     pub async fn shutdown(self) -> Result<(), SupervisorError> {
-        let Nothing {} = self.patient(Request::Shutdown).await?;
+        let units = self.status().await?;
+        let own = units.iter().map(|unit| self.stop_timeout(&unit.name)).max().unwrap_or_default();
+        let Nothing {} = ask(&self.dir, &Request::Shutdown, own + AFTER_KILL).await?;
         let deadline = Instant::now() + PROMPT;
         while lock::is_held(&self.dir)? {
             if Instant::now() >= deadline {
-                return Err(SupervisorError::Unresponsive { dir: self.dir });
+                return Err(unresponsive(&self.dir, &Request::Shutdown, PROMPT));
             }
             sleep(POLL).await;
         }
         Ok(())
     }
 
-    /// For what a supervisor answers at once.
-    async fn prompt<T: DeserializeOwned>(&self, request: Request) -> Result<T, SupervisorError> {
-        ask(&self.dir, &request, Some(PROMPT)).await
+    /// The time that the specification of `unit` gives its process to end.
+    fn stop_timeout(&self, unit: &UnitName) -> Duration {
+        // One that can't be read is the supervisor's to refuse.
+        UnitSpec::load(&self.dir, unit).map_or(Duration::ZERO, |spec| spec.stop_timeout())
     }
 
-    /// For what waits for a process to end.
-    async fn patient<T: DeserializeOwned>(&self, request: Request) -> Result<T, SupervisorError> {
-        ask(&self.dir, &request, None).await
+    /// For what a supervisor answers at once.
+    async fn prompt<T: DeserializeOwned>(&self, request: Request) -> Result<T, SupervisorError> {
+        ask(&self.dir, &request, PROMPT).await
+    }
+
+    /// For what waits for the process of `unit` to end, which takes `own` at most where it can be killed. A supervisor
+    /// that stood still meanwhile doesn't begin any more what was given up here.
+    async fn patient(
+        &self,
+        request: Request,
+        unit: &UnitName,
+        own: Duration,
+    ) -> Result<UnitStatus, SupervisorError> {
+        let limit = own + AFTER_KILL;
+        match ask(&self.dir, &request, limit).await {
+            Err(error @ SupervisorError::Unresponsive { .. }) => {
+                // Is it the supervisor that stands still, or the process?
+                let units = self.status().await.unwrap_or_default();
+                let state = units.into_iter().find(|status| status.name == *unit).map(|status| status.state);
+                match state {
+                    Some(UnitState::Stopping { pid, .. }) => {
+                        let (dir, unit) = (self.dir.clone(), unit.clone());
+                        Err(SupervisorError::NotEnded { dir, unit, pid, after: limit })
+                    }
+                    _ => Err(error),
+                }
+            }
+            answered => answered,
+        }
+    }
+}
+
+fn unresponsive(dir: &Path, request: &Request, after: Duration) -> SupervisorError {
+    SupervisorError::Unresponsive {
+        dir: dir.to_owned(),
+        pid: lock::holder(dir),
+        request: request.name(),
+        after,
     }
 }
 
 async fn ask<T: DeserializeOwned>(
     dir: &Path,
     request: &Request,
-    limit: Option<Duration>,
+    limit: Duration,
 ) -> Result<T, SupervisorError> {
-    let exchange = exchange(dir, request);
-    let line = match limit {
-        Some(limit) => timeout(limit, exchange)
-            .await
-            .map_err(|_| SupervisorError::Unresponsive { dir: dir.to_owned() })?,
-        None => exchange.await,
-    };
+    let line = timeout(limit, exchange(dir, request)).await.map_err(|_| unresponsive(dir, request, limit))?;
     let (dir, request) = (dir.to_owned(), request.name());
     match line {
         Ok(line) => match decode_answer(&line) {

@@ -1,8 +1,8 @@
 //! What can go wrong between Octad and a host's supervisor, on either side.
 
-use std::{io, path::PathBuf, process::ExitStatus};
+use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
 
-use super::protocol::Refusal;
+use super::{name::UnitName, protocol::Refusal};
 
 /// A failure of the supervisor or of a conversation with it. A unit that fails is no error: it is a
 /// [`UnitState`](super::UnitState).
@@ -77,11 +77,38 @@ pub enum SupervisorError {
         /// The last lines that it wrote to `supervisor.log`.
         log_tail: String,
     },
-    /// A supervisor holds the host and doesn't answer on its socket.
-    #[error("the supervisor of {} holds its lock and does not answer", dir.display())]
+    /// A supervisor holds the host and doesn't answer on its socket. What it was asked may have been done.
+    #[error(
+        "the supervisor of {}{} did not answer {request:?} within {} s, so how its servers stand is not known",
+        dir.display(),
+        pid.map(|pid| format!(" (process {pid})")).unwrap_or_default(),
+        after.as_secs(),
+    )]
     Unresponsive {
         /// The host directory.
         dir: PathBuf,
+        /// The holder, as it wrote itself into the lock file.
+        pid: Option<u32>,
+        /// What it was asked.
+        request: &'static str,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// A unit's process outlived SIGKILL.
+    #[error(
+        "process {pid} of {unit} was told to end {} s ago, was killed and is still there: it is stuck in the kernel, as \
+         on a disk that does not answer",
+        after.as_secs()
+    )]
+    NotEnded {
+        /// The host directory.
+        dir: PathBuf,
+        /// The unit.
+        unit: UnitName,
+        /// Its process.
+        pid: u32,
+        /// How long it was given.
+        after: Duration,
     },
     /// The supervisor went away in the middle of a request, or can't be reached any more.
     #[error("lost the supervisor of {} during {request:?}", dir.display())]

@@ -1,13 +1,10 @@
-//! How a process ended and what that means. Pure.
+//! How a process ended. Pure.
 
 use std::{fmt, os::unix::process::ExitStatusExt, process::ExitStatus, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::timestamp;
-
-/// 128 + SIGTERM: what a JVM answers when SIGTERM ended it in an orderly way.
-const TERMINATED_BY_SIGTERM: i32 = 143;
 
 /// How a unit's process ended, or why there was none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,21 +37,6 @@ pub struct Ending {
     pub at: SystemTime,
 }
 
-impl Exit {
-    /// Whether the process ended because it was done or was asked to, as systemd's `Restart=on-failure` sees
-    /// it: such a unit stays down.
-    pub fn is_clean(&self) -> bool {
-        use rustix::process::Signal;
-        match self {
-            Self::Code { code } => matches!(*code, 0 | TERMINATED_BY_SIGTERM),
-            Self::Signal { signal } => {
-                [Signal::TERM, Signal::INT, Signal::HUP].iter().any(|clean| clean.as_raw() == *signal)
-            }
-            Self::NotStarted { .. } => false,
-        }
-    }
-}
-
 impl From<ExitStatus> for Exit {
     fn from(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
@@ -79,17 +61,6 @@ impl fmt::Display for Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_success_and_polite_signals_are_clean() {
-        let code = |code| Exit::Code { code }.is_clean();
-        let signal = |signal| Exit::Signal { signal }.is_clean();
-        assert!(code(0) && code(143));
-        assert!(signal(15) && signal(2) && signal(1));
-        assert!(!code(1) && !code(137) && !code(130) && !code(-1));
-        assert!(!signal(9) && !signal(11) && !signal(6) && !signal(3));
-        assert!(!Exit::NotStarted { reason: String::new() }.is_clean());
-    }
 
     #[test]
     fn wait_status_is_told_apart() {

@@ -68,10 +68,6 @@ impl Host {
                 self.ask(&unit, Command::Stop { timeout: timeout_ms.map(Duration::from_millis) }).await
             }
             Request::Kill { unit, signal } => self.ask(&unit, Command::Kill { signal }).await,
-            Request::Wait { unit } => match self.known(&unit) {
-                Ok(handle) => encode_answer(Ok(handle.down().await)),
-                Err(refusal) => refused(refusal),
-            },
             Request::Remove { unit } => encode_answer(self.remove(&unit).await),
             Request::Shutdown => {
                 self.shut_down().await;

@@ -63,7 +63,7 @@ pub(super) fn is_held(dir: &Path) -> Result<bool, SupervisorError> {
 }
 
 /// The process that wrote itself into the lock file last. Only a hint for people.
-fn holder(dir: &Path) -> Option<u32> {
+pub(super) fn holder(dir: &Path) -> Option<u32> {
     fs::read_to_string(layout::lock(dir)).ok()?.trim().parse().ok()
 }
 

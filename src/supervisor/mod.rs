@@ -1,6 +1,6 @@
 //! The supervisor of a local host: one small process per host directory that plays systemd's part.
 //!
-//! It starts units, captures and rotates their logs, restarts them after a failure with back-off, keeps
+//! It starts units, captures and rotates their logs, restarts them with back-off unless it was asked to stop them, keeps
 //! their desired run state across its own restarts and makes their class-data archives. Its death is the
 //! death of the host: every child asks the kernel to be killed with it.
 //!
@@ -11,7 +11,7 @@
 //! Under the host directory: `lock`, `supervisor.sock`, `supervisor.log`, `run.json`, `units/<name>.json`
 //! (written by others), `log/<unit>.log` and `.1` … `.4`.
 
-mod after_failure;
+mod after_end;
 mod archive;
 mod backoff;
 mod capture;
@@ -50,4 +50,4 @@ pub use protocol::{Hello, PROTOCOL_VERSION, Refusal, RefusalCode, UnitState, Uni
 pub use run_state::Desired;
 pub use server::serve;
 pub use signal::Signal;
-pub use spec::{AfterFailure, ArchiveSpec, DumpCommand, RestartPolicy, UnitSpec};
+pub use spec::{AfterEnd, ArchiveSpec, DumpCommand, RestartPolicy, UnitSpec};

@@ -42,8 +42,6 @@ pub(super) enum Request {
     },
     /// Signals the unit's process alone: [`UnitStatus`].
     Kill { unit: UnitName, signal: Signal },
-    /// Answered when the unit has no process and none to come: [`UnitStatus`].
-    Wait { unit: UnitName },
     /// Forgets a unit that is down: [`Nothing`].
     Remove { unit: UnitName },
     /// Stops all units, keeps what is wanted of them, answers [`Nothing`] and ends.
@@ -51,7 +49,7 @@ pub(super) enum Request {
 }
 
 /// The requests by name, for the refusal of another.
-const REQUESTS: [&str; 8] = ["hello", "status", "start", "stop", "kill", "wait", "remove", "shutdown"];
+const REQUESTS: [&str; 7] = ["hello", "status", "start", "stop", "kill", "remove", "shutdown"];
 
 impl Request {
     /// Its name on the wire.
@@ -62,7 +60,6 @@ impl Request {
             Self::Start { .. } => "start",
             Self::Stop { .. } => "stop",
             Self::Kill { .. } => "kill",
-            Self::Wait { .. } => "wait",
             Self::Remove { .. } => "remove",
             Self::Shutdown => "shutdown",
         }
@@ -154,13 +151,13 @@ pub enum UnitState {
         #[serde(with = "timestamp::rfc3339")]
         since: SystemTime,
     },
-    /// It failed and waits for its restart.
+    /// It ended unasked and waits for its restart.
     Backoff {
         /// Failures in this series.
         restarts: u32,
         /// Milliseconds until the next start.
         next_start_in_ms: u64,
-        /// The failure.
+        /// The last of them.
         last: Ending,
     },
     /// It has no process, and nothing is wrong with that.
@@ -295,7 +292,6 @@ mod tests {
             Request::Stop { unit: unit(), timeout_ms: Some(5) },
             Request::Stop { unit: unit(), timeout_ms: None },
             Request::Kill { unit: unit(), signal: Signal::Kill },
-            Request::Wait { unit: unit() },
             Request::Remove { unit: unit() },
             Request::Shutdown,
         ];

@@ -10,7 +10,7 @@ use super::{error::SupervisorError, layout, name::UnitName, replace::replace};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Desired {
-    /// Started, and started again when the supervisor starts.
+    /// Started, and started again however it ends and when the supervisor starts.
     Up,
     /// Left down until a start is asked for. Also the state of a unit never started.
     Down,

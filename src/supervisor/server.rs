@@ -4,6 +4,7 @@ use std::{fs, io, os::fd::AsFd as _, path::Path, sync::Arc, time::Duration};
 
 use rustix::{
     fs::Mode,
+    net::{RecvFlags, recv},
     process::umask,
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
@@ -141,7 +142,7 @@ async fn accept_until_over(
                 });
             }
             accepted = listener.accept() => match accepted {
-                // A task of its own: what was asked is done even if the one who asked goes away.
+                // A task of its own: requests don't wait for each other.
                 Ok((stream, _)) => drop(tokio::spawn(converse(host.clone(), stream))),
                 Err(error) => {
                     journal.note(format_args!("cannot accept a connection: {error}"));
@@ -152,7 +153,13 @@ async fn accept_until_over(
     }
 }
 
-/// Answers the requests of one connection, one after the other.
+/// Whether the other end of a connection is closed.
+fn has_gone(stream: &UnixStream) -> bool {
+    let looked = recv(stream, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    matches!(looked, Ok((_, 0)))
+}
+
+/// Answers the requests of one connection, one after the other. What is begun is done even if the one who asks goes away.
 async fn converse(host: Arc<Host>, stream: UnixStream) {
     let (requests, mut answers) = stream.into_split();
     let mut requests = BufReader::with_capacity(1024, requests);
@@ -168,6 +175,11 @@ async fn converse(host: Arc<Host>, stream: UnixStream) {
                 return;
             }
             _ => return,
+        }
+        if has_gone(requests.get_ref().as_ref()) {
+            // Who asked has given up, as while this process stood still. A stop that comes late would be one that
+            // nobody looks after any more.
+            return;
         }
         let request = Request::decode(&line);
         let is_last = request == Ok(Request::Shutdown);

@@ -37,16 +37,16 @@ pub struct UnitSpec {
     /// Seconds between SIGTERM and SIGKILL.
     #[serde(default = "default_stop_timeout")]
     pub stop_timeout: u64,
-    /// When it is started again after a failure.
+    /// When it is started again after an end that nobody asked for.
     #[serde(default)]
     pub restart: RestartPolicy,
     /// Its class-data archive, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveSpec>,
-    /// What is run once its process has failed and is certainly gone, before it is started again; systemd's
-    /// `ExecStopPost`, but not after an orderly end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after_failure: Option<AfterFailure>,
+    /// What is run once its process is certainly gone, however it ended, before it is started again: systemd's
+    /// `ExecStopPost`. Older supervisors, which know it by its old name, run it after failures only.
+    #[serde(default, rename = "after_failure", skip_serializing_if = "Option::is_none")]
+    pub after_end: Option<AfterEnd>,
     /// What the specification was rendered from. The status tells the one that the running process was
     /// started with.
     #[serde(default)]
@@ -81,17 +81,17 @@ pub struct ArchiveSpec {
     pub after_secs: u64,
 }
 
-/// A program that cleans up behind a process that failed; run with the unit's environment and directory. The restart
-/// waits for it, and so does a stop.
+/// A program that cleans up behind a process; run with the unit's environment and directory. The restart waits for it,
+/// and so does a stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AfterFailure {
+pub struct AfterEnd {
     /// The program.
     pub program: PathBuf,
     /// Its arguments.
     #[serde(default)]
     pub args: Vec<String>,
     /// Milliseconds after which it is killed.
-    #[serde(default = "default_after_failure_ms")]
+    #[serde(default = "default_after_end_ms")]
     pub limit_ms: u64,
 }
 
@@ -118,7 +118,7 @@ impl UnitSpec {
             stop_timeout: default_stop_timeout(),
             restart: RestartPolicy::default(),
             archive: None,
-            after_failure: None,
+            after_end: None,
             generation: String::new(),
         }
     }
@@ -168,10 +168,10 @@ impl UnitSpec {
     }
 }
 
-impl AfterFailure {
+impl AfterEnd {
     /// A program with the default limit of 3 s.
     pub fn new(program: PathBuf, args: Vec<String>) -> Self {
-        Self { program, args, limit_ms: default_after_failure_ms() }
+        Self { program, args, limit_ms: default_after_end_ms() }
     }
 }
 
@@ -206,7 +206,7 @@ fn default_stop_timeout() -> u64 {
 }
 
 /// The crash fence gives ZooKeeper 2 s; this is for one that doesn't keep to that.
-fn default_after_failure_ms() -> u64 {
+fn default_after_end_ms() -> u64 {
     3_000
 }
 

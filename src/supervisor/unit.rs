@@ -123,15 +123,6 @@ impl UnitHandle {
         self.status.borrow().now()
     }
 
-    /// Waits until the unit has no process and none to come.
-    pub(super) async fn down(&self) -> UnitStatus {
-        let mut status = self.status.clone();
-        match status.wait_for(|published| published.status.state.is_down()).await {
-            Ok(published) => published.now(),
-            Err(_) => self.status(),
-        }
-    }
-
     /// Whether the unit was removed.
     pub(super) fn is_gone(&self) -> bool {
         self.commands.is_closed()
@@ -310,22 +301,15 @@ impl Unit {
             Phase::Running(Running { live, archive_due: _ }) => {
                 let (spec, ran) = (live.spec.clone(), live.forked.elapsed());
                 let last = self.reap(live).await;
-                if last.exit.is_clean() {
-                    // A unit that ends with its supervisor was not stopped by hand.
-                    if !self.shared.is_ending() {
-                        let _ = self.record(Desired::Down);
-                    }
-                    return Phase::Down(Down { last: Some(last), failed: None });
-                }
                 self.clean_up(&spec).await;
+                // Nobody asked for this end here, so it is a failure whatever the exit code says: a SIGTERM may come
+                // from a person, a script or a daemon short of memory, and servers exit with 0 after a failed disk.
                 self.back_off(last, ran, &spec.restart)
             }
             Phase::Stopping(Stopping { live, stops, starts, since: _, kill_at: _ }) => {
                 let spec = live.spec.clone();
                 let last = self.reap(live).await;
-                if !last.exit.is_clean() {
-                    self.clean_up(&spec).await;
-                }
+                self.clean_up(&spec).await;
                 let down = Phase::Down(Down { last: Some(last), failed: None });
                 let stopped = self.status(&down);
                 for (stop, recorded) in stops {
@@ -403,10 +387,10 @@ impl Unit {
         Ending { exit, at: SystemTime::now() }
     }
 
-    /// Runs what is to be run behind a process that failed. The process is reaped: it is certainly gone.
+    /// Runs what is to be run behind a process. The process is reaped: it is certainly gone.
     async fn clean_up(&self, spec: &UnitSpec) {
-        if let Some(after_failure) = &spec.after_failure {
-            self.note(format_args!("cleaning up: {}", after_failure.run(spec).await));
+        if let Some(after_end) = &spec.after_end {
+            self.note(format_args!("cleaning up: {}", after_end.run(spec).await));
         }
     }
 

@@ -12,7 +12,7 @@ use crate::client::{Producer, assert_exactly, read, values, wait_for};
 use crate::watch::{Watch, describe};
 use octad::kafka::{Fenced, Kafka, Registration};
 use octad::wire::{NetworkWire, Wire as _};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ fn a_cluster_serves_strangers_and_comes_back_from_what_befalls_it() {
     its_topics_change_where_that_is_safe_and_its_members_do_not(&stack);
     let written = it_serves_strangers(&bench, &stack);
     it_comes_back_from_a_crash(&stack);
-    it_leaves_down_who_was_stopped_by_hand(&stack);
+    it_starts_again_whom_another_hand_ended(&stack);
     #[cfg(feature = "drill")]
     crate::drill::neither_a_killed_broker_nor_an_octad_killed_in_a_roll_loses_a_record(&stack);
     assert_exactly(&read(bench.path(), &stack.bootstrap(), "activity"), &written);
@@ -100,21 +100,19 @@ fn it_comes_back_from_a_crash(stack: &Stack) {
     assert_fenced(stack, before_the_crash);
 }
 
-fn it_leaves_down_who_was_stopped_by_hand(stack: &Stack) {
-    stack.signal("broker-3", Signal::TERM);
-    until("broker-3 down", RECOVERY, || {
-        let node = stack.node("broker-3");
-        if node["process"] == "stopped" { Ok(()) } else { Err(node.to_string()) }
-    });
-    // Longer than the supervisor waits before it starts one that crashed.
-    std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(stack.node("broker-3")["process"], "stopped", "who stops a server wants it down");
-    stack.octad(&["status"]).exits(1);
-    let preview = stack.octad(&["preview", "--detailed-exitcode"]).exits(2);
-    assert!(preview.stdout.contains("  ▸ node  broker-3     (is stopped)\n"), "{}", preview.stdout);
-    stack.up();
-    stack.octad(&["status"]).exits(0);
-    assert_eq!(stack.node("broker-3")["process"], "running");
+fn it_starts_again_whom_another_hand_ended(stack: &Stack) {
+    for node in ["broker-3", "zk-3"] {
+        let ended = stack.signal(node, Signal::TERM);
+        until("it again, and a healthy stack", RECOVERY, || {
+            let (status, found) = (stack.status(), stack.node(node));
+            let back = status["healthy"] == true && found["restarts"].as_u64() >= Some(1);
+            if back && found["pid"] != ended { Ok(()) } else { Err(format!("{status:#}")) }
+        });
+    }
+    // It handed its leaders over and said goodbye: nothing is left to fence.
+    let log = fs::read_to_string(stack.site().join("hosts/broker-3/supervisor.log")).unwrap();
+    assert!(log.contains("cleaning up: nothing to end: the broker is not registered"), "{log}");
+    stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
 }
 
 /// Asserts that the supervisor ended the session of broker-2, whose process died after `crash`, and that a fence which
@@ -273,6 +271,11 @@ fn its_data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one(
 
     let stop = stack.octad(&["stop", "--yes"]).exits(0);
     assert_eq!(stop.stdout, "The stack rolls is stopped; its data is kept.\n");
+    for id in 1..=5 {
+        // Kafka's own mark that the log needs no recovery.
+        let mark = stack.data(&format!("broker-{id}")).join(".kafka_cleanshutdown");
+        assert!(mark.exists(), "broker-{id} was not stopped in order");
+    }
     assert_eq!((stack.processes(), stack.listeners()), (vec![], vec![]));
     assert!(stack.data("broker-2").join("octad-data.json").exists());
 
@@ -299,12 +302,14 @@ fn its_data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one(
 
     // Lost for good, one at a time: the others fill an empty disk, and nothing is missing then.
     for node in ["broker-2", "zk-2"] {
-        stack.signal(node, Signal::TERM);
-        until("a stopped process", RECOVERY, || {
-            let found = stack.node(node);
-            if found["process"] == "stopped" { Ok(()) } else { Err(found.to_string()) }
-        });
+        let frozen = stack.freeze(node);
         fs::remove_dir_all(stack.data(node)).unwrap();
+        kill_process(Pid::from_raw(frozen).unwrap(), Signal::KILL).unwrap();
+        let log = stack.site().join(format!("hosts/{node}/supervisor.log"));
+        until("no start without a disk", RECOVERY, || {
+            let said = fs::read_to_string(&log).unwrap();
+            if said.contains("is required and missing") { Ok(()) } else { Err(said) }
+        });
         stack.octad(&["up", "--yes"]).exits(10);
         let refilled = stack.octad(&["up", "--yes", "--refill", node]).exits(0);
         assert!(refilled.stderr.contains("(refill: its data is gone; "), "{}", refilled.stderr);

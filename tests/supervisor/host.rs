@@ -47,7 +47,7 @@ impl TestHost {
     }
 
     /// The supervisors of this host that live; several while they find out which one holds the lock.
-    fn supervisors(&self) -> Vec<u32> {
+    pub(crate) fn supervisors(&self) -> Vec<u32> {
         let ours = format!("supervise\0{}\0", self.dir.display());
         let processes = fs::read_dir("/proc")
             .unwrap()

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use octad::supervisor::{LogFollower, LogLine, UnitName, unit_logs};
+use octad::supervisor::{LogFollower, LogLine, UnitName, UnitState, unit_logs};
 
-use crate::host::{TestHost, eventually, sh};
+use crate::host::{TestHost, eventually, reaches, sh};
 
 fn lines(host: &TestHost, unit: &UnitName, since: Option<SystemTime>, tail: Option<usize>) -> Vec<LogLine> {
     unit_logs(&host.dir, unit, since, tail).unwrap().map(Result::unwrap).collect()
@@ -24,11 +24,13 @@ async fn next(follower: &mut LogFollower) -> LogLine {
 #[tokio::test]
 async fn output_and_errors_are_kept_with_their_time() {
     let host = TestHost::new();
-    let unit = host.specify("u", sh("echo out; echo err >&2; sleep 0.3; printf 'no newline'"));
+    let mut spec = sh("echo out; echo err >&2; sleep 0.3; printf 'no newline'");
+    spec.restart.min_backoff_ms = 60_000;
+    let unit = host.specify("u", spec);
     let supervisor = host.supervisor().await;
     let before = SystemTime::now() - Duration::from_millis(1);
     supervisor.start(&unit).await.unwrap();
-    supervisor.wait(&unit).await.unwrap();
+    reaches(&supervisor, &unit, |s| matches!(s.state, UnitState::Backoff { .. })).await;
     let all = lines(&host, &unit, None, None);
     assert_eq!(texts(&all), ["out", "err", "no newline"]);
     assert!(all.iter().all(|line| (before..=SystemTime::now()).contains(&line.at)));

@@ -10,8 +10,12 @@ use std::{
 use octad::supervisor::{Desired, Signal, Supervisor, SupervisorError, UnitSpec};
 use rustix::process::Signal as OsSignal;
 
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
 use crate::host::{
-    OCTAD, TestHost, children, eventually, is_running, lives, reaches, send, sh, sleeper, status, stubborn,
+    OCTAD, TestHost, children, eventually, is_running, lives, reaches, send, sh, sleeper, state, status,
+    stubborn, unit,
 };
 
 /// What a supervisor may hold that is its own, in kB, whatever the build.
@@ -134,7 +138,8 @@ async fn sigterm_is_a_shutdown_and_other_signals_are_ignored() {
 #[tokio::test]
 async fn units_inherit_nothing_of_whoever_started_the_supervisor() {
     let host = TestHost::new();
-    let show = "grep -E 'Sig(Ign|Blk)' /proc/self/status; env; exec ls -l /proc/self/fd";
+    let show =
+        "grep -E 'Sig(Ign|Blk)' /proc/self/status; env; ls -l /proc/self/fd; echo shown; exec sleep 600";
     let unit = host.specify("u", sh(show));
     // A descriptor such as a build server or a shell leaves open for its children.
     let leak = fs::File::open("/dev/zero").unwrap();
@@ -143,7 +148,7 @@ async fn units_inherit_nothing_of_whoever_started_the_supervisor() {
     assert!(String::from_utf8_lossy(&seen.stdout).contains("/dev/zero"), "the detector does not detect");
     let supervisor = host.supervisor().await;
     supervisor.start(&unit).await.unwrap();
-    supervisor.wait(&unit).await.unwrap();
+    eventually("all of it", || host.read("log/u.log").contains("shown")).await;
     let log = host.read("log/u.log");
     let mask = |field: &str| {
         let line = log.lines().find_map(|line| line.split_once(field)).unwrap().1;
@@ -244,6 +249,77 @@ async fn a_frozen_supervisor_is_reported_and_not_doubled() {
     }
     child.wait().unwrap();
     assert!(matches!(found, Err(SupervisorError::Unresponsive { .. })), "{found:?}");
+}
+
+#[tokio::test]
+async fn what_was_asked_of_a_halted_supervisor_is_answered_for_in_time_and_not_done_later() {
+    let host = TestHost::new();
+    let unit = host.specify("u", sleeper());
+    let supervisor = host.supervisor().await;
+    let started = supervisor.start(&unit).await.unwrap();
+    let pid = supervisor.hello().pid;
+
+    send(pid, OsSignal::STOP);
+    eventually("the halt", || state(pid) == Some('T')).await;
+    let asked = Instant::now();
+    let again = supervisor.clone();
+    let (found, told, stopped) = tokio::join!(
+        Supervisor::ensure(&host.dir, Path::new(OCTAD), None),
+        again.status(),
+        again.stop(&unit, Some(Duration::ZERO)),
+    );
+    assert!(asked.elapsed() < Duration::from_secs(40), "{:?}", asked.elapsed());
+    for error in [found.unwrap_err(), told.unwrap_err(), stopped.unwrap_err()] {
+        assert!(
+            matches!(&error, SupervisorError::Unresponsive { pid: Some(holder), .. } if *holder == pid),
+            "{error:?}"
+        );
+        let said = error.to_string();
+        assert!(said.contains(&pid.to_string()) && said.contains("is not known"), "{said}");
+    }
+    assert_eq!(host.supervisors(), [pid], "a second one was started");
+
+    send(pid, OsSignal::CONT);
+    // A unit does in order what it is asked: behind a stop, this would be another process.
+    assert_eq!(supervisor.start(&unit).await.unwrap(), started, "a stop that was given up was done later");
+    assert_eq!(host.supervisor().await.hello(), supervisor.hello());
+}
+
+#[tokio::test]
+async fn a_process_that_outlives_its_kill_is_named_in_time() {
+    let host = TestHost::new();
+    let unit = unit("u");
+    // A process that SIGKILL doesn't end can't be made at will, so this plays the supervisor of one.
+    let lock = fs::File::create(host.dir.join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let listener = tokio::net::UnixListener::bind(host.dir.join("supervisor.sock")).unwrap();
+    tokio::spawn(async move {
+        let mut unanswered = Vec::new();
+        loop {
+            let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+            let mut line = String::new();
+            stream.read_line(&mut line).await.unwrap();
+            let request: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let at = "2026-01-01T00:00:00Z";
+            let answer = match request["request"].as_str().unwrap() {
+                "hello" => json!({"v": 1, "ok": {"protocol": 1, "pid": 1, "octad": "1", "started": at}}),
+                "status" => json!({"v": 1, "ok": {"units": [{
+                    "name": "u", "desired": "down", "restarts": 0, "generation": null,
+                    "state": {"is": "stopping", "pid": 4242, "since": at},
+                }]}}),
+                _ => {
+                    unanswered.push(stream);
+                    continue;
+                }
+            };
+            stream.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+        }
+    });
+    let supervisor = Supervisor::connect(&host.dir).await.unwrap().unwrap();
+    let asked = Instant::now();
+    let error = supervisor.stop(&unit, Some(Duration::ZERO)).await.unwrap_err();
+    assert!(matches!(error, SupervisorError::NotEnded { pid: 4242, .. }), "{error:?}");
+    assert!(asked.elapsed() < Duration::from_secs(40), "{:?}", asked.elapsed());
 }
 
 trait OwnGroup {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use octad::supervisor::{
-    Desired, Exit, RefusalCode, Signal, SupervisorError, UnitSpec, UnitState, UnitStatus,
+    AfterEnd, Desired, Exit, RefusalCode, Signal, SupervisorError, UnitSpec, UnitState, UnitStatus,
 };
 
 use crate::host::{TestHost, eventually, is_running, lives, reaches, sh, sleeper, status, stubborn, unit};
@@ -85,28 +85,50 @@ async fn a_kill_is_a_crash_and_a_restart_takes_the_new_specification() {
 }
 
 #[tokio::test]
-async fn a_clean_exit_stays_down_even_for_the_next_supervisor() {
-    for (script, exit) in [
-        ("echo x >>starts; exit 0", Exit::Code { code: 0 }),
-        ("echo x >>starts; exit 143", Exit::Code { code: 143 }),
-        ("echo x >>starts; kill -INT $$; sleep 9", Exit::Signal { signal: 2 }),
+async fn an_end_that_nobody_asked_for_is_cleaned_up_behind_and_started_again() {
+    // As a server that is done with a failed disk, a JVM that answers SIGTERM, and programs that don't answer it.
+    for (body, exit) in [
+        ("exit 0", Exit::Code { code: 0 }),
+        ("trap 'exit 143' TERM; kill -TERM $$", Exit::Code { code: 143 }),
+        ("kill -TERM $$", Exit::Signal { signal: 15 }),
+        ("kill -INT $$; sleep 9", Exit::Signal { signal: 2 }),
     ] {
         let host = TestHost::new();
-        let unit = host.specify("u", sh(script));
+        let mut spec =
+            sh(&format!("echo started >>said; [ $(grep -c started said) = 2 ] && exec sleep 600; {body}"));
+        spec.after_end =
+            Some(AfterEnd::new("/bin/sh".into(), vec!["-c".into(), "echo cleaned >>said".into()]));
+        let unit = host.specify("u", spec);
         let supervisor = host.supervisor().await;
         supervisor.start(&unit).await.unwrap();
-        let down = supervisor.wait(&unit).await.unwrap();
-        assert_eq!((down.desired, ended_with(&down)), (Desired::Down, Some(exit)));
-        supervisor.shutdown().await.unwrap();
-
-        let supervisor = host.supervisor().await;
-        // Longer than a restart would take.
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        assert_eq!(host.read("starts"), "x\n");
-        assert_eq!(status(&supervisor, &unit).await.desired, Desired::Down);
-        supervisor.start(&unit).await.unwrap();
-        eventually("a start that was asked for", || host.read("starts") == "x\nx\n").await;
+        let again = reaches(&supervisor, &unit, |s| s.restarts == 1 && is_running(s)).await;
+        assert_eq!(again.desired, Desired::Up);
+        eventually("the second start", || host.read("said") == "started\ncleaned\nstarted\n").await;
+        assert!(host.read("supervisor.log").contains(&format!("starting again in 50 ms after {exit}")));
     }
+}
+
+#[tokio::test]
+async fn a_stop_that_was_asked_for_stays_one_for_the_next_supervisor_too() {
+    let host = TestHost::new();
+    let mut spec = sh("echo started >>said; exec sleep 600");
+    spec.after_end = Some(AfterEnd::new("/bin/sh".into(), vec!["-c".into(), "echo cleaned >>said".into()]));
+    let unit = host.specify("u", spec);
+    let supervisor = host.supervisor().await;
+    supervisor.start(&unit).await.unwrap();
+    eventually("the start", || host.read("said") == "started\n").await;
+    let down = supervisor.stop(&unit, None).await.unwrap();
+    assert_eq!((down.desired, ended_with(&down)), (Desired::Down, Some(Exit::Signal { signal: 15 })));
+    assert_eq!(host.read("said"), "started\ncleaned\n", "the stop waits for what is run behind it");
+    supervisor.shutdown().await.unwrap();
+
+    let supervisor = host.supervisor().await;
+    // Longer than a restart would take.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!(status(&supervisor, &unit).await.desired, Desired::Down);
+    assert_eq!(host.read("said"), "started\ncleaned\n");
+    supervisor.start(&unit).await.unwrap();
+    eventually("a start that was asked for", || host.read("said").ends_with("cleaned\nstarted\n")).await;
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use crate::host::{Ability, Cut, Deployment, Host, HostError, LogLine, LogQuery, 
 use crate::resource::{HostInputs, Isolation, Jvm};
 use crate::role::{Layout, Process};
 use crate::supervisor::{
-    AfterFailure, ArchiveSpec, DumpCommand, LogFollower, Signal, Supervisor, SupervisorError, UnitName,
-    UnitSpec, UnitState, rename_logs, unit_logs,
+    AfterEnd, ArchiveSpec, DumpCommand, LogFollower, Signal, Supervisor, SupervisorError, UnitName, UnitSpec,
+    UnitState, rename_logs, unit_logs,
 };
 use crate::tool::{self, Lack};
 use async_trait::async_trait;
@@ -112,11 +112,11 @@ impl Machine {
         self.software.program().map_err(io)
     }
 
-    /// What the supervisor runs behind a failed process: the role's fence.
-    fn after_failure(&self, deployment: &Deployment) -> Result<Option<AfterFailure>, HostError> {
+    /// What the supervisor runs behind a process: the role's fence.
+    fn after_end(&self, deployment: &Deployment) -> Result<Option<AfterEnd>, HostError> {
         let Some(arguments) = deployment.role.fence(&deployment.facts) else { return Ok(None) };
         let args = std::iter::once("fence".to_owned()).chain(arguments).collect();
-        Ok(Some(AfterFailure::new(self.program()?, args)))
+        Ok(Some(AfterEnd::new(self.program()?, args)))
     }
 
     /// What the supervisor runs in front of a process: the role's watchdog.
@@ -171,7 +171,7 @@ impl Machine {
                 dump: DumpCommand { program: java.path.clone(), args: dump },
                 after_secs: 20,
             }),
-            after_failure: self.after_failure(deployment)?,
+            after_end: self.after_end(deployment)?,
             launcher: self.launcher(deployment)?,
             generation,
             ..UnitSpec::new(java.path.clone(), args)

@@ -1,4 +1,4 @@
-//! Runs what a unit has for cleaning up behind a failed process, within its limit.
+//! Runs what a unit has for cleaning up behind a process, within its limit.
 
 use std::{process::Command, time::Duration};
 
@@ -6,10 +6,10 @@ use super::{
     archive::{end, tail},
     exit::Exit,
     process::{Priority, Process},
-    spec::{AfterFailure, UnitSpec},
+    spec::{AfterEnd, UnitSpec},
 };
 
-impl AfterFailure {
+impl AfterEnd {
     /// Runs it; what it said and how it ended, for the log.
     pub(super) async fn run(&self, unit: &UnitSpec) -> String {
         let mut command = Command::new(&self.program);
