@@ -6,18 +6,23 @@ mod broker_freeze;
 mod broker_stop;
 mod cluster_killed;
 mod controller_crash;
+mod controller_cut_off_peers;
 mod controller_stop;
 mod cut_off;
 mod cut_off_one_way;
 mod cut_off_peers;
 mod cut_off_zookeeper;
+mod describe_slow;
 mod disk_full;
 mod external;
+mod frozen_during_roll;
 mod host_lost;
+mod majority_lost;
 mod quorum_lost;
 mod roll;
 mod roll_killed;
 mod two_brokers;
+mod zone_lost;
 mod zookeeper_follower_crash;
 mod zookeeper_leader_crash;
 
@@ -162,15 +167,20 @@ pub fn all() -> Vec<Box<dyn Fault>> {
         Box::new(broker_freeze::BrokerFreeze),
         Box::new(host_lost::HostLost),
         Box::new(two_brokers::TwoBrokers),
+        Box::new(zone_lost::ZoneLost),
+        Box::new(majority_lost::MajorityLost),
         Box::new(quorum_lost::QuorumLost),
         Box::new(cluster_killed::ClusterKilled),
         Box::new(roll::BrokerRoll),
         Box::new(roll_killed::RollKilled),
+        Box::new(describe_slow::DescribeSlow),
+        Box::new(frozen_during_roll::FrozenDuringRoll),
         Box::new(disk_full::DiskFull),
         Box::new(cut_off::CutOff),
         Box::new(cut_off_zookeeper::CutOffZookeeper),
         Box::new(cut_off_one_way::CutOffOneWay),
         Box::new(cut_off_peers::CutOffPeers),
+        Box::new(controller_cut_off_peers::ControllerCutOffPeers),
     ]
 }
 
