@@ -333,6 +333,7 @@ impl Drill<'_> {
                 Since::Undone => Some(undone),
             },
             evidence,
+            not_kept: scene.take_not_kept(),
             idle_from,
             end,
             written,

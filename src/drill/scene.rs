@@ -39,6 +39,7 @@ pub struct Scene {
     brokers: Vec<NodeFacts>,
     servers: Vec<NodeFacts>,
     disturbed: Mutex<BTreeSet<String>>,
+    not_kept: Mutex<Vec<String>>,
 }
 
 impl Scene {
@@ -80,6 +81,7 @@ impl Scene {
             brokers,
             servers,
             disturbed: Mutex::new(left.clone()),
+            not_kept: Mutex::default(),
         };
         if !left.is_empty() {
             let left = left.into_iter().collect::<Vec<_>>().join(", ");
@@ -90,6 +92,16 @@ impl Scene {
             Ok(()) => Ok(scene),
             Err(reason) => Err(DrillError::Unhealthy { reason }),
         }
+    }
+
+    /// Notes that Octad did what it mustn't, in words: the fault has failed.
+    pub fn not_kept(&self, what: String) {
+        self.not_kept.lock().expect("no holder of the notes panics").push(what);
+    }
+
+    /// What was noted so since it was asked for last.
+    pub(super) fn take_not_kept(&self) -> Vec<String> {
+        std::mem::take(&mut *self.not_kept.lock().expect("no holder of the notes panics"))
     }
 
     /// Where events go.

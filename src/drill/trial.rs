@@ -18,6 +18,8 @@ pub struct Trial {
     pub target: String,
     /// What others had to notice of the fault, and whether they did.
     pub evidence: Vec<Evidence>,
+    /// What Octad did meanwhile that it mustn't, in words.
+    pub not_kept: Vec<String>,
     /// The longest time that each partition went without an acknowledgement since the fault began, or since it was undone
     /// where only that counts, over all partitions.
     pub interruption: Spread,
@@ -113,6 +115,7 @@ pub(super) struct Notes {
     /// From when on interruptions count; from the fault on where `None`.
     pub(super) counted_from: Option<Duration>,
     pub(super) evidence: Vec<Evidence>,
+    pub(super) not_kept: Vec<String>,
     pub(super) idle_from: Duration,
     pub(super) end: Duration,
     pub(super) written: Vec<Written>,
@@ -139,6 +142,7 @@ impl Trial {
             marks,
             counted_from,
             evidence,
+            not_kept,
             idle_from,
             end,
             written,
@@ -186,6 +190,7 @@ impl Trial {
         Self {
             target,
             evidence,
+            not_kept,
             interruption: spread(&since),
             idle: spread(&idle),
             phases: worst
@@ -256,6 +261,7 @@ mod tests {
             marks: vec![(ms(95), "kill broker-1".into())],
             counted_from: None,
             evidence: vec![],
+            not_kept: vec![],
             idle_from: ms(20),
             end: ms(600),
             written: vec![Written { outcomes, acks }],

@@ -301,6 +301,7 @@ impl Verdict {
         ]);
         let found = faults.filter(|(count, _)| *count > 0);
         missed.extend(found.map(|(count, what)| format!("{what}: {count}")));
+        missed.extend(self.trials.iter().flat_map(|trial| trial.not_kept.iter().cloned()));
         let gave_up = self.trials.iter().filter_map(|trial| trial.gave_up.as_ref());
         missed.extend(gave_up.map(|reason| format!("the probe's producer gave up: {reason}")));
         // A probe that wrote nothing has found nothing.
@@ -357,6 +358,7 @@ pub(crate) mod tests {
         Trial {
             target: "broker-1".into(),
             evidence: vec![seen()],
+            not_kept: vec![],
             interruption: Spread { max_ms: interruption, p99_ms: interruption, median_ms: 30 },
             idle: Spread { max_ms: 25, p99_ms: 25, median_ms: 22 },
             phases: Phases {
@@ -498,7 +500,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_octad_does_itself_takes_no_partition_under_its_min_isr() {
+    fn what_octad_does_itself_and_must_not_is_missed() {
         let mut under = trial(20);
         under.replication.under_min_isr = 2;
         let of = |objective| Verdict::of("roll", "", None, objective, vec![under.clone()]).missed;
@@ -506,5 +508,7 @@ pub(crate) mod tests {
         assert_eq!(of(objective), [""; 0]);
         let told = "partitions that were under their min.insync.replicas at once: 2";
         assert_eq!(of(objective.keeping_min_isr()), [told]);
+        let hasty = Trial { not_kept: vec!["it didn't wait".into()], ..trial(20) };
+        assert_eq!(judged(vec![hasty]).missed, ["it didn't wait"]);
     }
 }

@@ -1,10 +1,9 @@
 //! The controller stands still for a moment as a roll begins: who asks how the cluster is has no answer, or a late one.
 
-use super::roll::{Roll, restarted};
-use super::{AFTER_SESSION, Fault, Lasts, Objective, Sign, Strike};
+use super::roll::roll_beside_frozen;
+use super::{AFTER_SESSION, Fault, Lasts, Objective, Strike};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
-use crate::supervisor::Signal;
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -33,18 +32,7 @@ impl Fault for DescribeSlow {
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let frozen = scene.controller().await?;
-        let roll = Roll::planned(self.name(), scene, scene.brokers()).await?;
-        strike(&format!("freeze {}", frozen.node), &[Sign::Frozen(frozen.node.clone())]);
-        scene.signal(frozen, Signal::Stop).await?;
-        strike("roll begins", &restarted(scene.brokers()));
-        let thaw = async {
-            scene.pause(FROZEN).await?;
-            strike(&format!("{} goes on", frozen.node), &[]);
-            scene.signal(frozen, Signal::Cont).await
-        };
-        let (rolled, thawed) = tokio::join!(roll.apply(scene), thaw);
-        rolled.and(thawed)?;
-        strike("roll is over", &[]);
+        roll_beside_frozen(self.name(), scene, (frozen, FROZEN), scene.brokers(), strike).await?;
         Ok(frozen.node.clone())
     }
 

@@ -1,10 +1,9 @@
 //! A broker stands still while the others are restarted: the roll has to wait for it.
 
-use super::roll::{Roll, restarted};
-use super::{Fault, Lasts, Objective, Sign, Strike, session_end};
+use super::roll::roll_beside_frozen;
+use super::{Fault, Lasts, Objective, Strike, session_end};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
-use crate::supervisor::Signal;
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -32,22 +31,8 @@ impl Fault for FrozenDuringRoll {
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let frozen = scene.plain_broker(0).await?;
-        let others = || scene.brokers().iter().filter(|facts| facts.node != frozen.node);
-        // Planned while all was well. Between two turns nobody could tell whose fault it is that two are away: the roll's,
-        // or a broker's that stood still just after the next one was told to stop.
-        let roll = Roll::planned(self.name(), scene, others()).await?;
-        let signs = [Sign::Frozen(frozen.node.clone()), Sign::Unregistered(frozen.node.clone())];
-        strike(&format!("freeze {}", frozen.node), &signs);
-        scene.signal(frozen, Signal::Stop).await?;
-        strike("roll begins", &restarted(others()));
-        let thaw = async {
-            scene.pause(FROZEN).await?;
-            strike(&format!("{} goes on", frozen.node), &[]);
-            scene.signal(frozen, Signal::Cont).await
-        };
-        let (rolled, thawed) = tokio::join!(roll.apply(scene), thaw);
-        rolled.and(thawed)?;
-        strike("roll is over", &[]);
+        let others = scene.brokers().iter().filter(|facts| facts.node != frozen.node);
+        roll_beside_frozen(self.name(), scene, (frozen, FROZEN), others, strike).await?;
         Ok(frozen.node.clone())
     }
 

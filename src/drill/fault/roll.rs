@@ -1,11 +1,13 @@
 //! Not a fault but a change: every broker is restarted, one at a time, as `up` does it.
 
-use super::{Fault, Lasts, Objective, Sign, Strike};
+use super::{Fault, Lasts, Objective, Sign, Strike, session};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::engine::{self, Checked, Plan, Store};
+use crate::host::RunState;
 use crate::resource::{Key, NodeFacts, NodeKind};
 use crate::stack::ValidStack;
+use crate::supervisor::Signal;
 use async_trait::async_trait;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -90,4 +92,43 @@ impl Roll {
 /// What is noticed of brokers that are restarted: each is away for a while.
 pub(super) fn restarted<'a>(brokers: impl IntoIterator<Item = &'a NodeFacts>) -> Vec<Sign> {
     brokers.into_iter().map(|facts| Sign::Unregistered(facts.node.clone())).collect()
+}
+
+/// Has a broker stand still for so long just as these are about to be restarted. Until it goes on, the roll has to wait: not
+/// one of all brokers may be told to stop.
+pub(super) async fn roll_beside_frozen<'a>(
+    fault: &'static str,
+    scene: &Scene,
+    (frozen, time): (&NodeFacts, Duration),
+    rolled: impl IntoIterator<Item = &'a NodeFacts> + Clone,
+    strike: &Strike<'_>,
+) -> Result<(), DrillError> {
+    // Planned while all was well. Between two turns nobody could tell whose fault it is that two are away: the roll's, or
+    // a broker's that stood still just after the next one was told to stop.
+    let roll = Roll::planned(fault, scene, rolled.clone()).await?;
+    let before = run_states(scene).await?;
+    let mut signs = vec![Sign::Frozen(frozen.node.clone())];
+    signs.extend((time > session(scene)).then(|| Sign::Unregistered(frozen.node.clone())));
+    strike(&format!("freeze {}", frozen.node), &signs);
+    scene.signal(frozen, Signal::Stop).await?;
+    strike("roll begins", &restarted(rolled));
+    let thaw = async {
+        scene.pause(time).await?;
+        for ((facts, before), now) in scene.brokers().iter().zip(before).zip(run_states(scene).await?) {
+            if now != before && now != Some(RunState::Frozen) {
+                scene.not_kept(format!("{} was told to stop while {} stood still", facts.node, frozen.node));
+            }
+        }
+        strike(&format!("{} goes on", frozen.node), &[]);
+        scene.signal(frozen, Signal::Cont).await
+    };
+    let (rolled, thawed) = tokio::join!(roll.apply(scene), thaw);
+    rolled.and(thawed)?;
+    strike("roll is over", &[]);
+    Ok(())
+}
+
+/// What each broker's process does.
+async fn run_states(scene: &Scene) -> Result<Vec<Option<RunState>>, DrillError> {
+    futures_util::future::try_join_all(scene.brokers().iter().map(|facts| scene.run_state(facts))).await
 }
