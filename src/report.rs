@@ -23,6 +23,8 @@ pub mod exit {
     pub const FAILED: u8 = 1;
     /// `preview --detailed-exitcode`: there are changes.
     pub const CHANGES: u8 = 2;
+    /// `drill`: nobody saw that a fault had its effect, so that nothing was shown.
+    pub const INCONCLUSIVE: u8 = 3;
     /// Cancelled by ^C.
     pub const CANCELLED: u8 = 8;
     /// A gate refused or timed out.

@@ -608,6 +608,63 @@ async fn a_disk_of_its_own_is_filled_freed_and_never_taken_for_lost_while_it_is_
 }
 
 #[tokio::test]
+async fn a_host_that_loses_power_comes_back_without_what_was_not_on_its_disk_yet() {
+    with_isolated(103, async |bench: Arc<Bench>, harm: Arc<Isolated>| {
+        bench.made().await;
+        let address = "10.91.103.11:2181";
+        serves(address).await;
+        let data = harm.files.node().join("data");
+        let [lost, synced, spared] =
+            ["expendable-1/lost", "expendable-1/synced", "precious/spared"].map(|file| data.join(file));
+        let write = || {
+            for file in [&lost, &synced, &spared] {
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                std::fs::write(file, "written").unwrap();
+            }
+            std::fs::File::open(&synced).unwrap().sync_all().unwrap();
+        };
+        let left =
+            || [&lost, &synced, &spared].map(|file| std::fs::read(file).unwrap_or_default() == b"written");
+
+        write();
+        bench.host.lose().await.unwrap();
+        bench.host.boot().await.unwrap();
+        assert_eq!(left(), [true; 3], "the detector: the kernel keeps what a killed process has written");
+        serves(address).await;
+        std::fs::remove_dir_all(data.join("expendable-1")).unwrap();
+        rustix::fs::syncfs(std::fs::File::open(&data).unwrap()).unwrap();
+
+        write();
+        bench.host.lose().await.unwrap();
+        bench.host.shut_disks_down("expendable").await.unwrap();
+        assert_eq!(bench.host.disturbance(), Some("left with a disk that was shut down"));
+        assert!(std::fs::write(data.join("more"), "").is_err(), "nothing is written any more");
+        assert!(bench.node().await.data, "it is not taken for lost");
+        bench.host.boot().await.unwrap();
+        assert_eq!((bench.host.disturbance(), left()), (None, [false, true, true]));
+        serves(address).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_host_tells_whom_its_packets_reach() {
+    with_isolated(104, async |bench: Arc<Bench>, _| {
+        bench.host.boot().await.unwrap();
+        let machine = std::net::TcpListener::bind("10.91.104.254:0").unwrap();
+        let (taken, refused) = (machine.local_addr().unwrap(), "10.91.104.254:1".parse().unwrap());
+        for address in [taken, refused] {
+            assert!(bench.host.reaches(address).await.unwrap(), "{address}");
+        }
+        bench.host.cut(&Cut::off()).await.unwrap();
+        for address in [taken, refused] {
+            assert!(!bench.host.reaches(address).await.unwrap(), "{address}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn local_hosts_hold_the_contract() {
     hold(&|subnet| {
         let site = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use super::change::{self, Terms};
 use super::session::Session;
 use super::{Changing, CliError};
-use crate::drill::{self, DrillError, Fault, JavaClients, Report, Scene, Skipped, Verdict};
+use crate::drill::{self, DrillError, Fault, Finding, JavaClients, Report, Scene, Skipped, Verdict};
 use crate::engine::History;
 use crate::program::StackFile;
 use crate::report::exit;
@@ -12,7 +12,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Have things go wrong on purpose, and measure what clients notice; exits with 1 where an objective is missed
+/// Have things go wrong on purpose, and measure what clients notice; exits with 1 where an objective is missed, with 3
+/// where nobody else saw that a fault had its effect
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -106,7 +107,11 @@ impl Drill {
                 .map_err(|source| CliError::Io { action: format!("write {}", path.display()), source })?;
         }
         session.output().drills(&report);
-        Ok(if report.passed() { exit::OK } else { exit::FAILED })
+        Ok(match report.finding() {
+            Finding::Passed => exit::OK,
+            Finding::Inconclusive => exit::INCONCLUSIVE,
+            Finding::Failed => exit::FAILED,
+        })
     }
 
     /// Drills a stack under its lock.
@@ -192,11 +197,12 @@ impl Drill {
         let java = JavaClients::find(&scene.brokers()[0].software.version).await;
         let mut verdicts = Vec::new();
         for fault in had {
+            let mut objective = fault.objective(scene);
+            objective.interruption = self.max_interruption.unwrap_or(objective.interruption);
             let mut trials = Vec::new();
             for _ in 0..self.runs {
-                trials.push(drill::run(scene, fault.as_ref(), &terms, &java).await?);
+                trials.push(drill::run(scene, fault.as_ref(), objective, &terms, &java).await?);
             }
-            let objective = self.max_interruption.unwrap_or_else(|| fault.objective(scene));
             verdicts.push(Verdict::of(fault.name(), fault.about(), fault.caveat(scene), objective, trials));
         }
         Ok(Report::of(scene, &terms, verdicts, skipped))

@@ -17,10 +17,19 @@ const CONTROLLER: &str = "/controller";
 /// What was told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chronicle {
-    /// When a broker's registration, or the controller's, was gone.
-    pub gone: Vec<Duration>,
+    /// Each registration that was gone.
+    pub gone: Vec<Gone>,
     /// Each change of a partition's leader or replicas in sync, and how they were at first.
     pub led: Vec<Led>,
+}
+
+/// A registration that is there no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    /// Since when.
+    pub at: Duration,
+    /// The broker whose it was; `None` where it was the controller's.
+    pub broker: Option<i32>,
 }
 
 /// Who leads a partition from a moment on.
@@ -63,6 +72,11 @@ impl Chronicler {
             }
         });
         Self { chronicle, task }
+    }
+
+    /// What was told so far, as it grows.
+    pub(super) fn so_far(&self) -> Arc<Mutex<Chronicle>> {
+        self.chronicle.clone()
     }
 
     /// Stops listening and gives what was told.
@@ -136,7 +150,8 @@ impl Listener {
         if there {
             self.registered.insert(path);
         } else if self.registered.remove(&path) {
-            self.chronicle.lock().expect("no holder of the chronicle panics").gone.push(at);
+            let broker = path.strip_prefix(BROKERS).and_then(|rest| rest.trim_matches('/').parse().ok());
+            self.chronicle.lock().expect("no holder of the chronicle panics").gone.push(Gone { at, broker });
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::pauses::Pause;
 use super::trial::Trial;
-use super::verdict::{Report, Verdict};
+use super::verdict::{Finding, Report, Verdict};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { margin: 2.5rem 0 .2rem; } h3 { margin: 1.2rem 0 .3rem; font-size: 1rem; }
 p { margin: .2rem 0; } .dim { color: var(--dim); } .good { color: #1a7f37; } .bad { color: #d1242f; }
+.unsure { color: #9a6700; }
 dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: .6rem 1rem; margin: .8rem 0; }
 dt { color: var(--dim); font-size: .8rem; } dd { margin: 0; font-size: 1.15rem; font-variant-numeric: tabular-nums; }
 svg { width: 100%; height: auto; display: block; } svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
@@ -95,7 +96,11 @@ fn overview(faults: &[Verdict]) -> String {
     }
     for (place, verdict) in faults.iter().enumerate() {
         let y = HEAD + place as f64 * 28.0 + 8.0;
-        let (sign, colour) = if verdict.passed() { ("✓", "#1a7f37") } else { ("✗", "#d1242f") };
+        let (sign, colour) = match verdict.finding {
+            Finding::Passed => ("✓", "#1a7f37"),
+            Finding::Inconclusive => ("?", "#9a6700"),
+            Finding::Failed => ("✗", "#d1242f"),
+        };
         let (idle, pause, objective) =
             (x(verdict.idle_ms), x(verdict.interruption_ms), x(verdict.objective_ms));
         let _ = write!(
@@ -139,7 +144,11 @@ fn overview(faults: &[Verdict]) -> String {
 }
 
 fn section(verdict: &Verdict) -> String {
-    let (class, word) = if verdict.passed() { ("good", "✓ passed") } else { ("bad", "✗ missed") };
+    let (class, word) = match verdict.finding {
+        Finding::Passed => ("good", "✓ passed"),
+        Finding::Inconclusive => ("unsure", "? inconclusive"),
+        Finding::Failed => ("bad", "✗ missed"),
+    };
     let mut out = format!(
         "<h2>{} <span class=\"{class}\">{word}</span></h2>\n<p>{}</p>\n",
         escaped(&verdict.fault),
@@ -147,6 +156,9 @@ fn section(verdict: &Verdict) -> String {
     );
     for missed in &verdict.missed {
         let _ = writeln!(out, "<p class=\"bad\">{}</p>", escaped(missed));
+    }
+    for unseen in &verdict.unseen {
+        let _ = writeln!(out, "<p class=\"unsure\">{}</p>", escaped(unseen));
     }
     if let Some(caveat) = &verdict.caveat {
         let _ = writeln!(out, "<p class=\"dim\">{}</p>", escaped(caveat));
@@ -161,19 +173,31 @@ fn section(verdict: &Verdict) -> String {
             let _ = writeln!(out, "<h3>Run {number}</h3>");
         }
         out.push_str(&figures(trial));
+        out.push_str(&evidence(trial));
         let timeline = &trial.timeline;
         let Some((fault, _)) = timeline.marks.first() else { continue };
         // Twice the longest pause, so that it is seen with what was before and after it.
         let pause = Duration::from_millis(trial.interruption.max_ms);
+        let counted = timeline.counted_from;
         let near = (
-            fault.saturating_sub(Duration::from_millis(500).max(pause / 4)),
-            timeline.end.min(*fault + Duration::from_millis(1500).max(pause * 2)),
+            counted.saturating_sub(Duration::from_millis(500).max(pause / 4)),
+            timeline.end.min(counted + Duration::from_millis(1500).max(pause * 2)),
         );
-        let _ = writeln!(out, "<h3>Around the fault</h3>\n{}", picture(trial, *fault, near));
+        let what = if counted > *fault { "its end, since when it counts" } else { "the fault" };
+        let _ = writeln!(out, "<h3>Around {what}</h3>\n{}", picture(trial, *fault, near));
         let whole = (fault.saturating_sub(Duration::from_secs(3)), timeline.end);
         let _ = writeln!(out, "<h3>Until all was whole again</h3>\n{}", picture(trial, *fault, whole));
     }
     out
+}
+
+/// What others noticed of the fault.
+fn evidence(trial: &Trial) -> String {
+    let told = trial.evidence.iter().map(|evidence| match evidence.seen_after_ms {
+        Some(after) => format!("{} after {}", escaped(&evidence.sign), time(after)),
+        None => format!("not seen: {}", escaped(&evidence.sign)),
+    });
+    format!("<p class=\"dim\">{}</p>\n", told.collect::<Vec<_>>().join(" · "))
 }
 
 fn figures(trial: &Trial) -> String {
@@ -478,5 +502,21 @@ mod tests {
     #[test]
     fn foreign_text_can_not_become_markup() {
         assert_eq!(escaped("<b a=\"1\">&"), "&lt;b a=&quot;1&quot;&gt;&amp;");
+    }
+
+    #[test]
+    fn a_page_tells_what_was_seen_and_what_is_inconclusive() {
+        let mut report = crate::drill::verdict::tests::report();
+        let seen = page(&report);
+        assert!(seen.contains("ZooKeeper ended the registration of broker-1 after 20 ms"), "{seen}");
+        assert!(!seen.contains("inconclusive"), "{seen}");
+        let mut blind = report.faults[0].trials[0].clone();
+        blind.evidence[0].seen_after_ms = None;
+        let objective = crate::drill::Objective::within(Duration::from_secs(1));
+        report.faults = vec![Verdict::of("broker-crash", "", None, objective, vec![blind])];
+        let unseen = page(&report);
+        for told in ["? inconclusive", "not seen: ZooKeeper ended the registration of broker-1"] {
+            assert!(unseen.contains(told), "{told}: {unseen}");
+        }
     }
 }

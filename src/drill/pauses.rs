@@ -37,6 +37,11 @@ pub(super) fn longest(moments: &[Duration], from: Duration, to: Duration) -> Pau
     longest
 }
 
+/// The same, of a pause that begins before `from` only the part after it.
+pub(super) fn longest_since(moments: &[Duration], from: Duration, to: Duration) -> Pause {
+    longest(&moments[moments.partition_point(|moment| *moment <= from)..], from, to)
+}
+
 /// Whether the last of these lengths have settled: three in a row, of which the longest is at most half as long again
 /// as the shortest.
 pub(super) fn steady(lengths: &[Duration]) -> bool {

@@ -26,7 +26,8 @@ impl Phases {
         let led: Vec<Duration> = led.map(|led| led.at).filter(within).collect();
         // What ZooKeeper says of a registration and of what follows from it may come in one breath.
         let before_it = |at: &&Duration| led.first().is_none_or(|led| *at <= led);
-        let gone = chronicle.gone.iter().filter(|at| within(at)).find(before_it).copied();
+        let gone = chronicle.gone.iter().map(|gone| gone.at);
+        let gone = gone.filter(within).find(|at| before_it(&at));
         let noticed = gone.unwrap_or(from);
         let elected = led.first().copied();
         Self {
@@ -40,7 +41,7 @@ impl Phases {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::Led;
+    use crate::drill::{Gone, Led};
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -52,7 +53,7 @@ mod tests {
             led.iter().map(|(at, leader)| Led { at: ms(*at), partition: 0, leader: *leader, isr: vec![] });
         let elsewhere = Led { at: ms(1001), partition: 1, leader: Some(1), isr: vec![] };
         let chronicle = Chronicle {
-            gone: gone.iter().map(|at| ms(*at)).collect(),
+            gone: gone.iter().map(|at| Gone { at: ms(*at), broker: Some(1) }).collect(),
             led: led.chain([elsewhere]).collect(),
         };
         let phases = Phases::of(&chronicle, 0, &Pause { begun: ms(begun), ended: ms(1300) }, ms(1000));

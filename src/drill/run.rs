@@ -1,21 +1,22 @@
 //! One run of one fault: topic, probe, idle time, fault, recovery, reading back. Whatever happens, the fault is undone
 //! and the topic removed.
 
+use super::TOPIC;
 use super::chronicle::Chronicler;
 use super::error::DrillError;
-use super::fault::{Fault, Lasts};
+use super::fault::{Fault, Lasts, Objective, Since};
 use super::pauses;
+use super::placement::ring;
 use super::probe::{Assignment, Consumer, JavaClients, Library, Load, Producer, Shipped, read_back};
 use super::scene::Scene;
+use super::sign::Sign;
 use super::trial::{Notes, Trial};
 use super::watch::Watch;
+use super::witness::Witness;
 use crate::kafka::{ClusterView, Kafka, NewTopic};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
-
-/// What the probe's topics are called, before a number.
-const TOPIC: &str = "octad-drill-";
 
 /// What the load's topic is called after that.
 const LOAD: &str = "load";
@@ -38,6 +39,10 @@ const AFTER: Duration = Duration::from_secs(2);
 
 /// How long a fault that lasts until records flow again may last at most: the user's bound on any interruption.
 const UNSERVED: Duration = Duration::from_secs(60);
+
+/// How long a fault that clients are over with is kept up at most for signs of it that weren't seen yet: a session of
+/// 18 s, as Kafka is shipped, and a third more for a broker that is deaf, doesn't end before.
+const UNSEEN: Duration = Duration::from_secs(30);
 
 /// How long the stack may take to be whole again once the fault is undone.
 const RECOVERY: Duration = Duration::from_secs(180);
@@ -98,6 +103,7 @@ pub async fn clear_leftovers(scene: &Scene) -> Result<(), DrillError> {
 pub async fn run(
     scene: &Scene,
     fault: &dyn Fault,
+    objective: Objective,
     terms: &Terms,
     java: &Result<JavaClients, String>,
 ) -> Result<Trial, DrillError> {
@@ -109,6 +115,7 @@ pub async fn run(
     let drill = Drill {
         scene,
         fault,
+        since: objective.since,
         terms,
         java,
         kafka: scene.registry().wire().kafka(&scene.bootstrap()),
@@ -140,6 +147,7 @@ pub async fn run(
 struct Drill<'a> {
     scene: &'a Scene,
     fault: &'a dyn Fault,
+    since: Since,
     terms: &'a Terms,
     java: &'a Result<JavaClients, String>,
     kafka: Arc<dyn Kafka>,
@@ -168,13 +176,14 @@ impl Drill<'_> {
         replicas: Option<i16>,
         configs: BTreeMap<String, String>,
     ) -> Result<(), DrillError> {
-        let default = || self.scene.broker_setting("default.replication.factor")?.parse().ok();
-        let topic = NewTopic {
-            name: name.to_owned(),
-            partitions: self.assignment.partitions,
-            replication_factor: replicas.or_else(default).unwrap_or(1),
-            configs,
-        };
+        let partitions = self.assignment.partitions;
+        let default = i16::try_from(self.scene.replicas()).unwrap_or(1);
+        let replication_factor = replicas.unwrap_or(default);
+        let brokers: Vec<i32> = self.scene.brokers().iter().map(|facts| facts.id).collect();
+        // More than there are is for Kafka to refuse.
+        let placed = usize::try_from(replication_factor).ok().filter(|replicas| *replicas <= brokers.len());
+        let placement = placed.map(|replicas| ring(&brokers, partitions, replicas)).unwrap_or_default();
+        let topic = NewTopic { name: name.to_owned(), partitions, replication_factor, configs, placement };
         let failed = |source| DrillError::Kafka { action: "create a topic for the drill", source };
         self.kafka.create_topic(&topic).await.map_err(failed)
     }
@@ -254,11 +263,17 @@ impl Drill<'_> {
 
         let rebalances = consumer.rebalances();
         let marks = Mutex::new(Vec::new());
+        let witness = Witness::new(scene, chronicler.so_far(), epoch);
         let mark = |what: &str| {
             scene.events().notice(format!("{}: {what}", fault.name()));
             marks.lock().expect("no holder of the marks panics").push((epoch.elapsed(), what.to_owned()));
         };
-        let target = fault.inject(scene, &mark).await?;
+        let strike = |what: &str, signs: &[Sign]| {
+            // Before the deed: a sign may be gone as soon as it came.
+            signs.iter().for_each(|sign| witness.expect(sign));
+            mark(what);
+        };
+        let target = fault.inject(scene, &strike).await?;
         let struck = marks
             .lock()
             .expect("no holder of the marks panics")
@@ -268,11 +283,14 @@ impl Drill<'_> {
             Lasts::UntilServed => {
                 let served = || producer.acks_since(struck + LATE).iter().all(|count| *count > 1);
                 until(scene, UNSERVED, served).await?;
+                until(scene, UNSEEN, || witness.saw_all()).await?;
             }
             Lasts::For(time) => scene.pause(time).await?,
             Lasts::Itself => {}
         }
         fault.heal(scene).await?;
+        // What is seen from now on may be what the mending does.
+        let evidence = witness.finish();
         scene.restore().await?;
         let undone = epoch.elapsed();
         mark("undone");
@@ -310,6 +328,12 @@ impl Drill<'_> {
             carried,
             run: assignment.run,
             marks,
+            counted_from: match self.since {
+                Since::Fault => None,
+                Since::Undone => Some(undone),
+            },
+            evidence,
+            not_kept: scene.take_not_kept(),
             idle_from,
             end,
             written,

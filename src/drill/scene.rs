@@ -1,6 +1,7 @@
 //! The stack as a fault sees it: who is there, who leads, and how to disturb it. Every disturbance is written down
 //! before it is made, so that it is undone even where Octad itself is killed meanwhile.
 
+use super::TOPIC;
 use super::error::DrillError;
 use crate::engine::{self, Context, Events, Lock, Options, Registry, State};
 use crate::host::{Ability, Cut, Host, RunState};
@@ -38,6 +39,7 @@ pub struct Scene {
     brokers: Vec<NodeFacts>,
     servers: Vec<NodeFacts>,
     disturbed: Mutex<BTreeSet<String>>,
+    not_kept: Mutex<Vec<String>>,
 }
 
 impl Scene {
@@ -79,6 +81,7 @@ impl Scene {
             brokers,
             servers,
             disturbed: Mutex::new(left.clone()),
+            not_kept: Mutex::default(),
         };
         if !left.is_empty() {
             let left = left.into_iter().collect::<Vec<_>>().join(", ");
@@ -89,6 +92,16 @@ impl Scene {
             Ok(()) => Ok(scene),
             Err(reason) => Err(DrillError::Unhealthy { reason }),
         }
+    }
+
+    /// Notes that Octad did what it mustn't, in words: the fault has failed.
+    pub fn not_kept(&self, what: String) {
+        self.not_kept.lock().expect("no holder of the notes panics").push(what);
+    }
+
+    /// What was noted so since it was asked for last.
+    pub(super) fn take_not_kept(&self) -> Vec<String> {
+        std::mem::take(&mut *self.not_kept.lock().expect("no holder of the notes panics"))
     }
 
     /// Where events go.
@@ -114,6 +127,23 @@ impl Scene {
     /// All ZooKeeper servers.
     pub fn servers(&self) -> &[NodeFacts] {
         &self.servers
+    }
+
+    /// The broker or ZooKeeper server of this name.
+    pub fn node(&self, name: &str) -> Option<&NodeFacts> {
+        self.brokers.iter().chain(&self.servers).find(|facts| facts.node == name)
+    }
+
+    /// How many replicas the probe's topic has, unless the user says otherwise: the cluster's default.
+    pub fn replicas(&self) -> usize {
+        let default = self.broker_setting("default.replication.factor").and_then(|text| text.parse().ok());
+        // Kafka's own.
+        default.unwrap_or(1)
+    }
+
+    /// A place among so many, another for each seed.
+    pub fn place(&self, among: usize) -> usize {
+        usize::try_from(self.seed % 1_000_000).unwrap_or_default() % among.max(1)
     }
 
     /// The addresses of all brokers.
@@ -172,8 +202,7 @@ impl Scene {
     }
 
     fn chosen<'a>(&self, among: &[&'a NodeFacts], number: usize) -> Option<&'a NodeFacts> {
-        let seed = usize::try_from(self.seed % 1_000_000).unwrap_or_default();
-        among.get(seed.wrapping_add(number).checked_rem(among.len())?).copied()
+        among.get((self.place(among.len()) + number).checked_rem(among.len())?).copied()
     }
 
     async fn leading<'a>(
@@ -240,21 +269,24 @@ impl Scene {
         said("stop", &facts.node, stopped.await)
     }
 
-    /// Has the host of a node end at once, with all that runs on it. Where it can be cut off it is, before anything
-    /// dies, so that nothing says goodbye.
+    /// Has the hosts of nodes end at once, with all that runs on them. Where they can be cut off they all are, before
+    /// anything dies, so that nothing says goodbye.
     ///
     /// # Errors
     /// Where that can't be had.
-    pub async fn lose_host(&self, facts: &NodeFacts) -> Result<(), DrillError> {
-        self.disturb(&facts.node)?;
-        let lost = async {
-            let host = self.host(facts)?;
-            if host.lacks(Ability::Cut).is_none() {
-                host.cut(&Cut::off()).await?;
-            }
-            Ok(host.lose().await?)
-        };
-        said("lose the host of", &facts.node, lost.await)
+    pub async fn lose_hosts(&self, nodes: &[&NodeFacts], unsynced: Unsynced) -> Result<(), DrillError> {
+        for facts in nodes {
+            self.disturb(&facts.node)?;
+        }
+        // Disks last: a broker that notices a disk error ends, and its supervisor would fence it.
+        for step in [Step::Cut, Step::Kill, Step::ShutDisksDown] {
+            let taken = nodes.iter().map(async |facts| {
+                let taken = async { lost(self.host(facts)?.as_ref(), step, unsynced).await };
+                said("lose the host of", &facts.node, taken.await)
+            });
+            futures_util::future::try_join_all(taken).await?;
+        }
+        Ok(())
     }
 
     /// Cuts the host of a node off.
@@ -337,6 +369,11 @@ impl Scene {
         }
     }
 
+    /// The host that a node is on.
+    pub(super) fn host_of(&self, facts: &NodeFacts) -> Result<Arc<dyn Host>, DrillError> {
+        said("find the host of", &facts.node, self.host(facts))
+    }
+
     fn host(&self, facts: &NodeFacts) -> Result<Arc<dyn Host>, KindError> {
         self.context.host(&Key::new(HostKind::NAME, &facts.host.name))
     }
@@ -353,6 +390,43 @@ impl Scene {
         let text = std::fs::read_to_string(note(site)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
+}
+
+/// What becomes of records that a lost host has only in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsynced {
+    /// Its kernel keeps them: only processes die.
+    Kept,
+    /// The probe's are gone, as all are where power is lost, if its disks can be shut down. Those of other topics are spared:
+    /// a drill loses nobody's records but its own.
+    Lost,
+}
+
+/// How a host is lost.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Cut,
+    Kill,
+    ShutDisksDown,
+}
+
+/// Takes a step, where the host has it.
+async fn lost(host: &dyn Host, step: Step, unsynced: Unsynced) -> Result<(), KindError> {
+    let can = |ability| host.lacks(ability).is_none();
+    match step {
+        Step::Cut if can(Ability::Cut) => host.cut(&Cut::off()).await?,
+        Step::Kill => host.lose().await?,
+        Step::ShutDisksDown if unsynced == Unsynced::Lost && can(Ability::ShutDisksDown) => {
+            host.shut_disks_down(TOPIC).await?;
+        }
+        Step::Cut | Step::ShutDisksDown => {}
+    }
+    Ok(())
+}
+
+/// The names of nodes, in one line.
+pub(super) fn names(nodes: &[&NodeFacts]) -> String {
+    nodes.iter().map(|facts| facts.node.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Where it is written which nodes are disturbed.

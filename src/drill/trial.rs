@@ -5,6 +5,7 @@ use super::chronicle::Chronicle;
 use super::pauses::{self, Pause, Spread, millis};
 use super::phases::Phases;
 use super::probe::{Delivered, Library, Written};
+use super::sign::Evidence;
 use super::watch::{Replication, Sample};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -15,7 +16,12 @@ use std::time::Duration;
 pub struct Trial {
     /// What was hit.
     pub target: String,
-    /// The longest time that each partition went without an acknowledgement since the fault began, over all partitions.
+    /// What others had to notice of the fault, and whether they did.
+    pub evidence: Vec<Evidence>,
+    /// What Octad did meanwhile that it mustn't, in words.
+    pub not_kept: Vec<String>,
+    /// The longest time that each partition went without an acknowledgement since the fault began, or since it was undone
+    /// where only that counts, over all partitions.
     pub interruption: Spread,
     /// The same while nothing went wrong, just before.
     pub idle: Spread,
@@ -90,7 +96,9 @@ pub struct Timeline {
     pub marks: Vec<(Duration, String)>,
     /// When each partition's acknowledgements came.
     pub acks: Vec<Vec<Duration>>,
-    /// The longest pause of each partition since the fault.
+    /// From when on pauses count.
+    pub counted_from: Duration,
+    /// The longest pause of each partition since then.
     pub pauses: Vec<Pause>,
     /// What the cluster looked like.
     pub samples: Vec<Sample>,
@@ -104,6 +112,10 @@ pub(super) struct Notes {
     pub(super) carried: u64,
     pub(super) run: u64,
     pub(super) marks: Vec<(Duration, String)>,
+    /// From when on interruptions count; from the fault on where `None`.
+    pub(super) counted_from: Option<Duration>,
+    pub(super) evidence: Vec<Evidence>,
+    pub(super) not_kept: Vec<String>,
     pub(super) idle_from: Duration,
     pub(super) end: Duration,
     pub(super) written: Vec<Written>,
@@ -128,6 +140,9 @@ impl Trial {
             carried,
             run,
             marks,
+            counted_from,
+            evidence,
+            not_kept,
             idle_from,
             end,
             written,
@@ -142,7 +157,11 @@ impl Trial {
             chronicle,
         } = notes;
         let fault = marks.first().map_or(end, |(at, _)| *at);
-        let (idle, since) = (longest(&written, idle_from, fault), longest(&written, fault, end));
+        let counted = |written: &[Written]| match counted_from {
+            None => longest(written, fault, end),
+            Some(from) => written.iter().map(|one| pauses::longest_since(&one.acks, from, end)).collect(),
+        };
+        let (idle, since) = (longest(&written, idle_from, fault), counted(&written));
         let account = audited(run, &written, &log);
         let confirmation = match again {
             Ok(again) => Confirmation::Java {
@@ -152,7 +171,7 @@ impl Trial {
             Err(reason) => Confirmation::Nobody { reason },
         };
         let shipped = |written: Vec<Written>| AsShipped {
-            interruption: spread(&longest(&written, fault, end)),
+            interruption: spread(&counted(&written)),
             idle: spread(&longest(&written, idle_from, fault)),
             acked: written.iter().map(|written| written.acks.len() as u64).sum(),
         };
@@ -170,10 +189,12 @@ impl Trial {
         };
         Self {
             target,
+            evidence,
+            not_kept,
             interruption: spread(&since),
             idle: spread(&idle),
             phases: worst
-                .map(|(number, pause)| Phases::of(&chronicle, number, pause, fault))
+                .map(|(number, pause)| Phases::of(&chronicle, number, pause, counted_from.unwrap_or(fault)))
                 .unwrap_or_default(),
             account,
             gave_up,
@@ -188,6 +209,7 @@ impl Trial {
             timeline: Timeline {
                 marks,
                 acks: written.into_iter().map(|written| written.acks).collect(),
+                counted_from: counted_from.unwrap_or(fault),
                 pauses: since,
                 samples,
                 end,
@@ -219,7 +241,7 @@ fn audited(run: u64, written: &[Written], log: &[Vec<Found>]) -> Account {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::{Led, Mark, Outcome};
+    use crate::drill::{Gone, Led, Mark, Outcome};
 
     const RUN: u64 = 3;
 
@@ -237,6 +259,9 @@ mod tests {
             carried: 0,
             run: RUN,
             marks: vec![(ms(95), "kill broker-1".into())],
+            counted_from: None,
+            evidence: vec![],
+            not_kept: vec![],
             idle_from: ms(20),
             end: ms(600),
             written: vec![Written { outcomes, acks }],
@@ -250,7 +275,7 @@ mod tests {
                 .into(),
             samples: vec![],
             chronicle: Chronicle {
-                gone: vec![ms(120)],
+                gone: vec![Gone { at: ms(120), broker: Some(1) }],
                 led: vec![led(0, Some(1)), led(150, None), led(250, Some(2))],
             },
         }
@@ -268,6 +293,14 @@ mod tests {
         );
         assert_eq!((trial.account.acked, trial.account.lost), (60, 0));
         assert_eq!((trial.consumers.pause.max_ms, trial.consumers.undelivered), (500, 2));
+    }
+
+    #[test]
+    fn what_counts_only_once_the_fault_is_undone_is_counted_from_then() {
+        let undone = Duration::from_millis(250);
+        let trial = Trial::of(Notes { counted_from: Some(undone), ..notes(60) });
+        assert_eq!(trial.interruption.max_ms, 150);
+        assert_eq!(trial.timeline.pauses[0].begun, undone);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Figures against objectives.
 
 use super::accounting::Account;
+use super::fault::{Objective, Since};
 use super::pauses::millis;
 use super::probe::Library;
 use super::run::Terms;
@@ -10,10 +11,10 @@ use crate::resource::NodeFacts;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// The version of the form in which a report is written.
-pub const REPORT_VERSION: u32 = 2;
+pub const REPORT_VERSION: u32 = 3;
 
 /// All drills of one call.
 #[derive(Debug, Serialize)]
@@ -64,11 +65,25 @@ pub struct Machine {
     pub kernel: String,
 }
 
+/// What a drill has shown. The worst of several is the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// Every objective was met.
+    Passed,
+    /// Every objective was met, and nobody saw that the fault had its effect: nothing was shown.
+    Inconclusive,
+    /// An objective was missed.
+    Failed,
+}
+
 /// What came of one fault.
 #[derive(Debug, Serialize)]
 pub struct Verdict {
     /// Its name.
     pub fault: String,
+    /// What it has shown.
+    pub finding: Finding,
     /// What happens in it.
     pub about: String,
     /// What a reader should know.
@@ -76,6 +91,8 @@ pub struct Verdict {
     pub caveat: Option<String>,
     /// The longest interruption that counts as passed, in milliseconds.
     pub objective_ms: u64,
+    /// From when on an interruption counts.
+    pub counted_since: Since,
     /// The longest time that the worst partition went without an acknowledgement, in milliseconds: the median of the
     /// runs.
     pub interruption_ms: u64,
@@ -86,8 +103,10 @@ pub struct Verdict {
     /// The same for producers with which nobody has set anything, by library; those that were asked for. They don't count
     /// for passing.
     pub as_shipped: BTreeMap<Library, Medians>,
-    /// Which objectives were missed, in words; none where it passed.
+    /// Which objectives were missed, in words; some where it failed.
     pub missed: Vec<String>,
+    /// What was to be noticed of the fault and wasn't, in words; some where it is inconclusive.
+    pub unseen: Vec<String>,
     /// The same fault on the same machine with timeouts as shipped and without the fence, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stock: Option<Stock>,
@@ -139,9 +158,9 @@ impl Report {
         }
     }
 
-    /// Whether every fault passed.
-    pub fn passed(&self) -> bool {
-        self.faults.iter().all(Verdict::passed)
+    /// The worst of what was found.
+    pub fn finding(&self) -> Finding {
+        self.faults.iter().map(|verdict| verdict.finding).max().unwrap_or(Finding::Passed)
     }
 }
 
@@ -163,7 +182,7 @@ impl Verdict {
         fault: &str,
         about: &str,
         caveat: Option<&str>,
-        objective: Duration,
+        objective: Objective,
         trials: Vec<Trial>,
     ) -> Self {
         let of_all = |figure: fn(&Trial) -> u64| median(trials.iter().map(figure));
@@ -177,17 +196,26 @@ impl Verdict {
         let mut verdict = Self {
             fault: fault.to_owned(),
             about: about.to_owned(),
+            finding: Finding::Passed,
             caveat: caveat.map(str::to_owned),
-            objective_ms: millis(objective),
+            objective_ms: millis(objective.interruption),
+            counted_since: objective.since,
             interruption_ms: of_all(|trial| trial.interruption.max_ms),
             idle_ms: of_all(|trial| trial.idle.max_ms),
             as_shipped: libraries.map(shipped).collect(),
             account: trials.iter().map(|trial| trial.account).sum(),
             missed: Vec::new(),
+            unseen: Vec::new(),
             stock: None,
             trials,
         };
-        verdict.missed = verdict.judge();
+        verdict.missed = verdict.judge(objective.keeps_min_isr);
+        verdict.unseen = verdict.unseen();
+        verdict.finding = match (verdict.missed.is_empty(), verdict.unseen.is_empty()) {
+            (false, _) => Finding::Failed,
+            (true, false) => Finding::Inconclusive,
+            (true, true) => Finding::Passed,
+        };
         verdict
     }
 
@@ -218,7 +246,21 @@ impl Verdict {
         self.trials.iter().find(|trial| trial.interruption.max_ms == self.interruption_ms)
     }
 
-    fn judge(&self) -> Vec<String> {
+    /// What nobody saw in any of the runs.
+    fn unseen(&self) -> Vec<String> {
+        let mut unseen = Vec::new();
+        for (number, trial) in (1..).zip(&self.trials) {
+            let run = if self.trials.len() > 1 { format!(" in run {number}") } else { String::new() };
+            if trial.evidence.is_empty() {
+                unseen.push(format!("nothing was to be noticed of it{run}"));
+            }
+            let missing = trial.evidence.iter().filter(|evidence| evidence.seen_after_ms.is_none());
+            unseen.extend(missing.map(|evidence| format!("not seen{run}: {}", evidence.sign)));
+        }
+        unseen
+    }
+
+    fn judge(&self, keeps_min_isr: bool) -> Vec<String> {
         let mut missed = Vec::new();
         if self.interruption_ms > self.objective_ms {
             missed.push(format!(
@@ -245,14 +287,21 @@ impl Verdict {
                 "leaders elected that were not in sync",
             ),
         ];
+        let under_min_isr = sum(|trial| trial.replication.under_min_isr as u64);
         let disputed = sum(|trial| match trial.confirmation {
             Confirmation::Java { disputed, .. } => disputed,
             Confirmation::Nobody { .. } => 0,
         });
-        let faults =
-            faults.into_iter().chain([(disputed, "offsets at which a second client reads something else")]);
+        let faults = faults.into_iter().chain([
+            (disputed, "offsets at which a second client reads something else"),
+            (
+                if keeps_min_isr { under_min_isr } else { 0 },
+                "partitions that were under their min.insync.replicas at once",
+            ),
+        ]);
         let found = faults.filter(|(count, _)| *count > 0);
         missed.extend(found.map(|(count, what)| format!("{what}: {count}")));
+        missed.extend(self.trials.iter().flat_map(|trial| trial.not_kept.iter().cloned()));
         let gave_up = self.trials.iter().filter_map(|trial| trial.gave_up.as_ref());
         missed.extend(gave_up.map(|reason| format!("the probe's producer gave up: {reason}")));
         // A probe that wrote nothing has found nothing.
@@ -260,11 +309,6 @@ impl Verdict {
             missed.push("no record was acknowledged at all".into());
         }
         missed
-    }
-
-    /// Whether every objective was met.
-    pub fn passed(&self) -> bool {
-        self.missed.is_empty()
     }
 }
 
@@ -295,7 +339,8 @@ fn settings<'a>(nodes: impl Iterator<Item = &'a NodeFacts>) -> String {
 pub(crate) mod tests {
     use super::*;
     use crate::drill::trial::Consumers;
-    use crate::drill::{Pause, Phases, Replication, Sample, Spread, Timeline};
+    use crate::drill::{Evidence, Pause, Phases, Replication, Sample, Sign, Spread, Timeline};
+    use std::time::Duration;
 
     /// A run in which one partition with a record every 20 ms waited so long, from the fault at 1 s on.
     pub(crate) fn trial(interruption: u64) -> Trial {
@@ -312,6 +357,8 @@ pub(crate) mod tests {
         let account = Account { attempted: 100, acked: 100, ..Account::default() };
         Trial {
             target: "broker-1".into(),
+            evidence: vec![seen()],
+            not_kept: vec![],
             interruption: Spread { max_ms: interruption, p99_ms: interruption, median_ms: 30 },
             idle: Spread { max_ms: 25, p99_ms: 25, median_ms: 22 },
             phases: Phases {
@@ -329,11 +376,17 @@ pub(crate) mod tests {
             timeline: Timeline {
                 marks: vec![(ms(1000), "kill broker-1".into())],
                 acks: vec![acks.collect()],
+                counted_from: ms(1000),
                 pauses: vec![pause],
                 samples: vec![leader(0, 1), leader(1120, 2)],
                 end: ms(4000),
             },
         }
+    }
+
+    fn seen() -> Evidence {
+        let ms = Duration::from_millis;
+        Evidence::of(&Sign::Unregistered("broker-1".into()), ms(1000), Some(ms(1020)))
     }
 
     pub(crate) fn report() -> Report {
@@ -354,13 +407,13 @@ pub(crate) mod tests {
     }
 
     fn judged(trials: Vec<Trial>) -> Verdict {
-        Verdict::of("broker-crash", "", None, Duration::from_millis(300), trials)
+        Verdict::of("broker-crash", "", None, Objective::within(Duration::from_millis(300)), trials)
     }
 
     #[test]
     fn the_median_of_the_runs_is_held_against_the_objective() {
         let verdict = judged(vec![trial(200), trial(5000), trial(280)]);
-        assert_eq!((verdict.interruption_ms, verdict.passed()), (280, true));
+        assert_eq!((verdict.interruption_ms, verdict.finding), (280, Finding::Passed));
         let verdict = judged(vec![trial(200), trial(400)]);
         assert_eq!(
             verdict.missed,
@@ -371,7 +424,7 @@ pub(crate) mod tests {
     #[test]
     fn a_comparison_changes_no_verdict() {
         let verdict = judged(vec![trial(200)]).beside(judged(vec![trial(18_000)]));
-        assert_eq!((verdict.passed(), verdict.ratio()), (true, Some(90.0)));
+        assert_eq!((verdict.finding, verdict.ratio()), (Finding::Passed, Some(90.0)));
     }
 
     #[test]
@@ -390,7 +443,7 @@ pub(crate) mod tests {
         assert_eq!(judged(vec![alone.clone()]).unconfirmed(), None);
         alone.confirmation = Confirmation::Nobody { reason: "no Java".into() };
         let verdict = judged(vec![trial(200), alone]);
-        assert_eq!((verdict.passed(), verdict.unconfirmed()), (true, Some("no Java")));
+        assert_eq!((verdict.finding, verdict.unconfirmed()), (Finding::Passed, Some("no Java")));
     }
 
     #[test]
@@ -402,7 +455,7 @@ pub(crate) mod tests {
         };
         let verdict = judged(vec![with(900), with(700), with(5000)]);
         assert_eq!(verdict.as_shipped[&Library::Java], Medians { interruption_ms: 900, idle_ms: 0 });
-        assert!(verdict.passed(), "only the probe is held against the objective");
+        assert_eq!(verdict.finding, Finding::Passed, "only the probe is held against the objective");
     }
 
     #[test]
@@ -416,6 +469,46 @@ pub(crate) mod tests {
     fn a_probe_that_wrote_nothing_has_not_passed() {
         let mut idle = trial(10);
         idle.account = Account::default();
-        assert!(!judged(vec![idle]).passed());
+        assert_eq!(judged(vec![idle]).finding, Finding::Failed);
+    }
+
+    #[test]
+    fn a_fault_that_nobody_saw_is_inconclusive_however_well_all_went() {
+        let unseen = Evidence { seen_after_ms: None, ..seen() };
+        let blind = Trial { evidence: vec![seen(), unseen.clone()], ..trial(20) };
+        let verdict = judged(vec![blind]);
+        assert_eq!(verdict.finding, Finding::Inconclusive);
+        assert_eq!(verdict.unseen, ["not seen: ZooKeeper ended the registration of broker-1"]);
+        let forgetful = Trial { evidence: vec![], ..trial(20) };
+        let verdict = judged(vec![trial(20), forgetful]);
+        assert_eq!(verdict.finding, Finding::Inconclusive);
+        assert_eq!(verdict.unseen, ["nothing was to be noticed of it in run 2"]);
+        // What was lost was lost.
+        let mut bad = Trial { evidence: vec![unseen], ..trial(20) };
+        bad.account.lost = 1;
+        assert_eq!(judged(vec![bad]).finding, Finding::Failed);
+    }
+
+    #[test]
+    fn the_worst_finding_is_the_reports() {
+        let mut report = report();
+        assert_eq!(report.finding(), Finding::Passed);
+        report.faults.push(judged(vec![Trial { evidence: vec![], ..trial(20) }]));
+        assert_eq!(report.finding(), Finding::Inconclusive);
+        report.faults.push(judged(vec![trial(5000)]));
+        assert_eq!(report.finding(), Finding::Failed);
+    }
+
+    #[test]
+    fn what_octad_does_itself_and_must_not_is_missed() {
+        let mut under = trial(20);
+        under.replication.under_min_isr = 2;
+        let of = |objective| Verdict::of("roll", "", None, objective, vec![under.clone()]).missed;
+        let objective = Objective::within(Duration::from_secs(1));
+        assert_eq!(of(objective), [""; 0]);
+        let told = "partitions that were under their min.insync.replicas at once: 2";
+        assert_eq!(of(objective.keeping_min_isr()), [told]);
+        let hasty = Trial { not_kept: vec!["it didn't wait".into()], ..trial(20) };
+        assert_eq!(judged(vec![hasty]).missed, ["it didn't wait"]);
     }
 }

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -80,8 +81,8 @@ pub trait Host: Send + Sync {
         false
     }
 
-    /// Makes the host exist and reachable, mends what a drill has left of [`Host::cut`] and [`Host::fill_disk`], and
-    /// returns its address.
+    /// Makes the host exist and reachable, mends what a drill has left of [`Host::cut`], [`Host::fill_disk`] and
+    /// [`Host::shut_disks_down`], and returns its address.
     async fn boot(&self) -> Result<String, HostError>;
 
     /// How a node stands; `None` where the host has never heard of it.
@@ -150,12 +151,33 @@ pub trait Host: Send + Sync {
         Err(HostError::Unable { subject: "the host".into(), what: "cut a host off" })
     }
 
+    /// Whether packets get from this host to an address: a connection is taken there, or refused. One that has no answer
+    /// within two seconds gets nowhere. For drills.
+    ///
+    /// # Errors
+    /// [`HostError::Unable`] where the backend can't tell, as one can't unless it knows better.
+    async fn reaches(&self, address: SocketAddr) -> Result<bool, HostError> {
+        let _ = address;
+        Err(HostError::Unable { subject: "the host".into(), what: "connect from a host" })
+    }
+
     /// Fills the disk of a node's data to the last byte.
     ///
     /// # Errors
     /// [`HostError::Unable`] where the backend can't, as one does unless it knows better.
     async fn fill_disk(&self, node: &str) -> Result<(), HostError> {
         Err(HostError::Unable { subject: node.to_owned(), what: "fill a disk" })
+    }
+
+    /// Has a host that was just lost ([`Host::lose`]) have lost power: what wasn't on the disks of its nodes yet is gone
+    /// once [`Host::boot`] has brought them back. Spared is what was written to all but directories at their tops whose
+    /// names begin with `expendable`.
+    ///
+    /// # Errors
+    /// [`HostError::Unable`] where the backend can't, as one does unless it knows better.
+    async fn shut_disks_down(&self, expendable: &str) -> Result<(), HostError> {
+        let _ = expendable;
+        Err(HostError::Unable { subject: "the host".into(), what: "lose what isn't on a disk yet" })
     }
 
     /// Undoes every [`Host::cut`] and [`Host::fill_disk`], by whichever process they were made. [`Host::boot`] does so
@@ -193,6 +215,8 @@ pub enum Ability {
     Cut,
     /// [`Host::fill_disk`].
     FillDisk,
+    /// [`Host::shut_disks_down`].
+    ShutDisksDown,
 }
 
 impl Ability {
@@ -200,7 +224,7 @@ impl Ability {
     pub fn needs(self) -> &'static str {
         match self {
             Self::Cut => "hosts with `isolation = \"netns\"`",
-            Self::FillDisk => "hosts with disks of their own (`disk-mib`)",
+            Self::FillDisk | Self::ShutDisksDown => "hosts with disks of their own (`disk-mib`)",
         }
     }
 }
@@ -210,6 +234,7 @@ impl std::fmt::Display for Ability {
         f.write_str(match self {
             Self::Cut => "cut them off",
             Self::FillDisk => "fill their disks",
+            Self::ShutDisksDown => "lose what isn't on a disk yet",
         })
     }
 }

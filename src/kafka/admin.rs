@@ -8,7 +8,9 @@ use kafka_protocol::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
 };
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
@@ -44,11 +46,26 @@ impl Client {
                 CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value)))
             })
             .collect();
+        let brokers = |ids: &Vec<i32>| ids.iter().copied().map(BrokerId).collect();
+        let placement: Vec<_> = (0..)
+            .zip(&topic.placement)
+            .map(|(partition, ids)| {
+                CreatableReplicaAssignment::default()
+                    .with_partition_index(partition)
+                    .with_broker_ids(brokers(ids))
+            })
+            .collect();
+        // Kafka takes numbers or a placement, not both.
+        let (partitions, replication_factor) = match placement.is_empty() {
+            true => (topic.partitions, topic.replication_factor),
+            false => (-1, -1),
+        };
         let build = |_, timeout_ms| {
             let topic = CreatableTopic::default()
                 .with_name(topic_name(&topic.name))
-                .with_num_partitions(topic.partitions)
-                .with_replication_factor(topic.replication_factor)
+                .with_num_partitions(partitions)
+                .with_replication_factor(replication_factor)
+                .with_assignments(placement.clone())
                 .with_configs(configs.clone());
             CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(timeout_ms)
         };

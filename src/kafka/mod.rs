@@ -33,7 +33,7 @@ pub use view::{
 };
 pub use watchdog::{Led, NotSpared, Round, Streak, Watched, is_apart, spared};
 
-/// A topic to be created; Kafka chooses the replicas (spread over racks).
+/// A topic to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTopic {
     /// Its name.
@@ -44,6 +44,9 @@ pub struct NewTopic {
     pub replication_factor: i16,
     /// Settings that differ from the brokers' defaults.
     pub configs: BTreeMap<String, String>,
+    /// The brokers of each partition's replicas, the one that is to lead first; where there is none, Kafka chooses (spread
+    /// over racks).
+    pub placement: Vec<Vec<i32>>,
 }
 
 /// What the engine asks of a Kafka cluster.

@@ -1,7 +1,7 @@
 //! What drills gave, for people, and which faults there are.
 
 use super::Style;
-use crate::drill::{Library, Medians, Trial, Verdict, all_faults};
+use crate::drill::{Finding, Library, Medians, Trial, Verdict, all_faults};
 use crate::host::Ability;
 use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde_json::{Value, json};
@@ -76,6 +76,9 @@ pub(super) fn table(report: &Drills, style: Style) -> String {
         for missed in &verdict.missed {
             out.push_str(&format!("\n{} {}: {missed}", style.bad("✗"), verdict.fault));
         }
+        for unseen in &verdict.unseen {
+            out.push_str(&format!("\n{} {}: {unseen}", style.strong("?"), verdict.fault));
+        }
     }
     for skipped in &report.skipped {
         out.push_str(&format!(
@@ -106,7 +109,11 @@ fn row(verdict: &Verdict, style: Style) -> Vec<Cell> {
         figures.and_then(|figures| figures.into_iter().max()).map_or("-".to_owned(), seconds)
     };
     let account = &verdict.account;
-    let sign = if verdict.passed() { style.good("✓") } else { style.bad("✗") };
+    let sign = match verdict.finding {
+        Finding::Passed => style.good("✓"),
+        Finding::Inconclusive => style.strong("?"),
+        Finding::Failed => style.bad("✗"),
+    };
     let stock = match (&verdict.stock, verdict.ratio()) {
         (Some(stock), Some(ratio)) => format!("{} (×{ratio:.1})", seconds(stock.interruption_ms)),
         _ => "-".to_owned(),
@@ -151,7 +158,7 @@ fn seconds(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::{Confirmation, Skipped, report, trial};
+    use crate::drill::{Confirmation, Objective, Skipped, report, trial};
     use std::time::Duration;
 
     #[test]
@@ -159,7 +166,7 @@ mod tests {
         let mut report = report();
         let mut lossy = trial(12_345);
         lossy.account.lost = 7;
-        let objective = Duration::from_millis(800);
+        let objective = Objective::within(Duration::from_millis(800));
         let caveat = Some("it was bound to happen");
         report.faults.push(Verdict::of("controller-crash", "", caveat, objective, vec![lossy]));
         report.skipped.push(Skipped { fault: "cut-off".into(), reason: "there is one network".into() });
@@ -175,12 +182,25 @@ mod tests {
         controller-crash: 12.3 s of the worst partition: 0.02 s until noticed, 0.06 s until elected, 12.3 s until the client was there
         controller-crash: it was bound to happen
         ");
+        report.faults.remove(1);
+        let mut blind = trial(20);
+        blind.evidence[0].seen_after_ms = None;
+        report.faults.push(Verdict::of("broker-stop", "", None, objective, vec![blind]));
+        report.skipped.clear();
+        insta::assert_snapshot!(table(&report, Style::plain()), @"
+            FAULT         INTERRUPTION  OBJECTIVE  IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS
+         ✓  broker-crash  0.28 s        ≤ 0.30 s   0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s
+         ?  broker-stop   0.02 s        ≤ 0.80 s   0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s
+
+        ? broker-stop: not seen: ZooKeeper ended the registration of broker-1
+        broker-crash: 0.28 s of the worst partition: 0.02 s until noticed, 0.06 s until elected, 0.20 s until the client was there
+        broker-stop: 0.02 s of the worst partition: 0.02 s until noticed, 0.06 s until elected, 0.00 s until the client was there
+        ");
         let stock = Verdict::of("broker-crash", "", None, objective, vec![trial(18_200)]);
         let mut ours = report.faults.remove(0).beside(stock);
         ours.as_shipped.insert(Library::Java, Medians { interruption_ms: 910, idle_ms: 20 });
         ours.trials[0].confirmation = Confirmation::Nobody { reason: "there is no Java".into() };
         report.faults = vec![ours];
-        report.skipped.clear();
         insta::assert_snapshot!(table(&report, Style::plain()), @"
             FAULT         INTERRUPTION  OBJECTIVE  STOCK           IDLE    MEDIAN  ACKED  LOST  TWICE  DISORDER  UNKNOWN  WHOLE AFTER  CONSUMERS  JAVA AS SHIPPED
          ✓  broker-crash  0.28 s        ≤ 0.30 s   18.2 s (×65.0)  0.03 s  0.03 s  100    0     0      0         0        8.00 s       0.00 s     0.91 s (idle 0.02 s)

@@ -323,6 +323,7 @@ impl Kind for TopicKind {
             partitions: inputs.partitions,
             replication_factor: inputs.replication_factor,
             configs: inputs.configs.clone(),
+            placement: Vec::new(),
         };
         let deadline = Instant::now() + DELETION_PATIENCE;
         loop {

@@ -91,6 +91,13 @@ pub(crate) fn neither_a_killed_broker_nor_an_octad_killed_in_a_roll_loses_a_reco
             assert_eq!(account[wrong], 0, "{wrong}: {report:#}");
         }
         assert_eq!(fault["trials"][0]["confirmation"]["java"]["disputed"], 0, "{report:#}");
+        let evidence = fault["trials"][0]["evidence"].as_array().unwrap();
+        assert!(!evidence.is_empty(), "{report:#}");
+        for one in evidence {
+            let sign = one["sign"].as_str().unwrap();
+            assert!(sign.starts_with("ZooKeeper ended the registration of broker-"), "{report:#}");
+            assert!(one["seen_after_ms"].is_u64(), "{report:#}");
+        }
     }
     // Each broker was restarted, whoever did it.
     let elections = &faults[1]["trials"][0]["replication"]["elections"];
@@ -103,6 +110,12 @@ fn a_drill_tells_of_records_that_a_broker_lost_and_only_of_those() {
     let bench = Bench::new();
     let stack = bench.stack("lossy", "127.94.1.", ONE_AND_ONE);
     stack.up();
+
+    let (code, report) = drilled(&stack, &[], || {});
+    let nothing = &report["faults"][0];
+    assert_eq!((code, &nothing["finding"]), (3, &"inconclusive".into()), "a drill of nothing: {report:#}");
+    assert_eq!(nothing["unseen"], serde_json::json!(["not seen: ZooKeeper told of a change"]));
+    assert_eq!(missed(&report), [""; 0], "all went well: {report:#}");
 
     let one_replica = ["--replicas", "1"];
     let restarted_around = |between: &mut dyn FnMut()| {
@@ -117,6 +130,7 @@ fn a_drill_tells_of_records_that_a_broker_lost_and_only_of_those() {
     assert_eq!(code, 0, "a broker that comes back with its data has lost nothing: {report:#}");
     assert!(account["acked"].as_u64() > Some(100), "{report:#}");
     assert_eq!(account["lost"], 0);
+    assert_eq!(report["faults"][0]["finding"], "passed");
     assert_eq!(confirmed(&report), account, "Kafka's own consumer reads the same");
 
     let mut removed = 0;
@@ -132,7 +146,7 @@ fn a_drill_tells_of_records_that_a_broker_lost_and_only_of_those() {
         }
     });
     assert_eq!(removed, 2, "the logs of the probe's partitions");
-    assert_eq!(code, 1, "{report:#}");
+    assert_eq!((code, &report["faults"][0]["finding"]), (1, &"failed".into()), "{report:#}");
     let account = &report["faults"][0]["account"];
     assert!(account["lost"].as_u64() > Some(100), "{report:#}");
     assert_eq!(confirmed(&report), account, "{report:#}");

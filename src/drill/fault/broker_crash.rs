@@ -1,11 +1,10 @@
 //! A broker's process dies.
 
-use super::{Fault, INSTANT, Strike};
+use super::{Fault, INSTANT, Objective, Sign, Strike};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::supervisor::Signal;
 use async_trait::async_trait;
-use std::time::Duration;
 
 /// The fault.
 pub(super) struct BrokerCrash;
@@ -20,13 +19,13 @@ impl Fault for BrokerCrash {
         "a broker's process is killed (SIGKILL)"
     }
 
-    fn objective(&self, _: &Scene) -> Duration {
-        INSTANT
+    fn objective(&self, _: &Scene) -> Objective {
+        Objective::within(INSTANT)
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let node = scene.plain_broker(0).await?;
-        strike(&format!("kill {}", node.node));
+        strike(&format!("kill {}", node.node), &[Sign::Unregistered(node.node.clone())]);
         scene.signal(node, Signal::Kill).await?;
         Ok(node.node.clone())
     }

@@ -1,6 +1,6 @@
 //! A broker's process stands still and then goes on, believing that nothing happened.
 
-use super::{Fault, Lasts, Strike, session_end};
+use super::{Fault, Lasts, Objective, Sign, Strike, session_end};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::supervisor::Signal;
@@ -20,13 +20,16 @@ impl Fault for BrokerFreeze {
         "a broker's process stands still for 20 s (SIGSTOP, SIGCONT)"
     }
 
-    fn objective(&self, scene: &Scene) -> Duration {
-        session_end(scene)
+    fn objective(&self, scene: &Scene) -> Objective {
+        Objective::within(session_end(scene))
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let node = scene.plain_broker(0).await?;
-        strike(&format!("freeze {}", node.node));
+        strike(
+            &format!("freeze {}", node.node),
+            &[Sign::Frozen(node.node.clone()), Sign::Unregistered(node.node.clone())],
+        );
         scene.signal(node, Signal::Stop).await?;
         Ok(node.node.clone())
     }

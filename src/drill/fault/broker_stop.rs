@@ -1,10 +1,9 @@
 //! A broker is stopped in order: it hands its leaders over before it ends.
 
-use super::{Fault, INSTANT, Strike};
+use super::{Fault, INSTANT, Objective, Sign, Strike};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use async_trait::async_trait;
-use std::time::Duration;
 
 /// The fault.
 pub(super) struct BrokerStop;
@@ -19,13 +18,13 @@ impl Fault for BrokerStop {
         "a broker is stopped in order (SIGTERM)"
     }
 
-    fn objective(&self, _: &Scene) -> Duration {
-        INSTANT
+    fn objective(&self, _: &Scene) -> Objective {
+        Objective::within(INSTANT)
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let node = scene.plain_broker(0).await?;
-        strike(&format!("stop {}", node.node));
+        strike(&format!("stop {}", node.node), &[Sign::Unregistered(node.node.clone())]);
         scene.stop(node).await?;
         Ok(node.node.clone())
     }

@@ -1,8 +1,8 @@
 //! Every process of the cluster dies at once.
 
-use super::{BOUND, Fault, Lasts, Strike};
+use super::{BOUND, Fault, Lasts, Objective, Sign, Strike};
 use crate::drill::error::DrillError;
-use crate::drill::scene::Scene;
+use crate::drill::scene::{Scene, Unsynced};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ impl Fault for ClusterKilled {
         "all hosts end at once and are back after 2 s"
     }
 
-    fn objective(&self, _: &Scene) -> Duration {
-        BOUND
+    fn objective(&self, _: &Scene) -> Objective {
+        Objective::within(BOUND)
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
-        strike("kill all");
-        let all = scene.brokers().iter().chain(scene.servers());
-        let lost = futures_util::future::join_all(all.map(|facts| scene.lose_host(facts))).await;
-        lost.into_iter().collect::<Result<Vec<()>, _>>()?;
+        let all: Vec<_> = scene.brokers().iter().chain(scene.servers()).collect();
+        let closed: Vec<_> = all.iter().map(|facts| Sign::Closed(facts.node.clone())).collect();
+        strike("kill all", &closed);
+        scene.lose_hosts(&all, Unsynced::Kept).await?;
         Ok("all".into())
     }
 

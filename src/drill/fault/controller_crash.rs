@@ -1,6 +1,6 @@
 //! The controller's process dies: nobody elects until there is a new one.
 
-use super::{Fault, Strike};
+use super::{Fault, Objective, Sign, Strike};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::supervisor::Signal;
@@ -20,14 +20,14 @@ impl Fault for ControllerCrash {
         "the controller's process is killed (SIGKILL)"
     }
 
-    fn objective(&self, _: &Scene) -> Duration {
+    fn objective(&self, _: &Scene) -> Objective {
         // Two elections, one after the other: of the controller, then of leaders.
-        Duration::from_millis(800)
+        Objective::within(Duration::from_millis(800))
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let node = scene.controller().await?;
-        strike(&format!("kill {}", node.node));
+        strike(&format!("kill {}", node.node), &[Sign::Unregistered(node.node.clone())]);
         scene.signal(node, Signal::Kill).await?;
         Ok(node.node.clone())
     }

@@ -1,11 +1,10 @@
 //! A broker's host is heard and hears nobody.
 
-use super::{AFTER_SESSION, Fault, Strike, session};
+use super::{AFTER_SESSION, Fault, Objective, Sign, Strike, session};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::host::{Ability, Cut};
 use async_trait::async_trait;
-use std::time::Duration;
 
 /// The fault.
 pub(super) struct CutOffOneWay;
@@ -24,14 +23,14 @@ impl Fault for CutOffOneWay {
         Some(Ability::Cut)
     }
 
-    fn objective(&self, scene: &Scene) -> Duration {
+    fn objective(&self, scene: &Scene) -> Objective {
         // It goes on telling ZooKeeper that it lives until it gives up for want of an answer, at two thirds of a session.
-        session(scene) * 5 / 3 + AFTER_SESSION
+        Objective::within(session(scene) * 5 / 3 + AFTER_SESSION)
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let node = scene.plain_broker(0).await?;
-        strike(&format!("make {} deaf", node.node));
+        strike(&format!("make {} deaf", node.node), &Sign::host_lost(&node.node));
         scene.cut(node, &Cut::deaf()).await?;
         Ok(node.node.clone())
     }

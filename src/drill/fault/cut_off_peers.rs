@@ -1,10 +1,11 @@
 //! A broker's host is cut off from the other brokers. It reaches ZooKeeper, so that nobody else may lead in its place:
 //! Kafka has no bound for that, the watchdog has.
 
-use super::{Fault, Strike, addresses};
+use super::{Fault, Objective, Sign, Strike, addresses};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::host::{Ability, Cut};
+use crate::resource::NodeFacts;
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -25,22 +26,37 @@ impl Fault for CutOffPeers {
         Some(Ability::Cut)
     }
 
-    fn objective(&self, _: &Scene) -> Duration {
+    fn objective(&self, _: &Scene) -> Objective {
         // What the watchdog is to keep to.
-        Duration::from_secs(20)
+        Objective::within(Duration::from_secs(20))
     }
 
     fn refusal(&self, scene: &Scene) -> Option<String> {
-        let alone = (scene.brokers().len() < 2).then(|| "the stack has only one broker".to_owned());
-        alone.or_else(|| scene.lacks(Ability::Cut))
+        no_peers(scene)
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let node = scene.plain_broker(0).await?;
-        let peers = scene.brokers().iter().filter(|facts| facts.node != node.node);
-        let cut = Cut::off_from(addresses(peers));
-        strike(&format!("cut {} off from the other brokers", node.node));
-        scene.cut(node, &cut).await?;
-        Ok(node.node.clone())
+        cut_from_peers(scene, node, strike).await
     }
+}
+
+/// Cuts a broker's host off from all other brokers' and from nobody else.
+pub(super) async fn cut_from_peers(
+    scene: &Scene,
+    node: &NodeFacts,
+    strike: &Strike<'_>,
+) -> Result<String, DrillError> {
+    let peers = || scene.brokers().iter().filter(|facts| facts.node != node.node);
+    let apart = |peer: &NodeFacts| Sign::Apart { from: peer.node.clone(), to: node.node.clone() };
+    let signs: Vec<_> = peers().map(apart).collect();
+    strike(&format!("cut {} off from the other brokers", node.node), &signs);
+    scene.cut(node, &Cut::off_from(addresses(peers()))).await?;
+    Ok(node.node.clone())
+}
+
+/// Why a broker of this stack can't be cut off from its peers; `None` where one can.
+pub(super) fn no_peers(scene: &Scene) -> Option<String> {
+    let alone = (scene.brokers().len() < 2).then(|| "the stack has only one broker".to_owned());
+    alone.or_else(|| scene.lacks(Ability::Cut))
 }

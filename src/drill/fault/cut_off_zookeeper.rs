@@ -1,6 +1,6 @@
 //! A broker's host is cut off from ZooKeeper, and everybody else still reaches it.
 
-use super::{Fault, Lasts, Strike, addresses, session_end};
+use super::{Fault, Lasts, Objective, Sign, Strike, addresses, session_end};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::host::{Ability, Cut};
@@ -24,14 +24,14 @@ impl Fault for CutOffZookeeper {
         Some(Ability::Cut)
     }
 
-    fn objective(&self, scene: &Scene) -> Duration {
-        session_end(scene)
+    fn objective(&self, scene: &Scene) -> Objective {
+        Objective::within(session_end(scene))
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let node = scene.plain_broker(0).await?;
         let cut = Cut::off_from(addresses(scene.servers()));
-        strike(&format!("cut {} off from ZooKeeper", node.node));
+        strike(&format!("cut {} off from ZooKeeper", node.node), &[Sign::Unregistered(node.node.clone())]);
         scene.cut(node, &cut).await?;
         Ok(node.node.clone())
     }

@@ -1,6 +1,6 @@
 //! The disk of a broker is full.
 
-use super::{Fault, Strike};
+use super::{Fault, Objective, Sign, Strike};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::host::Ability;
@@ -30,25 +30,29 @@ impl Fault for DiskFull {
         Some(Ability::FillDisk)
     }
 
-    fn objective(&self, _: &Scene) -> Duration {
+    fn objective(&self, _: &Scene) -> Objective {
         // It is found out by the next write, the broker ends itself, and only then it is fenced.
-        Duration::from_millis(800)
+        Objective::within(Duration::from_millis(800))
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let node = scene.plain_broker(0).await?;
         let before = scene.run_state(node).await?;
-        strike(&format!("fill the disk of {}", node.node));
+        let signs = [
+            Sign::Said { node: node.node.clone(), words: "No space left on device" },
+            Sign::Unregistered(node.node.clone()),
+        ];
+        strike(&format!("fill the disk of {}", node.node), &signs);
         scene.fill_disk(node).await?;
         let deadline = Instant::now() + NOTICED;
         while scene.run_state(node).await? == before {
             if Instant::now() >= deadline {
-                let reason = format!("{} went on with a full disk for {} s", node.node, NOTICED.as_secs());
-                return Err(DrillError::NotFinished { fault: self.name(), reason });
+                // It went on with a full disk: nobody saw what was to be seen.
+                return Ok(node.node.clone());
             }
             scene.pause(LOOK).await?;
         }
-        strike(&format!("{} has ended because of it", node.node));
+        strike(&format!("{} has ended because of it", node.node), &[]);
         Ok(node.node.clone())
     }
 }

@@ -6,11 +6,10 @@
 //! → heal              it is undone
 //! ```
 
-use super::{BOUND, Fault, Lasts, Strike};
+use super::{BOUND, Fault, Lasts, Objective, Sign, Strike};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use async_trait::async_trait;
-use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::sync::Mutex;
 
@@ -52,14 +51,14 @@ impl Fault for External {
         "what another hand does: `inject` and `heal` are read from stdin after `ready` was said"
     }
 
-    fn objective(&self, _: &Scene) -> Duration {
-        BOUND
+    fn objective(&self, _: &Scene) -> Objective {
+        Objective::within(BOUND)
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         scene.events().notice("ready");
         self.mark(scene, "inject").await?;
-        strike("inject");
+        strike("inject", &[Sign::AnyChange]);
         Ok("another hand".into())
     }
 

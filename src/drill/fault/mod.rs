@@ -6,23 +6,29 @@ mod broker_freeze;
 mod broker_stop;
 mod cluster_killed;
 mod controller_crash;
+mod controller_cut_off_peers;
 mod controller_stop;
 mod cut_off;
 mod cut_off_one_way;
 mod cut_off_peers;
 mod cut_off_zookeeper;
+mod describe_slow;
 mod disk_full;
 mod external;
+mod frozen_during_roll;
 mod host_lost;
+mod majority_lost;
 mod quorum_lost;
 mod roll;
 mod roll_killed;
 mod two_brokers;
+mod zone_lost;
 mod zookeeper_follower_crash;
 mod zookeeper_leader_crash;
 
 use super::error::DrillError;
 use super::scene::{Scene, addresses};
+use super::sign::Sign;
 use crate::host::Ability;
 use async_trait::async_trait;
 use std::time::Duration;
@@ -46,12 +52,12 @@ pub trait Fault: Send + Sync {
         self.needs().and_then(|ability| scene.lacks(ability))
     }
 
-    /// The longest time in which a partition may take no record, unless the user says otherwise. Figures are for a
-    /// machine that has little else to do.
-    fn objective(&self, scene: &Scene) -> Duration;
+    /// What is allowed, unless the user says otherwise. Figures are for a machine that has little else to do.
+    fn objective(&self, scene: &Scene) -> Objective;
 
     /// Does it, and says to whom. Returns as soon as it is done; what must happen before, such as finding out who
-    /// leads, is done first, and `strike` is called at the very moment.
+    /// leads, is done first, and `strike` is called at the very moment, with what others must notice of it: a fault of
+    /// which they don't is inconclusive.
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError>;
 
     /// How long it lasts before it is undone.
@@ -72,8 +78,49 @@ pub trait Fault: Send + Sync {
     }
 }
 
-/// Called at the very moment at which something goes wrong, with a few words for the timeline.
-pub type Strike<'a> = dyn Fn(&str) + Send + Sync + 'a;
+/// Called at the very moment at which something goes wrong, with a few words for the timeline, and with each sign that
+/// somebody else must see of it before it is undone.
+pub type Strike<'a> = dyn Fn(&str, &[Sign]) + Send + Sync + 'a;
+
+/// What a fault may cost, beside what no fault may: a lost record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Objective {
+    /// The longest time in which a partition may take no record.
+    pub interruption: Duration,
+    /// From when on that counts.
+    pub since: Since,
+    /// Whether no partition may be seen under its `min.insync.replicas`: what Octad itself does mustn't take it there.
+    pub keeps_min_isr: bool,
+}
+
+/// From when on an interruption counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Since {
+    /// The fault.
+    Fault,
+    /// The fault's end: what it takes away can't be done without while it lasts.
+    Undone,
+}
+
+impl Objective {
+    /// So long at most since the fault.
+    pub fn within(interruption: Duration) -> Self {
+        Self { interruption, since: Since::Fault, keeps_min_isr: false }
+    }
+
+    /// The same, counted since the fault is undone.
+    #[must_use]
+    pub fn since_undone(self) -> Self {
+        Self { since: Since::Undone, ..self }
+    }
+
+    /// The same, with no partition under its `min.insync.replicas`.
+    #[must_use]
+    pub fn keeping_min_isr(self) -> Self {
+        Self { keeps_min_isr: true, ..self }
+    }
+}
 
 /// How long a fault lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,15 +167,20 @@ pub fn all() -> Vec<Box<dyn Fault>> {
         Box::new(broker_freeze::BrokerFreeze),
         Box::new(host_lost::HostLost),
         Box::new(two_brokers::TwoBrokers),
+        Box::new(zone_lost::ZoneLost),
+        Box::new(majority_lost::MajorityLost),
         Box::new(quorum_lost::QuorumLost),
         Box::new(cluster_killed::ClusterKilled),
         Box::new(roll::BrokerRoll),
         Box::new(roll_killed::RollKilled),
+        Box::new(describe_slow::DescribeSlow),
+        Box::new(frozen_during_roll::FrozenDuringRoll),
         Box::new(disk_full::DiskFull),
         Box::new(cut_off::CutOff),
         Box::new(cut_off_zookeeper::CutOffZookeeper),
         Box::new(cut_off_one_way::CutOffOneWay),
         Box::new(cut_off_peers::CutOffPeers),
+        Box::new(controller_cut_off_peers::ControllerCutOffPeers),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! More ZooKeeper servers are down than the ensemble can miss.
 
-use super::{BOUND, Fault, Lasts, Strike};
+use super::{BOUND, Fault, Lasts, Objective, Sign, Strike};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use async_trait::async_trait;
@@ -19,8 +19,8 @@ impl Fault for QuorumLost {
         "a majority of the ZooKeeper servers is killed and back after 10 s"
     }
 
-    fn objective(&self, _: &Scene) -> Duration {
-        BOUND
+    fn objective(&self, _: &Scene) -> Objective {
+        Objective::within(BOUND)
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
@@ -31,7 +31,8 @@ impl Fault for QuorumLost {
             downed.push(scene.zookeeper_follower(number).await?);
         }
         let names = downed.iter().map(|facts| facts.node.as_str()).collect::<Vec<_>>().join(", ");
-        strike(&format!("kill {names}"));
+        let closed: Vec<_> = downed.iter().map(|facts| Sign::Closed(facts.node.clone())).collect();
+        strike(&format!("kill {names}"), &closed);
         for facts in downed {
             scene.keep_down(facts).await?;
         }

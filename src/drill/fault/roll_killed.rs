@@ -1,6 +1,6 @@
 //! Octad itself dies in the middle of a roll, and another Octad finishes it.
 
-use super::{Fault, Lasts, Strike};
+use super::{Fault, Lasts, Objective, Strike, roll::restarted};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use async_trait::async_trait;
@@ -30,14 +30,14 @@ impl Fault for RollKilled {
         "octad is killed (SIGKILL) in the middle of a roll of all brokers, and a second roll finishes it"
     }
 
-    fn objective(&self, _: &Scene) -> Duration {
-        Duration::from_millis(400)
+    fn objective(&self, _: &Scene) -> Objective {
+        Objective::within(Duration::from_millis(400)).keeping_min_isr()
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         // Large and odd: seeds that follow each other hit moments far apart.
         let delay = Duration::from_millis(scene.seed.wrapping_mul(2_654_435_761) % SPAN);
-        strike("roll begins");
+        strike("roll begins", &restarted(scene.brokers()));
         let mut first = rolling(scene)?;
         let interrupted = || scene.options.interrupt.wait();
         let turn = tokio::select! {
@@ -48,7 +48,7 @@ impl Fault for RollKilled {
             return Err(failed("the roll that was to be killed ended before its first turn"));
         };
         tokio::time::sleep(delay).await;
-        strike("kill octad");
+        strike("kill octad", &[]);
         // One that is over by now was not killed in the middle of anything.
         if first.try_wait().is_ok_and(|ended| ended.is_some()) {
             return Err(failed("the roll that was to be killed was over too soon"));
@@ -59,7 +59,7 @@ impl Fault for RollKilled {
             ended = finished(&mut second) => ended?,
             () = interrupted() => return Err(DrillError::Interrupted),
         };
-        strike("second roll is over");
+        strike("second roll is over", &[]);
         if !ended {
             return Err(failed("the second roll failed"));
         }

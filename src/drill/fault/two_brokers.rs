@@ -1,6 +1,6 @@
 //! Two brokers die, the second before the first is back.
 
-use super::{BOUND, Fault, Strike};
+use super::{BOUND, Fault, Objective, Sign, Strike};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::supervisor::Signal;
@@ -23,16 +23,16 @@ impl Fault for TwoBrokers {
         "a broker's process is killed, and 2 s later another's"
     }
 
-    fn objective(&self, _: &Scene) -> Duration {
-        BOUND
+    fn objective(&self, _: &Scene) -> Objective {
+        Objective::within(BOUND)
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let (first, second) = (scene.plain_broker(0).await?, scene.plain_broker(1).await?);
-        strike(&format!("kill {}", first.node));
+        strike(&format!("kill {}", first.node), &[Sign::Unregistered(first.node.clone())]);
         scene.signal(first, Signal::Kill).await?;
         tokio::time::sleep(APART).await;
-        strike(&format!("kill {}", second.node));
+        strike(&format!("kill {}", second.node), &[Sign::Unregistered(second.node.clone())]);
         scene.signal(second, Signal::Kill).await?;
         Ok(format!("{}, {}", first.node, second.node))
     }

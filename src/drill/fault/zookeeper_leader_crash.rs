@@ -1,11 +1,10 @@
 //! The ZooKeeper leader's process dies: the others elect another.
 
-use super::{Fault, INSTANT, Strike};
+use super::{Fault, INSTANT, Objective, Sign, Strike};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::supervisor::Signal;
 use async_trait::async_trait;
-use std::time::Duration;
 
 /// The fault.
 pub(super) struct ZookeeperLeaderCrash;
@@ -20,13 +19,13 @@ impl Fault for ZookeeperLeaderCrash {
         "the ZooKeeper leader's process is killed (SIGKILL)"
     }
 
-    fn objective(&self, _: &Scene) -> Duration {
-        INSTANT
+    fn objective(&self, _: &Scene) -> Objective {
+        Objective::within(INSTANT)
     }
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let node = scene.zookeeper_leader().await?;
-        strike(&format!("kill {}", node.node));
+        strike(&format!("kill {}", node.node), &[Sign::Closed(node.node.clone())]);
         scene.signal(node, Signal::Kill).await?;
         Ok(node.node.clone())
     }

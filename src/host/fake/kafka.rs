@@ -133,7 +133,14 @@ impl World {
             topic.name.clone(),
             Topic { id, configs: topic.configs.clone(), partitions: BTreeMap::new() },
         );
-        cluster.grow(&racks, &topic.name, topic.partitions, replicas);
+        match topic.placement.as_slice() {
+            [] => cluster.grow(&racks, &topic.name, topic.partitions, replicas),
+            placement => {
+                for (number, replicas) in (0..).zip(placement) {
+                    cluster.add_partition(&topic.name, number, replicas.clone());
+                }
+            }
+        }
         Ok(())
     }
 

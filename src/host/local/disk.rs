@@ -3,12 +3,14 @@
 
 use super::program::run;
 use crate::host::HostError;
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, open, statvfs};
 use rustix::io::Errno;
+use rustix::ioctl::{Opcode, Setter, ioctl, opcode};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What fills the disk. Servers pass over files that they don't know.
 const FILLING: &str = "octad-filling";
@@ -16,8 +18,20 @@ const FILLING: &str = "octad-filling";
 /// A block of the file system.
 const BLOCK: u64 = 4096;
 
+/// Shuts a file system down: `FS_IOC_SHUTDOWN` of Linux, which ext4 took over from XFS under its number.
+const SHUT_DOWN: Opcode = opcode::read::<u32>(b'X', 125);
+
+/// What of it is written before: neither data nor the file system's own journal.
+const WRITE_NOTHING: u32 = 2;
+
+/// How long those that have files of a disk open may take to die, once they were killed.
+const LAST_BREATH: Duration = Duration::from_secs(10);
+
+/// Between attempts to take a disk from them.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// The disk of one node, there or not.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Disk {
     image: PathBuf,
     data: PathBuf,
@@ -58,8 +72,11 @@ impl Disk {
         self.mount().await
     }
 
-    /// Mounts the disk where there is one.
+    /// Mounts the disk where there is one; one that was shut down comes back with what was on it by then.
     pub(super) async fn mount(&self) -> Result<(), HostError> {
+        if self.is_shut_down() {
+            self.release().await?;
+        }
         if !self.exists() || self.is_mounted() {
             return Ok(());
         }
@@ -77,6 +94,43 @@ impl Disk {
             run("umount", &[&self.data.to_string_lossy()]).await?;
         }
         Ok(())
+    }
+
+    /// Unmounts the disk once those that have files of it open, and were killed, are gone.
+    async fn release(&self) -> Result<(), HostError> {
+        let deadline = Instant::now() + LAST_BREATH;
+        loop {
+            match self.unmount().await {
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(LOOK).await,
+                result => return result,
+            }
+        }
+    }
+
+    /// Has the disk end as power ends: nothing more is read or written, and what wasn't on it yet is gone. Of all but the
+    /// directories at its top whose names begin with `expendable`, everything that was written is put on it before.
+    /// Blocks.
+    pub(super) fn shut_down(&self, expendable: &str) -> Result<(), HostError> {
+        let shut_down = || -> io::Result<()> {
+            for entry in fs::read_dir(&self.data)? {
+                let entry = entry?;
+                if !entry.file_name().to_string_lossy().starts_with(expendable) {
+                    sync(&entry.path())?;
+                }
+            }
+            let disk = File::open(&self.data)?;
+            // SAFETY: this request reads one 32 bit number, and Setter hands it a pointer to one.
+            unsafe { ioctl(&disk, Setter::<SHUT_DOWN, u32>::new(WRITE_NOTHING)) }?;
+            Ok(())
+        };
+        shut_down().map_err(|source| self.failed("shut down", source))
+    }
+
+    /// Whether it was shut down and not mounted again since.
+    pub(super) fn is_shut_down(&self) -> bool {
+        // A file without a name: it leaves no trace where it can be made.
+        let probe = || open(&self.data, OFlags::TMPFILE | OFlags::WRONLY, Mode::RUSR);
+        self.exists() && self.is_mounted() && matches!(probe(), Err(Errno::IO))
     }
 
     /// Takes all space that is left.
@@ -112,5 +166,19 @@ impl Disk {
 
     fn failed(&self, action: &'static str, source: io::Error) -> HostError {
         HostError::Io { action, path: self.image.display().to_string(), source }
+    }
+}
+
+/// Puts all that was written below a path on its disk. What is removed meanwhile needs it no more.
+fn sync(path: &Path) -> io::Result<()> {
+    let sync = || -> io::Result<()> {
+        if path.is_dir() {
+            fs::read_dir(path)?.try_for_each(|entry| sync(&entry?.path()))?;
+        }
+        File::open(path)?.sync_all()
+    };
+    match sync() {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! One local host.
 
 use super::disk::Disk;
-use super::network::Network;
+use super::network::{self, Network};
 use super::program::may_administer;
 use super::{SoftwareOnHand, generation, layout};
 use crate::artifact::ArtifactSet;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -285,8 +285,9 @@ impl Host for Machine {
         let (facts, altered) =
             current.map_or((None, Vec::new()), |current| (Some(current.facts), current.altered));
         let disk = self.disk(node);
-        // What is on a disk that isn't mounted is not lost: the next start mounts it.
-        let data = layout::marker(&self.directory, node).exists() || (disk.exists() && !disk.is_mounted());
+        // What is on a disk that isn't mounted, or was shut down, is not lost: the next start mounts it.
+        let away = || disk.exists() && (!disk.is_mounted() || disk.is_shut_down());
+        let data = layout::marker(&self.directory, node).exists() || away();
         Ok(Some(NodeObservation { facts, altered, data, run }))
     }
 
@@ -419,7 +420,9 @@ impl Host for Machine {
     fn lacks(&self, ability: Ability) -> Option<String> {
         let (has, shared) = match ability {
             Ability::Cut => (self.network.is_some(), "share one network: declare `isolation = \"netns\"`"),
-            Ability::FillDisk => (self.disk_mib.is_some(), "share one file system: declare `disk-mib`"),
+            Ability::FillDisk | Ability::ShutDisksDown => {
+                (self.disk_mib.is_some(), "share one file system: declare `disk-mib`")
+            }
         };
         if !has {
             return Some(format!("local hosts {shared} under [hosts]"));
@@ -444,6 +447,22 @@ impl Host for Machine {
         disk.fill()
     }
 
+    async fn shut_disks_down(&self, expendable: &str) -> Result<(), HostError> {
+        for disk in self.disks() {
+            let expendable = expendable.to_owned();
+            let shut_down = tokio::task::spawn_blocking(move || disk.shut_down(&expendable));
+            shut_down.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))?;
+        }
+        Ok(())
+    }
+
+    async fn reaches(&self, address: SocketAddr) -> Result<bool, HostError> {
+        let namespace = self.network.as_ref().map(Network::namespace);
+        let reached = tokio::task::spawn_blocking(move || network::reaches(namespace.as_deref(), address));
+        let reached = reached.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
+        reached.map_err(|source| HostError::Io { action: "connect to", path: address.to_string(), source })
+    }
+
     async fn mend(&self) -> Result<(), HostError> {
         if let Some(network) = &self.network {
             network.mend().await?;
@@ -455,6 +474,7 @@ impl Host for Machine {
         match &self.network {
             Some(network) if network.is_cut() => Some("cut off"),
             _ if self.disks().iter().any(Disk::is_filled) => Some("left with a full disk"),
+            _ if self.disks().iter().any(Disk::is_shut_down) => Some("left with a disk that was shut down"),
             _ => None,
         }
     }

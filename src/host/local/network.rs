@@ -10,11 +10,15 @@
 use super::program::{run, run_with};
 use crate::host::{Cut, HostError, Peers};
 use crate::tool;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// The last byte of the address that the machine itself has on the switch.
@@ -171,6 +175,33 @@ impl Network {
             }),
         }
     }
+}
+
+/// How long a connection may take that gets anywhere: the kernel asks a second time after one second.
+const CONNECTION: Duration = Duration::from_secs(2);
+
+/// Whether a connection to `address` comes about or is refused, from a namespace or, without one, from this process's.
+/// Blocks.
+pub(super) fn reaches(namespace: Option<&Path>, address: SocketAddr) -> io::Result<bool> {
+    let attempt = || -> io::Result<bool> {
+        if let Some(namespace) = namespace {
+            let namespace = fs::File::open(namespace)?;
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+        }
+        match TcpStream::connect_timeout(&address, CONNECTION) {
+            Ok(_) => Ok(true),
+            Err(error) => match error.kind() {
+                io::ErrorKind::ConnectionRefused => Ok(true),
+                io::ErrorKind::TimedOut
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable => Ok(false),
+                _ => Err(error),
+            },
+        }
+    };
+    // A namespace is a thread's, and no other work must find itself there.
+    let attempted = thread::scope(|scope| scope.spawn(attempt).join());
+    attempted.unwrap_or_else(|died| std::panic::resume_unwind(died))
 }
 
 /// The commands that remove the table. Added first, since one can't remove what isn't there.

@@ -48,7 +48,13 @@ fn whole(view: &ClusterView, brokers: usize) -> bool {
 }
 
 fn topic(name: &str, partitions: i32, replication_factor: i16) -> NewTopic {
-    NewTopic { name: name.into(), partitions, replication_factor, configs: BTreeMap::new() }
+    NewTopic {
+        name: name.into(),
+        partitions,
+        replication_factor,
+        configs: BTreeMap::new(),
+        placement: Vec::new(),
+    }
 }
 
 fn one(topic: &str, partition: i32) -> BTreeSet<TopicPartition> {
@@ -117,6 +123,15 @@ async fn a_topic_lives_from_creation_to_deletion(kafka: &Arc<dyn Kafka>) {
     assert_eq!(all["min.insync.replicas"].source, ConfigSource::DynamicTopic);
     assert_eq!(all["retention.ms"].source, ConfigSource::Default);
     assert_eq!(all["segment.bytes"].value.as_deref(), Some("1048576"));
+
+    let placement = vec![vec![2, 3], vec![3, 1]];
+    let placed = NewTopic { placement: placement.clone(), configs, ..topic("placed", 2, 2) };
+    kafka.create_topic(&placed).await.unwrap();
+    let view = kafka.describe().await.unwrap();
+    let seen = &view.topics["placed"];
+    assert_eq!(seen.partitions.values().map(|p| p.replicas.clone()).collect::<Vec<_>>(), placement);
+    assert_eq!((seen.partitions[&0].leader, seen.configs.len()), (Some(2), 2));
+    kafka.delete_topic("placed").await.unwrap();
 
     kafka.delete_topic("orders").await.unwrap();
     assert!(!kafka.describe().await.unwrap().topics.contains_key("orders"));

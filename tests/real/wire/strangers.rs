@@ -132,7 +132,13 @@ async fn asking_for_nothing_reaches_nobody() {
     kafka.reassign(&BTreeMap::new()).await.unwrap();
     kafka.elect_preferred(&BTreeSet::new()).await.unwrap();
     kafka.alter_topic_configs("t", &BTreeMap::new(), &BTreeSet::new()).await.unwrap();
-    let topic = NewTopic { name: "t".into(), partitions: 1, replication_factor: 1, configs: BTreeMap::new() };
+    let topic = NewTopic {
+        name: "t".into(),
+        partitions: 1,
+        replication_factor: 1,
+        configs: BTreeMap::new(),
+        placement: Vec::new(),
+    };
     kafka.create_topic(&topic).await.unwrap_err();
 }
 
