@@ -230,9 +230,9 @@ fn hint(error: &CliError) -> Option<String> {
         }
         CliError::Holder(error) => holder(error),
         CliError::Lock(LockError::File(error)) | CliError::State(error) => state(error),
-        CliError::NoStack { wanted, .. } => Some(format!(
-            "`octad up --stack {wanted}` makes it; if it was made elsewhere, name that place with --state-dir"
-        )),
+        CliError::NoStack { .. } => {
+            Some("`octad up` makes it; if it was made elsewhere, name that place with --state-dir".into())
+        }
         CliError::Lacking { installed: true, .. } => Some(
             "`octad doctor` tells what it looks for; an OCTAD_JAVA, JAVA_HOME or PATH may lead elsewhere"
                 .into(),

@@ -107,8 +107,6 @@ pub enum CliError {
         stack: String,
         /// Where stacks were looked for.
         state_dir: PathBuf,
-        /// As it was asked for: a name or a file.
-        wanted: String,
     },
     /// An argument doesn't fit.
     #[error("{message}")]

@@ -8,7 +8,7 @@ use crate::report::exit;
 use crate::stack::ValidStack;
 use clap::Args;
 
-/// Restart nodes as they are, one at a time, without interrupting anybody
+/// Restart nodes as they are, one at a time, each only where the others can do without it
 #[derive(Debug, Args)]
 #[command(
     after_help = "It changes nothing of what is recorded; a change of the stack file waits for `octad up`.\n\n\

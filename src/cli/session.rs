@@ -140,8 +140,7 @@ impl Session {
         if !state.is_empty() {
             return Ok(state);
         }
-        let (stack, wanted) = (stack.to_string(), self.wanted.clone());
-        Err(CliError::NoStack { stack, state_dir: self.state_dir.clone(), wanted })
+        Err(CliError::NoStack { stack: stack.to_string(), state_dir: self.state_dir.clone() })
     }
 
     /// Opens the state for an update, under the lock, and tells where a damaged snapshot was had from its copy.

@@ -123,7 +123,7 @@ mod tests {
         let servers = with(server_defaults.clone(), servers);
         let kafka = Section { name: "kafka", settings: &brokers, defaults: broker_defaults };
         let zookeeper = Section { name: "zookeeper", settings: &servers, defaults: server_defaults };
-        let told = |fault: Fault| format!("{}\n  {}\n  {}", fault.path, fault.message, fault.hint);
+        let told = |fault: Fault| format!("{}: {} ({})", fault.path, fault.message, fault.hint);
         faults(&kafka, &zookeeper).into_iter().map(told).collect::<Vec<_>>().join("\n")
     }
 
@@ -148,16 +148,16 @@ mod tests {
     #[test]
     fn a_session_that_outlasts_the_isr_of_a_deaf_leader_is_a_fault() {
         assert_eq!(found(&[(SESSION, "12599")], &[]), "", "21.0 s and a tick are less than 22 s by a hair");
-        insta::assert_snapshot!(found(&[(SESSION, "12600")], &[]), @"kafka.settings.zookeeper.session.timeout.ms: with a session of 12600 ms, a broker that can send and not receive stays registered for up to 22000 ms (5/3 of it and a tick), but takes its followers out of the ISR after 22000 ms: after that nobody may lead in its place (write `zookeeper.session.timeout.ms` = 12599 or less, or `replica.lag.time.max.ms` over 22000)");
-        insta::assert_snapshot!(found(&[(LAG, "21000")], &[]), @"kafka.settings.replica.lag.time.max.ms: with a session of 12000 ms, a broker that can send and not receive stays registered for up to 21000 ms (5/3 of it and a tick), but takes its followers out of the ISR after 21000 ms: after that nobody may lead in its place (write `zookeeper.session.timeout.ms` = 11999 or less, or `replica.lag.time.max.ms` over 21000)");
-        insta::assert_snapshot!(found(&[], &[("tickTime", "2000"), ("syncLimit", "2")]), @"zookeeper.settings.tickTime: with a session of 12000 ms, a broker that can send and not receive stays registered for up to 22000 ms (5/3 of it and a tick), but takes its followers out of the ISR after 22000 ms: after that nobody may lead in its place (write `zookeeper.session.timeout.ms` = 11999 or less, or `replica.lag.time.max.ms` over 22000)");
+        insta::assert_snapshot!(found(&[(SESSION, "12600")], &[]), @"kafka.settings.zookeeper.session.timeout.ms: a broker that can't receive keeps a session of 12600 ms for 22000 ms (5/3 and a tick), and its followers stay in the ISR for 22000 ms: then nobody may lead in its place (write `zookeeper.session.timeout.ms` = 12599 or less, or `replica.lag.time.max.ms` over 22000)");
+        insta::assert_snapshot!(found(&[(LAG, "21000")], &[]), @"kafka.settings.replica.lag.time.max.ms: a broker that can't receive keeps a session of 12000 ms for 21000 ms (5/3 and a tick), and its followers stay in the ISR for 21000 ms: then nobody may lead in its place (write `zookeeper.session.timeout.ms` = 11999 or less, or `replica.lag.time.max.ms` over 21000)");
+        insta::assert_snapshot!(found(&[], &[("tickTime", "2000"), ("syncLimit", "2")]), @"zookeeper.settings.tickTime: a broker that can't receive keeps a session of 12000 ms for 22000 ms (5/3 and a tick), and its followers stay in the ISR for 22000 ms: then nobody may lead in its place (write `zookeeper.session.timeout.ms` = 11999 or less, or `replica.lag.time.max.ms` over 22000)");
     }
 
     #[test]
     fn followers_that_outwait_a_session_are_a_fault() {
         assert_eq!(found(&[], &[("syncLimit", "11")]), "");
-        insta::assert_snapshot!(found(&[], &[("syncLimit", "12")]), @"zookeeper.settings.syncLimit: followers wait 12000 ms for a ZooKeeper leader that stands still (syncLimit × tickTime), and sessions last 12000 ms: as it wakes, it would let the sessions of all brokers end at once (write `syncLimit` = 11 or less, or a longer `zookeeper.session.timeout.ms`)");
-        insta::assert_snapshot!(found(&[(SESSION, "5000")], &[]), @"kafka.settings.zookeeper.session.timeout.ms: followers wait 5000 ms for a ZooKeeper leader that stands still (syncLimit × tickTime), and sessions last 5000 ms: as it wakes, it would let the sessions of all brokers end at once (write `syncLimit` = 4 or less, or a longer `zookeeper.session.timeout.ms`)");
+        insta::assert_snapshot!(found(&[], &[("syncLimit", "12")]), @"zookeeper.settings.syncLimit: a ZooKeeper leader that stands still keeps its followers for 12000 ms (syncLimit × tickTime), and sessions last 12000 ms: as it wakes, it would end all of them (write `syncLimit` = 11 or less, or a longer `zookeeper.session.timeout.ms`)");
+        insta::assert_snapshot!(found(&[(SESSION, "5000")], &[]), @"kafka.settings.zookeeper.session.timeout.ms: a ZooKeeper leader that stands still keeps its followers for 5000 ms (syncLimit × tickTime), and sessions last 5000 ms: as it wakes, it would end all of them (write `syncLimit` = 4 or less, or a longer `zookeeper.session.timeout.ms`)");
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Overview {
         let mut overview = Self { stacks: Vec::new(), next: Vec::new() };
         overview.suggest(invocation, "preview", "what `up` would make");
         overview.suggest(invocation, "up", "make it");
-        overview.suggest(invocation, "--help", "all verbs");
+        overview.suggest(&Invocation { flags: String::new(), ..invocation.clone() }, "--help", "all verbs");
         overview
     }
 

@@ -203,7 +203,11 @@ impl Kind for TopicKind {
             ),
             (None, _) => Decision::Create { reason: String::new(), detail: Value::Null },
             (Some(_), Observed::Absent) => {
-                Decision::Create { reason: "was deleted by another hand".into(), detail: Value::Null }
+                let never =
+                    subject.recorded.is_some_and(|recorded| recorded.pending && recorded.outputs.is_null());
+                let reason =
+                    if never { "an earlier up could not make it" } else { "was deleted by another hand" };
+                Decision::Create { reason: reason.into(), detail: Value::Null }
             }
             (Some(recorded), Observed::Unknown(_)) => decide_change(key, &recorded, &declared, ""),
             (Some(recorded), Observed::Present { detail, .. }) => {
