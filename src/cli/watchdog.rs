@@ -20,7 +20,8 @@ use tokio::io::unix::AsyncFd;
 #[command(
     after_help = "Supervisors run it in front of a broker's own command, and so does a systemd service in ExecStart. It \
     waits while most of the other brokers are out of reach, leaves a second process behind that watches, and becomes \
-    COMMAND. The one that watches kills the broker; starting it again is for whoever started it.\n\nExamples:\n  \
+    COMMAND. The one that watches vouches for the broker where the watchdog of another one asks, and asks them all \
+    before it kills its own; starting it again is for whoever started it.\n\nExamples:\n  \
     octad watchdog --zookeeper 10.0.0.11:2181,10.0.0.12:2181 --broker 3 -- kafka-server-start.sh server.properties\n  \
     octad watchdog --zookeeper 10.0.0.11:2181 --broker 3 --pid 4711"
 )]
@@ -95,7 +96,12 @@ async fn watch(watched: &Watched, pid: i32) -> io::Result<()> {
     let process: AsyncFd<OwnedFd> = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }?;
     tokio::select! {
         ended = process.readable() => ended.map(drop),
-        () = watched.cut_off(say) => Ok(pidfd_send_signal(process.get_ref(), Signal::KILL)?),
+        why = watched.cut_off(say) => {
+            // Before anything that could take time, such as a word into a pipe that nobody reads.
+            pidfd_send_signal(process.get_ref(), Signal::KILL)?;
+            say(format_args!("{why}"));
+            Ok(())
+        }
     }
 }
 

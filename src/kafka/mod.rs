@@ -31,7 +31,7 @@ pub use view::{
     BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ControllerStanding, LocatedPartition,
     PartitionView, Reassignment, TopicPartition, TopicView,
 };
-pub use watchdog::{Led, NotSpared, Round, Streak, Watched, is_apart, spared};
+pub use watchdog::{Look, NotSpared, Partition, Round, Streak, Voucher, Watched, is_apart};
 
 /// A topic to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 pub use four_letter::{FourLetter, QueryError, Timeout};
-pub use session::{Change, Ephemeral, Session, SessionError, SessionId};
+pub use session::{Change, Session, SessionError, SessionId, Znode};
 pub use view::{EnsembleView, Healthy, Latency, MemberView, Mode, Serving, Unhealthy};
 
 /// What the engine asks of a ZooKeeper ensemble.

@@ -18,14 +18,18 @@ const OWN_TIMEOUT: Duration = Duration::from_secs(4);
 /// The longest answer that is read, in bytes; a broker's registration is under a kilobyte.
 const ANSWER_LIMIT: usize = 1 << 20;
 
+/// So many requests are sent before their answers are read: few enough for what both sides keep for a connection.
+const AT_ONCE: usize = 256;
+
 const CREATE: i32 = 1;
 const GET_DATA: i32 = 4;
+const SET_DATA: i32 = 5;
 const SYNC: i32 = 9;
 const PING: i32 = 11;
 const GET_CHILDREN: i32 = 8;
 const ADD_WATCH: i32 = 106;
 const CLOSE: i32 = -11;
-/// Each connection sends one request at a time.
+/// Requests need no numbers: a server answers them in their order.
 const XID: i32 = 1;
 /// What an answer has in place of a request's number: it tells of a change, or that the server is there.
 const CHANGE_XID: i32 = -1;
@@ -38,6 +42,10 @@ const NO_NODE: i32 = -101;
 const NODE_EXISTS: i32 = -110;
 /// What is made with this flag goes with the session that made it.
 const EPHEMERAL: i32 = 1;
+/// What is made with this one stays.
+const LASTING: i32 = 0;
+/// Whatever was written before.
+const ANY_VERSION: i32 = -1;
 /// `ZooDefs.Perms.ALL`.
 const ALL_PERMISSIONS: i32 = 31;
 
@@ -99,10 +107,14 @@ pub enum SessionError {
     },
 }
 
-/// A znode's data, and the session that it goes with.
+/// A znode. Transactions are numbered in one order for the whole ensemble.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ephemeral {
-    /// The owner; 0 where the znode is no ephemeral one.
+pub struct Znode {
+    /// The transaction that made it.
+    pub created: i64,
+    /// The transaction that wrote its data.
+    pub written: i64,
+    /// The session that it goes with; 0 where it goes with none.
     pub owner: SessionId,
     /// The data.
     pub data: Vec<u8>,
@@ -200,16 +212,27 @@ impl Session {
     /// # Errors
     /// Where the connection breaks or the server answers otherwise.
     pub async fn create(&mut self, path: &str, data: &[u8]) -> Result<bool, SessionError> {
+        self.make(path, data, EPHEMERAL).await
+    }
+
+    /// Makes a znode that stays. Returns whether there was none before.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn create_lasting(&mut self, path: &str) -> Result<bool, SessionError> {
+        self.make(path, &[], LASTING).await
+    }
+
+    async fn make(&mut self, path: &str, data: &[u8], flags: i32) -> Result<bool, SessionError> {
         let made = self
             .ask("create", CREATE, |request| {
                 put_text(request, path);
-                request.put_i32(data.len() as i32);
-                request.put_slice(data);
+                put_bytes(request, data);
                 request.put_i32(1);
                 request.put_i32(ALL_PERMISSIONS);
                 put_text(request, "world");
                 put_text(request, "anyone");
-                request.put_i32(EPHEMERAL);
+                request.put_i32(flags);
             })
             .await;
         match made {
@@ -219,23 +242,62 @@ impl Session {
         }
     }
 
+    /// Writes a znode's data, whoever wrote it before. Returns whether there is such a znode.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn write(&mut self, path: &str, data: &[u8]) -> Result<bool, SessionError> {
+        let written = self
+            .ask("setData", SET_DATA, |request| {
+                put_text(request, path);
+                put_bytes(request, data);
+                request.put_i32(ANY_VERSION);
+            })
+            .await;
+        match written {
+            Ok(_) => Ok(true),
+            Err(SessionError::Refused { code: NO_NODE, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads a znode as this server knows it; `None` where there is none.
     ///
     /// # Errors
     /// Where the connection breaks or the server answers otherwise.
-    pub async fn read(&mut self, path: &str) -> Result<Option<Ephemeral>, SessionError> {
-        let found = self
-            .ask("getData", GET_DATA, |request| {
-                put_text(request, path);
-                request.put_u8(0);
-            })
-            .await;
-        let answer = match found {
-            Ok(answer) => answer,
-            Err(SessionError::Refused { code: NO_NODE, .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        ephemeral(&answer).map(Some).ok_or_else(|| self.unintelligible())
+    pub async fn read(&mut self, path: &str) -> Result<Option<Znode>, SessionError> {
+        let found = self.ask("getData", GET_DATA, |request| put_unwatched(request, path)).await;
+        self.read_answer(found)
+    }
+
+    /// Reads many znodes, in their order, without waiting for one before asking for the next: a round trip costs each of
+    /// a few hundred partitions what it would cost one.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise. Answers may still be under way then: the session is of
+    /// no more use.
+    pub async fn read_all(&mut self, paths: &[String]) -> Result<Vec<Option<Znode>>, SessionError> {
+        let mut found = Vec::with_capacity(paths.len());
+        for paths in paths.chunks(AT_ONCE) {
+            let mut requests = Vec::new();
+            for path in paths {
+                put_framed(&mut requests, &request(GET_DATA, |request| put_unwatched(request, path)));
+            }
+            self.send_framed(&requests).await?;
+            for _ in paths {
+                let answer = self.answer("getData").await;
+                found.push(self.read_answer(answer)?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn read_answer(&self, found: Result<Vec<u8>, SessionError>) -> Result<Option<Znode>, SessionError> {
+        match found {
+            Ok(answer) => znode(&answer).map(Some).ok_or_else(|| self.unintelligible()),
+            Err(SessionError::Refused { code: NO_NODE, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads a znode's data as JSON; `None` where there is no such znode, or it holds something else.
@@ -252,12 +314,7 @@ impl Session {
     /// # Errors
     /// Where the connection breaks or the server answers otherwise.
     pub async fn children(&mut self, path: &str) -> Result<Vec<String>, SessionError> {
-        let found = self
-            .ask("getChildren", GET_CHILDREN, |request| {
-                put_text(request, path);
-                request.put_u8(0);
-            })
-            .await;
+        let found = self.ask("getChildren", GET_CHILDREN, |request| put_unwatched(request, path)).await;
         match found {
             Ok(answer) => texts(&answer).ok_or_else(|| self.unintelligible()),
             Err(SessionError::Refused { code: NO_NODE, .. }) => Ok(Vec::new()),
@@ -319,11 +376,12 @@ impl Session {
         number: i32,
         body: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Vec<u8>, SessionError> {
-        let mut request = Vec::new();
-        request.put_i32(XID);
-        request.put_i32(number);
-        body(&mut request);
-        self.send(&request).await?;
+        self.send(&request(number, body)).await?;
+        self.answer(name).await
+    }
+
+    /// The answer to the oldest request that has none yet.
+    async fn answer(&mut self, name: &'static str) -> Result<Vec<u8>, SessionError> {
         loop {
             let answer = self.receive().await?;
             match self.take(&answer)? {
@@ -358,9 +416,12 @@ impl Session {
 
     async fn send(&mut self, message: &[u8]) -> Result<(), SessionError> {
         let mut framed = Vec::with_capacity(message.len() + 4);
-        framed.put_i32(message.len() as i32);
-        framed.extend_from_slice(message);
-        let sent = self.stream.write_all(&framed).await;
+        put_framed(&mut framed, message);
+        self.send_framed(&framed).await
+    }
+
+    async fn send_framed(&mut self, messages: &[u8]) -> Result<(), SessionError> {
+        let sent = self.stream.write_all(messages).await;
         sent.map_err(|source| SessionError::Connection { server: self.server.clone(), source })
     }
 
@@ -392,9 +453,32 @@ impl Session {
     }
 }
 
+fn request(number: i32, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut request = Vec::new();
+    request.put_i32(XID);
+    request.put_i32(number);
+    body(&mut request);
+    request
+}
+
+fn put_framed(messages: &mut Vec<u8>, message: &[u8]) {
+    messages.put_i32(message.len() as i32);
+    messages.extend_from_slice(message);
+}
+
+fn put_bytes(request: &mut Vec<u8>, bytes: &[u8]) {
+    request.put_i32(bytes.len() as i32);
+    request.extend_from_slice(bytes);
+}
+
 fn put_text(request: &mut Vec<u8>, text: &str) {
-    request.put_i32(text.len() as i32);
-    request.extend_from_slice(text.as_bytes());
+    put_bytes(request, text.as_bytes());
+}
+
+/// A path of which no change is to be told.
+fn put_unwatched(request: &mut Vec<u8>, path: &str) {
+    put_text(request, path);
+    request.put_u8(0);
 }
 
 fn take_text(message: &mut &[u8]) -> Option<String> {
@@ -418,13 +502,14 @@ fn change(mut message: &[u8]) -> Option<(bool, String)> {
 }
 
 /// The answer to `getData`: the data, then the znode's `Stat`.
-fn ephemeral(mut answer: &[u8]) -> Option<Ephemeral> {
+fn znode(mut answer: &[u8]) -> Option<Znode> {
     let length = usize::try_from(answer.try_get_i32().ok()?).ok()?;
     let data = answer.get(..length)?.to_vec();
     let mut stat = answer.get(length..)?;
-    // czxid, mzxid, ctime, mtime, then three versions.
-    stat = stat.get(4 * 8 + 3 * 4..)?;
-    Some(Ephemeral { owner: SessionId(stat.try_get_i64().ok()?), data })
+    let (created, written) = (stat.try_get_i64().ok()?, stat.try_get_i64().ok()?);
+    // When it was made and written, then three versions.
+    stat = stat.get(2 * 8 + 3 * 4..)?;
+    Some(Znode { created, written, owner: SessionId(stat.try_get_i64().ok()?), data })
 }
 
 #[cfg(test)]
@@ -460,12 +545,15 @@ mod tests {
         let mut whole = Vec::new();
         whole.put_i32(2);
         whole.put_slice(b"{}");
-        whole.put_bytes(0, 4 * 8 + 3 * 4);
+        whole.put_i64(5);
+        whole.put_i64(6);
+        whole.put_bytes(0, 2 * 8 + 3 * 4);
         whole.put_i64(7);
         whole.put_bytes(0, 4 + 4 + 8);
-        assert_eq!(ephemeral(&whole), Some(Ephemeral { owner: SessionId(7), data: b"{}".to_vec() }));
+        let read = Znode { created: 5, written: 6, owner: SessionId(7), data: b"{}".to_vec() };
+        assert_eq!(znode(&whole), Some(read));
         for length in 0..4 + 2 + 4 * 8 + 3 * 4 + 8 {
-            assert_eq!(ephemeral(&whole[..length]), None, "{length}");
+            assert_eq!(znode(&whole[..length]), None, "{length}");
         }
         let mut whole = Vec::new();
         whole.put_i32(2);

@@ -1,0 +1,153 @@
+//! The watchdog: stops a broker that is cut off from the other brokers while it still reaches ZooKeeper. Kafka has no
+//! bound for that: the broker keeps its session, so nobody may lead in its place, and after `replica.lag.time.max.ms`
+//! it takes its followers out of the ISR, which nobody can undo without it.
+//!
+//! A watchdog that finds its broker cut off asks the others in ZooKeeper. Each of them that has just heard its own broker
+//! vouches for it. What to do is decided by the pure functions of [`rule`]; [`look`]
+//! reads ZooKeeper, [`vouch`] asks and answers there.
+
+mod look;
+mod rule;
+mod vouch;
+
+pub use rule::{Look, NotSpared, Partition, Round, Streak, Voucher, is_apart};
+
+use crate::zookeeper::{Session, SessionError};
+use futures_util::future::join_all;
+use look::Registered;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// From one round to the next.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// How long another broker's host may take to answer. The kernel does, however busy the broker is; and the first round
+/// in which a packet was merely lost is over before it is sent again, after 1 s.
+const CONNECT: Duration = Duration::from_millis(900);
+
+/// How long ZooKeeper may take to answer all that a round asks.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// A broker to be watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// The ensemble's servers, `host:port` each.
+    pub zookeeper: Vec<String>,
+    /// The `broker.id`.
+    pub broker: i32,
+    /// The broker's own `min.insync.replicas`, for topics without one.
+    pub min_insync: usize,
+}
+
+/// What ZooKeeper says at the beginning of a round.
+#[derive(Debug)]
+struct Seen {
+    brokers: BTreeMap<i32, Registered>,
+    /// The other brokers whose watchdogs ask for them to be stopped, and the transactions that asked.
+    asked: BTreeMap<i32, i64>,
+}
+
+impl Watched {
+    /// Waits while ZooKeeper answers and the broker would be apart, at most for `limit`. `tell` hears why.
+    pub async fn hold(&self, limit: Duration, tell: impl Fn(fmt::Arguments<'_>)) {
+        let (begun, mut session) = (Instant::now(), None);
+        let mut told = false;
+        while let Some((_, round)) = self.round(&mut session).await
+            && round.is_apart()
+            && begun.elapsed() < limit
+        {
+            if !told {
+                let (reached, others) = (round.reached.len(), round.others.len());
+                tell(format_args!("not started yet: {reached} of {others} other brokers answer"));
+            }
+            told = true;
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+
+    /// Returns once the broker must be stopped, and why: at once then, since what was found out is true of that moment.
+    /// Vouches for the broker meanwhile, where others ask. `tell` hears why it is left alone.
+    pub async fn cut_off(&self, tell: impl Fn(fmt::Arguments<'_>)) -> String {
+        let (mut streak, mut session) = (Streak::default(), None);
+        let mut rounds = tokio::time::interval(PERIOD);
+        // Rounds that were missed for want of time are not made up for.
+        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = String::new();
+        loop {
+            rounds.tick().await;
+            let seen = self.round(&mut session).await;
+            let cut_off = streak.note(seen.as_ref().map(|(_, round)| round));
+            let Some((seen, round)) = seen else { continue };
+            if !seen.asked.is_empty() && !round.is_apart() {
+                self.answer(&mut session, &seen, &round).await;
+            }
+            if !cut_off {
+                continue;
+            }
+            let (reached, others) = (round.reached.len(), round.others.len());
+            match self.ask(&round).await {
+                Ok(()) => {
+                    return format!(
+                        "cut off: {reached} of {others} other brokers answer, ZooKeeper does, and all who have a \
+                         partition in sync with this broker have been heard; stopped it so that they lead"
+                    );
+                }
+                Err(why) => {
+                    let why = crate::causes::with_causes(&why);
+                    if why != told {
+                        tell(format_args!(
+                            "cut off: {reached} of {others} other brokers answer; not stopped: {why}"
+                        ));
+                    }
+                    told = why;
+                }
+            }
+        }
+    }
+
+    /// One round, in a session that goes on as long as it holds.
+    async fn round(&self, session: &mut Option<Session>) -> Option<(Seen, Round)> {
+        let begun = Instant::now();
+        let Ok(Ok(seen)) = timeout(ANSWER, self.seen(session)).await else {
+            *session = None;
+            return None;
+        };
+        let peers = seen.brokers.iter().filter(|(id, _)| **id != self.broker);
+        let reached = join_all(peers.clone().map(|(_, broker)| is_there(broker.address.as_deref()))).await;
+        let reached = peers.clone().zip(reached).filter(|(_, reached)| *reached).map(|((id, _), _)| *id);
+        let (others, reached): (BTreeSet<_>, _) =
+            (peers.clone().map(|(id, _)| *id).collect(), reached.collect());
+        Some((seen, Round { others, reached, took: begun.elapsed() }))
+    }
+
+    async fn seen(&self, session: &mut Option<Session>) -> Result<Seen, SessionError> {
+        if session.is_none() {
+            *session = Some(Session::open_any(&self.zookeeper).await?);
+        }
+        let session = session.as_mut().expect("it was opened just above");
+        Ok(Seen {
+            brokers: look::registered(session).await?,
+            asked: vouch::asked(session, self.broker).await?,
+        })
+    }
+}
+
+/// What has passed since this machine booted, suspended or not.
+fn now() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(now).expect("no machine booted later than now")
+}
+
+/// Whether a host answers. One that refuses the connection does: there is a way to it, and the broker is not there.
+async fn is_there(address: Option<&str>) -> bool {
+    let Some(address) = address else { return false };
+    match timeout(CONNECT, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => error.kind() == io::ErrorKind::ConnectionRefused,
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,362 @@
+//! When a broker is cut off, and when it may be stopped for it. Pure: the watchdog looks and acts, and the model in
+//! `tests/model` searches what comes of these very functions in a world where everything fails.
+//!
+//! The invariant: a broker is stopped only where every partition in whose ISR it is keeps `min.insync.replicas` among
+//! brokers that have been heard since it was asked for, each of which the controller may make leader without losing a
+//! record. Being registered is not being heard: a registration outlives its broker by a session, and by more where
+//! ZooKeeper's leader changes meanwhile.
+//!
+//! Nobody has a turn. Of two brokers in one ISR each needs the other's word, a watchdog that asks gives none, and one
+//! that has given its own isn't cut off for [`ROUNDS`] more: so neither is stopped on the word of one that is going.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A round that took longer tells of a machine that has no time for the watchdog, and of nothing else.
+pub(super) const ON_TIME: Duration = Duration::from_millis(1_300);
+
+/// After so many rounds in a row a broker is taken for cut off. Fewer would take a switch that restarts for a cut.
+pub(super) const ROUNDS: u32 = 4;
+
+/// A broker is stopped at most this long after it was asked for, by a clock that counts suspension, or all starts over.
+/// Others look for who is asked for each second, and then take up to 0.9 s to see whom they reach and as much to hear
+/// their own broker; the rest is for reading the partitions.
+pub(super) const ACT_WITHIN: Duration = Duration::from_secs(4);
+
+/// Whether a broker is on the smaller side: it reaches so few of the others that more than half of all brokers, itself
+/// among them, are beyond its reach. Of two sides at most one is.
+pub fn is_apart(others: usize, reached: usize) -> bool {
+    2 * (reached + 1) < others + 1
+}
+
+/// What one round saw, where ZooKeeper answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    /// The other brokers that are registered.
+    pub others: BTreeSet<i32>,
+    /// Those of them whose hosts answered.
+    pub reached: BTreeSet<i32>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Round {
+    /// Whether the broker is on the smaller side, see [`is_apart`].
+    pub fn is_apart(&self) -> bool {
+        is_apart(self.others.len(), self.reached.len())
+    }
+}
+
+/// The rounds so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Streak(u32);
+
+impl Streak {
+    /// Takes note of a round; `None` where ZooKeeper did not answer: then the broker's session will end as well, which
+    /// Kafka knows how to deal with. Returns whether the broker has been apart for long enough.
+    pub fn note(&mut self, round: Option<&Round>) -> bool {
+        let apart = round.is_some_and(|round| round.took <= ON_TIME && round.is_apart());
+        self.0 = if apart { self.0 + 1 } else { 0 };
+        self.0 >= ROUNDS
+    }
+}
+
+/// What a watchdog writes where another one asks for its own broker to be stopped: its broker has just answered it, and
+/// isn't cut off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voucher {
+    /// The transaction that asked.
+    pub asked: i64,
+    /// The transaction that registered the broker that answered.
+    pub registered: i64,
+    /// The brokers whose hosts it reaches.
+    pub reaches: BTreeSet<i32>,
+}
+
+/// A partition that has the broker in its ISR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Its leader, -1 for none.
+    pub leader: i32,
+    /// Its replicas in sync.
+    pub isr: Vec<i32>,
+    /// How many must have a record.
+    pub min_insync: usize,
+    /// The transaction that wrote the ISR.
+    pub written: i64,
+}
+
+/// What is known when it is decided whether a broker may be stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The broker.
+    pub broker: i32,
+    /// The other brokers whose hosts it reaches.
+    pub reaches: BTreeSet<i32>,
+    /// The transaction that asked.
+    pub asked: i64,
+    /// All registered brokers, with the transaction that registered each.
+    pub registered: BTreeMap<i32, i64>,
+    /// The controller.
+    pub controller: Option<i32>,
+    /// What others' watchdogs say of their brokers.
+    pub vouchers: BTreeMap<i32, Voucher>,
+    /// The partitions in whose ISR the broker is.
+    pub partitions: Vec<Partition>,
+}
+
+/// Why a broker can't be spared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotSpared {
+    /// A partition would have too few replicas in sync.
+    #[error("{topic}-{partition} would have {left} of {min_insync} replicas in sync")]
+    TooFew {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// How many of its ISR are left without the broker.
+        left: usize,
+        /// How many it needs.
+        min_insync: usize,
+    },
+    /// A broker that is needed, since it is in the same ISR or the controller, has not been heard.
+    #[error("broker {broker} is needed, and nobody vouches for it")]
+    NotHeard {
+        /// That broker.
+        broker: i32,
+    },
+    /// A broker registered after the ISR that it is in was written. It may have lost the end of its log with its host.
+    #[error("broker {broker} has registered since {topic}-{partition} had its replicas in sync")]
+    Returned {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// That broker.
+        broker: i32,
+    },
+    /// Brokers that are to work together don't reach each other.
+    #[error("broker {from} doesn't reach broker {to}")]
+    OutOfReach {
+        /// One.
+        from: i32,
+        /// The other.
+        to: i32,
+    },
+    /// Nobody is there who would have others lead.
+    #[error("there is no controller")]
+    NoController,
+    /// Nothing waits for it.
+    #[error("each partition that it leads reaches its replicas in sync")]
+    NothingGained,
+}
+
+impl Look {
+    /// Whether the broker can be stopped without harm, and something is gained by it.
+    ///
+    /// # Errors
+    /// The first thing in the way.
+    pub fn spares(&self) -> Result<(), NotSpared> {
+        let elect = self.elect()?;
+        let mut gained = false;
+        for partition in self.partitions.iter().filter(|partition| partition.isr.contains(&self.broker)) {
+            let rest: BTreeSet<i32> = partition.isr.iter().copied().filter(|id| *id != self.broker).collect();
+            self.can_do_without(partition, &rest, &elect)?;
+            gained |= partition.leader == self.broker && !rest.is_subset(&self.reaches);
+        }
+        if gained { Ok(()) } else { Err(NotSpared::NothingGained) }
+    }
+
+    /// Those who will have others lead: the controller, or where the broker is that itself, whoever follows it.
+    fn elect(&self) -> Result<BTreeSet<i32>, NotSpared> {
+        match self.controller {
+            None => Err(NotSpared::NoController),
+            Some(controller) if controller != self.broker => Ok([controller].into()),
+            Some(_) => Ok(self.registered.keys().copied().filter(|id| *id != self.broker).collect()),
+        }
+    }
+
+    /// Whether all that are left in an ISR are heard, have all of its records, and reach each other and who elects: any
+    /// of them may be made leader.
+    fn can_do_without(
+        &self,
+        partition: &Partition,
+        rest: &BTreeSet<i32>,
+        elect: &BTreeSet<i32>,
+    ) -> Result<(), NotSpared> {
+        let Partition { topic, partition, min_insync, written, .. } = partition;
+        if rest.len() < *min_insync {
+            let (topic, left) = (topic.clone(), rest.len());
+            return Err(NotSpared::TooFew { topic, partition: *partition, left, min_insync: *min_insync });
+        }
+        for broker in rest {
+            let voucher = self.voucher(*broker)?;
+            if voucher.registered > *written {
+                let topic = topic.clone();
+                return Err(NotSpared::Returned { topic, partition: *partition, broker: *broker });
+            }
+            for peer in rest.union(elect).filter(|peer| *peer != broker) {
+                for (from, to) in [(broker, peer), (peer, broker)] {
+                    if !self.voucher(*from)?.reaches.contains(to) {
+                        return Err(NotSpared::OutOfReach { from: *from, to: *to });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is said of a broker, where it answers this very question and is of its present registration.
+    fn voucher(&self, broker: i32) -> Result<&Voucher, NotSpared> {
+        let voucher = self.vouchers.get(&broker).filter(|voucher| {
+            voucher.asked == self.asked && self.registered.get(&broker) == Some(&voucher.registered)
+        });
+        voucher.ok_or(NotSpared::NotHeard { broker })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn round(others: usize, reached: usize, took: u64) -> Round {
+        let ids = |count: usize| (1..=i32::try_from(count).unwrap()).collect();
+        Round { others: ids(others), reached: ids(reached), took: Duration::from_millis(took) }
+    }
+
+    #[test]
+    fn a_broker_is_cut_off_after_four_rounds_in_a_row_on_the_smaller_side() {
+        let far = round(4, 1, 910);
+        let late = round(4, 1, ON_TIME.as_millis() as u64 + 1);
+        let mut streak = Streak::default();
+        let mut note = |round: Option<&Round>| streak.note(round);
+        assert!((1..ROUNDS).all(|_| !note(Some(&far))) && note(Some(&far)), "the detector");
+        for broken_by in [None, Some(&round(4, 2, 910)), Some(&late)] {
+            assert!(!note(broken_by) && !note(Some(&far)), "{broken_by:?}");
+        }
+    }
+
+    /// Broker 1 leads a partition and reaches nobody; the others are all heard and reach each other.
+    fn cut_off() -> Look {
+        let vouch = |id: i32| {
+            let reaches = (2..=5).filter(|to| *to != id).collect();
+            (id, Voucher { asked: 90, registered: i64::from(id), reaches })
+        };
+        Look {
+            broker: 1,
+            reaches: [].into(),
+            asked: 90,
+            registered: (1..=5).map(|id| (id, i64::from(id))).collect(),
+            controller: Some(4),
+            vouchers: (2..=5).map(vouch).collect(),
+            partitions: vec![partition(1, &[1, 2, 3])],
+        }
+    }
+
+    fn partition(leader: i32, isr: &[i32]) -> Partition {
+        Partition { topic: "t".into(), partition: 0, leader, isr: isr.to_vec(), min_insync: 2, written: 50 }
+    }
+
+    #[track_caller]
+    fn refused(change: impl FnOnce(&mut Look)) -> NotSpared {
+        assert_eq!(cut_off().spares(), Ok(()), "the detector");
+        let mut look = cut_off();
+        change(&mut look);
+        look.spares().unwrap_err()
+    }
+
+    #[test]
+    fn a_registration_is_no_sign_of_life() {
+        for broker in [2, 3] {
+            assert_eq!(refused(|look| drop(look.vouchers.remove(&broker))), NotSpared::NotHeard { broker });
+            let another = |look: &mut Look| look.vouchers.get_mut(&broker).unwrap().asked -= 1;
+            assert_eq!(refused(another), NotSpared::NotHeard { broker }, "to another question");
+            let before = |look: &mut Look| *look.registered.get_mut(&broker).unwrap() = 40;
+            assert_eq!(refused(before), NotSpared::NotHeard { broker }, "of a registration before");
+        }
+    }
+
+    #[test]
+    fn every_partition_with_the_broker_in_its_isr_keeps_enough_in_sync() {
+        for isr in [&[1, 2][..], &[1]] {
+            let led_elsewhere = |look: &mut Look| look.partitions.push(partition(2, isr));
+            let led_here = |look: &mut Look| look.partitions.push(partition(1, isr));
+            let too_few =
+                NotSpared::TooFew { topic: "t".into(), partition: 0, left: isr.len() - 1, min_insync: 2 };
+            assert_eq!((refused(led_elsewhere), refused(led_here)), (too_few.clone(), too_few));
+        }
+    }
+
+    #[test]
+    fn a_replica_may_lack_records_where_it_registered_after_its_isr_was_written() {
+        let back = |look: &mut Look| {
+            look.registered.insert(3, 51);
+            look.vouchers.get_mut(&3).unwrap().registered = 51;
+        };
+        assert_eq!(refused(back), NotSpared::Returned { topic: "t".into(), partition: 0, broker: 3 });
+    }
+
+    #[test]
+    fn who_is_left_reaches_each_other_and_the_controller() {
+        for (from, to) in [(2, 3), (2, 4), (3, 4), (4, 2), (4, 3)] {
+            let cut = |look: &mut Look| look.vouchers.get_mut(&from).unwrap().reaches.retain(|id| *id != to);
+            assert_eq!(refused(cut), NotSpared::OutOfReach { from, to });
+        }
+    }
+
+    #[test]
+    fn somebody_who_is_heard_elects() {
+        assert_eq!(refused(|look| look.controller = None), NotSpared::NoController);
+        assert_eq!(refused(|look| drop(look.vouchers.remove(&4))), NotSpared::NotHeard { broker: 4 });
+        // Where the broker is the controller itself, any other may be the next one.
+        let is_it = |look: &mut Look| {
+            look.controller = Some(1);
+            look.vouchers.remove(&5);
+        };
+        assert_eq!(refused(is_it), NotSpared::NotHeard { broker: 5 });
+    }
+
+    #[test]
+    fn nobody_is_stopped_for_nothing() {
+        for led in [partition(2, &[1, 2, 3]), partition(1, &[1, 2, 3])] {
+            let reached = |look: &mut Look| (look.reaches, look.partitions) = ([2, 3].into(), vec![led]);
+            assert_eq!(refused(reached), NotSpared::NothingGained);
+        }
+        assert_eq!(refused(|look| look.partitions.clear()), NotSpared::NothingGained);
+    }
+
+    fn rounds() -> impl Strategy<Value = Vec<Option<Round>>> {
+        let round = (0_usize..8, 0_usize..8, 0_u64..3_000)
+            .prop_map(|(others, reached, took)| round(others, reached.min(others), took));
+        proptest::collection::vec(proptest::option::weighted(0.9, round), 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn only_rounds_in_time_and_in_a_row_say_that_a_broker_is_cut_off(rounds in rounds()) {
+            let mut streak = Streak::default();
+            for (place, round) in rounds.iter().enumerate() {
+                let cut_off = streak.note(round.as_ref());
+                let last = rounds[..=place].iter().rev().take(ROUNDS as usize);
+                let all = last.flatten().filter(|round| {
+                    round.took <= ON_TIME && round.reached.len() + 1 < round.others.len() - round.reached.len()
+                });
+                prop_assert_eq!(cut_off, all.count() == ROUNDS as usize);
+            }
+        }
+
+        #[test]
+        fn of_brokers_split_into_sides_no_side_of_half_or_more_is_apart(one in 1_usize..20, other in 1_usize..20) {
+            let apart = |own: usize| is_apart(one + other - 1, own - 1);
+            prop_assert_eq!(apart(one), one < other);
+            prop_assert!(!(apart(one) && apart(other)));
+        }
+    }
+}
