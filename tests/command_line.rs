@@ -46,7 +46,7 @@ fn without_a_verb_it_tells_how_things_stand_and_what_to_do_next() {
     Next:
       octad preview --stack minimal --state-dir states  what `up` would make
       octad up --stack minimal --state-dir states       make it
-      octad --help --stack minimal --state-dir states   all verbs
+      octad --help                                      all verbs
     ");
     let made: serde_json::Value = serde_json::from_str(&says(empty.path(), &["--output", "json"])).unwrap();
     assert_eq!(made["stacks"], serde_json::json!([]));

@@ -836,10 +836,10 @@ impl World {
         mut each: impl FnMut(Step, bool, Result<Self, Ended>),
     ) {
         let mut tried = |step, fault| {
-            if let Some(after) = self.after(step, rule, patient) {
-                if !matches!(&after, Ok(after) if after == self) {
-                    each(step, fault, after);
-                }
+            if let Some(after) = self.after(step, rule, patient)
+                && !matches!(&after, Ok(after) if after == self)
+            {
+                each(step, fault, after);
             }
         };
         for id in 1..=BROKERS {
