@@ -1,15 +1,13 @@
 //! The role `broker`: a Kafka broker whose metadata is in ZooKeeper.
 
-use super::{
-    Absence, GroupView, Health, InSync, Layout, MemberView, Next, NotSafe, Process, Role, Roll, ScarceTopic,
-    Standing,
-};
-use crate::kafka::{
-    BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, TopicPartition,
-};
+mod seen;
+
+use super::{Absence, GroupView, Health, InSync, Layout, Next, NotSafe, Process, Role, Roll};
+use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition};
 use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
+use seen::{Seen, cluster, consented, decided, id_of, quiet, scarce, serving};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -86,180 +84,11 @@ impl Broker {
     }
 }
 
-/// The cluster as a view has it.
-struct Seen {
-    /// `None` where no broker answered.
-    cluster: Option<ClusterView>,
-    /// The addresses that were asked.
-    asked: Vec<String>,
-    members: Vec<Arc<NodeFacts>>,
-}
-
-impl Seen {
-    /// The group as it follows from this.
-    fn view(self) -> GroupView {
-        let cluster = self.cluster.as_ref();
-        let member = |facts: &Arc<NodeFacts>| {
-            let address = facts.endpoint("client");
-            let registered = cluster.is_some_and(|cluster| cluster.brokers.contains_key(&facts.id));
-            let answers = cluster.is_some_and(|cluster| knows_itself(cluster, facts.id, address.as_ref()));
-            let leads = cluster.is_some_and(|cluster| cluster.controller == Some(facts.id));
-            // What a broker says of itself doesn't count here: one that lost its session may not have noticed.
-            let others_say = || cluster.is_some_and(|cluster| decided(cluster, address.as_deref()).is_ok());
-            let (standing, note) = match (registered, answers, leads) {
-                (true, true, true) => (Standing::Up, "controller"),
-                (true, true, false) => (Standing::Up, "registered"),
-                // ZooKeeper keeps the session of a broker that died for a while.
-                (true, false, _) => (Standing::Silent, "registered, not answering"),
-                (false, _, _) if others_say() => (Standing::Out, "not registered"),
-                (false, _, _) if cluster.is_some() => (Standing::Silent, "not registered"),
-                (false, _, _) => (Standing::Silent, "not answering"),
-            };
-            (facts.node.clone(), MemberView { standing, note: note.to_owned() })
-        };
-        let members: BTreeMap<String, MemberView> = self.members.iter().map(member).collect();
-        let leads = |facts: &&Arc<NodeFacts>| {
-            cluster.is_some_and(|cluster| cluster.controller == Some(facts.id))
-                && members[&facts.node].standing == Standing::Up
-        };
-        let leaders = self.members.iter().filter(leads).map(|facts| facts.node.clone()).collect();
-        GroupView { members: Arc::new(members), leaders, detail: Arc::new(self) }
-    }
-
-    /// The same, with a broker that answers and is in sync again.
-    fn with_back(&self, id: i32) -> Self {
-        let mut cluster = self.cluster.clone();
-        let address =
-            self.members.iter().find(|facts| facts.id == id).and_then(|facts| facts.endpoint("client"));
-        if let (Some(cluster), Some(address)) = (&mut cluster, address) {
-            let alive = Arc::new(cluster.brokers.keys().copied().chain([id]).collect());
-            let answer = BrokerAnswer::Answered {
-                id: Some(id),
-                controller: cluster.controller,
-                alive,
-                differing: BTreeSet::new(),
-            };
-            cluster.answers.insert(address, answer);
-            let partitions = cluster.topics.values_mut().flat_map(|topic| topic.partitions.values_mut());
-            for partition in partitions.filter(|one| one.replicas.contains(&id) && !one.isr.contains(&id)) {
-                partition.isr.push(id);
-                partition.leader = partition.leader.or(Some(id));
-            }
-        }
-        Self { cluster, asked: self.asked.clone(), members: self.members.clone() }
-    }
-}
-
-fn cluster(view: &GroupView) -> Option<&ClusterView> {
-    view.detail::<Seen>()?.cluster.as_ref()
-}
-
 /// Settings that name the form in which records and requests are written.
 const FORMATS: [&str; 2] = ["inter.broker.protocol.version", "log.message.format.version"];
 
 fn setting(facts: &NodeFacts, name: &str) -> Option<String> {
     facts.settings.get(name)?.known().ok().cloned()
-}
-
-/// The broker id of a member.
-fn id_of(node: &str, view: &GroupView) -> Option<i32> {
-    let members = &view.detail::<Seen>()?.members;
-    members.iter().find(|facts| facts.node == node).map(|facts| facts.id)
-}
-
-/// Whether a broker answers at its own address and takes part in the cluster; while it starts it sees nobody alive.
-fn knows_itself(cluster: &ClusterView, id: i32, address: Option<&String>) -> bool {
-    let answer = address.and_then(|address| cluster.answers.get(address));
-    matches!(answer, Some(BrokerAnswer::Answered { alive, .. }) if alive.contains(&id))
-}
-
-/// The brokers that answered.
-fn serving(cluster: &ClusterView) -> BTreeSet<i32> {
-    let id = |answer: &BrokerAnswer| match answer {
-        BrokerAnswer::Answered { id, .. } => *id,
-        BrokerAnswer::Silent { .. } => None,
-    };
-    cluster.answers.values().filter_map(id).collect()
-}
-
-/// Whether this is what the controller says, and all who answer agree on who that is and on what it decided: what
-/// another broker says may be old, and so may be what one says that is not the controller any more. Who names no
-/// controller is starting and has no say, and the broker at the address `but` isn't heard.
-fn decided(cluster: &ClusterView, but: Option<&str>) -> Result<(), NotSafe> {
-    let Some(controller) = cluster.controller.filter(|id| cluster.seen_by == Some(*id)) else {
-        return Err(NotSafe::NoSingleLeader);
-    };
-    let mut otherwise: Vec<(&String, &BTreeSet<TopicPartition>)> = Vec::new();
-    for (address, answer) in cluster.answers.iter().filter(|(address, _)| Some(address.as_str()) != but) {
-        match answer {
-            BrokerAnswer::Answered { controller: Some(named), .. } if *named != controller => {
-                return Err(NotSafe::NoSingleLeader);
-            }
-            BrokerAnswer::Answered { controller: Some(_), differing, .. } if !differing.is_empty() => {
-                otherwise.push((address, differing));
-            }
-            BrokerAnswer::Answered { .. } | BrokerAnswer::Silent { .. } => {}
-        }
-    }
-    let Some((differing, first)) =
-        otherwise.first().and_then(|(_, differing)| Some((differing, differing.first()?)))
-    else {
-        return Ok(());
-    };
-    Err(NotSafe::ToldDifferently {
-        members: otherwise.iter().map(|(address, _)| (*address).clone()).collect(),
-        topic: first.topic.clone(),
-        partition: first.partition,
-        others: differing.len() - 1,
-    })
-}
-
-/// The strict rule for disturbing a healthy broker: nothing under-replicated, nothing on the move.
-fn quiet(cluster: &ClusterView) -> Result<(), NotSafe> {
-    let Some(moving) = &cluster.reassignments else { return Err(NotSafe::NoSingleLeader) };
-    if let Some(first) = moving.first() {
-        return Err(NotSafe::Reassigning {
-            topic: first.topic.clone(),
-            partition: first.partition,
-            others: moving.len() - 1,
-        });
-    }
-    match cluster.under_replicated().next() {
-        None => Ok(()),
-        Some(first) => Err(NotSafe::UnderReplicated {
-            topic: first.topic.to_owned(),
-            partition: first.partition,
-            replicas: first.state.replicas.clone(),
-            isr: first.state.isr.clone(),
-            others: cluster.under_replicated().count() - 1,
-        }),
-    }
-}
-
-/// The topics without a replica to spare of which members with such names hold one. None where there is only one
-/// member: that nobody takes over is told in the preview.
-fn scarce(view: &GroupView, named: impl Fn(&str) -> bool) -> Vec<ScarceTopic> {
-    let Some(Seen { cluster: Some(cluster), members, .. }) = view.detail() else { return Vec::new() };
-    let mut found: Vec<_> = cluster.partitions().filter(|partition| !partition.has_spare()).collect();
-    if found.is_empty() || members.len() == 1 {
-        return Vec::new();
-    }
-    let named = members.iter().filter(|facts| named(&facts.node));
-    let ids: BTreeSet<i32> = named.map(|facts| facts.id).collect();
-    found.retain(|partition| partition.state.replicas.iter().any(|id| ids.contains(id)));
-    found.dedup_by_key(|partition| partition.topic);
-    let told = |one: LocatedPartition<'_>| ScarceTopic {
-        topic: one.topic.to_owned(),
-        replication: one.state.replicas.len(),
-        min_insync: one.min_insync_replicas,
-    };
-    found.into_iter().map(told).collect()
-}
-
-/// Whether there is consent to interrupt each of these.
-fn consented(mut topics: Vec<ScarceTopic>, interrupts: &BTreeSet<String>) -> Result<(), NotSafe> {
-    topics.retain(|one| !interrupts.contains(&one.topic));
-    if topics.is_empty() { Ok(()) } else { Err(NotSafe::NothingToSpare { topics }) }
 }
 
 #[async_trait]
@@ -566,8 +395,9 @@ const LOG4J: &str = include_str!("log4j.properties");
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::{BrokerView, PartitionView, TopicView};
+    use crate::kafka::{BrokerView, PartitionView, TopicPartition, TopicView};
     use crate::resource::{HostFacts, ProcessSeen, Software};
+    use crate::role::Standing;
 
     /// A broker as it answers.
     #[derive(Clone, Copy)]
