@@ -46,15 +46,19 @@ pub(super) async fn roll(
         if worker.options.interrupt.asked() && !pending.is_empty() {
             return Err(StepError::Interrupted);
         }
-        // The group itself last: what was seen of it is as fresh as can be where a turn begins.
         let lacking = needs_unhealthy(worker, group).await;
-        let Some(view) = observe::view(&worker.context, group).await else {
+        let Some(first) = observe::view(&worker.context, group).await else {
             return Err(stopped(NotSafe::NobodyAnswers));
+        };
+        let open = look(worker, members, &pending, &first).await;
+        // The group itself last, since a host may take its time: what a turn is decided from is as fresh as can be.
+        let view = match pending.iter().all(|name| first.is_up(name)) {
+            true => first,
+            false => observe::view(&worker.context, group).await.unwrap_or(first),
         };
         let knows = role.knows(&view, &worker.context.made_within(group));
         let untold = untold_since.filter(|_| !knows).unwrap_or_else(tokio::time::Instant::now);
         untold_since = Some(untold);
-        let open = look(worker, members, &pending, &view).await;
         let next = match role.next(&Roll { pending: &open, interrupts }, &view) {
             Next::Do(member) if !counts(&member, &open, &view) => Next::Do(member),
             Next::Do(_) if !knows && untold.elapsed() < UNTOLD => Next::Wait(NotSafe::Untold),
@@ -66,7 +70,6 @@ pub(super) async fn roll(
                 let Some(change) = members.get(&member) else {
                     return Err(stopped(NotSafe::MembersAway { members: vec![member], so: None }));
                 };
-                waiting_since = None;
                 let turn = members.len() - pending.len() + 1;
                 worker.tell(number, format!("changing {member} ({turn} of {})", members.len()));
                 let changed = match open[member.as_str()] {
@@ -75,9 +78,16 @@ pub(super) async fn roll(
                 };
                 match changed {
                     // It was started since it was looked at: it may serve, and is judged anew.
-                    Err(StepError::Act { source: KindError::CameBack { .. }, .. }) => continue,
+                    Err(StepError::Act { source: KindError::CameBack { .. }, .. })
+                        if waiting_since.get_or_insert_with(Instant::now).elapsed()
+                            < worker.options.gate_timeout =>
+                    {
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
                     changed => changed?,
                 }
+                waiting_since = None;
                 pending.remove(member.as_str());
                 // Others that are away and still to be changed come first: the group can't be whole without them.
                 if pending.iter().all(|name| view.is_up(name)) {

@@ -97,22 +97,24 @@ impl Cluster {
         });
     }
 
-    /// Partitions that have fewer live replicas in sync than they need, among those of one broker in sync that has just
-    /// ended; so do those that live in brokers that stand `still`, unless it was so before.
+    /// Partitions that have fewer replicas in sync than they need, on brokers that run and don't stand `still`, among those
+    /// of one broker in sync that has just ended. One that served nobody is not missed: it stood still, or its session was
+    /// over.
     fn missed(&self, id: i32, still: &BTreeSet<i32>) -> Vec<Loss> {
         let mut losses = Vec::new();
+        if still.contains(&id) || !(self.registered.contains_key(&id) || self.places.contains_key(&id)) {
+            return losses;
+        }
         for (name, number) in self.held.get(&id).into_iter().flatten() {
             let Some(topic) = self.topics.get(name) else { continue };
             let Some(partition) = topic.partitions.get(number) else { continue };
             if !partition.isr.contains(&id) {
                 continue;
             }
-            let live: Vec<i32> =
-                partition.isr.iter().copied().filter(|one| self.running.contains_key(one)).collect();
+            let serves = |one: &i32| self.running.contains_key(one) && !still.contains(one);
+            let live: Vec<i32> = partition.isr.iter().copied().filter(serves).collect();
             let required = (self.min_insync_of(topic) as usize).min(partition.replicas.len());
-            let moving = live.iter().filter(|one| !still.contains(one)).count();
-            let before = moving + usize::from(!still.contains(&id));
-            if live.len() < required || (moving < required && before >= required) {
+            if live.len() < required {
                 losses.push(Loss::MinIsr { topic: name.clone(), partition: *number, live, required });
             }
         }
@@ -306,10 +308,9 @@ impl World {
         let Some(cluster) = self.clusters.get_mut(&facts.group) else { return };
         cluster.running.remove(&facts.id);
         cluster.joined.remove(&facts.id);
+        let missed = cluster.missed(facts.id, &still);
         cluster.places.remove(&facts.id);
-        for loss in cluster.missed(facts.id, &still) {
-            self.breach(loss);
-        }
+        missed.into_iter().for_each(|loss| self.breach(loss));
         let Some(cluster) = self.clusters.get_mut(&facts.group) else { return };
         if quorum {
             cluster.unregister(facts.id);
