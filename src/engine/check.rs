@@ -152,8 +152,9 @@ fn prove_roll(
             let Some(process) = open.get(member.as_str()) else {
                 return Err(Violation::Stray { group: group.to_owned(), member });
             };
-            // One without a process can't be missed, nor one that the group says is out.
-            let missed = *process != Some(ProcessSeen::Gone) && view.standing(&member) != Some(Standing::Out);
+            // One without a process can't be missed, nor one that stands still, nor one that the group says is out.
+            let idle = matches!(process, Some(ProcessSeen::Gone | ProcessSeen::Still));
+            let missed = !idle && view.standing(&member) != Some(Standing::Out);
             if let Err(reason) = role.spares(&member, interrupts, &view)
                 && missed
             {

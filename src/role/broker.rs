@@ -205,7 +205,9 @@ impl Role for Broker {
         {
             return Next::Do((*name).to_owned());
         }
-        let Some(cluster) = cluster(view) else { return Next::Wait(NotSafe::NobodyAnswers) };
+        let Some(cluster) = cluster(view) else {
+            return roll.still().unwrap_or(Next::Wait(NotSafe::NobodyAnswers));
+        };
         if let Some(next) = roll.out(view) {
             return next;
         }

@@ -28,6 +28,13 @@ impl Roll<'_> {
         self.pending.iter().find(|(_, process)| gone(process)).map(|(name, _)| *name)
     }
 
+    /// A member to be changed that stands still, as its host says, where nobody can tell what the group counts on: it takes
+    /// part in nothing, and nothing but its change has it serve again.
+    pub(super) fn still(&self) -> Option<Next> {
+        let still = |process: &Option<ProcessSeen>| *process == Some(ProcessSeen::Still);
+        self.pending.iter().find(|(_, process)| still(process)).map(|(name, _)| Next::Do((*name).to_owned()))
+    }
+
     /// What comes next where the group says that members to be changed are out; `None` where it says so of none. They
     /// can't be missed, but one that was just started may be on its way, and begins anew where it is stopped at that.
     pub(super) fn out(&self, view: &GroupView) -> Option<Next> {

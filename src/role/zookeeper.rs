@@ -155,7 +155,7 @@ impl Role for Zookeeper {
         let spares = |name: &str| self.spares(name, roll.interrupts, view);
         // One that is alone has nobody to be elected by.
         if view.members.len() > 1 && view.leader().is_none() {
-            return Next::Wait(NotSafe::NoSingleLeader);
+            return roll.still().unwrap_or(Next::Wait(NotSafe::NoSingleLeader));
         }
         if let Some(next) = roll.out(view).or_else(|| roll.silent(view, spares)) {
             return next;
