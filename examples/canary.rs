@@ -80,7 +80,7 @@ impl Role for Canary {
                 // It may be there all the same.
                 Ok(Err(_)) | Err(_) => (Standing::Silent, "not answering"),
             };
-            seen.insert(facts.node.clone(), MemberView { standing, note: note.to_owned() });
+            seen.insert(facts.node.clone(), MemberView { standing, closed: false, note: note.to_owned() });
         }
         // Nobody leads, and there is nothing more to tell.
         GroupView { members: Arc::new(seen), leaders: [].into(), detail: Arc::new(()) }

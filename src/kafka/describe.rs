@@ -1,14 +1,16 @@
 //! Reads: the description of the whole cluster, topics' settings, reassignments in flight.
 //!
 //! A description is three requests to the controller (metadata, all topics' settings at once, reassignments)
-//! and one of metadata to every other broker. `DescribeCluster` is not asked: brokers answer it from the same
+//! and two to every broker (metadata, and how many replicas it wants in sync). `DescribeCluster` is not asked: brokers answer it from the same
 //! cache as metadata, and two answers could disagree.
 
 use crate::causes::with_causes;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
 use kafka_protocol::messages::{
@@ -21,12 +23,15 @@ use super::client::{Client, Heard, metadata};
 use super::error::{Attempt, ErrorCode, KafkaError};
 use super::snapshot::Snapshot;
 use super::{
-    BrokerAnswer, ClusterView, ConfigEntry, ConfigSource, PartitionView, Reassignment, TopicPartition,
-    TopicView,
+    BrokerAnswer, ClusterView, ConfigEntry, ConfigSource, ConnectionError, PartitionView, Reassignment,
+    TopicPartition, TopicView,
 };
 
 /// Kafka's number for topics among the things that have settings.
 pub(super) const TOPIC_RESOURCE: i8 = 2;
+
+/// Kafka's number for brokers among the things that have settings.
+const BROKER_RESOURCE: i8 = 4;
 
 /// `UNKNOWN_TOPIC_OR_PARTITION`.
 pub(super) const UNKNOWN_TOPIC: i16 = 3;
@@ -40,6 +45,7 @@ impl Client {
     pub(super) async fn observe(&self) -> Result<ClusterView, KafkaError> {
         let mut heard = self.hear(true).await?;
         let controller = self.seek_controller(&mut heard).await;
+        let min_insync = self.min_insync_of_brokers(&mut heard).await?;
         loop {
             let Some(source) = most_trusted(&heard, controller.as_ref()) else {
                 return Err(KafkaError::NobodyAnswered { attempts: heard.silent });
@@ -61,8 +67,34 @@ impl Client {
                 }
                 _ => None,
             };
-            return assemble(heard, &source, configs, reassignments);
+            return assemble(heard, &source, configs, min_insync, reassignments);
         }
+    }
+
+    /// The most that any broker that was heard asks for, for topics without a figure of their own: any of them may lead,
+    /// and they differ while a roll changes it. Whoever has gone away since is heard no more.
+    async fn min_insync_of_brokers(&self, heard: &mut Heard) -> Result<Option<u32>, KafkaError> {
+        let asked =
+            heard.snapshots.iter().filter_map(|(at, snapshot)| Some((at.clone(), snapshot.id_at(at)?)));
+        let answers = asked.map(|(address, id)| async move {
+            let resource = DescribeConfigsResource::default()
+                .with_resource_type(BROKER_RESOURCE)
+                .with_resource_name(StrBytes::from_string(id.to_string()))
+                .with_configuration_keys(Some(vec![StrBytes::from_static_str(MIN_INSYNC_REPLICAS)]));
+            self.settings_from(&address, vec![resource]).await
+        });
+        let mut most = None;
+        for found in join_all(answers).await {
+            match found {
+                Ok(found) => most = most.max(found.values().filter_map(min_insync_replicas).max()),
+                Err(KafkaError::Unreachable { address, source: why }) => {
+                    heard.snapshots.remove(&address);
+                    heard.silent.push(Attempt { address, why });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(most)
     }
 
     /// The controller, and every partition, as the most trusted broker's metadata tells them. Brokers answer it from
@@ -158,6 +190,15 @@ impl Client {
         if resources.is_empty() {
             return Ok(BTreeMap::new());
         }
+        self.settings_from(address, resources).await
+    }
+
+    /// The settings of these resources, by name. What this broker doesn't know is left out.
+    async fn settings_from(
+        &self,
+        address: &str,
+        resources: Vec<DescribeConfigsResource>,
+    ) -> Result<BTreeMap<String, Configs>, KafkaError> {
         let request = DescribeConfigsRequest::default().with_resources(resources);
         let response = self.pool.call(address, self.timeouts.answer, |_| request).await;
         let response =
@@ -197,6 +238,7 @@ fn assemble(
     heard: Heard,
     source: &str,
     mut configs: BTreeMap<String, Configs>,
+    of_brokers: Option<u32>,
     reassignments: Option<Vec<Reassignment>>,
 ) -> Result<ClusterView, KafkaError> {
     let controller = super::snapshot::majority_controller(heard.snapshots.values());
@@ -211,7 +253,7 @@ fn assemble(
                 id: topic.id.clone(),
                 internal: topic.internal,
                 partitions: topic.partitions.clone(),
-                min_insync_replicas: min_insync_replicas(&settings).ok_or_else(|| {
+                min_insync_replicas: of_topic(&settings, of_brokers).ok_or_else(|| {
                     KafkaError::Unmentioned {
                         address: source.to_owned(),
                         api: DescribeConfigsRequest::NAME,
@@ -243,7 +285,8 @@ fn assemble(
         })
         .collect();
     for Attempt { address, why } in silent {
-        answers.insert(address, BrokerAnswer::Silent { why: with_causes(&why) });
+        let closed = matches!(&why, ConnectionError::Connect { source } if source.kind() == ErrorKind::ConnectionRefused);
+        answers.insert(address, BrokerAnswer::Silent { why: with_causes(&why), closed });
     }
     Ok(ClusterView {
         cluster_id: trusted.cluster_id.clone(),
@@ -254,6 +297,13 @@ fn assemble(
         reassignments,
         answers,
     })
+}
+
+/// What a topic says itself, or else the most that a broker does.
+fn of_topic(settings: &Configs, of_brokers: Option<u32>) -> Option<u32> {
+    let told = min_insync_replicas(settings)?;
+    let own = settings[MIN_INSYNC_REPLICAS].source == ConfigSource::DynamicTopic;
+    Some(if own { told } else { told.max(of_brokers.unwrap_or(told)) })
 }
 
 fn min_insync_replicas(settings: &Configs) -> Option<u32> {
@@ -316,8 +366,8 @@ fn read_reassignments(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::BrokerView;
     use crate::kafka::snapshot::TopicSnapshot;
-    use crate::kafka::{BrokerView, ConnectionError};
 
     fn snapshot(alive: &[i32], controller: Option<i32>, isr: &[i32]) -> Snapshot {
         let broker = |id: i32| BrokerView { host: format!("b{id}"), port: 9092, rack: None };
@@ -366,14 +416,14 @@ mod tests {
             ("retention.ms".to_owned(), entry("1000", ConfigSource::DynamicTopic)),
         ]);
         let configs = BTreeMap::from([("t".to_owned(), settings)]);
-        let view = assemble(heard, "b1:9092", configs, None).unwrap();
+        let view = assemble(heard, "b1:9092", configs, None, None).unwrap();
         assert_eq!((view.seen_by, view.controller), (Some(1), Some(1)));
         assert_eq!(view.topics["t"].partitions[&0].isr, [1]);
         assert_eq!(view.topics["t"].min_insync_replicas, 2);
         assert_eq!(view.topics["t"].configs, BTreeMap::from([("retention.ms".into(), "1000".into())]));
         let differing = |at: &str| match &view.answers[at] {
             BrokerAnswer::Answered { differing, .. } => differing.len(),
-            BrokerAnswer::Silent { why } => panic!("{at} is silent: {why}"),
+            BrokerAnswer::Silent { why, .. } => panic!("{at} is silent: {why}"),
         };
         assert_eq!((differing("b1:9092"), differing("b2:9092")), (0, 1));
         assert!(matches!(view.answers["b3:9092"], BrokerAnswer::Silent { .. }));
@@ -383,7 +433,7 @@ mod tests {
     fn a_topic_without_min_insync_replicas_is_an_error_not_a_guess() {
         let heard = heard(vec![("b1:9092", snapshot(&[1], Some(1), &[1]))]);
         let configs = BTreeMap::from([("t".to_owned(), BTreeMap::new())]);
-        let error = assemble(heard, "b1:9092", configs, None).unwrap_err();
+        let error = assemble(heard, "b1:9092", configs, None, None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "broker at b1:9092 answered DescribeConfigs without min.insync.replicas of topic t"
@@ -391,9 +441,19 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_sets_nothing_needs_what_any_broker_asks_for() {
+        let settings =
+            |figure, source| BTreeMap::from([(MIN_INSYNC_REPLICAS.to_owned(), entry(figure, source))]);
+        let by_default = settings("1", ConfigSource::StaticBroker);
+        assert_eq!(of_topic(&by_default, None), Some(1));
+        assert_eq!((of_topic(&by_default, Some(2)), of_topic(&by_default, Some(1))), (Some(2), Some(1)));
+        assert_eq!(of_topic(&settings("1", ConfigSource::DynamicTopic), Some(2)), Some(1));
+    }
+
+    #[test]
     fn a_topic_deleted_in_between_is_left_out() {
         let heard = heard(vec![("b1:9092", snapshot(&[1], Some(1), &[1]))]);
-        let view = assemble(heard, "b1:9092", BTreeMap::new(), None).unwrap();
+        let view = assemble(heard, "b1:9092", BTreeMap::new(), None, None).unwrap();
         assert!(view.topics.is_empty());
     }
 }

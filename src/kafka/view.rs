@@ -61,8 +61,8 @@ pub struct TopicView {
     pub internal: bool,
     /// Its partitions, by number.
     pub partitions: BTreeMap<i32, PartitionView>,
-    /// The effective `min.insync.replicas`. Where a topic doesn't set it, it is the default of the broker
-    /// that answered; brokers with differing defaults aren't told apart.
+    /// The effective `min.insync.replicas`. Where a topic doesn't set it, the most that any broker that answered asks
+    /// for: any of them may lead.
     pub min_insync_replicas: u32,
     /// The dynamic settings of this topic; not the defaults.
     pub configs: BTreeMap<String, String>,
@@ -116,6 +116,8 @@ pub enum BrokerAnswer {
     Silent {
         /// Why not, with the whole chain of causes.
         why: String,
+        /// Its host answered, and says that nobody listens there.
+        closed: bool,
     },
 }
 
@@ -360,7 +362,7 @@ mod tests {
         assert!(view.all_know("t", 2), "another topic");
         differing(&mut view, "t");
         assert!(!view.all_know("t", 2));
-        view.answers.insert("b2:9092".into(), BrokerAnswer::Silent { why: "away".into() });
+        view.answers.insert("b2:9092".into(), BrokerAnswer::Silent { why: "away".into(), closed: false });
         view.topics.get_mut("t").unwrap().partitions.get_mut(&1).unwrap().leader = None;
         assert!(!view.all_know("t", 2) && view.all_know("t", 1));
     }
@@ -411,7 +413,7 @@ mod tests {
     fn a_controller_is_agreed_when_all_name_it_and_it_answered() {
         let mut view = view(vec![], 1);
         view.answers = BTreeMap::from([answered(1, Some(1)), answered(2, Some(1))]);
-        view.answers.insert("b3:9092".into(), BrokerAnswer::Silent { why: "down".into() });
+        view.answers.insert("b3:9092".into(), BrokerAnswer::Silent { why: "down".into(), closed: true });
         assert_eq!(view.controller_standing(), ControllerStanding::Agreed(1));
     }
 

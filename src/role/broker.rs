@@ -2,6 +2,7 @@
 
 mod seen;
 
+use super::roll::starts;
 use super::{Absence, GroupView, Health, InSync, Layout, Next, NotSafe, Process, Role, Roll};
 use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition};
 use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
@@ -131,6 +132,8 @@ impl Role for Broker {
                 facts.id.to_string(),
                 "--min-insync-replicas".to_owned(),
                 setting(facts, "min.insync.replicas")?,
+                "--replica-lag-ms".to_owned(),
+                setting(facts, "replica.lag.time.max.ms")?,
             ])
             .map(Vec::from)
     }
@@ -203,7 +206,8 @@ impl Role for Broker {
         if view.members.len() == 1
             && let Some(name) = roll.pending.keys().next()
         {
-            return Next::Do((*name).to_owned());
+            let waits = !view.is_up(name) && roll.is_starting(name, view);
+            return if waits { Next::Wait(starts(name)) } else { Next::Do((*name).to_owned()) };
         }
         let Some(cluster) = cluster(view) else {
             return roll.still().unwrap_or(Next::Wait(NotSafe::NobodyAnswers));
@@ -411,6 +415,8 @@ mod tests {
         /// That t-0 has another leader.
         Otherwise,
         Nothing,
+        /// That nobody listens, by its host.
+        Closed,
     }
 
     fn facts(id: i32) -> Arc<NodeFacts> {
@@ -453,7 +459,8 @@ mod tests {
             configs: BTreeMap::new(),
         };
         let answer = |id: i32, says: Says| match says {
-            Says::Nothing => BrokerAnswer::Silent { why: "no answer".into() },
+            Says::Nothing => BrokerAnswer::Silent { why: "no answer".into(), closed: false },
+            Says::Closed => BrokerAnswer::Silent { why: "connection refused".into(), closed: true },
             Says::Same | Says::Controller(_) | Says::Otherwise => BrokerAnswer::Answered {
                 id: Some(id),
                 controller: Some(if let Says::Controller(other) = says { other } else { 1 }),
@@ -524,6 +531,41 @@ mod tests {
         for other in [Says::Otherwise, Says::Controller(3)] {
             assert_eq!(standing([Says::Same, Says::Nothing, other, Says::Same]), Some(Standing::Silent));
         }
+    }
+
+    #[test]
+    fn brokers_that_lost_their_sessions_and_live_on_have_no_say() {
+        // Both believe what was so before, and neither hears of the other's end.
+        let two = view(&[Says::Same, Says::Otherwise, Says::Otherwise, Says::Same], &[1, 4], &[1, 4]);
+        for broker in ["broker-2", "broker-3"] {
+            assert_eq!(two.standing(broker), Some(Standing::Out));
+            assert_eq!(next(&two, &[(broker, RUNS)]), Next::Do(broker.into()));
+        }
+        // One that follows another controller may be right.
+        let other = view(&[Says::Same, Says::Nothing, Says::Controller(3), Says::Same], &[1, 4], &[1, 4]);
+        assert_eq!(other.standing("broker-2"), Some(Standing::Silent));
+    }
+
+    #[test]
+    fn a_broker_that_listens_to_nobody_yet_is_reading_its_data() {
+        let starting = Next::Wait(NotSafe::Starting { member: "broker-2".into() });
+        let [out, registered] = [&[1, 3, 4][..], &[1, 2, 3, 4]].map(|registered| {
+            view(&[Says::Same, Says::Closed, Says::Same, Says::Same], &[1, 3, 4], registered)
+        });
+        for seen in [&out, &registered] {
+            assert_eq!(next(seen, &[("broker-2", RUNS)]), starting);
+            assert_eq!(next(seen, &[("broker-2", Some(ProcessSeen::Gone))]), Next::Do("broker-2".into()));
+        }
+        // Alone as well. One that hears and says nothing hangs.
+        let alone = |says| view(&[Says::Nothing, says], &[], &[]);
+        let only = |says| {
+            let GroupView { members, leaders, detail } = alone(says);
+            let members: BTreeMap<_, _> = members.iter().map(|(n, m)| (n.clone(), m.clone())).collect();
+            let members = members.into_iter().filter(|(name, _)| name == "broker-2").collect();
+            GroupView { members: Arc::new(members), leaders, detail }
+        };
+        assert_eq!(next(&only(Says::Closed), &[("broker-2", RUNS)]), starting);
+        assert_eq!(next(&only(Says::Nothing), &[("broker-2", RUNS)]), Next::Do("broker-2".into()));
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub struct GroupView {
 pub struct MemberView {
     /// Whether it serves as a member of the group.
     pub standing: Standing,
+    /// Its host says that nobody listens at its address: it has no process, or one that doesn't serve yet.
+    #[serde(default)]
+    pub closed: bool,
     /// A few words for people, such as `leader`, `controller`, `not registered`.
     pub note: String,
 }

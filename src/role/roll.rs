@@ -36,13 +36,22 @@ impl Roll<'_> {
     }
 
     /// What comes next where the group says that members to be changed are out; `None` where it says so of none. They
-    /// can't be missed, but one that was just started may be on its way, and begins anew where it is stopped at that.
+    /// can't be missed, but one that is starting begins anew where it is stopped at that.
     pub(super) fn out(&self, view: &GroupView) -> Option<Next> {
-        let young = |name: &&str| self.pending[name] == Some(ProcessSeen::Young);
-        let (young, others): (Vec<&str>, Vec<&str>) =
-            self.standing(Standing::Out, view).partition(|name| young(name));
-        let starting = |name: &&str| Next::Wait(NotSafe::Starting { member: (*name).to_owned() });
-        others.first().map(|name| Next::Do((*name).to_owned())).or_else(|| young.first().map(starting))
+        let (starting, others): (Vec<&str>, Vec<&str>) =
+            self.standing(Standing::Out, view).partition(|name| self.is_starting(name, view));
+        let waits = || starting.first().map(|name| Next::Wait(starts(name)));
+        others.first().map(|name| Next::Do((*name).to_owned())).or_else(waits)
+    }
+
+    /// Whether a member may be reading its data: it was started a short while ago, or has a process and listens to nobody
+    /// yet, which it does once it has read them, however long that takes.
+    pub(super) fn is_starting(&self, name: &str, view: &GroupView) -> bool {
+        match self.pending.get(name) {
+            Some(Some(ProcessSeen::Young)) => true,
+            Some(Some(ProcessSeen::Runs)) => view.members.get(name).is_some_and(|member| member.closed),
+            _ => false,
+        }
     }
 
     /// What comes next where members to be changed are silent; `None` where none is. The group may count on them: one
@@ -54,8 +63,10 @@ impl Roll<'_> {
     ) -> Option<Next> {
         let mut waits = None;
         for name in self.standing(Standing::Silent, view) {
-            match spares(name) {
+            let spared = if self.is_starting(name, view) { Err(starts(name)) } else { spares(name) };
+            match spared {
                 Ok(()) => return Some(Next::Do(name.to_owned())),
+                Err(reason @ NotSafe::Starting { .. }) => waits = waits.or(Some(Next::Wait(reason))),
                 Err(reason) => {
                     let (members, so) = (vec![name.to_owned()], Some(Box::new(reason)));
                     waits = waits.or(Some(Next::Wait(NotSafe::MembersAway { members, so })));
@@ -86,6 +97,10 @@ impl Roll<'_> {
     }
 }
 
+pub(super) fn starts(name: &str) -> NotSafe {
+    NotSafe::Starting { member: name.to_owned() }
+}
+
 /// What a roll does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
@@ -114,8 +129,8 @@ pub enum NotSafe {
         /// What one more away would break, where it would.
         so: Option<Box<Self>>,
     },
-    /// A member was started a short while ago and doesn't serve yet.
-    #[error("{member} was started a short while ago and may still be reading its data")]
+    /// A member has a process that doesn't serve yet.
+    #[error("{member} is starting and may still be reading its data")]
     Starting {
         /// Its name.
         member: String,

@@ -61,6 +61,38 @@ fn size(members: &BTreeMap<&String, &Output<String>>) -> usize {
     members.len().max(1)
 }
 
+/// The group as an ensemble's answers have it.
+fn seen(ensemble: EnsembleView, members: &[Arc<NodeFacts>]) -> GroupView {
+    let leads = |serving: &zookeeper::Serving| matches!(serving.mode, Mode::Leader | Mode::Standalone);
+    let leading: BTreeSet<i32> =
+        ensemble.serving().filter(|(_, serving)| leads(serving)).map(|(id, _)| id).collect();
+    // Who says that it is in no quorum is out where a leader and a majority say that they are. Else an election may be
+    // under way, which a leader that lost its followers is late to notice, and each of them may be needed for it.
+    let quorum = ensemble.serving().count() > members.len() / 2;
+    let out = if leading.len() == 1 && quorum { Standing::Out } else { Standing::Silent };
+    let mut leaders = BTreeSet::new();
+    let member = |facts: &Arc<NodeFacts>| {
+        let (standing, note) = match ensemble.members.get(&facts.id) {
+            Some(zookeeper::MemberView::Serving(serving)) => match serving.mode {
+                Mode::Leader => (Standing::Up, "leader"),
+                Mode::Standalone => (Standing::Up, "standalone"),
+                Mode::Follower => (Standing::Up, "follower"),
+                Mode::Observer => (Standing::Up, "observer"),
+                Mode::ReadOnly => (out, "read-only"),
+            },
+            Some(zookeeper::MemberView::NotServing) => (out, "in no quorum"),
+            Some(zookeeper::MemberView::Unreachable { .. }) | None => (Standing::Silent, "unreachable"),
+        };
+        if leading.contains(&facts.id) {
+            leaders.insert(facts.node.clone());
+        }
+        // An ensemble's member listens before it takes part, and reads its data within `initLimit`.
+        (facts.node.clone(), MemberView { standing, closed: false, note: note.to_owned() })
+    };
+    let members = Arc::new(members.iter().map(member).collect());
+    GroupView { members, leaders, detail: Arc::new(ensemble) }
+}
+
 #[async_trait]
 impl Role for Zookeeper {
     fn name(&self) -> &'static str {
@@ -104,34 +136,7 @@ impl Role for Zookeeper {
             .iter()
             .filter_map(|facts| Some((facts.id, facts.endpoint("client")?)))
             .collect::<BTreeMap<_, _>>();
-        let seen = wire.zookeeper().describe(&addresses).await;
-        let leads = |serving: &zookeeper::Serving| matches!(serving.mode, Mode::Leader | Mode::Standalone);
-        let leading: BTreeSet<i32> =
-            seen.serving().filter(|(_, serving)| leads(serving)).map(|(id, _)| id).collect();
-        // Who says that it is in no quorum is out where a leader and a majority say that they are. Else an election may be
-        // under way, which a leader that lost its followers is late to notice, and each of them may be needed for it.
-        let quorum = seen.serving().count() > members.len() / 2;
-        let out = if leading.len() == 1 && quorum { Standing::Out } else { Standing::Silent };
-        let mut leaders = BTreeSet::new();
-        let member = |facts: &Arc<NodeFacts>| {
-            let (standing, note) = match seen.members.get(&facts.id) {
-                Some(zookeeper::MemberView::Serving(serving)) => match serving.mode {
-                    Mode::Leader => (Standing::Up, "leader"),
-                    Mode::Standalone => (Standing::Up, "standalone"),
-                    Mode::Follower => (Standing::Up, "follower"),
-                    Mode::Observer => (Standing::Up, "observer"),
-                    Mode::ReadOnly => (out, "read-only"),
-                },
-                Some(zookeeper::MemberView::NotServing) => (out, "in no quorum"),
-                Some(zookeeper::MemberView::Unreachable { .. }) | None => (Standing::Silent, "unreachable"),
-            };
-            if leading.contains(&facts.id) {
-                leaders.insert(facts.node.clone());
-            }
-            (facts.node.clone(), MemberView { standing, note: note.to_owned() })
-        };
-        let members = Arc::new(members.iter().map(member).collect());
-        GroupView { members, leaders, detail: Arc::new(seen) }
+        seen(wire.zookeeper().describe(&addresses).await, members)
     }
 
     fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>]) -> Health {
@@ -229,3 +234,100 @@ impl Role for Zookeeper {
 
 /// The supervisor and journald write the time of each line, so the pattern doesn't. NixOS modules read the same file.
 const LOGBACK: &str = include_str!("logback.xml");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{HostFacts, ProcessSeen, Software};
+    use crate::zookeeper::{Latency, MemberView as Answer, Serving};
+
+    const RUNS: Option<ProcessSeen> = Some(ProcessSeen::Runs);
+
+    fn facts(id: i32) -> Arc<NodeFacts> {
+        let (node, host) = (format!("zk-{id}"), format!("10.0.0.{id}"));
+        let host = HostFacts { name: host.clone(), address: host.into(), zone: "z".into(), machine: None };
+        let software = Software { name: "zookeeper".into(), version: "3.9.3".into(), digest: "d".into() };
+        Arc::new(NodeFacts {
+            version: 1,
+            stack: "s".into(),
+            node,
+            role: Zookeeper::NAME.into(),
+            group: "zookeeper".into(),
+            id,
+            host,
+            ports: [("client".to_owned(), 2181)].into(),
+            software,
+            settings: BTreeMap::new(),
+            fence: false,
+            watchdog: false,
+            jvm: None,
+        })
+    }
+
+    fn serving(mode: Mode) -> Answer {
+        Answer::Serving(Serving {
+            mode,
+            zxid: 1,
+            version: "3.9.3".into(),
+            connections: 0,
+            outstanding: 0,
+            latency: Latency::default(),
+            synced_followers: None,
+        })
+    }
+
+    fn silent() -> Answer {
+        Answer::Unreachable { why: "no answer in time".into() }
+    }
+
+    /// Servers 1, 2, … that answer so.
+    fn view(answers: impl IntoIterator<Item = Answer>) -> GroupView {
+        let members: BTreeMap<i32, Answer> = (1..).zip(answers).collect();
+        let facts: Vec<_> = members.keys().copied().map(facts).collect();
+        seen(EnsembleView { members }, &facts)
+    }
+
+    fn next(view: &GroupView, pending: &[(&str, Option<ProcessSeen>)]) -> Next {
+        let (pending, interrupts) = (pending.iter().copied().collect(), BTreeSet::new());
+        Zookeeper.next(&Roll { pending: &pending, interrupts: &interrupts }, view)
+    }
+
+    #[test]
+    fn a_silent_server_is_out_by_nobodys_word() {
+        let two = || [serving(Mode::Leader), serving(Mode::Follower)];
+        let one_silent = view(two().into_iter().chain([silent()]));
+        assert_eq!(one_silent.standing("zk-3"), Some(Standing::Silent));
+        // It may hang, and two of three do without it; of the others none can be spared.
+        assert_eq!(next(&one_silent, &[("zk-3", RUNS)]), Next::Do("zk-3".into()));
+        assert!(matches!(next(&one_silent, &[("zk-1", RUNS)]), Next::Wait(NotSafe::MembersAway { .. })));
+        // Two are silent: each may be the one that the ensemble stands on.
+        let two_silent = view([serving(Mode::Follower), silent(), silent()]);
+        for server in ["zk-2", "zk-3"] {
+            assert_eq!(two_silent.standing(server), Some(Standing::Silent));
+            assert_eq!(next(&two_silent, &[(server, RUNS)]), Next::Wait(NotSafe::NoSingleLeader));
+            assert_eq!(next(&two_silent, &[(server, Some(ProcessSeen::Gone))]), Next::Do(server.into()));
+        }
+    }
+
+    #[test]
+    fn a_server_in_no_quorum_is_out_where_a_leader_and_a_majority_say_that_they_are() {
+        let left = |answers: [Answer; 3]| view(answers).standing("zk-3");
+        let out = [serving(Mode::Leader), serving(Mode::Follower), Answer::NotServing];
+        assert_eq!(left(out), Some(Standing::Out));
+        // A leader that lost its followers is late to notice, and each may be needed for the next election.
+        assert_eq!(left([serving(Mode::Leader), silent(), Answer::NotServing]), Some(Standing::Silent));
+        assert_eq!(
+            left([serving(Mode::Follower), serving(Mode::Follower), Answer::NotServing]),
+            Some(Standing::Silent)
+        );
+    }
+
+    #[test]
+    fn the_leader_goes_last() {
+        let whole = view([serving(Mode::Follower), serving(Mode::Leader), serving(Mode::Follower)]);
+        let all = [("zk-1", None), ("zk-2", None), ("zk-3", None)];
+        assert_eq!(next(&whole, &all), Next::Do("zk-1".into()));
+        assert_eq!(next(&whole, &all[1..]), Next::Do("zk-3".into()));
+        assert_eq!(next(&whole, &all[1..2]), Next::Do("zk-2".into()));
+    }
+}

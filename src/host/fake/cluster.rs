@@ -24,8 +24,8 @@ pub(super) struct Cluster {
     pub(super) topics: BTreeMap<String, Topic>,
     /// Partitions by broker that has a replica.
     held: BTreeMap<i32, BTreeSet<(String, i32)>>,
-    /// `min.insync.replicas` of topics that don't set it.
-    pub(super) min_insync: u32,
+    /// The `min.insync.replicas` that each broker was last started with, for topics that don't set it.
+    min_insync: BTreeMap<i32, u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,9 +50,11 @@ impl Cluster {
         self.order.values().next().copied()
     }
 
-    pub(super) fn min_insync_of(&self, topic: &Topic) -> u32 {
+    /// What a topic says itself, or else the most that any of these brokers does.
+    pub(super) fn min_insync_of<'a>(&self, topic: &Topic, brokers: impl Iterator<Item = &'a i32>) -> u32 {
         let own = topic.configs.get("min.insync.replicas").and_then(|value| value.parse().ok());
-        own.unwrap_or(self.min_insync)
+        let of_brokers = || brokers.filter_map(|id| self.min_insync.get(id)).max().copied();
+        own.or_else(of_brokers).unwrap_or(1)
     }
 
     pub(super) fn partition(&mut self, topic: &str, partition: i32) -> Option<&mut Partition> {
@@ -113,7 +115,8 @@ impl Cluster {
             }
             let serves = |one: &i32| self.running.contains_key(one) && !still.contains(one);
             let live: Vec<i32> = partition.isr.iter().copied().filter(serves).collect();
-            let required = (self.min_insync_of(topic) as usize).min(partition.replicas.len());
+            let required = self.min_insync_of(topic, partition.isr.iter()) as usize;
+            let required = required.min(partition.replicas.len());
             if live.len() < required {
                 losses.push(Loss::MinIsr { topic: name.clone(), partition: *number, live, required });
             }
@@ -223,7 +226,7 @@ impl World {
         let min = setting("min.insync.replicas").and_then(|text| text.parse().ok());
         let cluster = self.clusters.entry(facts.group.clone()).or_default();
         cluster.connect = connect.unwrap_or_default();
-        cluster.min_insync = min.unwrap_or(1);
+        cluster.min_insync.insert(facts.id, min.unwrap_or(1));
         cluster.running.insert(facts.id, facts.node.clone());
     }
 

@@ -84,7 +84,12 @@ impl World {
         let alive: Arc<BTreeSet<i32>> = Arc::new(cluster.registered.keys().copied().collect());
         let answer = |endpoint: &String| {
             let answer = match self.broker_at(endpoint) {
-                None => BrokerAnswer::Silent { why: "cannot connect: connection refused".into() },
+                None if self.endpoints.get(endpoint).is_some_and(|node| self.still.contains(node)) => {
+                    BrokerAnswer::Silent { why: "no answer in time".into(), closed: false }
+                }
+                None => {
+                    BrokerAnswer::Silent { why: "cannot connect: connection refused".into(), closed: true }
+                }
                 Some((_, id)) => {
                     let knows = cluster.registered.contains_key(&id);
                     BrokerAnswer::Answered {
@@ -265,7 +270,7 @@ impl Cluster {
             id: Some(topic.id.clone()),
             internal: false,
             partitions: partitions.collect(),
-            min_insync_replicas: self.min_insync_of(topic),
+            min_insync_replicas: self.min_insync_of(topic, self.registered.keys()),
             configs: topic.configs.clone(),
         }
     }

@@ -37,7 +37,8 @@ impl Seen {
                 (false, _, _) if cluster.is_some() => (Standing::Silent, "not registered"),
                 (false, _, _) => (Standing::Silent, "not answering"),
             };
-            (facts.node.clone(), MemberView { standing, note: note.to_owned() })
+            let closed = cluster.is_some_and(|cluster| is_closed(cluster, address.as_ref()));
+            (facts.node.clone(), MemberView { standing, closed, note: note.to_owned() })
         };
         let members: BTreeMap<String, MemberView> = self.members.iter().map(member).collect();
         let leads = |facts: &&Arc<NodeFacts>| {
@@ -89,6 +90,12 @@ fn knows_itself(cluster: &ClusterView, id: i32, address: Option<&String>) -> boo
     matches!(answer, Some(BrokerAnswer::Answered { alive, .. }) if alive.contains(&id))
 }
 
+/// Whether nobody listens at an address, by the word of its host.
+fn is_closed(cluster: &ClusterView, address: Option<&String>) -> bool {
+    let answer = address.and_then(|address| cluster.answers.get(address));
+    matches!(answer, Some(BrokerAnswer::Silent { closed: true, .. }))
+}
+
 /// The brokers that answered.
 pub(super) fn serving(cluster: &ClusterView) -> BTreeSet<i32> {
     let id = |answer: &BrokerAnswer| match answer {
@@ -100,7 +107,9 @@ pub(super) fn serving(cluster: &ClusterView) -> BTreeSet<i32> {
 
 /// Whether this is what the controller says, and all who answer agree on who that is and on what it decided: what
 /// another broker says may be old, and so may be what one says that is not the controller any more. Who names no
-/// controller is starting and has no say, and the broker at the address `but` isn't heard.
+/// controller is starting and has no say, and the broker at the address `but` isn't heard. One that names this
+/// controller, and that this controller doesn't know of, is told nothing any more: it lost its session and lives on, and
+/// what it believes of partitions is nobody's word.
 pub(super) fn decided(cluster: &ClusterView, but: Option<&str>) -> Result<(), NotSafe> {
     let Some(controller) = cluster.controller.filter(|id| cluster.seen_by == Some(*id)) else {
         return Err(NotSafe::NoSingleLeader);
@@ -111,6 +120,7 @@ pub(super) fn decided(cluster: &ClusterView, but: Option<&str>) -> Result<(), No
             BrokerAnswer::Answered { controller: Some(named), .. } if *named != controller => {
                 return Err(NotSafe::NoSingleLeader);
             }
+            BrokerAnswer::Answered { id: Some(id), .. } if !cluster.brokers.contains_key(id) => {}
             BrokerAnswer::Answered { controller: Some(_), differing, .. } if !differing.is_empty() => {
                 otherwise.push((address, differing));
             }

@@ -242,8 +242,8 @@ async fn a_frozen_broker_is_silent_not_an_error(cluster: &mut Cluster, kafka: &A
     cluster.broker(frozen).freeze();
     let view = kafka.describe().await.unwrap();
     cluster.broker(frozen).thaw();
-    let BrokerAnswer::Silent { why } = &view.answers[&address] else { panic!("{view:#?}") };
-    assert_eq!(why, "no answer to Metadata within 2s");
+    let BrokerAnswer::Silent { why, closed } = &view.answers[&address] else { panic!("{view:#?}") };
+    assert_eq!((why.as_str(), closed), ("no answer to Metadata within 2s", &false));
     assert_eq!(view.controller_standing(), ControllerStanding::Agreed(controller));
     until(kafka, "the thawed broker", |view| whole(view, 3)).await;
 }
@@ -256,8 +256,8 @@ async fn a_killed_controller_is_replaced(cluster: &mut Cluster, kafka: &Arc<dyn 
     cluster.broker(dead).kill();
 
     let view = kafka.describe().await.unwrap();
-    let BrokerAnswer::Silent { why } = &view.answers[&address] else { panic!("{view:#?}") };
-    assert!(why.starts_with("cannot connect: ") && why.contains("refused"), "{why}");
+    let BrokerAnswer::Silent { why, closed } = &view.answers[&address] else { panic!("{view:#?}") };
+    assert!(why.starts_with("cannot connect: ") && why.contains("refused") && *closed, "{why}");
     assert_eq!(view.controller_standing(), ControllerStanding::NotAnswering(dead));
     assert_eq!(view.reassignments, None, "nobody to ask");
     assert!(view.seen_by.is_some_and(|id| id != dead));
