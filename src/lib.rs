@@ -66,6 +66,7 @@
 pub mod artifact;
 pub mod causes;
 pub mod cli;
+pub mod clock;
 pub mod component;
 #[cfg(feature = "drill")]
 pub mod drill;

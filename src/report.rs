@@ -180,9 +180,10 @@ fn code(error: &CliError) -> u8 {
             StepError::PutBack { .. } => exit::PUT_BACK,
             StepError::Gate(_)
             | StepError::NotSafe { .. }
-            | StepError::Act { source: KindError::CameBack { .. } | KindError::NotRefilled { .. }, .. } => {
-                exit::REFUSED
-            }
+            | StepError::Act {
+                source: KindError::CameBack { .. } | KindError::TooLate { .. } | KindError::NotRefilled { .. },
+                ..
+            } => exit::REFUSED,
             StepError::State(StateError::LockTaken { .. }) => exit::LOCKED,
             StepError::Act { .. } | StepError::UnknownKind(_) | StepError::State(_) => exit::FAILED,
         },
@@ -399,6 +400,9 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::Host(error) => host(error),
         KindError::Artifact(error) => artifact(error),
         KindError::Java(error) => java(error),
+        KindError::TooLate { .. } => {
+            Some("see what slows this machine down; the same command goes on from here".into())
+        }
         KindError::CameBack { .. } => Some("`octad up` again: it takes the node into a roll".into()),
         KindError::NotRefilled { .. } => Some(
             "bring the others back first, or restore its data; the same command goes on from here".into(),
@@ -418,6 +422,9 @@ fn host(error: &HostError) -> Option<String> {
         )),
         HostError::AddressUnusable { .. } => {
             Some("give this stack addresses within 127.0.0.0/8 with `subnet` under [hosts]".into())
+        }
+        HostError::TooLate { .. } => {
+            Some("see what slows this machine down; the same command goes on from here".into())
         }
         HostError::NameTaken { name, .. } => {
             Some(format!("give it another name than {name}, or rename that one first"))

@@ -4,6 +4,7 @@
 #[path = "support/skip.rs"]
 mod skip;
 
+use octad::clock::Until;
 use octad::engine::Registry;
 use octad::host::{
     Ability, Backend, Cut, Deployment, FakeWorld, Host, HostError, LocalBackend, NodeObservation, RunState,
@@ -160,7 +161,7 @@ async fn a_node_without_data_does_not_start(bench: &Bench) {
 
 async fn a_node_that_lost_its_data_does_not_start(bench: &Bench) {
     bench.made().await;
-    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.host.stop(bench.name(), STOP, None).await.unwrap();
     bench.harm.lose_data();
     assert!(!bench.node().await.data);
     let refused = bench.host.start(bench.name()).await;
@@ -169,12 +170,28 @@ async fn a_node_that_lost_its_data_does_not_start(bench: &Bench) {
 
 async fn a_node_that_lost_its_data_can_be_given_an_empty_disk(bench: &Bench) {
     bench.made().await;
-    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.host.stop(bench.name(), STOP, None).await.unwrap();
     bench.harm.lose_data();
     bench.host.format(&bench.deployment, true).await.unwrap();
     assert!(bench.node().await.data);
     bench.host.start(bench.name()).await.unwrap();
     assert!(bench.is_current().await);
+}
+
+async fn a_stop_that_comes_late_changes_nothing(bench: &Bench) {
+    bench.made().await;
+    let before = bench.node().await;
+    let passed = Until::within(Duration::ZERO);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let refused = bench.host.stop(bench.name(), STOP, Some(passed)).await;
+    assert!(matches!(refused, Err(HostError::TooLate { .. })), "{refused:?}");
+    let pid = |node: &NodeObservation| match node.run {
+        RunState::Running { pid, .. } => pid,
+        ref other => panic!("{other:?}"),
+    };
+    assert_eq!(pid(&bench.node().await), pid(&before));
+    bench.host.stop(bench.name(), STOP, Some(Until::within(Duration::from_secs(60)))).await.unwrap();
+    assert_eq!(bench.node().await.run, RunState::Stopped);
 }
 
 async fn a_running_node_is_not_started_again(bench: &Bench) {
@@ -193,7 +210,7 @@ async fn a_new_generation_waits_for_a_restart(bench: &Bench) {
     bench.host.install(&bench.with_setting("maxClientCnxns", "61")).await.unwrap();
     assert!(!bench.is_current().await);
     assert_eq!(bench.pid().await, pid, "what runs goes on");
-    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.host.stop(bench.name(), STOP, None).await.unwrap();
     bench.host.start(bench.name()).await.unwrap();
     assert!(bench.is_current().await);
 }
@@ -201,7 +218,7 @@ async fn a_new_generation_waits_for_a_restart(bench: &Bench) {
 async fn a_stop_is_final_and_may_be_repeated(bench: &Bench) {
     bench.made().await;
     for _ in 0..2 {
-        bench.host.stop(bench.name(), STOP).await.unwrap();
+        bench.host.stop(bench.name(), STOP, None).await.unwrap();
         assert_eq!(bench.node().await.run, RunState::Stopped);
     }
     assert!(bench.node().await.data);
@@ -214,7 +231,7 @@ async fn a_renamed_node_goes_on_with_its_data(bench: &Bench) {
     bench.made().await;
     assert!(bench.host.rename(bench.name(), "zk-a").await.is_err(), "it runs");
     assert_eq!(there().await.unwrap(), None);
-    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.host.stop(bench.name(), STOP, None).await.unwrap();
     for _ in 0..2 {
         bench.host.rename(bench.name(), "zk-a").await.unwrap();
         assert_eq!(bench.host.node(bench.name()).await.unwrap(), None);
@@ -245,7 +262,7 @@ async fn a_renamed_node_goes_on_with_its_data(bench: &Bench) {
 
 async fn an_unknown_node_is_stopped_renamed_and_removed_already(bench: &Bench) {
     bench.host.boot().await.unwrap();
-    bench.host.stop("nobody", STOP).await.unwrap();
+    bench.host.stop("nobody", STOP, None).await.unwrap();
     bench.host.rename("nobody", "somebody").await.unwrap();
     bench.host.remove("nobody").await.unwrap();
     assert!(bench.host.start("nobody").await.is_err());
@@ -255,7 +272,7 @@ async fn an_unknown_node_is_stopped_renamed_and_removed_already(bench: &Bench) {
 async fn a_removed_node_is_gone_with_its_data(bench: &Bench) {
     bench.made().await;
     assert!(bench.host.remove(bench.name()).await.is_err(), "it runs");
-    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.host.stop(bench.name(), STOP, None).await.unwrap();
     for _ in 0..2 {
         bench.host.remove(bench.name()).await.unwrap();
         assert_eq!(bench.host.node(bench.name()).await.unwrap(), None);
@@ -274,14 +291,14 @@ async fn a_halted_host_keeps_all_and_starts_what_ran(bench: &Bench) {
     assert_eq!((node.data, node.run), (true, RunState::Stopped));
     assert!(bench.host.start(bench.name()).await.is_err(), "the host is down");
     // A host that is down can't be told to forget what it ran.
-    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.host.stop(bench.name(), STOP, None).await.unwrap();
     bench.host.boot().await.unwrap();
     let begun = Instant::now();
     while !matches!(bench.node().await.run, RunState::Running { current: true, .. }) {
         assert!(begun.elapsed() < Duration::from_secs(10), "its host does not start it");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    bench.host.stop(bench.name(), STOP).await.unwrap();
+    bench.host.stop(bench.name(), STOP, None).await.unwrap();
     bench.host.halt().await.unwrap();
     bench.host.boot().await.unwrap();
     assert_eq!(bench.node().await.run, RunState::Stopped, "what was stopped stays so");
@@ -328,6 +345,7 @@ async fn hold(make: &dyn Fn(u8) -> Bench) {
         a_node_without_data_does_not_start,
         a_node_that_lost_its_data_does_not_start,
         a_node_that_lost_its_data_can_be_given_an_empty_disk,
+        a_stop_that_comes_late_changes_nothing,
         a_running_node_is_not_started_again,
         a_new_generation_waits_for_a_restart,
         a_stop_is_final_and_may_be_repeated,
@@ -597,7 +615,7 @@ async fn a_disk_of_its_own_is_filled_freed_and_never_taken_for_lost_while_it_is_
         bench.host.mend().await.unwrap();
         write().unwrap();
 
-        bench.host.stop(bench.name(), STOP).await.unwrap();
+        bench.host.stop(bench.name(), STOP, None).await.unwrap();
         harm.unmount();
         assert!(!file.exists(), "the detector: it is unmounted");
         assert!(bench.node().await.data);

@@ -98,7 +98,7 @@ fn outage() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// One look at a service whose answers fall short of the truth, or a broker that stands still or goes on.
+/// One look at a service whose answers fall short of the truth, or a process that stands still or goes on.
 #[derive(Debug, Clone)]
 enum Look {
     As(Moment),
@@ -114,6 +114,9 @@ fn look() -> impl Strategy<Value = Look> {
         2 => Just(Look::As(Moment::Old)),
         2 => Just(Look::As(Moment::OldController)),
         1 => Just(Look::As(Moment::Late)),
+        1 => Just(Look::As(Moment::Untold)),
+        1 => Just(Look::As(Moment::HostsSilent)),
+        1 => Just(Look::As(Moment::LateStop)),
         2 => any::<Index>().prop_map(Look::StandsStill),
         2 => any::<Index>().prop_map(Look::GoesOn),
     ]
@@ -174,11 +177,11 @@ impl Shape {
     }
 
     fn moment(&self, look: &Look) -> Moment {
-        let broker = |index: &Index| format!("broker-{}", index.index(usize::from(self.brokers)) + 1);
+        let node = |index: &Index| index.get(&self.nodes()).clone();
         match look {
             Look::As(moment) => moment.clone(),
-            Look::StandsStill(index) => Moment::StandsStill(broker(index)),
-            Look::GoesOn(index) => Moment::GoesOn(broker(index)),
+            Look::StandsStill(index) => Moment::StandsStill(node(index)),
+            Look::GoesOn(index) => Moment::GoesOn(node(index)),
         }
     }
 
@@ -347,7 +350,7 @@ proptest! {
         }
         simulation.world.script(looks.iter().map(|look| shape.moment(look)));
         match simulation.up() {
-            Ok(_) | Err(CliError::Refused { .. } | CliError::Apply(_)) => {}
+            Ok(_) | Err(CliError::Refused { .. } | CliError::Prepare(_) | CliError::Apply(_)) => {}
             Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
         }
         prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
@@ -640,6 +643,25 @@ mod detector {
         assert!(proved(&consented).is_ok());
         let refused = proved(&stack).unwrap_err();
         assert_eq!(refused, Violation::NoConsent { group: "kafka".into(), name: "t0".into() });
+    }
+
+    /// One that was rolled already asks for more than the controller, which goes last, and any of them may lead.
+    #[test]
+    fn a_roll_that_raises_min_insync_replicas_goes_by_the_most_that_any_broker_asks_for() {
+        let mut simulation = Simulation::of(
+            "program = \"ha\"\nhosts.backend = \"fake\"\nkafka.brokers = 4\nkafka.min-insync-replicas = 1\n\
+             [topics.t0]\npartitions = 8\nreplication-factor = 2\n",
+        );
+        simulation.up().unwrap();
+        simulation.set("kafka.min-insync-replicas", Some(2.into()));
+        let refused = simulation.up().unwrap_err();
+        let told = octad::causes::with_causes(&refused);
+        assert!(told.contains("topic t0 has 2 replicas and min.insync.replicas=2"), "{told}");
+        assert_eq!(simulation.world.own_breaches(), []);
+        assert!(
+            simulation.world.spawns().values().sum::<u64>() == 4 + 3 + 1,
+            "the first was rolled, no other"
+        );
     }
 
     #[test]

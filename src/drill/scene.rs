@@ -265,7 +265,7 @@ impl Scene {
 
     async fn stop_within(&self, facts: &NodeFacts, limit: Duration) -> Result<(), DrillError> {
         self.disturb(&facts.node)?;
-        let stopped = async { Ok(self.host(facts)?.stop(&facts.node, limit).await?) };
+        let stopped = async { Ok(self.host(facts)?.stop(&facts.node, limit, None).await?) };
         said("stop", &facts.node, stopped.await)
     }
 

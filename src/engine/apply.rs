@@ -9,6 +9,7 @@ use super::plan::{Action, Change, Checked, Plan};
 use super::state::{StateError, Store};
 use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, moves};
 use crate::causes::with_causes;
+use crate::clock::Until;
 use crate::resource::{Key, Kind, KindError, Work};
 use crate::role::{GroupView, NotSafe, Standing};
 use crate::stack::{ValidStack, direct_needs};
@@ -281,10 +282,10 @@ impl Worker {
         self.journalled("update", &change.key, &after, act).await
     }
 
-    async fn update(&self, change: &Change) -> Result<(), StepError> {
+    async fn update(&self, change: &Change, until: Option<Until>) -> Result<(), StepError> {
         let after = self.context.resolve(&change.after);
         let kind = self.kind(&change.key)?;
-        let act = kind.update(&self.context, &change.key, &change.before, &after);
+        let act = kind.update(&self.context, &change.key, &change.before, &after, until);
         self.journalled("update", &change.key, &after, act).await
     }
 

@@ -8,6 +8,7 @@ pub use cut::{Cut, Peers};
 pub use fake::{FakeBackend, FakeWorld};
 pub use local::LocalBackend;
 
+use crate::clock::Until;
 use crate::resource::{HostInputs, NodeFacts};
 use crate::role::Role;
 use crate::supervisor::Signal;
@@ -108,8 +109,12 @@ pub trait Host: Send + Sync {
     /// Starts the current generation of a node; returns once its process exists.
     async fn start(&self, node: &str) -> Result<(), HostError>;
 
-    /// Stops a node; returns once its process is gone. It is killed when it outlives `timeout`.
-    async fn stop(&self, node: &str, timeout: Duration) -> Result<(), HostError>;
+    /// Stops a node; returns once its process is gone. It is killed when it outlives `timeout`. A process that runs is
+    /// asked to end before `until`, or not at all: it is asked for that as late as can be.
+    ///
+    /// # Errors
+    /// [`HostError::TooLate`] where it was too late for that; nothing has changed then.
+    async fn stop(&self, node: &str, timeout: Duration, until: Option<Until>) -> Result<(), HostError>;
 
     /// Has a stopped node go on under another name, with its data, its marker and its log; its files are to be
     /// installed anew. Where there is no node `from`, it only finishes what was cut off.
@@ -280,8 +285,10 @@ pub enum RunState {
     Running {
         /// Process id on its host.
         pid: u32,
-        /// Since when, in milliseconds of Unix time.
+        /// Since when, in milliseconds of Unix time, for people.
         since_ms: u64,
+        /// For how many milliseconds, by a clock that nobody sets.
+        age_ms: u64,
         /// It was started from the generation in place.
         current: bool,
         /// How often it was restarted after a failure since it was last asked to start.
@@ -317,6 +324,12 @@ impl RunState {
 /// Why a host did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
+    /// A node was to be stopped by what was known of its group, and that is too old by now.
+    #[error("{node} was not stopped: what that was decided from is too old by now")]
+    TooLate {
+        /// The node.
+        node: String,
+    },
     /// A port that a node needs is taken on its address.
     #[error("{node} needs {address}, which another process listens on")]
     PortTaken {

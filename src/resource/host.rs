@@ -4,6 +4,7 @@ use super::{
     Decision, Drift, Key, Kind, KindError, Observed, ProcessSeen, Recorded, Refusal, Subject, Work, compare,
 };
 use crate::causes::with_causes;
+use crate::clock::Until;
 use crate::engine::Context;
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -176,6 +177,7 @@ impl Kind for HostKind {
         key: &Key,
         _before: &Value,
         after: &Value,
+        _until: Option<Until>,
     ) -> Result<Value, KindError> {
         self.create(context, key, after, &Value::Null).await
     }

@@ -1,6 +1,7 @@
 //! What the engine asks of a kind of resource.
 
 use super::{Adopted, Decision, Drift, Key, Observed, Recorded, Refusal, Subject};
+use crate::clock::Until;
 use crate::engine::Context;
 use crate::host::HostError;
 use crate::kafka::KafkaError;
@@ -112,16 +113,20 @@ pub trait Kind: Send + Sync {
         before: &Value,
         after: &Value,
     ) -> Result<Value, KindError> {
-        self.update(context, key, before, after).await
+        self.update(context, key, before, after, None).await
     }
 
-    /// Changes the resource and returns its outputs.
+    /// Changes the resource and returns its outputs. What interrupts it is begun before `until`, or not at all.
+    ///
+    /// # Errors
+    /// [`KindError::TooLate`] where it was too late for that.
     async fn update(
         &self,
         context: &Context,
         key: &Key,
         before: &Value,
         after: &Value,
+        until: Option<Until>,
     ) -> Result<Value, KindError>;
 
     /// Whether a change that failed can be taken back by another one. Pure.
@@ -176,6 +181,12 @@ pub enum KindError {
     /// A value was needed before it could be known.
     #[error("{key} needs a value that no step before it has made known")]
     NotYetKnown {
+        /// The resource.
+        key: Key,
+    },
+    /// A member was to be interrupted by what was known of its group, and that is too old by now.
+    #[error("{key} was not stopped: what that was decided from is too old by now")]
+    TooLate {
         /// The resource.
         key: Key,
     },

@@ -5,15 +5,16 @@ use super::{
     Refusal, Subject, Work, compare, place,
 };
 use crate::causes::with_causes;
+use crate::clock::{LOOK_HOLDS, Until};
 use crate::engine::{self, Context};
-use crate::host::{Deployment, NodeObservation, RunState};
+use crate::host::{Deployment, HostError, NodeObservation, RunState};
 use crate::role::{GroupView, NotSafe, Role};
 use crate::tool::Lack;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// A graceful stop may take this long before the process is killed, as `TimeoutStopSec` in the NixOS modules: a
 /// broker with many partitions flushes and hands over each of them.
@@ -51,12 +52,20 @@ impl NodeKind {
         key: &Key,
         after: &Value,
         patience: Duration,
+        until: Option<Until>,
     ) -> Result<Value, KindError> {
         let deployment = self.deployment(key, after)?;
         let host = context.host(&host_key(&deployment.facts))?;
-        place::rename(host.as_ref(), context, key, patience).await?;
-        let generation = host.install(&deployment).await?;
-        host.stop(&key.name, patience).await?;
+        let stopped = async {
+            place::rename(host.as_ref(), context, key, patience, until).await?;
+            let generation = host.install(&deployment).await?;
+            host.stop(&key.name, patience, until).await?;
+            Ok(generation)
+        };
+        let generation = stopped.await.map_err(|error| match error {
+            HostError::TooLate { .. } => KindError::TooLate { key: key.clone() },
+            error => error.into(),
+        })?;
         host.start(&key.name).await?;
         Ok(json!({ "generation": generation }))
     }
@@ -332,7 +341,7 @@ impl Kind for NodeKind {
                     Ok(None) => Observed::Absent,
                     Ok(Some(found)) => {
                         let (status, broken) = (status(&found).into(), broken(&found.run));
-                        let process = process_seen(&found.run, SystemTime::now());
+                        let process = process_seen(&found.run);
                         Observed::Present { status, detail: json!(found), process, broken }
                     }
                     Err(error) => Observed::Unknown(with_causes(&error)),
@@ -406,7 +415,7 @@ impl Kind for NodeKind {
             let view = engine::view(context, &deployment.facts.group).await;
             self.refill(key, &deployment.facts, view.as_ref())?;
         }
-        place::rename(host.as_ref(), context, key, STOP_TIMEOUT).await?;
+        place::rename(host.as_ref(), context, key, STOP_TIMEOUT, None).await?;
         host.format(&deployment, bootstrap).await?;
         let generation = host.install(&deployment).await?;
         host.start(&key.name).await?;
@@ -424,6 +433,7 @@ impl Kind for NodeKind {
         // restart it would take a healthy member away outside a roll.
         let deployment = self.deployment(key, after)?;
         let host = context.host(&host_key(&deployment.facts))?;
+        let until = Some(Until::within(LOOK_HOLDS));
         match place::look(host.as_ref(), context, key).await? {
             Some(found) if runs_as_declared(&found, &deployment.facts) => {
                 Ok(json!({ "generation": host.install(&deployment).await? }))
@@ -431,7 +441,7 @@ impl Kind for NodeKind {
             Some(found) if matches!(found.run, RunState::Running { .. } | RunState::Frozen) => {
                 Err(KindError::CameBack { key: key.clone() })
             }
-            _ => self.update(context, key, before, after).await,
+            _ => self.update(context, key, before, after, until).await,
         }
     }
 
@@ -441,6 +451,7 @@ impl Kind for NodeKind {
         key: &Key,
         _before: &Value,
         after: &Value,
+        until: Option<Until>,
     ) -> Result<Value, KindError> {
         let host = context.host(&host_key(&facts(key, after)?))?;
         let frozen = |found: &NodeObservation| found.run == RunState::Frozen;
@@ -448,7 +459,7 @@ impl Kind for NodeKind {
             true => FROZEN_STOP_TIMEOUT,
             false => STOP_TIMEOUT,
         };
-        self.restart(context, key, after, patience).await
+        self.restart(context, key, after, patience, until).await
     }
 
     fn reversible(&self, key: &Key, before: &Value, after: &Value) -> bool {
@@ -463,7 +474,7 @@ impl Kind for NodeKind {
             None => Ok(false),
             Some(found) => {
                 // Also where it doesn't run: one that keeps failing would be started again.
-                host.stop(&name, STOP_TIMEOUT).await?;
+                host.stop(&name, STOP_TIMEOUT, None).await?;
                 Ok(!matches!(found.run, RunState::Stopped))
             }
         }
@@ -473,7 +484,7 @@ impl Kind for NodeKind {
         let host = context.host(&host_key(&facts(key, before)?))?;
         let name = place::name(host.as_ref(), context, key).await?;
         // Its data goes too, so there is nothing that a long goodbye would save.
-        host.stop(&name, Duration::from_secs(2)).await?;
+        host.stop(&name, Duration::from_secs(2), None).await?;
         Ok(host.remove(&name).await?)
     }
 }
@@ -498,15 +509,10 @@ fn runs_as_declared(found: &NodeObservation, facts: &NodeFacts) -> bool {
 /// CPU with tens of gigabytes of log to recover takes minutes, and one that is stopped at that begins it again.
 const YOUNG: Duration = engine::GATE_TIMEOUT;
 
-fn process_seen(run: &RunState, now: SystemTime) -> ProcessSeen {
+fn process_seen(run: &RunState) -> ProcessSeen {
     match run {
-        RunState::Running { since_ms, .. } => {
-            match now.duration_since(UNIX_EPOCH + Duration::from_millis(*since_ms)) {
-                Ok(age) if age >= YOUNG => ProcessSeen::Runs,
-                // A clock that was set back says nothing of its age.
-                Ok(_) | Err(_) => ProcessSeen::Young,
-            }
-        }
+        RunState::Running { age_ms, .. } if Duration::from_millis(*age_ms) < YOUNG => ProcessSeen::Young,
+        RunState::Running { .. } => ProcessSeen::Runs,
         RunState::Frozen => ProcessSeen::Still,
         RunState::Restarting { .. } | RunState::Stopping | RunState::Stopped | RunState::Failed { .. } => {
             ProcessSeen::Gone

@@ -2,6 +2,7 @@
 //! rename may be left out, or be cut off anywhere, so that who looks for a node asks here.
 
 use super::Key;
+use crate::clock::Until;
 use crate::engine::Context;
 use crate::host::{Host, HostError, NodeObservation};
 use serde_json::Value;
@@ -29,12 +30,13 @@ pub(super) async fn rename(
     context: &Context,
     key: &Key,
     stop_timeout: Duration,
+    until: Option<Until>,
 ) -> Result<(), HostError> {
     let recorded = recorded(context, key);
     if recorded == key.name {
         return Ok(());
     }
-    host.stop(&recorded, stop_timeout).await?;
+    host.stop(&recorded, stop_timeout, until).await?;
     host.rename(&recorded, &key.name).await
 }
 

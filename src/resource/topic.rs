@@ -4,6 +4,7 @@ use super::{
     Adopted, Decision, Drift, Key, Kind, KindError, Observed, ProcessSeen, Recorded, Refusal, Subject,
     compare,
 };
+use crate::clock::Until;
 use crate::engine::Context;
 use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, TopicView};
 use async_trait::async_trait;
@@ -353,6 +354,7 @@ impl Kind for TopicKind {
         key: &Key,
         _before: &Value,
         after: &Value,
+        _until: Option<Until>,
     ) -> Result<Value, KindError> {
         let inputs = read(key, after)?;
         let kafka =

@@ -18,6 +18,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use crate::clock::Until;
+
 use super::{
     error::SupervisorError,
     layout, lock,
@@ -143,21 +145,25 @@ impl Supervisor {
     }
 
     /// Wants `unit` down, asks its process to end, and returns when it is gone. After `within` (default: the
-    /// specification's timeout) it is killed. A second stop can shorten the first, never lengthen it.
+    /// specification's timeout) it is killed. A second stop can shorten the first, never lengthen it. A process that
+    /// runs is asked to end before `until`, or not at all.
     ///
     /// Dropping the future doesn't cancel the stop.
     ///
     /// # Errors
+    /// [`SupervisorError::Refused`] with [`RefusalCode::TooLate`](super::RefusalCode::TooLate) after `until`,
     /// [`SupervisorError::NotEnded`] if the process is still there 10 s after it was killed, which takes one that is
     /// stuck in the kernel, and [`SupervisorError::Unresponsive`] 10 s later if the supervisor doesn't tell.
     pub async fn stop(
         &self,
         unit: &UnitName,
         within: Option<Duration>,
+        until: Option<Until>,
     ) -> Result<UnitStatus, SupervisorError> {
+        let until_ms = until.map(Until::millis);
         let timeout_ms = within.map(|within| u64::try_from(within.as_millis()).unwrap_or(u64::MAX));
         let own = within.unwrap_or_else(|| self.stop_timeout(unit));
-        self.patient(Request::Stop { unit: unit.clone(), timeout_ms }, unit, own).await
+        self.patient(Request::Stop { unit: unit.clone(), timeout_ms, until_ms }, unit, own).await
     }
 
     /// Sends `signal` to the process of `unit`, to that alone. What is wanted of the unit doesn't change by

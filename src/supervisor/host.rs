@@ -10,6 +10,8 @@ use std::{
 
 use tokio::{sync::Notify, task::JoinSet};
 
+use crate::clock::Until;
+
 use super::{
     error::SupervisorError,
     journal::Journal,
@@ -64,8 +66,10 @@ impl Host {
             Request::Hello => encode_answer(Ok(self.hello())),
             Request::Status => encode_answer(Ok(self.status())),
             Request::Start { unit } => self.ask(&unit, Command::Start).await,
-            Request::Stop { unit, timeout_ms } => {
-                self.ask(&unit, Command::Stop { timeout: timeout_ms.map(Duration::from_millis) }).await
+            Request::Stop { unit, timeout_ms, until_ms } => {
+                let (timeout, until) =
+                    (timeout_ms.map(Duration::from_millis), until_ms.map(Until::from_millis));
+                self.ask(&unit, Command::Stop { timeout, until }).await
             }
             Request::Kill { unit, signal } => self.ask(&unit, Command::Kill { signal }).await,
             Request::Remove { unit } => encode_answer(self.remove(&unit).await),

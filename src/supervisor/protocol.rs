@@ -39,6 +39,9 @@ pub(super) enum Request {
         /// Instead of the specification's, in milliseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_ms: Option<u64>,
+        /// A process that runs is not asked to end any more after this, in milliseconds since the machine booted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until_ms: Option<u64>,
     },
     /// Signals the unit's process alone: [`UnitStatus`].
     Kill { unit: UnitName, signal: Signal },
@@ -142,6 +145,9 @@ pub enum UnitState {
         /// When it was forked.
         #[serde(with = "timestamp::rfc3339")]
         since: SystemTime,
+        /// Milliseconds since then, by a clock that nobody sets.
+        #[serde(default)]
+        age_ms: u64,
     },
     /// Its process was asked to end.
     Stopping {
@@ -213,6 +219,8 @@ pub enum RefusalCode {
     NotRunning,
     /// The unit is up, or about to be; it must be stopped first.
     NotStopped,
+    /// A stop came later than it may.
+    TooLate,
     /// A later stop has overtaken this start.
     Superseded,
     /// What is wanted of the unit could not be written down, and would be forgotten.
@@ -289,8 +297,8 @@ mod tests {
             Request::Hello,
             Request::Status,
             Request::Start { unit: unit() },
-            Request::Stop { unit: unit(), timeout_ms: Some(5) },
-            Request::Stop { unit: unit(), timeout_ms: None },
+            Request::Stop { unit: unit(), timeout_ms: Some(5), until_ms: Some(7) },
+            Request::Stop { unit: unit(), timeout_ms: None, until_ms: None },
             Request::Kill { unit: unit(), signal: Signal::Kill },
             Request::Remove { unit: unit() },
             Request::Shutdown,
@@ -309,7 +317,7 @@ mod tests {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
         let last = Ending { exit: Exit::Signal { signal: 9 }, at };
         let states = [
-            UnitState::Running { pid: 1, since: at },
+            UnitState::Running { pid: 1, since: at, age_ms: 5 },
             UnitState::Stopping { pid: 1, since: at },
             UnitState::Backoff { restarts: 3, next_start_in_ms: 400, last: last.clone() },
             UnitState::Stopped { last: Some(last) },

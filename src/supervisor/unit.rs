@@ -18,6 +18,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use crate::clock::Until;
+
 use super::{
     archive::Dump,
     backoff::Backoff,
@@ -72,6 +74,7 @@ pub(super) enum Command {
     Start,
     Stop {
         timeout: Option<Duration>,
+        until: Option<Until>,
     },
     Kill {
         signal: Signal,
@@ -88,11 +91,12 @@ pub(super) struct UnitHandle {
     status: watch::Receiver<Published>,
 }
 
-/// A status and the moment that it counts down to.
+/// A status, and the moments that it counts down to and up from.
 #[derive(Debug, Clone)]
 struct Published {
     status: UnitStatus,
     next_start: Option<Instant>,
+    forked: Option<Instant>,
 }
 
 impl UnitHandle {
@@ -132,9 +136,14 @@ impl UnitHandle {
 impl Published {
     fn now(&self) -> UnitStatus {
         let mut status = self.status.clone();
-        if let (UnitState::Backoff { next_start_in_ms, .. }, Some(at)) = (&mut status.state, self.next_start)
-        {
-            *next_start_in_ms = at.saturating_duration_since(Instant::now()).as_millis() as u64;
+        match (&mut status.state, self.next_start, self.forked) {
+            (UnitState::Backoff { next_start_in_ms, .. }, Some(at), _) => {
+                *next_start_in_ms = at.saturating_duration_since(Instant::now()).as_millis() as u64;
+            }
+            (UnitState::Running { age_ms, .. }, _, Some(forked)) => {
+                *age_ms = forked.elapsed().as_millis() as u64;
+            }
+            _ => {}
         }
         status
     }
@@ -170,8 +179,17 @@ impl Unit {
     async fn asked(&mut self, phase: Phase, command: Command, reply: Reply) -> Option<Phase> {
         match command {
             Command::Start => Some(self.asked_to_start(phase, reply)),
-            Command::Stop { timeout } => {
-                let recorded = self.record(Desired::Down);
+            Command::Stop { timeout, until } => {
+                let too_late = || matches!(phase, Phase::Running(_)) && until.is_some_and(Until::has_passed);
+                let wanted = self.shared.desired(&self.name);
+                let recorded = if too_late() { Ok(()) } else { self.record(Desired::Down) };
+                // A disk may take its time.
+                if too_late() {
+                    let kept = self.record(wanted);
+                    let refusal = Refusal::new(RefusalCode::TooLate, "it came later than it may");
+                    answer(reply, kept.and(Err(refusal)));
+                    return Some(phase);
+                }
                 Some(self.stop(phase, timeout, recorded, reply).await)
             }
             Command::Shutdown => Some(self.stop(phase, None, Ok(()), reply).await),
@@ -429,7 +447,7 @@ impl Unit {
             Phase::Down(Down { failed: Some(reason), .. }) => UnitState::Failed { reason: reason.clone() },
             Phase::Down(Down { failed: None, last }) => UnitState::Stopped { last: last.clone() },
             Phase::Running(Running { live, .. }) => {
-                UnitState::Running { pid: live.process.pid(), since: live.since }
+                UnitState::Running { pid: live.process.pid(), since: live.since, age_ms: 0 }
             }
             Phase::Stopping(Stopping { live, since, .. }) => {
                 UnitState::Stopping { pid: live.process.pid(), since: *since }
@@ -447,7 +465,9 @@ impl Unit {
             restarts: self.restarts,
             generation: phase.live().map(|live| live.spec.generation.clone()),
         };
-        Published { status, next_start }
+        let forked =
+            matches!(phase, Phase::Running(_)).then(|| phase.live().map(|live| live.forked)).flatten();
+        Published { status, next_start, forked }
     }
 
     fn status(&self, phase: &Phase) -> UnitStatus {

@@ -37,7 +37,7 @@ fn set_running(stack: &Stack, broker: &str, running: bool) {
         if running {
             host.start(&unit).await.unwrap();
         } else {
-            host.stop(&unit, None).await.unwrap();
+            host.stop(&unit, None, None).await.unwrap();
         }
     });
 }

@@ -25,7 +25,7 @@ fn archived_by(host: &Path, dump: &str) -> UnitSpec {
 }
 
 async fn restart(supervisor: &Supervisor, unit: &UnitName) {
-    supervisor.stop(unit, None).await.unwrap();
+    supervisor.stop(unit, None, None).await.unwrap();
     supervisor.start(unit).await.unwrap();
 }
 
@@ -102,7 +102,7 @@ async fn a_stop_ends_a_running_dump_and_leaves_nothing() {
         if shut_down {
             supervisor.shutdown().await.unwrap();
         } else {
-            supervisor.stop(&unit, None).await.unwrap();
+            supervisor.stop(&unit, None, None).await.unwrap();
         }
         eventually("the end of the dump", || !lives(dump) && !inner.iter().any(|pid| lives(*pid))).await;
         assert!(leftovers(&host).is_empty() && !host.dir.join("shared.jsa").exists());

@@ -82,7 +82,7 @@ async fn killing_the_supervisor_is_losing_the_host_and_the_next_one_starts_it_ag
     let supervisor = host.supervisor().await;
     let pid = supervisor.start(&up).await.unwrap().state.pid().unwrap();
     supervisor.start(&down).await.unwrap();
-    supervisor.stop(&down, None).await.unwrap();
+    supervisor.stop(&down, None, None).await.unwrap();
 
     let killed = Instant::now();
     send(supervisor.hello().pid, OsSignal::KILL);
@@ -222,7 +222,7 @@ async fn neither_zombies_nor_orphans_are_left() {
     let child = supervisor.start(&quiet).await.unwrap().state.pid().unwrap();
     supervisor.start(&crashing).await.unwrap();
     reaches(&supervisor, &crashing, |s| s.restarts >= 3).await;
-    supervisor.stop(&crashing, None).await.unwrap();
+    supervisor.stop(&crashing, None, None).await.unwrap();
     assert_eq!(children(pid), [child], "zombies");
     let strays: Vec<u32> = host.read("strays").lines().map(|line| line.parse().unwrap()).collect();
     assert!(strays.len() >= 3);
@@ -266,7 +266,7 @@ async fn what_was_asked_of_a_halted_supervisor_is_answered_for_in_time_and_not_d
     let (found, told, stopped) = tokio::join!(
         Supervisor::ensure(&host.dir, Path::new(OCTAD), None),
         again.status(),
-        again.stop(&unit, Some(Duration::ZERO)),
+        again.stop(&unit, Some(Duration::ZERO), None),
     );
     assert!(asked.elapsed() < Duration::from_secs(40), "{:?}", asked.elapsed());
     for error in [found.unwrap_err(), told.unwrap_err(), stopped.unwrap_err()] {
@@ -317,7 +317,7 @@ async fn a_process_that_outlives_its_kill_is_named_in_time() {
     });
     let supervisor = Supervisor::connect(&host.dir).await.unwrap().unwrap();
     let asked = Instant::now();
-    let error = supervisor.stop(&unit, Some(Duration::ZERO)).await.unwrap_err();
+    let error = supervisor.stop(&unit, Some(Duration::ZERO), None).await.unwrap_err();
     assert!(matches!(error, SupervisorError::NotEnded { pid: 4242, .. }), "{error:?}");
     assert!(asked.elapsed() < Duration::from_secs(40), "{:?}", asked.elapsed());
 }

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use octad::clock::Until;
 use octad::supervisor::{
     AfterEnd, Desired, Exit, RefusalCode, Signal, SupervisorError, UnitSpec, UnitState, UnitStatus,
 };
@@ -39,15 +40,38 @@ async fn start_and_stop_are_idempotent() {
     assert_eq!((first.desired, first.generation.as_deref()), (Desired::Up, Some("g1")));
     host.specify("u", UnitSpec { generation: "g2".into(), ..sleeper() });
     let second = supervisor.start(&unit).await.unwrap();
-    assert_eq!(second, first, "a second start changed something");
+    let same = (second.state.pid(), second.generation, second.restarts);
+    assert_eq!(same, (Some(pid), first.generation, first.restarts), "a second start changed something");
 
-    let stopped = supervisor.stop(&unit, None).await.unwrap();
+    let stopped = supervisor.stop(&unit, None, None).await.unwrap();
     assert!(!lives(pid));
     assert_eq!((stopped.desired, ended_with(&stopped)), (Desired::Down, Some(Exit::Signal { signal: 15 })));
-    assert_eq!(supervisor.stop(&unit, None).await.unwrap(), stopped);
+    assert_eq!(supervisor.stop(&unit, None, None).await.unwrap(), stopped);
 
     let again = supervisor.start(&unit).await.unwrap();
     assert_eq!(again.generation.as_deref(), Some("g2"), "the specification is read at each start");
+}
+
+#[tokio::test]
+async fn a_stop_that_comes_late_changes_nothing() {
+    let host = TestHost::new();
+    let unit = host.specify("u", sleeper());
+    let supervisor = host.supervisor().await;
+    let pid = supervisor.start(&unit).await.unwrap().state.pid().unwrap();
+    let passed = Until::within(Duration::ZERO);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let refused = supervisor.stop(&unit, None, Some(passed)).await.unwrap_err();
+    assert!(
+        matches!(&refused, SupervisorError::Refused { source, .. } if source.code == RefusalCode::TooLate),
+        "{refused}"
+    );
+    let after = status(&supervisor, &unit).await;
+    assert_eq!((after.desired, after.state.pid()), (Desired::Up, Some(pid)));
+    assert!(lives(pid));
+    // In time it stops, and one that is down is down whenever it is asked.
+    supervisor.stop(&unit, None, Some(Until::within(Duration::from_secs(60)))).await.unwrap();
+    assert!(!lives(pid));
+    supervisor.stop(&unit, None, Some(passed)).await.unwrap();
 }
 
 #[tokio::test]
@@ -117,7 +141,7 @@ async fn a_stop_that_was_asked_for_stays_one_for_the_next_supervisor_too() {
     let supervisor = host.supervisor().await;
     supervisor.start(&unit).await.unwrap();
     eventually("the start", || host.read("said") == "started\n").await;
-    let down = supervisor.stop(&unit, None).await.unwrap();
+    let down = supervisor.stop(&unit, None, None).await.unwrap();
     assert_eq!((down.desired, ended_with(&down)), (Desired::Down, Some(Exit::Signal { signal: 15 })));
     assert_eq!(host.read("said"), "started\ncleaned\n", "the stop waits for what is run behind it");
     supervisor.shutdown().await.unwrap();
@@ -153,7 +177,7 @@ async fn a_missing_marker_fails_the_unit_until_it_is_there_and_a_start_is_asked_
     supervisor.kill(&unit, Signal::Kill).await.unwrap();
     let failed = reaches(&supervisor, &unit, |s| matches!(s.state, UnitState::Failed { .. })).await;
     assert_eq!(failed.desired, Desired::Up);
-    let stopped = supervisor.stop(&unit, None).await.unwrap();
+    let stopped = supervisor.stop(&unit, None, None).await.unwrap();
     assert_eq!(stopped.state, UnitState::Stopped { last: None });
 }
 
@@ -183,7 +207,7 @@ async fn a_stop_kills_after_its_timeout() {
     let pid = supervisor.start(&unit).await.unwrap().state.pid().unwrap();
     eventually("the trap", || host.read("log/u.log").contains("ready")).await;
     let asked = Instant::now();
-    let stopped = supervisor.stop(&unit, None).await.unwrap();
+    let stopped = supervisor.stop(&unit, None, None).await.unwrap();
     assert!((950..3000).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
     assert_eq!(ended_with(&stopped), Some(Exit::Signal { signal: 9 }));
     assert!(!lives(pid));
@@ -197,7 +221,7 @@ async fn a_frozen_process_is_stopped_without_force() {
     let supervisor = host.supervisor().await;
     supervisor.start(&unit).await.unwrap();
     supervisor.kill(&unit, Signal::Stop).await.unwrap();
-    let stopped = supervisor.stop(&unit, Some(Duration::from_secs(5))).await.unwrap();
+    let stopped = supervisor.stop(&unit, Some(Duration::from_secs(5)), None).await.unwrap();
     assert_eq!(ended_with(&stopped), Some(Exit::Signal { signal: 15 }));
 }
 
@@ -210,12 +234,12 @@ async fn status_and_other_units_do_not_wait_for_a_stop() {
     eventually("the trap", || host.read("log/slow.log").contains("ready")).await;
     let stop = tokio::spawn({
         let (supervisor, slow) = (supervisor.clone(), slow.clone());
-        async move { supervisor.stop(&slow, Some(Duration::from_secs(60))).await }
+        async move { supervisor.stop(&slow, Some(Duration::from_secs(60)), None).await }
     });
     let stopping = reaches(&supervisor, &slow, |s| matches!(s.state, UnitState::Stopping { .. })).await;
     assert_eq!(stopping.desired, Desired::Down);
     assert!(is_running(&supervisor.start(&quick).await.unwrap()));
-    supervisor.stop(&quick, None).await.unwrap();
+    supervisor.stop(&quick, None, None).await.unwrap();
     assert!(!stop.is_finished());
 
     // A broken connection doesn't end the stop, a shorter timeout hurries it.
@@ -223,7 +247,7 @@ async fn status_and_other_units_do_not_wait_for_a_stop() {
     let _ = stop.await;
     assert!(matches!(status(&supervisor, &slow).await.state, UnitState::Stopping { .. }));
     assert_eq!(refusal(supervisor.remove(&slow).await), RefusalCode::NotStopped);
-    let stopped = supervisor.stop(&slow, Some(Duration::from_millis(100))).await.unwrap();
+    let stopped = supervisor.stop(&slow, Some(Duration::from_millis(100)), None).await.unwrap();
     assert_eq!(ended_with(&stopped), Some(Exit::Signal { signal: 9 }));
 }
 
@@ -238,14 +262,14 @@ async fn a_start_during_a_stop_starts_anew_and_a_later_stop_overtakes_it() {
         eventually("the trap", || host.read("log/u.log").matches("ready").count() >= ready).await;
         let within = Some(Duration::from_millis(400));
         let asked = (supervisor.clone(), unit.clone());
-        let stop = tokio::spawn(async move { asked.0.stop(&asked.1, within).await });
+        let stop = tokio::spawn(async move { asked.0.stop(&asked.1, within, None).await });
         reaches(&supervisor, &unit, |s| matches!(s.state, UnitState::Stopping { .. })).await;
         let asked = (supervisor.clone(), unit.clone());
         let start = tokio::spawn(async move { asked.0.start(&asked.1).await });
         reaches(&supervisor, &unit, |s| s.desired == Desired::Up || !is_running(s)).await;
         if overtaken {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            let stopped = supervisor.stop(&unit, None).await.unwrap();
+            let stopped = supervisor.stop(&unit, None, None).await.unwrap();
             assert_eq!((stopped.desired, stopped.state.is_down()), (Desired::Down, true));
             assert_eq!(refusal(start.await.unwrap()), RefusalCode::Superseded);
         } else {
@@ -273,7 +297,7 @@ async fn a_stop_during_back_off_is_final_and_a_start_does_not_wait() {
     eventually("the second start", || host.read("starts") == "x\nx\n").await;
     reaches(&supervisor, &unit, |s| matches!(s.state, UnitState::Backoff { .. })).await;
     assert_eq!(refusal(supervisor.kill(&unit, Signal::Kill).await), RefusalCode::NotRunning);
-    let stopped = supervisor.stop(&unit, None).await.unwrap();
+    let stopped = supervisor.stop(&unit, None, None).await.unwrap();
     assert_eq!((stopped.desired, ended_with(&stopped)), (Desired::Down, Some(Exit::Code { code: 1 })));
 }
 
@@ -284,7 +308,7 @@ async fn a_removed_unit_is_forgotten_and_removing_it_again_changes_nothing() {
     let supervisor = host.supervisor().await;
     supervisor.start(&unit).await.unwrap();
     assert_eq!(refusal(supervisor.remove(&unit).await), RefusalCode::NotStopped);
-    supervisor.stop(&unit, None).await.unwrap();
+    supervisor.stop(&unit, None, None).await.unwrap();
     supervisor.remove(&unit).await.unwrap();
     supervisor.remove(&unit).await.unwrap();
     assert_eq!(supervisor.status().await.unwrap(), []);

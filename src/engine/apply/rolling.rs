@@ -5,6 +5,7 @@
 //! groups that this one needs. What could not be asked is waited for, and after a while refused.
 
 use super::{StepError, Worker};
+use crate::clock::{LOOK_HOLDS, Until};
 use crate::engine::gate::{self, GateError};
 use crate::engine::observe;
 use crate::engine::plan::Change;
@@ -47,6 +48,8 @@ pub(super) async fn roll(
         if worker.options.interrupt.asked() && !pending.is_empty() {
             return Err(StepError::Interrupted);
         }
+        // What another group and the hosts say is no younger than what the group says of itself.
+        let until = Until::within(LOOK_HOLDS);
         let lacking = needs_unhealthy(worker, group).await;
         let Some(first) = observe::view(&worker.context, group).await else {
             return Err(stopped(NotSafe::NobodyAnswers));
@@ -77,13 +80,15 @@ pub(super) async fn roll(
                 worker.tell(number, format!("changing {member} ({turn} of {})", members.len()));
                 let changed = match open[member.as_str()] {
                     Some(ProcessSeen::Gone) => worker.update_at_rest(change).await,
-                    _ => worker.update(change).await,
+                    _ => worker.update(change, Some(until)).await,
                 };
                 match changed {
-                    // It was started since it was looked at: it may serve, and is judged anew.
-                    Err(StepError::Act { source: KindError::CameBack { .. }, .. })
-                        if waiting_since.get_or_insert_with(Instant::now).elapsed()
-                            < worker.options.gate_timeout =>
+                    // It was started since it was looked at and may serve, or the look is too old: it is judged anew.
+                    Err(StepError::Act {
+                        source: KindError::CameBack { .. } | KindError::TooLate { .. },
+                        ..
+                    }) if waiting_since.get_or_insert_with(Instant::now).elapsed()
+                        < worker.options.gate_timeout =>
                     {
                         tokio::time::sleep(PAUSE).await;
                         continue;
@@ -179,11 +184,12 @@ async fn needs_unhealthy(worker: &Worker, group: &str) -> Option<NotSafe> {
     None
 }
 
-/// Whether a member that was changed is certainly away: by its host's word, or by that of its group.
+/// Whether a member that was changed is certainly away, and not on its way: it has no process, as its host says, or the
+/// group counts on it no more and it hears nobody's questions.
 async fn is_away(worker: &Worker, change: &Change, view: &GroupView) -> bool {
-    let member = &change.key.name;
-    view.standing(member) == Some(Standing::Out)
-        || !view.is_up(member) && process(worker, change).await == Some(ProcessSeen::Gone)
+    let member = view.members.get(&change.key.name);
+    let out = member.is_some_and(|member| member.standing == Standing::Out && !member.closed);
+    out || !view.is_up(&change.key.name) && process(worker, change).await == Some(ProcessSeen::Gone)
 }
 
 /// Puts a member that did not come back from its change to what it was before, so that the group is whole again. One
@@ -210,7 +216,7 @@ async fn put_back(
     worker.tell(number, format!("putting {member} back to what it was: {error}"));
     let back = Change { before: change.after.clone(), after: change.before.clone(), ..change.clone() };
     let restored = async {
-        worker.update(&back).await?;
+        worker.update(&back, None).await?;
         worker.healthy(number, group, &view.members).await
     };
     match restored.await {

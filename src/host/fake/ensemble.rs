@@ -77,6 +77,31 @@ impl World {
         }
     }
 
+    /// Whether a node is a member of an ensemble.
+    pub(super) fn is_server(&self, node: &str) -> bool {
+        self.ensembles.values().any(|ensemble| ensemble.running.values().any(|member| member == node))
+    }
+
+    /// A member answers nobody any more, as if it had left, though its process is there. Nobody's deed.
+    pub(super) fn member_stands_still(&mut self, node: &str) {
+        let Some(facts) = self.nodes.get(node).and_then(|node| node.facts()).cloned() else { return };
+        let Some(ensemble) = self.ensembles.get_mut(&facts.group) else { return };
+        let (served, zxid) = (ensemble.leader.is_some(), ensemble.zxid);
+        if !ensemble.voters.remove(&facts.id) {
+            return;
+        }
+        if served {
+            self.note_zxid(node, zxid);
+        }
+        let ensemble = &self.ensembles[&facts.group];
+        if served && !ensemble.has_majority() {
+            self.lose_quorum(&facts.group);
+        } else if ensemble.leader == Some(facts.id) {
+            self.note_all(&facts.group);
+            self.choose_leader(&facts.group);
+        }
+    }
+
     fn note_zxid(&mut self, node: &str, zxid: u64) {
         if let Some(disk) = self.nodes.get_mut(node).and_then(|node| node.disk.as_mut()) {
             disk.zxid = zxid;
@@ -139,6 +164,9 @@ impl World {
 
     /// What the member at an address says.
     pub(super) fn member_at(&self, id: i32, endpoint: &str) -> MemberView {
+        if self.endpoints.get(endpoint).is_some_and(|node| self.still.contains(node)) {
+            return MemberView::Unreachable { why: "no answer in time".into() };
+        }
         let node = self.endpoints.get(endpoint).and_then(|node| self.nodes.get(node));
         let facts = node.and_then(|node| node.facts());
         let Some(facts) =

@@ -28,7 +28,14 @@ pub enum Moment {
     OldController,
     /// It tells how it was before what follows it took effect.
     Late,
-    /// A broker stands still: it answers nobody, fetches nothing, and its session ends after some looks.
+    /// It tells nothing of topics, as a new controller does for a while.
+    Untold,
+    /// It tells how things are, and then hosts can't be asked for some looks at them.
+    HostsSilent,
+    /// It tells how things are, and the next stop that was decided from a look comes too late to be one.
+    LateStop,
+    /// A process stands still: a broker answers nobody, fetches nothing, and its session ends after some looks; a ZooKeeper
+    /// server doesn't vote.
     StandsStill(String),
     /// It goes on.
     GoesOn(String),
@@ -43,6 +50,10 @@ const OLD: usize = 5;
 #[derive(Default)]
 pub(super) struct Lies {
     script: VecDeque<Moment>,
+    /// So many looks at hosts to come fail.
+    silent_hosts: u64,
+    /// The next stop that has a limit is too late.
+    late: bool,
     remembered: VecDeque<ClusterView>,
 }
 
@@ -55,7 +66,7 @@ impl FakeWorld {
     /// Ends the script; whoever stands still goes on.
     pub fn truth(&self) {
         let mut world = self.lock();
-        world.lies.script.clear();
+        world.lies = Lies { remembered: std::mem::take(&mut world.lies.remembered), ..Lies::default() };
         for node in std::mem::take(&mut world.still) {
             world.goes_on(&node);
         }
@@ -67,6 +78,8 @@ impl World {
     fn moment(&mut self) -> Moment {
         let moment = self.lies.script.pop_front().unwrap_or(Moment::Truth);
         match &moment {
+            Moment::HostsSilent => self.lies.silent_hosts = SESSION,
+            Moment::LateStop => self.lies.late = true,
             Moment::StandsStill(node) => self.stands_still(node),
             Moment::GoesOn(node) if self.still.remove(node) => self.goes_on(node),
             _ => {}
@@ -77,7 +90,33 @@ impl World {
     pub(super) fn stands_still(&mut self, node: &str) {
         let Some(pid) = self.nodes.get(node).and_then(|node| node.pid()) else { return };
         if self.still.insert(node.to_owned()) {
+            self.member_stands_still(node);
             self.after(SESSION, Due::SessionOver(node.to_owned(), pid));
+        }
+    }
+
+    /// Whether a look at a host fails.
+    pub(super) fn host_is_silent(&mut self) -> bool {
+        let silent = self.lies.silent_hosts > 0;
+        self.lies.silent_hosts = self.lies.silent_hosts.saturating_sub(1);
+        silent
+    }
+
+    /// Whether a stop is too late. Meanwhile things went on.
+    pub(super) fn is_late(&mut self) -> bool {
+        let late = std::mem::take(&mut self.lies.late);
+        if late {
+            (0..SESSION).for_each(|_| self.pass());
+        }
+        late
+    }
+
+    /// Whether the next moment is one at which a process of this role, or of the other, stands still or goes on: that
+    /// happens at looks at its own group, since one behind a look could not be told.
+    fn next_strikes(&self, servers: bool) -> bool {
+        match self.lies.script.front() {
+            Some(Moment::StandsStill(node) | Moment::GoesOn(node)) => self.is_server(node) == servers,
+            _ => false,
         }
     }
 
@@ -92,7 +131,7 @@ impl World {
         &mut self,
         truth: impl Fn(&Self) -> Result<ClusterView, KafkaError>,
     ) -> Result<ClusterView, KafkaError> {
-        let moment = self.moment();
+        let moment = if self.next_strikes(true) { Moment::Truth } else { self.moment() };
         let view = truth(self)?;
         let old = self.lies.remembered.front().cloned();
         self.lies.remembered.push_back(view.clone());
@@ -100,7 +139,12 @@ impl World {
             self.lies.remembered.pop_front();
         }
         match moment {
-            Moment::Truth | Moment::StandsStill(_) | Moment::GoesOn(_) => Ok(view),
+            Moment::Truth
+            | Moment::HostsSilent
+            | Moment::LateStop
+            | Moment::StandsStill(_)
+            | Moment::GoesOn(_) => Ok(view),
+            Moment::Untold => Ok(ClusterView { topics: BTreeMap::new(), ..view }),
             Moment::Nobody => Err(nobody()),
             Moment::Half { odd } => half(view, odd),
             Moment::Old => match old {
@@ -120,12 +164,7 @@ impl World {
 
     /// The ensemble as this look has it.
     pub(super) fn ensemble_looked_at(&mut self, truth: impl Fn(&Self) -> EnsembleView) -> EnsembleView {
-        // Brokers stand still at looks at themselves: one that does so behind the look at it could not be told.
-        let of_brokers = |one: &Moment| matches!(one, Moment::StandsStill(_) | Moment::GoesOn(_));
-        let moment = match self.lies.script.front() {
-            Some(next) if of_brokers(next) => Moment::Truth,
-            _ => self.moment(),
-        };
+        let moment = if self.next_strikes(false) { Moment::Truth } else { self.moment() };
         let mut view = truth(self);
         let silent = |place: usize| match moment {
             Moment::Nobody => true,
@@ -158,7 +197,7 @@ fn nobody() -> KafkaError {
 fn silence(view: &mut ClusterView, silent: impl Fn(usize, &BrokerAnswer) -> bool) {
     for (place, answer) in view.answers.values_mut().enumerate() {
         if silent(place, answer) {
-            *answer = BrokerAnswer::Silent { why: "no answer in time".into() };
+            *answer = BrokerAnswer::Silent { why: "no answer in time".into(), closed: false };
         }
     }
 }

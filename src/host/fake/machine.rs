@@ -1,6 +1,7 @@
 //! One simulated host, as the engine sees it.
 
 use super::FakeWorld;
+use crate::clock::Until;
 use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservation};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -37,7 +38,11 @@ impl Host for FakeHost {
     }
 
     async fn node(&self, node: &str) -> Result<Option<NodeObservation>, HostError> {
-        Ok(self.world.lock().observe(&self.name, node))
+        let mut world = self.world.lock();
+        if world.host_is_silent() {
+            return Err(cut_off("ask", node)());
+        }
+        Ok(world.observe(&self.name, node))
     }
 
     async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError> {
@@ -68,8 +73,11 @@ impl Host for FakeHost {
         self.world.act("start", node, start, cut_off("start", node)).await
     }
 
-    async fn stop(&self, node: &str, _timeout: Duration) -> Result<(), HostError> {
+    async fn stop(&self, node: &str, _timeout: Duration, until: Option<Until>) -> Result<(), HostError> {
         let stop = |world: &mut super::World| {
+            if until.is_some_and(Until::has_passed) || until.is_some() && world.is_late() {
+                return Err(HostError::TooLate { node: node.to_owned() });
+            }
             // A host that is down can't be told; what it starts when it is up again stays as it was.
             if world.machine(&self.name).is_ok() {
                 world.stop(node);

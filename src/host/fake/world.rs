@@ -99,6 +99,8 @@ pub(super) struct Generation {
 pub(super) enum Run {
     Running {
         pid: u64,
+        /// The observation at which it was started.
+        since: u64,
         generation: String,
         facts: Box<NodeFacts>,
     },
@@ -271,7 +273,9 @@ impl World {
                     _ => {}
                 }
             }
-            Due::Synced(node, pid) if alive(self, &node, pid) => self.member_synced(&node),
+            Due::Synced(node, pid) if alive(self, &node, pid) && !self.still.contains(&node) => {
+                self.member_synced(&node);
+            }
             Due::CaughtUp(node, pid) if alive(self, &node, pid) && !self.still.contains(&node) => {
                 self.broker_caught_up(&node);
             }
@@ -343,9 +347,11 @@ impl World {
         let node = self.nodes.get(node).filter(|node| node.host == host)?;
         let generation = node.generation.as_ref();
         let run = match &node.run {
-            Run::Running { pid, generation: started, .. } => RunState::Running {
+            Run::Running { pid, generation: started, since, .. } => RunState::Running {
                 pid: u32::try_from(*pid).unwrap_or(u32::MAX),
                 since_ms: 0,
+                // As if a minute passed between two looks.
+                age_ms: (self.now - since) * 60_000,
                 current: generation.is_some_and(|generation| generation.id == *started),
                 restarts: node.restarts,
             },
@@ -462,7 +468,8 @@ impl World {
         let Some(generation) = &node.generation else { return };
         let facts = generation.facts.clone();
         node.spawns += 1;
-        node.run = Run::Running { pid, generation: generation.id.clone(), facts: Box::new(facts.clone()) };
+        let (generation, boxed) = (generation.id.clone(), Box::new(facts.clone()));
+        node.run = Run::Running { pid, since: self.now, generation, facts: boxed };
         if let Some(endpoint) = facts.endpoint("client") {
             self.endpoints.insert(endpoint, name.to_owned());
         }

@@ -5,12 +5,13 @@ use super::network::{self, Network};
 use super::program::may_administer;
 use super::{SoftwareOnHand, generation, layout};
 use crate::artifact::ArtifactSet;
+use crate::clock::Until;
 use crate::host::{Ability, Cut, Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
 use crate::resource::{HostInputs, Isolation, Jvm};
 use crate::role::{Layout, Process};
 use crate::supervisor::{
-    AfterEnd, ArchiveSpec, DumpCommand, LogFollower, Signal, Supervisor, SupervisorError, UnitName, UnitSpec,
-    UnitState, rename_logs, unit_logs,
+    AfterEnd, ArchiveSpec, DumpCommand, LogFollower, RefusalCode, Signal, Supervisor, SupervisorError,
+    UnitName, UnitSpec, UnitState, rename_logs, unit_logs,
 };
 use crate::tool::{self, Lack};
 use async_trait::async_trait;
@@ -184,8 +185,9 @@ fn run_state(state: &UnitState, restarts: u64, current: bool) -> RunState {
         // To go by its process, which still serves, an `up` would count on what is about to be gone.
         UnitState::Stopping { .. } => RunState::Stopping,
         UnitState::Running { pid, .. } if is_frozen(*pid) => RunState::Frozen,
-        UnitState::Running { pid, since } => RunState::Running {
+        UnitState::Running { pid, since, age_ms } => RunState::Running {
             pid: *pid,
+            age_ms: *age_ms,
             since_ms: since
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
@@ -363,12 +365,17 @@ impl Host for Machine {
         }
     }
 
-    async fn stop(&self, node: &str, timeout: Duration) -> Result<(), HostError> {
+    async fn stop(&self, node: &str, timeout: Duration, until: Option<Until>) -> Result<(), HostError> {
         let unit = self.unit(node)?;
         let Some(supervisor) = self.connected().await? else { return Ok(()) };
         let known = supervisor.status().await.map_err(self.failed())?;
         if known.iter().any(|status| status.name == unit) {
-            supervisor.stop(&unit, Some(timeout)).await.map_err(self.failed())?;
+            match supervisor.stop(&unit, Some(timeout), until).await {
+                Err(SupervisorError::Refused { source, .. }) if source.code == RefusalCode::TooLate => {
+                    return Err(HostError::TooLate { node: node.to_owned() });
+                }
+                stopped => drop(stopped.map_err(self.failed())?),
+            }
         }
         Ok(())
     }

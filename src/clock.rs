@@ -1,0 +1,52 @@
+//! The clock by which deeds are limited.
+
+use rustix::time::{ClockId, clock_gettime};
+use std::time::Duration;
+
+/// A member is stopped at most this long after the look began from which that was decided. A look at a group with a
+/// frozen member takes 3 s, one with a host that drops packets 1 s, on a busy machine some more; sessions, by which a
+/// group learns what became of its members, last 12 s.
+pub(crate) const LOOK_HOLDS: Duration = Duration::from_secs(10);
+
+/// What has passed since this machine booted, suspended or not. Nobody sets this clock.
+pub(crate) fn since_boot() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Boottime)).expect("no machine booted later than now")
+}
+
+/// Until when a deed may be begun: what it was decided from is too old after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Until(Duration);
+
+impl Until {
+    /// Within this time from now.
+    pub fn within(limit: Duration) -> Self {
+        Self(since_boot() + limit)
+    }
+
+    /// Whether it has passed.
+    pub fn has_passed(self) -> bool {
+        since_boot() > self.0
+    }
+
+    /// In milliseconds since this machine booted.
+    pub(crate) fn millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// What [`Until::millis`] gave.
+    pub(crate) fn from_millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_passes_and_survives_being_told() {
+        let soon = Until::within(Duration::from_secs(60));
+        assert!(!soon.has_passed() && !Until::from_millis(soon.millis()).has_passed());
+        assert!(Until::from_millis(0).has_passed());
+    }
+}
