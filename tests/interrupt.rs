@@ -251,10 +251,7 @@ fn an_act_that_lasts_is_finished_after_the_first_and_left_at_the_second() {
     let servers = traces::processes_of(&bench.site()).len();
 
     let stop = bench.begin(&["stop", "--yes"]);
-    stop.listens();
-    until("the lock", || {
-        fs::read_to_string(bench.site().join("lock")).is_ok_and(|text| text.contains("stop"))
-    });
+    stop.says("stopping node/zk-1");
     stop.interrupt();
     stop.says("finishing what is under way; once more to stop at once");
     std::thread::sleep(Duration::from_millis(300));
@@ -269,10 +266,7 @@ fn an_act_that_lasts_is_finished_after_the_first_and_left_at_the_second() {
     assert!(preview.contains("(is stopping)"), "what is about to be gone is not counted on:\n{preview}");
 
     let stop = bench.begin(&["stop", "--yes"]);
-    stop.listens();
-    until("the lock", || {
-        fs::read_to_string(bench.site().join("lock")).is_ok_and(|text| text.contains("stop"))
-    });
+    stop.says("stopping node/zk-1");
     assert_snapshot!(bench.octad(&["cancel", "--timeout", "200ms"]).replace(&stop.child.id().to_string(), "[PID]"), @"
     exit 1
     error: `octad stop` (process [PID]) was asked to stop and is still at it after 200ms

@@ -33,7 +33,7 @@ pub enum Event {
     StepStarted {
         /// The step's number in the plan.
         step: usize,
-        /// What it does: `create`, `start`, `update`, `delete`, `roll`, `gate`.
+        /// What it does: `create`, `start`, `update`, `delete`, `roll`, `gate`, `stop`.
         action: &'static str,
         /// The resource or group.
         subject: String,

@@ -5,7 +5,11 @@ use crate::causes::with_causes;
 use crate::resource::{Key, KindError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// A stop that takes longer tells that it is under way.
+const QUICK: Duration = Duration::from_millis(500);
 
 /// Why not everything was halted.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +53,19 @@ pub async fn halt(context: &Arc<Context>, state: &State, interrupt: &Interrupt) 
 async fn halt_one(context: &Context, state: &State, key: &Key, step: usize) -> Result<(), KindError> {
     let Some(kind) = context.registry().kind(&key.kind) else { return Ok(()) };
     let begun = Instant::now();
-    let result = kind.halt(context, key, &state.resources[key].inputs).await;
+    let act = kind.halt(context, key, &state.resources[key].inputs);
+    tokio::pin!(act);
+    // What has nothing to stop is quick and not worth a word.
+    let result = match timeout(QUICK, &mut act).await {
+        Ok(result) => result,
+        Err(_) => {
+            let (action, subject, reason) = ("stop", key.to_string(), String::new());
+            let message = format!("stopping {subject}");
+            context.events().emit(Event::StepStarted { step, action, subject, reason });
+            context.events().emit(Event::StepMessage { step, message });
+            act.await
+        }
+    };
     if !matches!(result, Ok(false)) {
         let error = result.as_ref().err().map(|error| with_causes(error));
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
