@@ -57,6 +57,8 @@ in
               (toString facts.id)
               "--min-insync-replicas"
               settings."min.insync.replicas"
+              "--replica-lag-ms"
+              settings."replica.lag.time.max.ms"
               "--"
             ]
             ++ [ "${cfg.jre}/bin/java" ]

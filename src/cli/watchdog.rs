@@ -35,6 +35,9 @@ pub(super) struct Watchdog {
     /// The broker's min.insync.replicas, for topics that don't say otherwise
     #[arg(long, default_value_t = 1, value_name = "N")]
     min_insync_replicas: usize,
+    /// The broker's replica.lag.time.max.ms, in milliseconds
+    #[arg(long, default_value_t = 10_000, value_name = "MS")]
+    replica_lag_ms: u64,
     /// How long the broker's start may be put off while it is cut off
     #[arg(long, default_value = "5m", value_name = "TIME", value_parser = humantime::parse_duration)]
     give_up: Duration,
@@ -54,6 +57,7 @@ impl Watchdog {
             zookeeper: self.zookeeper.clone(),
             broker: self.broker,
             min_insync: self.min_insync_replicas,
+            replica_lag: Duration::from_millis(self.replica_lag_ms),
         };
         let ended = runtime.and_then(|runtime| match self.pid {
             Some(pid) => runtime.block_on(watch(&watched, pid)),
@@ -77,6 +81,7 @@ impl Watchdog {
         watcher.args(["watchdog", "--zookeeper", &self.zookeeper.join(",")]);
         watcher.args(["--broker", &self.broker.to_string()]);
         watcher.args(["--min-insync-replicas", &self.min_insync_replicas.to_string()]);
+        watcher.args(["--replica-lag-ms", &self.replica_lag_ms.to_string()]);
         watcher.args(["--pid", &std::process::id().to_string()]);
         watcher.stdin(Stdio::null()).spawn()?;
         let [program, arguments @ ..] = self.command.as_slice() else {

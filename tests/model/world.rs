@@ -571,6 +571,8 @@ impl World {
         let mut look = Look {
             broker: by.into(),
             reaches: set(self.reached(by)),
+            // Time is what this world hasn't: an ISR that the leader may write meanwhile is one that it had in time.
+            kept: set(ALL),
             asked: ASK,
             registered,
             controller: (self.controller != NOBODY).then_some(self.controller.into()),

@@ -12,9 +12,11 @@ mod vouch;
 
 pub use rule::{Look, NotSpared, Partition, Round, Streak, Voucher, is_apart};
 
+use crate::clock::since_boot;
 use crate::zookeeper::{Session, SessionError};
 use futures_util::future::join_all;
 use look::Registered;
+use rule::LastReached;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -41,6 +43,8 @@ pub struct Watched {
     pub broker: i32,
     /// The broker's own `min.insync.replicas`, for topics without one.
     pub min_insync: usize,
+    /// Its `replica.lag.time.max.ms`: how long a follower that has not fetched stays in sync.
+    pub replica_lag: Duration,
 }
 
 /// What ZooKeeper says at the beginning of a round.
@@ -72,16 +76,18 @@ impl Watched {
     /// Returns once the broker must be stopped, and why: at once then, since what was found out is true of that moment.
     /// Vouches for the broker meanwhile, where others ask. `tell` hears why it is left alone.
     pub async fn cut_off(&self, tell: impl Fn(fmt::Arguments<'_>)) -> String {
-        let (mut streak, mut session) = (Streak::default(), None);
+        let (mut streak, mut last_reached, mut session) = (Streak::default(), LastReached::default(), None);
         let mut rounds = tokio::time::interval(PERIOD);
         // Rounds that were missed for want of time are not made up for.
         rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told = String::new();
         loop {
             rounds.tick().await;
+            let begun = since_boot();
             let seen = self.round(&mut session).await;
             let cut_off = streak.note(seen.as_ref().map(|(_, round)| round));
             let Some((seen, round)) = seen else { continue };
+            last_reached.note(&round, begun);
             if !seen.asked.is_empty() && !round.is_apart() {
                 self.answer(&mut session, &seen, &round).await;
             }
@@ -89,7 +95,7 @@ impl Watched {
                 continue;
             }
             let (reached, others) = (round.reached.len(), round.others.len());
-            match self.ask(&round).await {
+            match self.ask(&round, &last_reached).await {
                 Ok(()) => {
                     return format!(
                         "cut off: {reached} of {others} other brokers answer, ZooKeeper does, and all who have a \
@@ -134,12 +140,6 @@ impl Watched {
             asked: vouch::asked(session, self.broker).await?,
         })
     }
-}
-
-/// What has passed since this machine booted, suspended or not.
-fn now() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::try_from(now).expect("no machine booted later than now")
 }
 
 /// Whether a host answers. One that refuses the connection does: there is a way to it, and the broker is not there.

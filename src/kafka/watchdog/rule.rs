@@ -62,6 +62,30 @@ impl Streak {
     }
 }
 
+/// When the hosts of the other brokers were last reached.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LastReached(BTreeMap<i32, Duration>);
+
+impl LastReached {
+    /// Takes note of a round that began at this time. Who was not registered until now is taken for reached: it is in no
+    /// ISR for longer.
+    pub(super) fn note(&mut self, round: &Round, begun: Duration) {
+        self.0.retain(|id, _| round.others.contains(id));
+        for id in &round.others {
+            let last = self.0.entry(*id).or_insert(begun);
+            if round.reached.contains(id) {
+                *last = begun;
+            }
+        }
+    }
+
+    /// Those that the broker won't take out of an ISR before `until`: a leader does so no sooner than `lag` after a
+    /// follower had all of its records.
+    pub(super) fn kept(&self, until: Duration, lag: Duration) -> BTreeSet<i32> {
+        self.0.iter().filter(|(_, last)| **last + lag > until).map(|(id, _)| *id).collect()
+    }
+}
+
 /// What a watchdog writes where another one asks for its own broker to be stopped: its broker has just answered it, and
 /// isn't cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +122,8 @@ pub struct Look {
     pub broker: i32,
     /// The other brokers whose hosts it reaches.
     pub reaches: BTreeSet<i32>,
+    /// The others that it won't take out of an ISR until it is stopped, see [`LastReached::kept`].
+    pub kept: BTreeSet<i32>,
     /// The transaction that asked.
     pub asked: i64,
     /// All registered brokers, with the transaction that registered each.
@@ -139,6 +165,16 @@ pub enum NotSpared {
         /// The partition.
         partition: i32,
         /// That broker.
+        broker: i32,
+    },
+    /// The broker leads a partition, and may take another one out of its ISR before it is stopped.
+    #[error("broker {broker} may be taken out of those in sync for {topic}-{partition} at any moment")]
+    Lagging {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// That other one.
         broker: i32,
     },
     /// Brokers that are to work together don't reach each other.
@@ -190,16 +226,20 @@ impl Look {
         rest: &BTreeSet<i32>,
         elect: &BTreeSet<i32>,
     ) -> Result<(), NotSpared> {
-        let Partition { topic, partition, min_insync, written, .. } = partition;
+        let Partition { topic, partition: number, min_insync, written, .. } = partition;
         if rest.len() < *min_insync {
             let (topic, left) = (topic.clone(), rest.len());
-            return Err(NotSpared::TooFew { topic, partition: *partition, left, min_insync: *min_insync });
+            return Err(NotSpared::TooFew { topic, partition: *number, left, min_insync: *min_insync });
         }
         for broker in rest {
             let voucher = self.voucher(*broker)?;
             if voucher.registered > *written {
                 let topic = topic.clone();
-                return Err(NotSpared::Returned { topic, partition: *partition, broker: *broker });
+                return Err(NotSpared::Returned { topic, partition: *number, broker: *broker });
+            }
+            if partition.leader == self.broker && !self.kept.contains(broker) {
+                let topic = topic.clone();
+                return Err(NotSpared::Lagging { topic, partition: *number, broker: *broker });
             }
             for peer in rest.union(elect).filter(|peer| *peer != broker) {
                 for (from, to) in [(broker, peer), (peer, broker)] {
@@ -252,6 +292,7 @@ mod tests {
         Look {
             broker: 1,
             reaches: [].into(),
+            kept: (2..=5).collect(),
             asked: 90,
             registered: (1..=5).map(|id| (id, i64::from(id))).collect(),
             controller: Some(4),
@@ -281,6 +322,37 @@ mod tests {
             let before = |look: &mut Look| *look.registered.get_mut(&broker).unwrap() = 40;
             assert_eq!(refused(before), NotSpared::NotHeard { broker }, "of a registration before");
         }
+    }
+
+    #[test]
+    fn an_isr_lasts_until_the_broker_is_stopped() {
+        let lagging = NotSpared::Lagging { topic: "t".into(), partition: 0, broker: 3 };
+        assert_eq!(refused(|look| look.kept.retain(|id| *id != 3)), lagging);
+        // Where another one leads, the broker takes nobody out.
+        let mut led_elsewhere = cut_off();
+        led_elsewhere.partitions.push(partition(4, &[1, 4, 5]));
+        led_elsewhere.kept.remove(&5);
+        assert_eq!(led_elsewhere.spares(), Ok(()));
+    }
+
+    #[test]
+    fn who_was_reached_lately_stays_in_sync_for_a_while() {
+        let (at, lag) = (Duration::from_secs, Duration::from_secs(22));
+        let round = |reached: &[i32]| Round {
+            others: [2, 3].into(),
+            reached: reached.iter().copied().collect(),
+            took: Duration::ZERO,
+        };
+        let mut last = LastReached::default();
+        last.note(&round(&[2]), at(100));
+        last.note(&round(&[3]), at(110));
+        assert_eq!(last.kept(at(121), lag), [2, 3].into());
+        assert_eq!(last.kept(at(122), lag), [3].into());
+        assert_eq!(last.kept(at(132), lag), [].into());
+        // Who registers anew was away.
+        last.note(&Round { others: [2].into(), ..round(&[]) }, at(120));
+        last.note(&round(&[]), at(125));
+        assert_eq!(last.kept(at(130), lag), [3].into());
     }
 
     #[test]

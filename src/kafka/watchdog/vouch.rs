@@ -3,8 +3,9 @@
 //! session.
 
 use super::look::{self, LookError};
-use super::rule::{ACT_WITHIN, Look, NotSpared, Round, Voucher};
-use super::{CONNECT, Seen, Watched, now};
+use super::rule::{ACT_WITHIN, LastReached, Look, NotSpared, Round, Voucher};
+use super::{CONNECT, Seen, Watched};
+use crate::clock::since_boot;
 use crate::kafka::connection::Connection;
 use crate::zookeeper::{Session, SessionError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,11 +78,12 @@ impl Watched {
     }
 
     /// Asks all others whether the broker may be stopped, and looks. Returns where it may, and then only for now.
-    pub(super) async fn ask(&self, round: &Round) -> Result<(), LeftAlone> {
-        let until = now() + ACT_WITHIN;
+    pub(super) async fn ask(&self, round: &Round, last_reached: &LastReached) -> Result<(), LeftAlone> {
+        let until = since_boot() + ACT_WITHIN;
+        let kept = last_reached.kept(until, self.replica_lag);
         let look = async {
             let mut session = Session::open_any(&self.zookeeper).await?;
-            let judged = self.judge(&mut session, round).await;
+            let judged = self.judge(&mut session, round, kept).await;
             // What is asked goes with the session, at the latest when that ends by itself.
             if judged.is_err() {
                 let _ = session.close().await;
@@ -90,19 +92,26 @@ impl Watched {
         };
         timeout(ACT_WITHIN, look).await.map_err(|_| LeftAlone::TimedOut)??;
         // The time limit above doesn't count what this machine was suspended for.
-        if now() < until { Ok(()) } else { Err(LeftAlone::TimedOut) }
+        if since_boot() < until { Ok(()) } else { Err(LeftAlone::TimedOut) }
     }
 
-    async fn judge(&self, session: &mut Session, round: &Round) -> Result<(), LeftAlone> {
+    async fn judge(
+        &self,
+        session: &mut Session,
+        round: &Round,
+        kept: BTreeSet<i32>,
+    ) -> Result<(), LeftAlone> {
         session.create_lasting(ROOT).await?;
         let path = ask_of(self.broker);
         if !session.create(&path, &[]).await? {
             return Err(LeftAlone::AskedAlready);
         }
         let asked = session.read(&path).await?.ok_or(LeftAlone::TimedOut)?.created;
-        let begun = now();
+        let begun = since_boot();
         let mut vouchers = BTreeMap::new();
-        while now() < begun + ANSWERED_WITHIN && !round.others.iter().all(|id| vouchers.contains_key(id)) {
+        while since_boot() < begun + ANSWERED_WITHIN
+            && !round.others.iter().all(|id| vouchers.contains_key(id))
+        {
             tokio::time::sleep(LOOK_AGAIN).await;
             vouchers = read(session, asked, &round.others).await?;
         }
@@ -116,7 +125,7 @@ impl Watched {
         let partitions =
             look::partitions(session, self.broker, registered.keys().copied(), self.min_insync).await?;
         let (broker, reaches) = (self.broker, round.reached.clone());
-        Look { broker, reaches, asked, registered, controller, vouchers, partitions }.spares()?;
+        Look { broker, reaches, kept, asked, registered, controller, vouchers, partitions }.spares()?;
         // Where this machine stood still for so long that its session is over, all of this was long ago.
         let still = session.read(&path).await?.is_some_and(|znode| znode.created == asked);
         if still { Ok(()) } else { Err(LeftAlone::TimedOut) }
