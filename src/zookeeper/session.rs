@@ -22,6 +22,7 @@ const ANSWER_LIMIT: usize = 1 << 20;
 const AT_ONCE: usize = 256;
 
 const CREATE: i32 = 1;
+const DELETE: i32 = 2;
 const GET_DATA: i32 = 4;
 const SET_DATA: i32 = 5;
 const SYNC: i32 = 9;
@@ -255,6 +256,24 @@ impl Session {
             })
             .await;
         match written {
+            Ok(_) => Ok(true),
+            Err(SessionError::Refused { code: NO_NODE, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a znode, whoever made it. Returns whether there was one.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the server answers otherwise.
+    pub async fn delete(&mut self, path: &str) -> Result<bool, SessionError> {
+        let deleted = self
+            .ask("delete", DELETE, |request| {
+                put_text(request, path);
+                request.put_i32(ANY_VERSION);
+            })
+            .await;
+        match deleted {
             Ok(_) => Ok(true),
             Err(SessionError::Refused { code: NO_NODE, .. }) => Ok(false),
             Err(error) => Err(error),

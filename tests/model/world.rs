@@ -92,6 +92,7 @@ pub(crate) enum Step {
     Vouch { by: u8, to: u8 },
     Look(u8),
     GivesUp(u8),
+    HandsOver(u8),
     Stop(u8),
 }
 
@@ -804,6 +805,21 @@ impl World {
                 self.forget_ask(id);
                 Ok(true)
             }
+            Step::HandsOver(id) => {
+                let asked = self.asked[self.ask_of(id)?];
+                let can = rule.asks()
+                    && self.controller == id
+                    && !asked.ready
+                    && !asked.asleep
+                    && !has(self.deaf, id)
+                    && asked.vouched & self.registered != 0
+                    && !self.may_stop(&asked, rule);
+                if !can {
+                    return None;
+                }
+                self.controller = NOBODY;
+                Ok(true)
+            }
             Step::Stop(id) => {
                 let asked = self.asked[self.ask_of(id)?];
                 if !asked.ready || asked.asleep || !has(self.up, id) {
@@ -855,6 +871,7 @@ impl World {
                 Step::Ask(id),
                 Step::Look(id),
                 Step::GivesUp(id),
+                Step::HandsOver(id),
                 Step::Stop(id),
             ] {
                 tried(step, false);

@@ -72,7 +72,7 @@ impl Seen {
     fn note(&mut self, view: &ClusterView, brokers: usize) {
         self.looks += 1;
         let silent = view.answers.iter().filter_map(|(address, answer)| match answer {
-            BrokerAnswer::Silent { why } => Some(format!("{address}: {why}")),
+            BrokerAnswer::Silent { why, .. } => Some(format!("{address}: {why}")),
             BrokerAnswer::Answered { .. } => None,
         });
         let ids = 1..=i32::try_from(brokers).unwrap();

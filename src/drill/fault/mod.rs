@@ -7,6 +7,7 @@ mod broker_stop;
 mod cluster_killed;
 mod controller_crash;
 mod controller_cut_off_peers;
+mod controller_not_spared;
 mod controller_stop;
 mod cut_off;
 mod cut_off_one_way;
@@ -181,6 +182,7 @@ pub fn all() -> Vec<Box<dyn Fault>> {
         Box::new(cut_off_one_way::CutOffOneWay),
         Box::new(cut_off_peers::CutOffPeers),
         Box::new(controller_cut_off_peers::ControllerCutOffPeers),
+        Box::new(controller_not_spared::ControllerNotSpared::default()),
     ]
 }
 

@@ -209,6 +209,12 @@ impl Look {
         if gained { Ok(()) } else { Err(NotSpared::NothingGained) }
     }
 
+    /// Whether another broker should be the controller: this one is it, reaches too few to tell them anything, and somebody
+    /// who reaches most was heard. No data moves by it, and nobody who leads ceases to.
+    pub fn hands_over(&self) -> bool {
+        self.controller == Some(self.broker) && self.vouchers.keys().any(|id| self.voucher(*id).is_ok())
+    }
+
     /// Those who will have others lead: the controller, or where the broker is that itself, whoever follows it.
     fn elect(&self) -> Result<BTreeSet<i32>, NotSpared> {
         match self.controller {
@@ -393,6 +399,16 @@ mod tests {
             look.vouchers.remove(&5);
         };
         assert_eq!(refused(is_it), NotSpared::NotHeard { broker: 5 });
+    }
+
+    #[test]
+    fn only_a_controller_hands_over_and_only_where_somebody_is_heard() {
+        let mut look = cut_off();
+        assert!(!look.hands_over());
+        look.controller = Some(1);
+        assert!(look.hands_over());
+        look.vouchers.values_mut().for_each(|voucher| voucher.asked -= 1);
+        assert!(!look.hands_over(), "to another question");
     }
 
     #[test]

@@ -26,7 +26,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LeftAlone {
     #[error(transparent)]
-    NotSpared(#[from] NotSpared),
+    NotSpared(NotSpared),
+    #[error("{0}; had another broker chosen as controller in its place")]
+    HandedOver(NotSpared),
     #[error(transparent)]
     Look(#[from] LookError),
     #[error("who else lives and what they have in sync could not be found out within {} s", ACT_WITHIN.as_secs())]
@@ -125,7 +127,12 @@ impl Watched {
         let partitions =
             look::partitions(session, self.broker, registered.keys().copied(), self.min_insync).await?;
         let (broker, reaches) = (self.broker, round.reached.clone());
-        Look { broker, reaches, kept, asked, registered, controller, vouchers, partitions }.spares()?;
+        let look = Look { broker, reaches, kept, asked, registered, controller, vouchers, partitions };
+        if let Err(why) = look.spares() {
+            // It stays, and so would all elections wait for it.
+            let hands_over = look.hands_over() && session.delete("/controller").await?;
+            return Err(if hands_over { LeftAlone::HandedOver(why) } else { LeftAlone::NotSpared(why) });
+        }
         // Where this machine stood still for so long that its session is over, all of this was long ago.
         let still = session.read(&path).await?.is_some_and(|znode| znode.created == asked);
         if still { Ok(()) } else { Err(LeftAlone::TimedOut) }
