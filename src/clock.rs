@@ -13,6 +13,16 @@ pub(crate) fn since_boot() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Boottime)).expect("no machine booted later than now")
 }
 
+/// Now, in milliseconds of [`since_boot`].
+pub(crate) fn since_boot_ms() -> u64 {
+    u64::try_from(since_boot().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How old is what began at this moment of [`since_boot_ms`], in milliseconds. One of another boot is of no age.
+pub(crate) fn age_ms(since_boot_ms: u64) -> u64 {
+    self::since_boot_ms().saturating_sub(since_boot_ms)
+}
+
 /// Until when a deed may be begun: what it was decided from is too old after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Until(Duration);

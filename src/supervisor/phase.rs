@@ -61,6 +61,7 @@ pub(super) struct Live {
     pub(super) capture: JoinHandle<()>,
     pub(super) spec: UnitSpec,
     pub(super) since: SystemTime,
+    pub(super) since_boot_ms: u64,
     pub(super) forked: Instant,
 }
 

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::clock::Until;
+use crate::clock::{Until, since_boot_ms};
 
 use super::{
     archive::Dump,
@@ -91,12 +91,11 @@ pub(super) struct UnitHandle {
     status: watch::Receiver<Published>,
 }
 
-/// A status, and the moments that it counts down to and up from.
+/// A status and the moment that it counts down to.
 #[derive(Debug, Clone)]
 struct Published {
     status: UnitStatus,
     next_start: Option<Instant>,
-    forked: Option<Instant>,
 }
 
 impl UnitHandle {
@@ -136,14 +135,9 @@ impl UnitHandle {
 impl Published {
     fn now(&self) -> UnitStatus {
         let mut status = self.status.clone();
-        match (&mut status.state, self.next_start, self.forked) {
-            (UnitState::Backoff { next_start_in_ms, .. }, Some(at), _) => {
-                *next_start_in_ms = at.saturating_duration_since(Instant::now()).as_millis() as u64;
-            }
-            (UnitState::Running { age_ms, .. }, _, Some(forked)) => {
-                *age_ms = forked.elapsed().as_millis() as u64;
-            }
-            _ => {}
+        if let (UnitState::Backoff { next_start_in_ms, .. }, Some(at)) = (&mut status.state, self.next_start)
+        {
+            *next_start_in_ms = at.saturating_duration_since(Instant::now()).as_millis() as u64;
         }
         status
     }
@@ -373,7 +367,14 @@ impl Unit {
                 self.note(format_args!("started as process {}", process.pid()));
                 let missing = spec.archive.as_ref().filter(|archive| !archive.path.exists());
                 let archive_due = missing.map(|archive| after(Duration::from_secs(archive.after_secs)));
-                let live = Live { process, capture, spec, since: SystemTime::now(), forked: Instant::now() };
+                let live = Live {
+                    process,
+                    capture,
+                    spec,
+                    since: SystemTime::now(),
+                    since_boot_ms: since_boot_ms(),
+                    forked: Instant::now(),
+                };
                 Phase::Running(Running { live, archive_due })
             }
             Err(NotStarted::Final { reason }) => {
@@ -446,9 +447,11 @@ impl Unit {
         let state = match phase {
             Phase::Down(Down { failed: Some(reason), .. }) => UnitState::Failed { reason: reason.clone() },
             Phase::Down(Down { failed: None, last }) => UnitState::Stopped { last: last.clone() },
-            Phase::Running(Running { live, .. }) => {
-                UnitState::Running { pid: live.process.pid(), since: live.since, age_ms: 0 }
-            }
+            Phase::Running(Running { live, .. }) => UnitState::Running {
+                pid: live.process.pid(),
+                since: live.since,
+                since_boot_ms: live.since_boot_ms,
+            },
             Phase::Stopping(Stopping { live, since, .. }) => {
                 UnitState::Stopping { pid: live.process.pid(), since: *since }
             }
@@ -465,9 +468,7 @@ impl Unit {
             restarts: self.restarts,
             generation: phase.live().map(|live| live.spec.generation.clone()),
         };
-        let forked =
-            matches!(phase, Phase::Running(_)).then(|| phase.live().map(|live| live.forked)).flatten();
-        Published { status, next_start, forked }
+        Published { status, next_start }
     }
 
     fn status(&self, phase: &Phase) -> UnitStatus {

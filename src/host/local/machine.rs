@@ -5,7 +5,7 @@ use super::network::{self, Network};
 use super::program::may_administer;
 use super::{SoftwareOnHand, generation, layout};
 use crate::artifact::ArtifactSet;
-use crate::clock::Until;
+use crate::clock::{self, Until};
 use crate::host::{Ability, Cut, Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
 use crate::resource::{HostInputs, Isolation, Jvm};
 use crate::role::{Layout, Process};
@@ -185,9 +185,9 @@ fn run_state(state: &UnitState, restarts: u64, current: bool) -> RunState {
         // To go by its process, which still serves, an `up` would count on what is about to be gone.
         UnitState::Stopping { .. } => RunState::Stopping,
         UnitState::Running { pid, .. } if is_frozen(*pid) => RunState::Frozen,
-        UnitState::Running { pid, since, age_ms } => RunState::Running {
+        UnitState::Running { pid, since, since_boot_ms } => RunState::Running {
             pid: *pid,
-            age_ms: *age_ms,
+            age_ms: clock::age_ms(*since_boot_ms),
             since_ms: since
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
