@@ -658,7 +658,15 @@ async fn a_host_that_loses_power_comes_back_without_what_was_not_on_its_disk_yet
         assert_eq!(bench.host.disturbance(), Some("left with a disk that was shut down"));
         assert!(std::fs::write(data.join("more"), "").is_err(), "nothing is written any more");
         assert!(bench.node().await.data, "it is not taken for lost");
+        // Another process with mounts of its own has it mounted for a while longer.
+        let mut elsewhere = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", "echo; exec sleep 2"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Read::read_exact(elsewhere.stdout.as_mut().unwrap(), &mut [0]).unwrap();
         bench.host.boot().await.unwrap();
+        elsewhere.wait().unwrap();
         assert_eq!((bench.host.disturbance(), left()), (None, [false, true, true]));
         serves(address).await;
     })

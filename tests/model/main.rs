@@ -117,6 +117,13 @@ fn the_rule_harms_nobody_whatever_three_things_fail() {
 
 #[test]
 #[ignore = "takes minutes and gigabytes"]
+fn the_rule_harms_nobody_in_one_partition_whatever_three_things_fail() {
+    let first = beginnings().into_iter().map(World::alone).collect();
+    assert_eq!(run(&Search { first, ..all(Rule::Present, EVERY, 3) }).harm, None);
+}
+
+#[test]
+#[ignore = "takes minutes and gigabytes"]
 fn the_rule_harms_nobody_where_watchdogs_wait_for_those_who_are_not_heard_yet() {
     assert_eq!(run(&Search { patient: true, ..all(Rule::Present, EVERY, 2) }).harm, None);
 }

@@ -223,6 +223,12 @@ impl World {
         }
     }
 
+    /// The same without the second partition, so that more of what becomes of the first can be searched.
+    pub(crate) fn alone(mut self) -> Self {
+        self.partitions[1] = Replicated::default();
+        self
+    }
+
     /// The same with one replica of a partition out of sync.
     pub(crate) fn without(mut self, partition: usize, out: u8) -> Self {
         self.partitions[partition].isr &= !one(out);
@@ -751,7 +757,9 @@ impl World {
                 self.alter(index, 0, one(id))
             }
             Step::Expands(index, id) => {
-                if has(self.partitions[index].isr, id) || !self.fetches(index, id) {
+                let isr = self.partitions[index].isr;
+                // Nobody has a partition that isn't there.
+                if isr == 0 || has(isr, id) || !self.fetches(index, id) {
                     return None;
                 }
                 // It has fetched all that the leader has.

@@ -69,23 +69,37 @@ impl Disk {
             run("mkfs.ext4", &["-q", "-F", "-m", "0", &fresh.to_string_lossy()]).await?;
             fs::rename(&fresh, &self.image).map_err(|source| self.failed("make", source))?;
         }
-        self.mount().await
+        self.mount().await.map(drop)
     }
 
-    /// Mounts the disk where there is one; one that was shut down comes back with what was on it by then.
-    pub(super) async fn mount(&self) -> Result<(), HostError> {
-        if self.is_shut_down() {
-            self.release().await?;
+    /// Mounts the disk where there is one; one that was shut down comes back with what was on it by then. Returns whether
+    /// it had to be.
+    pub(super) async fn mount(&self) -> Result<bool, HostError> {
+        let deadline = Instant::now() + LAST_BREATH;
+        loop {
+            if self.is_shut_down() {
+                self.release().await?;
+            }
+            if !self.exists() || self.is_mounted() {
+                return Ok(false);
+            }
+            let (image, data) = (self.image.to_string_lossy(), self.data.to_string_lossy());
+            // What is deleted goes back to the machine.
+            run("mount", &["-t", "ext4", "-o", "loop,noatime,discard", &image, &data]).await?;
+            if !self.is_shut_down() {
+                break;
+            }
+            // The file system as it was: somebody with mounts of his own, such as a program that enters another host's
+            // namespace just now, has it mounted still.
+            if Instant::now() >= deadline {
+                let held = "a process with mounts of its own holds what was shut down";
+                return Err(self.failed("mount", io::Error::new(io::ErrorKind::ResourceBusy, held)));
+            }
+            tokio::time::sleep(LOOK).await;
         }
-        if !self.exists() || self.is_mounted() {
-            return Ok(());
-        }
-        let (image, data) = (self.image.to_string_lossy(), self.data.to_string_lossy());
-        // What is deleted goes back to the machine.
-        run("mount", &["-t", "ext4", "-o", "loop,noatime,discard", &image, &data]).await?;
         // A server would take it for data. Where it isn't, it was removed before.
         let _ = fs::remove_dir(self.data.join("lost+found"));
-        Ok(())
+        Ok(true)
     }
 
     /// Unmounts the disk where it is mounted.

@@ -259,12 +259,22 @@ impl Host for Machine {
         if let Some(network) = &self.network {
             network.attach().await?;
         }
+        let mut mounted = false;
         for disk in self.disks() {
-            disk.mount().await?;
+            mounted |= disk.mount().await?;
         }
         self.mend().await?;
         let namespace = self.network.as_ref().map(Network::namespace);
-        Supervisor::ensure(&self.directory, &program, namespace.as_deref()).await.map_err(self.failed())?;
+        let supervisor = Supervisor::ensure(&self.directory, &program, namespace.as_deref());
+        let supervisor = supervisor.await.map_err(self.failed())?;
+        if mounted {
+            // What kept failing for want of its disk has it now, and begins anew.
+            for unit in supervisor.status().await.map_err(self.failed())? {
+                if matches!(unit.state, UnitState::Backoff { .. }) {
+                    supervisor.start(&unit.name).await.map_err(self.failed())?;
+                }
+            }
+        }
         Ok(self.address.to_string())
     }
 
