@@ -203,7 +203,10 @@ impl Drill {
             for _ in 0..self.runs {
                 trials.push(drill::run(scene, fault.as_ref(), objective, &terms, &java).await?);
             }
-            verdicts.push(Verdict::of(fault.name(), fault.about(), fault.caveat(scene), objective, trials));
+            let verdict = Verdict::of(fault.name(), fault.about(), fault.caveat(scene), objective, trials);
+            // What was shown is worth having though a later one can't be.
+            scene.events().notice(format!("{}: {}", fault.name(), verdict.in_a_line()));
+            verdicts.push(verdict);
         }
         Ok(Report::of(scene, &terms, verdicts, skipped))
     }

@@ -176,6 +176,22 @@ impl Machine {
 }
 
 impl Verdict {
+    /// What came of it in a line, for who waits for others.
+    pub fn in_a_line(&self) -> String {
+        let found = match self.finding {
+            Finding::Passed => "passed",
+            Finding::Inconclusive => "inconclusive",
+            Finding::Failed => "failed",
+        };
+        let seconds = |millis: u64| millis as f64 / 1000.0;
+        let Account { lost, duplicates, reorders, .. } = &self.account;
+        format!(
+            "{found}, {:.2} s (at most {:.2} s), lost {lost}, twice {duplicates}, out of order {reorders}",
+            seconds(self.interruption_ms),
+            seconds(self.objective_ms),
+        )
+    }
+
     /// Holds the figures of some runs of a fault against its objective for interruptions, and against those that are
     /// the same for all: nothing lost, nothing twice, nothing out of order.
     pub fn of(
