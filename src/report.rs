@@ -278,6 +278,15 @@ fn hint(error: &CliError) -> Option<String> {
                     flags.join(" ")
                 ))
             }
+            StepError::NotSafe { reason: NotSafe::Starting { member }, .. } => Some(format!(
+                "`octad logs {member}` tells what it is at; where it hangs, end its process: a member without one is \
+                 changed at once"
+            )),
+            StepError::NotSafe { reason: NotSafe::Untold, .. } => Some(
+                "`octad preview` tells which topics are recorded and not there; `octad up --target topic/NAME` makes \
+                 one anew, `octad state rm topic/NAME` forgets it"
+                    .into(),
+            ),
             StepError::NotSafe { .. } => Some(
                 "`octad status` tells what is away; the same command goes on from here once it is back"
                     .into(),

@@ -13,7 +13,10 @@ use crate::zookeeper::{self, Zookeeper};
 pub trait Wire: Send + Sync {
     /// A client for the Kafka cluster with these bootstrap addresses (`host:port`, one for each broker that
     /// should be asked). Connects to nothing yet. The same addresses give the same client, with its connections.
-    fn kafka(&self, bootstrap: &[String]) -> Arc<dyn Kafka>;
+    ///
+    /// Where its ensemble's servers are named as well, a description is of the controller that ZooKeeper names, and is
+    /// refused while nobody there answers.
+    fn kafka(&self, bootstrap: &[String], zookeeper: &[String]) -> Arc<dyn Kafka>;
 
     /// A client for ZooKeeper ensembles; it holds no connection.
     fn zookeeper(&self) -> Arc<dyn Zookeeper>;
@@ -24,7 +27,7 @@ pub trait Wire: Send + Sync {
 pub struct NetworkWire {
     kafka: kafka::Timeouts,
     zookeeper: zookeeper::Timeout,
-    clients: Mutex<BTreeMap<Vec<String>, Arc<kafka::Client>>>,
+    clients: Mutex<BTreeMap<[Vec<String>; 2], Arc<kafka::Client>>>,
 }
 
 impl NetworkWire {
@@ -35,11 +38,12 @@ impl NetworkWire {
 }
 
 impl Wire for NetworkWire {
-    fn kafka(&self, bootstrap: &[String]) -> Arc<dyn Kafka> {
+    fn kafka(&self, bootstrap: &[String], zookeeper: &[String]) -> Arc<dyn Kafka> {
+        let (bootstrap, zookeeper) = (bootstrap.to_vec(), zookeeper.to_vec());
         let mut clients = self.clients.lock().expect("no holder of the clients panics");
         let client = clients
-            .entry(bootstrap.to_vec())
-            .or_insert_with(|| Arc::new(kafka::Client::new(bootstrap.to_vec(), self.kafka)));
+            .entry([bootstrap.clone(), zookeeper.clone()])
+            .or_insert_with(|| Arc::new(kafka::Client::new(bootstrap, self.kafka).of_ensemble(zookeeper)));
         client.clone()
     }
 

@@ -664,6 +664,22 @@ mod detector {
         );
     }
 
+    /// Nobody but itself could tell that it is out, or of its topics.
+    #[test]
+    fn the_only_broker_that_hangs_is_mended() {
+        for topics in ["", "topics.t0.partitions = 1\n"] {
+            let mut simulation = Simulation::of(&format!(
+                "program = \"ha\"\nhosts.backend = \"fake\"\nkafka.brokers = 1\nkafka.replication-factor = 1\n\
+                 kafka.min-insync-replicas = 1\nzookeeper.servers = 1\n{topics}"
+            ));
+            simulation.up().unwrap();
+            simulation.world.stand_still("broker-1");
+            simulation.set("kafka.settings.num.io.threads", Some(8.into()));
+            let result = simulation.up();
+            assert!(result.is_ok(), "{}", octad::causes::with_causes(&result.unwrap_err()));
+        }
+    }
+
     #[test]
     fn replicas_on_the_move_are_seen_until_they_arrived() {
         let topics = vec![Topic { partitions: 1, replicas: 2, min_insync: 1 }];

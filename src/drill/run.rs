@@ -86,7 +86,7 @@ impl Default for Terms {
 /// # Errors
 /// Where the cluster can't be asked.
 pub async fn clear_leftovers(scene: &Scene) -> Result<(), DrillError> {
-    let kafka = scene.registry().wire().kafka(&scene.bootstrap());
+    let kafka = scene.kafka(&scene.bootstrap());
     let view =
         kafka.describe().await.map_err(|source| DrillError::Kafka { action: "list topics", source })?;
     for topic in view.topics.keys().filter(|name| name.starts_with(TOPIC)) {
@@ -118,7 +118,7 @@ pub async fn run(
         since: objective.since,
         terms,
         java,
-        kafka: scene.registry().wire().kafka(&scene.bootstrap()),
+        kafka: scene.kafka(&scene.bootstrap()),
         assignment: Assignment {
             bootstrap: scene.bootstrap().join(","),
             topic: format!("{TOPIC}{run:x}"),

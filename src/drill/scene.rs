@@ -5,6 +5,7 @@ use super::TOPIC;
 use super::error::DrillError;
 use crate::engine::{self, Context, Events, Lock, Options, Registry, State};
 use crate::host::{Ability, Cut, Host, RunState};
+use crate::kafka::Kafka;
 use crate::resource::{HostKind, Key, KindError, NodeFacts, NodeKind};
 use crate::role::{Broker, Health, Zookeeper};
 use crate::stack::ValidStack;
@@ -149,6 +150,12 @@ impl Scene {
     /// The addresses of all brokers.
     pub fn bootstrap(&self) -> Vec<String> {
         self.brokers.iter().filter_map(|facts| facts.endpoint("client")).collect()
+    }
+
+    /// A client for the cluster, which asks these brokers.
+    pub fn kafka(&self, bootstrap: &[String]) -> Arc<dyn Kafka> {
+        let ensemble = self.brokers.first().map(Broker::ensemble).unwrap_or_default();
+        self.registry().wire().kafka(bootstrap, &ensemble)
     }
 
     /// The value of a broker setting, as the first broker has it.

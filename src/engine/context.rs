@@ -4,6 +4,7 @@ use super::{Event, Events, Registry, State, moves};
 use crate::host::{Backend, Host, Progress};
 use crate::kafka::Kafka;
 use crate::resource::{HostInputs, HostKind, Key, KindError, NodeFacts, references, resolve};
+use crate::role::Broker;
 use crate::role::{Group, Role};
 use crate::stack::ValidStack;
 use serde::Deserialize as _;
@@ -167,9 +168,10 @@ impl Context {
 
     /// The cluster that a group's existing members form; `None` where none exists.
     pub fn kafka(&self, group: &str) -> Option<Arc<dyn Kafka>> {
-        let bootstrap: Vec<String> =
-            self.made_members(group).iter().filter_map(|facts| facts.endpoint("client")).collect();
-        if bootstrap.is_empty() { None } else { Some(self.registry.wire().kafka(&bootstrap)) }
+        let members = self.made_members(group);
+        let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
+        let ensemble = members.first().map(|facts| Broker::ensemble(facts)).unwrap_or_default();
+        if bootstrap.is_empty() { None } else { Some(self.registry.wire().kafka(&bootstrap, &ensemble)) }
     }
 
     /// Fills in what is known of the references within `inputs`.

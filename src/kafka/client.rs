@@ -51,6 +51,7 @@ impl Default for Timeouts {
 #[derive(Debug)]
 pub struct Client {
     bootstrap: Vec<String>,
+    pub(super) zookeeper: Vec<String>,
     pub(super) timeouts: Timeouts,
     pub(super) pool: Arc<Pool>,
 }
@@ -76,7 +77,13 @@ impl Client {
     /// Give every broker's address: a description tells for each of these what it says, and whether it says
     /// anything. Brokers reached only through others' metadata are asked just when one is the controller.
     pub fn new(bootstrap: Vec<String>, timeouts: Timeouts) -> Self {
-        Self { bootstrap, timeouts, pool: Arc::new(Pool::new(timeouts.connect)) }
+        Self { bootstrap, zookeeper: Vec::new(), timeouts, pool: Arc::new(Pool::new(timeouts.connect)) }
+    }
+
+    /// The same, with the servers of the cluster's ensemble, `host:port` each.
+    #[must_use]
+    pub fn of_ensemble(self, zookeeper: Vec<String>) -> Self {
+        Self { zookeeper, ..self }
     }
 
     /// Asks every bootstrap broker for its metadata, all at once; with all topics or with none.

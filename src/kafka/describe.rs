@@ -5,9 +5,9 @@
 //! cache as metadata, and two answers could disagree.
 
 use crate::causes::with_causes;
+use crate::zookeeper::{Session, SessionError};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -17,6 +17,8 @@ use kafka_protocol::messages::{
     DescribeConfigsRequest, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
 };
 use kafka_protocol::protocol::StrBytes;
+use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::api::Api;
 use super::client::{Client, Heard, metadata};
@@ -38,6 +40,12 @@ pub(super) const UNKNOWN_TOPIC: i16 = 3;
 
 const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
+/// What the controller writes of itself in ZooKeeper; there is more.
+#[derive(Deserialize)]
+struct Controller {
+    brokerid: i32,
+}
+
 type Configs = BTreeMap<String, ConfigEntry>;
 
 impl Client {
@@ -46,6 +54,8 @@ impl Client {
         let mut heard = self.hear(true).await?;
         let controller = self.seek_controller(&mut heard).await;
         let min_insync = self.min_insync_of_brokers(&mut heard).await?;
+        // After the brokers were heard: who is the controller by now was it then, or was it after that.
+        let named = self.named_controller().await?;
         loop {
             let Some(source) = most_trusted(&heard, controller.as_ref()) else {
                 return Err(KafkaError::NobodyAnswered { attempts: heard.silent });
@@ -53,6 +63,10 @@ impl Client {
             let topics = heard.snapshots[&source].topics.keys().map(String::as_str);
             let configs = match self.configs_from(&source, topics).await {
                 Ok(configs) => configs,
+                // It waits for ZooKeeper, and so would the others.
+                Err(error @ KafkaError::Unreachable { source: ConnectionError::TimedOut { .. }, .. }) => {
+                    return Err(error);
+                }
                 // It went away since it gave its metadata: the others' is left.
                 Err(KafkaError::Unreachable { address, source: why }) => {
                     heard.snapshots.remove(&source);
@@ -67,7 +81,29 @@ impl Client {
                 }
                 _ => None,
             };
-            return assemble(heard, &source, configs, min_insync, reassignments);
+            let mut view = assemble(heard, &source, configs, min_insync, reassignments)?;
+            // One that lost its session and lives on knows nothing of the next one.
+            view.controller = view.controller.filter(|id| named.is_none_or(|named| named == Some(*id)));
+            return Ok(view);
+        }
+    }
+
+    /// The controller as ZooKeeper names it; `None` where no ensemble is known.
+    async fn named_controller(&self) -> Result<Option<Option<i32>>, KafkaError> {
+        if self.zookeeper.is_empty() {
+            return Ok(None);
+        }
+        let ask = async {
+            let mut session = Session::open_any(&self.zookeeper).await?;
+            session.sync().await?;
+            let found = session.read_json::<Controller>("/controller").await?;
+            // It holds nothing, and is over by itself soon.
+            let _ = session.close().await;
+            Ok::<_, SessionError>(found.map(|controller| controller.brokerid))
+        };
+        match timeout(self.timeouts.answer, ask).await {
+            Ok(Ok(named)) => Ok(Some(named)),
+            Ok(Err(_)) | Err(_) => Err(KafkaError::NoZookeeper),
         }
     }
 
@@ -285,7 +321,7 @@ fn assemble(
         })
         .collect();
     for Attempt { address, why } in silent {
-        let closed = matches!(&why, ConnectionError::Connect { source } if source.kind() == ErrorKind::ConnectionRefused);
+        let closed = why.is_refused();
         answers.insert(address, BrokerAnswer::Silent { why: with_causes(&why), closed });
     }
     Ok(ClusterView {

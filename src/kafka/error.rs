@@ -116,6 +116,11 @@ pub enum ConnectionError {
 }
 
 impl ConnectionError {
+    /// Whether the host answered, and says that nobody listens there.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Connect { source } if source.kind() == std::io::ErrorKind::ConnectionRefused)
+    }
+
     /// Whether this broker certainly never got the request: no connection, or none agreed on. Another may be
     /// asked then without doing a change twice.
     pub(crate) fn is_before_sending(&self) -> bool {
@@ -139,6 +144,10 @@ pub enum KafkaError {
         /// Each address asked, with why it did not.
         attempts: Vec<Attempt>,
     },
+    /// Nobody of the ensemble answered. Brokers read topics' settings there, and each that is asked for them meanwhile has
+    /// one thread less for its clients until ZooKeeper is back: none was asked.
+    #[error("ZooKeeper doesn't answer, and brokers that were asked for settings would wait for it")]
+    NoZookeeper,
     /// The bootstrap addresses lead to more than one cluster.
     #[error("brokers of different clusters: {first_address} is of {first}, {other_address} of {other}")]
     DifferentClusters {

@@ -5,7 +5,7 @@ use super::{
     Refusal, Subject, Work, compare, place,
 };
 use crate::causes::with_causes;
-use crate::clock::{LOOK_HOLDS, Until};
+use crate::clock::Until;
 use crate::engine::{self, Context};
 use crate::host::{Deployment, HostError, NodeObservation, RunState};
 use crate::role::{GroupView, NotSafe, Role};
@@ -433,7 +433,8 @@ impl Kind for NodeKind {
         // restart it would take a healthy member away outside a roll.
         let deployment = self.deployment(key, after)?;
         let host = context.host(&host_key(&deployment.facts))?;
-        let until = Some(Until::within(LOOK_HOLDS));
+        // A process that runs by the time of the stop came back as well.
+        let until = Some(Until::within(Duration::ZERO));
         match place::look(host.as_ref(), context, key).await? {
             Some(found) if runs_as_declared(&found, &deployment.facts) => {
                 Ok(json!({ "generation": host.install(&deployment).await? }))
@@ -441,7 +442,10 @@ impl Kind for NodeKind {
             Some(found) if matches!(found.run, RunState::Running { .. } | RunState::Frozen) => {
                 Err(KindError::CameBack { key: key.clone() })
             }
-            _ => self.update(context, key, before, after, until).await,
+            _ => match self.update(context, key, before, after, until).await {
+                Err(KindError::TooLate { key }) => Err(KindError::CameBack { key }),
+                updated => updated,
+            },
         }
     }
 

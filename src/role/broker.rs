@@ -4,6 +4,7 @@ mod seen;
 
 use super::roll::starts;
 use super::{Absence, GroupView, Health, InSync, Layout, Next, NotSafe, Process, Role, Roll};
+use crate::causes::with_causes;
 use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition};
 use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
 use crate::wire::Wire;
@@ -22,6 +23,13 @@ impl Broker {
     pub const NAME: &'static str = "broker";
     /// Ports by purpose: `client` serves clients and the other brokers.
     pub const PORTS: [(&'static str, u16); 1] = [("client", 9092)];
+
+    /// The servers of the ensemble that a broker keeps its metadata in; none where it is kept below a path of its own, or
+    /// isn't known yet.
+    pub fn ensemble(facts: &NodeFacts) -> Vec<String> {
+        let connect = setting(facts, "zookeeper.connect").filter(|connect| !connect.contains('/'));
+        connect.map(|connect| connect.split(',').map(str::to_owned).collect()).unwrap_or_default()
+    }
 
     /// Settings of every broker, before the stack's own are laid over them. `replication` and `min_insync` are those
     /// of topics that don't say otherwise, and of Kafka's own.
@@ -154,13 +162,22 @@ impl Role for Broker {
 
     async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
         let asked: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
-        let cluster = wire.kafka(&asked).describe().await.ok();
-        Seen { cluster, asked, members: members.to_vec() }.view()
+        let ensemble = members.first().map(|facts| Self::ensemble(facts)).unwrap_or_default();
+        let (cluster, closed, why) = match wire.kafka(&asked, &ensemble).describe().await {
+            Ok(cluster) => (Some(cluster), BTreeSet::new(), None),
+            Err(KafkaError::NobodyAnswered { attempts }) => {
+                let closed = attempts.into_iter().filter(|attempt| attempt.why.is_refused());
+                (None, closed.map(|attempt| attempt.address).collect(), None)
+            }
+            Err(error) => (None, BTreeSet::new(), Some(with_causes(&error))),
+        };
+        Seen { cluster, closed, why, asked, members: members.to_vec() }.view()
     }
 
     fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>]) -> Health {
         let Some(cluster) = cluster(view) else {
-            return Health::Unhealthy("no broker answers".into());
+            let why = view.detail::<Seen>().and_then(|seen| seen.why.clone());
+            return Health::Unhealthy(why.unwrap_or_else(|| "no broker answers".into()));
         };
         let away = view.away();
         if !away.is_empty() {
@@ -241,18 +258,21 @@ impl Role for Broker {
     }
 
     fn spares(&self, node: &str, interrupts: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
-        let Some(cluster) = cluster(view) else { return Err(NotSafe::NobodyAnswers) };
-        let Some(id) = id_of(node, view) else { return Ok(()) };
         // A cluster of one has nobody to take over; that it stops is told in the preview.
         if view.members.len() == 1 {
             return Ok(());
         }
+        let Some(cluster) = cluster(view) else { return Err(NotSafe::NobodyAnswers) };
+        let Some(id) = id_of(node, view) else { return Ok(()) };
         consented(scarce(view, |name| name == node), interrupts)?;
         // One that is registered and silent may have died, and one that stands still takes no record.
         let serving = serving(cluster);
         let counts = |one: &&i32| **one != id && serving.contains(one);
         let left = |held: &LocatedPartition<'_>| held.state.isr.iter().filter(counts).count();
-        let falls_short = |held: &LocatedPartition<'_>| left(held) < held.min_insync_replicas as usize;
+        // Where it isn't in sync, nobody waits for it.
+        let falls_short = |held: &LocatedPartition<'_>| {
+            held.state.isr.contains(&id) && left(held) < held.min_insync_replicas as usize
+        };
         let spare = cluster.replicas_on(id).filter(LocatedPartition::has_spare);
         let broken: Vec<_> = spare.filter(falls_short).collect();
         match broken.first() {
@@ -390,7 +410,7 @@ impl Role for Broker {
         if strayed.is_empty() {
             return Ok(false);
         }
-        wire.kafka(asked).elect_preferred(&strayed).await?;
+        wire.kafka(asked, &[]).elect_preferred(&strayed).await?;
         Ok(true)
     }
 }
@@ -486,7 +506,7 @@ mod tests {
                 .map(|(id, says)| (format!("10.0.0.{id}:9092"), answer(id, *says)))
                 .collect(),
         };
-        Seen { cluster: Some(cluster), asked, members }.view()
+        Seen { cluster: Some(cluster), closed: BTreeSet::new(), why: None, asked, members }.view()
     }
 
     fn next(view: &GroupView, pending: &[(&str, Option<ProcessSeen>)]) -> Next {
@@ -513,8 +533,26 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_a_silent_broker_that_is_not_in_sync() {
+        // Two hang, and the one in sync is under min.insync.replicas already.
+        let seen = view(&[Says::Same, Says::Nothing, Says::Nothing], &[1], &[1, 2, 3]);
+        assert_eq!(next(&seen, &[("broker-2", RUNS)]), Next::Do("broker-2".into()));
+        assert!(matches!(
+            Broker.spares("broker-1", &BTreeSet::new(), &seen),
+            Err(NotSafe::WouldBreakMinIsr { .. })
+        ));
+    }
+
+    #[test]
     fn a_broker_without_a_process_goes_first_whatever_is_known() {
-        let nobody = Seen { cluster: None, asked: vec![], members: vec![facts(1), facts(2)] }.view();
+        let nobody = Seen {
+            cluster: None,
+            closed: BTreeSet::new(),
+            why: None,
+            asked: vec![],
+            members: vec![facts(1), facts(2)],
+        }
+        .view();
         let gone = [("broker-1", RUNS), ("broker-2", Some(ProcessSeen::Gone))];
         assert_eq!(next(&nobody, &gone), Next::Do("broker-2".into()));
         // Where nobody can be asked, nothing says that the other is not needed.
@@ -556,16 +594,16 @@ mod tests {
             assert_eq!(next(seen, &[("broker-2", RUNS)]), starting);
             assert_eq!(next(seen, &[("broker-2", Some(ProcessSeen::Gone))]), Next::Do("broker-2".into()));
         }
-        // Alone as well. One that hears and says nothing hangs.
-        let alone = |says| view(&[Says::Nothing, says], &[], &[]);
-        let only = |says| {
-            let GroupView { members, leaders, detail } = alone(says);
-            let members: BTreeMap<_, _> = members.iter().map(|(n, m)| (n.clone(), m.clone())).collect();
-            let members = members.into_iter().filter(|(name, _)| name == "broker-2").collect();
-            GroupView { members: Arc::new(members), leaders, detail }
+        // Where its host can't be asked it may be so as well.
+        assert_eq!(next(&out, &[("broker-2", None)]), starting);
+        // Alone too. One that hears and says nothing hangs.
+        let alone = |closed: &[&str]| {
+            let closed = closed.iter().map(ToString::to_string).collect();
+            Seen { cluster: None, closed, why: None, asked: vec![], members: vec![facts(2)] }.view()
         };
-        assert_eq!(next(&only(Says::Closed), &[("broker-2", RUNS)]), starting);
-        assert_eq!(next(&only(Says::Nothing), &[("broker-2", RUNS)]), Next::Do("broker-2".into()));
+        assert_eq!(next(&alone(&["10.0.0.2:9092"]), &[("broker-2", RUNS)]), starting);
+        assert_eq!(next(&alone(&[]), &[("broker-2", RUNS)]), Next::Do("broker-2".into()));
+        assert_eq!(Broker.spares("broker-2", &BTreeSet::new(), &alone(&[])), Ok(()));
     }
 
     #[test]

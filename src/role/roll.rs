@@ -49,7 +49,9 @@ impl Roll<'_> {
     pub(super) fn is_starting(&self, name: &str, view: &GroupView) -> bool {
         match self.pending.get(name) {
             Some(Some(ProcessSeen::Young)) => true,
-            Some(Some(ProcessSeen::Runs)) => view.members.get(name).is_some_and(|member| member.closed),
+            Some(Some(ProcessSeen::Runs) | None) => {
+                view.members.get(name).is_some_and(|member| member.closed)
+            }
             _ => false,
         }
     }

@@ -145,10 +145,10 @@ pub enum UnitState {
         /// When it was forked.
         #[serde(with = "timestamp::rfc3339")]
         since: SystemTime,
-        /// The same in milliseconds since the machine booted, a clock that nobody sets. An older supervisor doesn't
-        /// tell: as if it had just been forked.
-        #[serde(default = "crate::clock::since_boot_ms")]
-        since_boot_ms: u64,
+        /// The same in milliseconds since the machine booted, a clock that nobody sets; an older supervisor doesn't
+        /// tell.
+        #[serde(default)]
+        since_boot_ms: Option<u64>,
     },
     /// Its process was asked to end.
     Stopping {
@@ -318,7 +318,7 @@ mod tests {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
         let last = Ending { exit: Exit::Signal { signal: 9 }, at };
         let states = [
-            UnitState::Running { pid: 1, since: at, since_boot_ms: 5 },
+            UnitState::Running { pid: 1, since: at, since_boot_ms: Some(5) },
             UnitState::Stopping { pid: 1, since: at },
             UnitState::Backoff { restarts: 3, next_start_in_ms: 400, last: last.clone() },
             UnitState::Stopped { last: Some(last) },

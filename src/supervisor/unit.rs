@@ -173,20 +173,14 @@ impl Unit {
     async fn asked(&mut self, phase: Phase, command: Command, reply: Reply) -> Option<Phase> {
         match command {
             Command::Start => Some(self.asked_to_start(phase, reply)),
-            Command::Stop { timeout, until } => {
-                let too_late = || matches!(phase, Phase::Running(_)) && until.is_some_and(Until::has_passed);
-                let wanted = self.shared.desired(&self.name);
-                let recorded = if too_late() { Ok(()) } else { self.record(Desired::Down) };
-                // A disk may take its time.
-                if too_late() {
-                    let kept = self.record(wanted);
-                    let refusal = Refusal::new(RefusalCode::TooLate, "it came later than it may");
-                    answer(reply, kept.and(Err(refusal)));
-                    return Some(phase);
-                }
-                Some(self.stop(phase, timeout, recorded, reply).await)
+            Command::Stop { until: Some(until), .. }
+                if matches!(phase, Phase::Running(_)) && until.has_passed() =>
+            {
+                answer(reply, Err(Refusal::new(RefusalCode::TooLate, "it came later than it may")));
+                Some(phase)
             }
-            Command::Shutdown => Some(self.stop(phase, None, Ok(()), reply).await),
+            Command::Stop { timeout, until: _ } => Some(self.stop(phase, timeout, true, reply).await),
+            Command::Shutdown => Some(self.stop(phase, None, false, reply).await),
             Command::Kill { signal } => {
                 answer(reply, self.kill(&phase, signal));
                 Some(phase)
@@ -228,13 +222,12 @@ impl Unit {
         next
     }
 
-    async fn stop(
-        &mut self,
-        phase: Phase,
-        within: Option<Duration>,
-        recorded: Result<(), Refusal>,
-        reply: Reply,
-    ) -> Phase {
+    async fn stop(&mut self, phase: Phase, within: Option<Duration>, for_good: bool, reply: Reply) -> Phase {
+        // The process first: whatever is written, a disk may take its time for it.
+        if let Phase::Running(Running { live, .. }) = &phase {
+            live.process.terminate();
+        }
+        let recorded = if for_good { self.record(Desired::Down) } else { Ok(()) };
         let next = match phase {
             Phase::Running(Running { live, archive_due: _ }) => {
                 let within = within.unwrap_or_else(|| live.spec.stop_timeout());
@@ -243,7 +236,6 @@ impl Unit {
                     live.process.pid(),
                     within.as_secs()
                 ));
-                live.process.terminate();
                 Phase::Stopping(Stopping {
                     live,
                     since: SystemTime::now(),
@@ -450,7 +442,7 @@ impl Unit {
             Phase::Running(Running { live, .. }) => UnitState::Running {
                 pid: live.process.pid(),
                 since: live.since,
-                since_boot_ms: live.since_boot_ms,
+                since_boot_ms: Some(live.since_boot_ms),
             },
             Phase::Stopping(Stopping { live, since, .. }) => {
                 UnitState::Stopping { pid: live.process.pid(), since: *since }

@@ -563,7 +563,7 @@ impl World {
                 let reaches = if heard && !without(Condition::Reach) {
                     asked.reaches[usize::from(id - 1)]
                 } else {
-                    ALL
+                    ALL & !one(by)
                 };
                 vouchers.insert(i32::from(id), Voucher { asked: ASK, registered: 1, reaches: set(reaches) });
             }

@@ -38,7 +38,7 @@ const RECOVERY: Duration = Duration::from_secs(60);
 
 fn kafka(bootstrap: &str) -> Arc<dyn Kafka> {
     let bootstrap: Vec<String> = bootstrap.split(',').map(str::to_owned).collect();
-    NetworkWire::default().kafka(&bootstrap)
+    NetworkWire::default().kafka(&bootstrap, &[])
 }
 
 #[test]

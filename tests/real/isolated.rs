@@ -106,7 +106,7 @@ fn no_watchdog_stops_those_who_are_left_where_most_hosts_are_lost() {
     let pids = || left.map(|broker| stack.node(broker)["pid"].clone());
     let before = pids();
     let bootstrap = [4, 5].map(|id| format!("10.94.3.{}:9092", 100 + id));
-    let describe = || wait_for(async { NetworkWire::default().kafka(&bootstrap).describe().await });
+    let describe = || wait_for(async { NetworkWire::default().kafka(&bootstrap, &[]).describe().await });
     let view = describe().unwrap();
     let living = |id: &i32| [4, 5].contains(id);
     let partitions = &view.topics["activity"].partitions;

@@ -33,7 +33,7 @@ pub(crate) struct Watch {
 /// The cluster as it is now.
 pub(crate) fn describe(bootstrap: &str) -> ClusterView {
     let bootstrap: Vec<String> = bootstrap.split(',').map(str::to_owned).collect();
-    wait_for(async { NetworkWire::default().kafka(&bootstrap).describe().await }).unwrap()
+    wait_for(async { NetworkWire::default().kafka(&bootstrap, &[]).describe().await }).unwrap()
 }
 
 impl Watch {
@@ -56,7 +56,7 @@ impl Watch {
 async fn watch(bootstrap: Vec<String>, over: &AtomicBool) -> Seen {
     // Eight servers and their clients share two cores: slow is not away.
     let kafka = Timeouts { answer: Duration::from_secs(10), ..Timeouts::default() };
-    let kafka = NetworkWire::new(kafka, octad::zookeeper::Timeout::default()).kafka(&bootstrap);
+    let kafka = NetworkWire::new(kafka, octad::zookeeper::Timeout::default()).kafka(&bootstrap, &[]);
     let mut seen = Seen::default();
     while !over.load(Ordering::Relaxed) {
         match kafka.describe().await {

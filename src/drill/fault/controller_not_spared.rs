@@ -60,7 +60,7 @@ impl Fault for ControllerNotSpared {
             configs: [("min.insync.replicas".to_owned(), "2".to_owned())].into(),
             placement: vec![vec![other.id, controller.id]],
         };
-        let kafka = scene.registry().wire().kafka(&scene.bootstrap());
+        let kafka = scene.kafka(&scene.bootstrap());
         kafka.create_topic(&topic).await.map_err(failed)?;
         *self.cut_off.lock().expect("no holder of the id panics") = Some(controller.id);
         cut_from_peers(scene, controller, strike).await
@@ -74,7 +74,7 @@ impl Fault for ControllerNotSpared {
         let Some(cut_off) = *self.cut_off.lock().expect("no holder of the id panics") else { return Ok(()) };
         let others = scene.brokers().iter().filter(|facts| facts.id != cut_off);
         let others: Vec<String> = others.filter_map(|facts| facts.endpoint("client")).collect();
-        let kafka = scene.registry().wire().kafka(&others);
+        let kafka = scene.kafka(&others);
         let begun = Instant::now();
         loop {
             let view = kafka.describe().await.map_err(failed)?;

@@ -49,8 +49,8 @@ pub(super) async fn roll(
             return Err(StepError::Interrupted);
         }
         // What another group and the hosts say is no younger than what the group says of itself.
-        let until = Until::within(LOOK_HOLDS);
         let lacking = needs_unhealthy(worker, group).await;
+        let mut until = Until::within(LOOK_HOLDS);
         let Some(first) = observe::view(&worker.context, group).await else {
             return Err(stopped(NotSafe::NobodyAnswers));
         };
@@ -58,17 +58,25 @@ pub(super) async fn roll(
         // The group itself last, since a host may take its time: what a turn is decided from is as fresh as can be.
         let view = match pending.iter().all(|name| first.is_up(name)) {
             true => first,
-            false => observe::view(&worker.context, group).await.unwrap_or(first),
+            false => {
+                until = Until::within(LOOK_HOLDS);
+                observe::view(&worker.context, group).await.unwrap_or(first)
+            }
         };
         // Whoever knows of one topic was told of all.
         let knows = role.knows(&view, &BTreeSet::new());
         untold_since = (!knows).then(|| untold_since.unwrap_or_else(tokio::time::Instant::now));
-        let untold = untold_since
-            .is_some_and(|since| !worker.context.made_within(group).is_empty() || since.elapsed() < UNTOLD);
+        // One that is alone can only tell of it itself.
+        let untold = view.members.len() > 1
+            && untold_since.is_some_and(|since| {
+                !worker.context.made_within(group).is_empty() || since.elapsed() < UNTOLD
+            });
         let next = match role.next(&Roll { pending: &open, interrupts }, &view) {
             Next::Do(member) if !counts(&member, &open, &view) => Next::Do(member),
             Next::Do(_) if untold => Next::Wait(NotSafe::Untold),
             Next::Do(member) => lacking.map_or(Next::Do(member), Next::Wait),
+            // Brokers aren't asked without an ensemble.
+            Next::Wait(NotSafe::NobodyAnswers) => Next::Wait(lacking.unwrap_or(NotSafe::NobodyAnswers)),
             next => next,
         };
         match next {
@@ -159,7 +167,8 @@ async fn process(worker: &Worker, change: &Change) -> Option<ProcessSeen> {
 /// Whether the group may count on a member: not where it has no process, stands still or is out.
 fn counts(member: &str, open: &Pending<'_>, view: &GroupView) -> bool {
     let idle = matches!(open.get(member), Some(Some(ProcessSeen::Gone | ProcessSeen::Still)));
-    !idle && view.standing(member) != Some(Standing::Out)
+    // One that stood still may have gone on since its host was asked.
+    view.is_up(member) || !idle && view.standing(member) != Some(Standing::Out)
 }
 
 /// A group that the members of this one need, and that isn't healthy.
@@ -184,12 +193,12 @@ async fn needs_unhealthy(worker: &Worker, group: &str) -> Option<NotSafe> {
     None
 }
 
-/// Whether a member that was changed is certainly away, and not on its way: it has no process, as its host says, or the
-/// group counts on it no more and it hears nobody's questions.
+/// Whether a member that was changed is certainly away: by its host's word, or by that of its group. It was stopped in
+/// order, so that it has little to read, and has had the time of a gate for it.
 async fn is_away(worker: &Worker, change: &Change, view: &GroupView) -> bool {
-    let member = view.members.get(&change.key.name);
-    let out = member.is_some_and(|member| member.standing == Standing::Out && !member.closed);
-    out || !view.is_up(&change.key.name) && process(worker, change).await == Some(ProcessSeen::Gone)
+    let member = &change.key.name;
+    view.standing(member) == Some(Standing::Out)
+        || !view.is_up(member) && process(worker, change).await == Some(ProcessSeen::Gone)
 }
 
 /// Puts a member that did not come back from its change to what it was before, so that the group is whole again. One

@@ -48,6 +48,10 @@ impl World {
         here.then_some((facts.group.as_str(), facts.id))
     }
 
+    fn stands_still_at(&self, endpoint: &str) -> bool {
+        self.endpoints.get(endpoint).is_some_and(|node| self.still.contains(node))
+    }
+
     fn group_at(&self, bootstrap: &[String]) -> Result<String, KafkaError> {
         match bootstrap.iter().find_map(|endpoint| self.broker_at(endpoint)) {
             Some((group, _)) => Ok(group.to_owned()),
@@ -56,7 +60,12 @@ impl World {
                     .iter()
                     .map(|address| Attempt {
                         address: address.clone(),
-                        why: ConnectionError::Connect { source: ErrorKind::ConnectionRefused.into() },
+                        why: match self.stands_still_at(address) {
+                            true => {
+                                ConnectionError::TimedOut { api: "Metadata", after: Duration::from_secs(3) }
+                            }
+                            false => ConnectionError::Connect { source: ErrorKind::ConnectionRefused.into() },
+                        },
                     })
                     .collect(),
             }),
@@ -84,7 +93,7 @@ impl World {
         let alive: Arc<BTreeSet<i32>> = Arc::new(cluster.registered.keys().copied().collect());
         let answer = |endpoint: &String| {
             let answer = match self.broker_at(endpoint) {
-                None if self.endpoints.get(endpoint).is_some_and(|node| self.still.contains(node)) => {
+                None if self.stands_still_at(endpoint) => {
                     BrokerAnswer::Silent { why: "no answer in time".into(), closed: false }
                 }
                 None => {

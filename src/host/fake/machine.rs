@@ -75,7 +75,8 @@ impl Host for FakeHost {
 
     async fn stop(&self, node: &str, _timeout: Duration, until: Option<Until>) -> Result<(), HostError> {
         let stop = |world: &mut super::World| {
-            if until.is_some_and(Until::has_passed) || until.is_some() && world.is_late() {
+            let runs = world.nodes.get(node).is_some_and(|node| node.pid().is_some());
+            if runs && (until.is_some_and(Until::has_passed) || until.is_some() && world.is_late()) {
                 return Err(HostError::TooLate { node: node.to_owned() });
             }
             // A host that is down can't be told; what it starts when it is up again stays as it was.

@@ -203,7 +203,7 @@ impl Backend for FakeBackend {
 }
 
 impl Wire for FakeWorld {
-    fn kafka(&self, bootstrap: &[String]) -> Arc<dyn Kafka> {
+    fn kafka(&self, bootstrap: &[String], _zookeeper: &[String]) -> Arc<dyn Kafka> {
         Arc::new(kafka::Client { world: self.clone(), bootstrap: bootstrap.to_vec() })
     }
 

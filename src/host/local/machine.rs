@@ -187,7 +187,11 @@ fn run_state(state: &UnitState, restarts: u64, current: bool) -> RunState {
         UnitState::Running { pid, .. } if is_frozen(*pid) => RunState::Frozen,
         UnitState::Running { pid, since, since_boot_ms } => RunState::Running {
             pid: *pid,
-            age_ms: clock::age_ms(*since_boot_ms),
+            age_ms: since_boot_ms.map_or_else(
+                // By the clock that people set: better than none.
+                || since.elapsed().map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+                clock::age_ms,
+            ),
             since_ms: since
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
@@ -379,7 +383,12 @@ impl Host for Machine {
         let unit = self.unit(node)?;
         let Some(supervisor) = self.connected().await? else { return Ok(()) };
         let known = supervisor.status().await.map_err(self.failed())?;
-        if known.iter().any(|status| status.name == unit) {
+        if let Some(status) = known.into_iter().find(|status| status.name == unit) {
+            // An older supervisor knows of no limit.
+            let runs = matches!(status.state, UnitState::Running { .. });
+            if runs && until.is_some_and(Until::has_passed) {
+                return Err(HostError::TooLate { node: node.to_owned() });
+            }
             match supervisor.stop(&unit, Some(timeout), until).await {
                 Err(SupervisorError::Refused { source, .. }) if source.code == RefusalCode::TooLate => {
                     return Err(HostError::TooLate { node: node.to_owned() });

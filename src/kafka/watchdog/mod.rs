@@ -125,6 +125,8 @@ impl Watched {
         };
         let peers = seen.brokers.iter().filter(|(id, _)| **id != self.broker);
         let reached = join_all(peers.clone().map(|(_, broker)| is_there(broker.address.as_deref()))).await;
+        // What this machine itself can't do says nothing of others.
+        let reached: Vec<bool> = reached.into_iter().collect::<Option<_>>()?;
         let reached = peers.clone().zip(reached).filter(|(_, reached)| *reached).map(|((id, _), _)| *id);
         let (others, reached): (BTreeSet<_>, _) =
             (peers.clone().map(|(id, _)| *id).collect(), reached.collect());
@@ -143,12 +145,18 @@ impl Watched {
     }
 }
 
-/// Whether a host answers. One that refuses the connection does: there is a way to it, and the broker is not there.
-async fn is_there(address: Option<&str>) -> bool {
-    let Some(address) = address else { return false };
-    match timeout(CONNECT, TcpStream::connect(address)).await {
-        Ok(Ok(_)) => true,
-        Ok(Err(error)) => error.kind() == io::ErrorKind::ConnectionRefused,
-        Err(_) => false,
+/// Whether a host answers; `None` where it could not be asked, as without a port or a name for it. One that refuses the
+/// connection does answer: there is a way to it, and the broker is not there.
+async fn is_there(address: Option<&str>) -> Option<bool> {
+    match timeout(CONNECT, TcpStream::connect(address?)).await {
+        Ok(Ok(_)) => Some(true),
+        Ok(Err(error)) => match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Some(true),
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::TimedOut => {
+                Some(false)
+            }
+            _ => None,
+        },
+        Err(_) => Some(false),
     }
 }

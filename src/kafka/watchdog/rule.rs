@@ -185,6 +185,9 @@ pub enum NotSpared {
         /// The other.
         to: i32,
     },
+    /// It is not cut off: with those who reach it, it is on no smaller side.
+    #[error("those who answer reach this broker")]
+    Reached,
     /// Nobody is there who would have others lead.
     #[error("there is no controller")]
     NoController,
@@ -199,6 +202,9 @@ impl Look {
     /// # Errors
     /// The first thing in the way.
     pub fn spares(&self) -> Result<(), NotSpared> {
+        if !self.is_apart() {
+            return Err(NotSpared::Reached);
+        }
         let elect = self.elect()?;
         let mut gained = false;
         for partition in self.partitions.iter().filter(|partition| partition.isr.contains(&self.broker)) {
@@ -212,7 +218,19 @@ impl Look {
     /// Whether another broker should be the controller: this one is it, reaches too few to tell them anything, and somebody
     /// who reaches most was heard. No data moves by it, and nobody who leads ceases to.
     pub fn hands_over(&self) -> bool {
-        self.controller == Some(self.broker) && self.vouchers.keys().any(|id| self.voucher(*id).is_ok())
+        self.controller == Some(self.broker)
+            && self.is_apart()
+            && self.vouchers.keys().any(|id| self.voucher(*id).is_ok())
+    }
+
+    /// Whether it is cut off by what others say as well: a connection that came about from there shows a way in both
+    /// directions, and whoever can't make one here may have no more ports.
+    fn is_apart(&self) -> bool {
+        let reach_it =
+            |id: &&i32| self.voucher(**id).is_ok_and(|voucher| voucher.reaches.contains(&self.broker));
+        let linked: BTreeSet<i32> =
+            self.vouchers.keys().filter(reach_it).chain(&self.reaches).copied().collect();
+        is_apart(self.registered.keys().filter(|id| **id != self.broker).count(), linked.len())
     }
 
     /// Those who will have others lead: the controller, or where the broker is that itself, whoever follows it.
@@ -382,6 +400,25 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_that_others_reach_is_not_cut_off() {
+        let some = |ids: &'static [i32]| {
+            move |look: &mut Look| {
+                for id in ids {
+                    look.vouchers.get_mut(id).unwrap().reaches.insert(1);
+                }
+            }
+        };
+        assert_eq!(refused(some(&[2, 3])), NotSpared::Reached);
+        let mut one = cut_off();
+        some(&[2])(&mut one);
+        assert_eq!(one.spares(), Ok(()), "more than half of all are beyond its reach");
+        let mut controls = cut_off();
+        controls.controller = Some(1);
+        some(&[2, 3])(&mut controls);
+        assert!(!controls.hands_over());
+    }
+
+    #[test]
     fn who_is_left_reaches_each_other_and_the_controller() {
         for (from, to) in [(2, 3), (2, 4), (3, 4), (4, 2), (4, 3)] {
             let cut = |look: &mut Look| look.vouchers.get_mut(&from).unwrap().reaches.retain(|id| *id != to);
@@ -413,8 +450,11 @@ mod tests {
 
     #[test]
     fn nobody_is_stopped_for_nothing() {
-        for led in [partition(2, &[1, 2, 3]), partition(1, &[1, 2, 3])] {
-            let reached = |look: &mut Look| (look.reaches, look.partitions) = ([2, 3].into(), vec![led]);
+        for led in [partition(2, &[1, 2]), partition(1, &[1, 2])] {
+            // It reaches one of four, and that one has all it needs.
+            let reached = |look: &mut Look| {
+                (look.reaches, look.partitions) = ([2].into(), vec![Partition { min_insync: 1, ..led }]);
+            };
             assert_eq!(refused(reached), NotSpared::NothingGained);
         }
         assert_eq!(refused(|look| look.partitions.clear()), NotSpared::NothingGained);

@@ -130,7 +130,10 @@ impl Watched {
         let look = Look { broker, reaches, kept, asked, registered, controller, vouchers, partitions };
         if let Err(why) = look.spares() {
             // It stays, and so would all elections wait for it.
-            let hands_over = look.hands_over() && session.delete("/controller").await?;
+            // Whoever has been chosen meanwhile stays.
+            let hands_over = look.hands_over()
+                && look::controller(session).await? == Some(self.broker)
+                && session.delete("/controller").await?;
             return Err(if hands_over { LeftAlone::HandedOver(why) } else { LeftAlone::NotSpared(why) });
         }
         // Where this machine stood still for so long that its session is over, all of this was long ago.

@@ -11,6 +11,10 @@ use std::sync::Arc;
 pub(super) struct Seen {
     /// `None` where no broker answered.
     pub(super) cluster: Option<ClusterView>,
+    /// Where none did: the addresses at which nobody listens, by their hosts' word.
+    pub(super) closed: BTreeSet<String>,
+    /// Where none was asked, or they could not be made sense of: why.
+    pub(super) why: Option<String>,
     /// The addresses that were asked.
     pub(super) asked: Vec<String>,
     /// Whom it is asked about.
@@ -35,9 +39,11 @@ impl Seen {
                 (true, false, _) => (Standing::Silent, "registered, not answering"),
                 (false, _, _) if others_say() => (Standing::Out, "not registered"),
                 (false, _, _) if cluster.is_some() => (Standing::Silent, "not registered"),
+                (false, _, _) if self.why.is_some() => (Standing::Silent, "not known"),
                 (false, _, _) => (Standing::Silent, "not answering"),
             };
-            let closed = cluster.is_some_and(|cluster| is_closed(cluster, address.as_ref()));
+            let closed = cluster.is_some_and(|cluster| is_closed(cluster, address.as_ref()))
+                || address.is_some_and(|address| self.closed.contains(&address));
             (facts.node.clone(), MemberView { standing, closed, note: note.to_owned() })
         };
         let members: BTreeMap<String, MemberView> = self.members.iter().map(member).collect();
@@ -69,7 +75,13 @@ impl Seen {
                 partition.leader = partition.leader.or(Some(id));
             }
         }
-        Self { cluster, asked: self.asked.clone(), members: self.members.clone() }
+        Self {
+            cluster,
+            closed: self.closed.clone(),
+            why: self.why.clone(),
+            asked: self.asked.clone(),
+            members: self.members.clone(),
+        }
     }
 }
 

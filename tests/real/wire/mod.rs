@@ -65,7 +65,7 @@ fn one(topic: &str, partition: i32) -> BTreeSet<TopicPartition> {
 async fn a_cluster_is_described_and_changed() {
     // One cluster for all of it, since starting it takes longest; each part cleans up or names its topics.
     let mut cluster = Cluster::start(3);
-    let kafka = wire().kafka(&cluster.bootstrap());
+    let kafka = wire().kafka(&cluster.bootstrap(), &[]);
     a_fresh_cluster_is_seen_whole(&cluster, &kafka).await;
     a_topic_lives_from_creation_to_deletion(&kafka).await;
     refusals_carry_kafkas_words(&cluster, &kafka).await;
@@ -75,6 +75,26 @@ async fn a_cluster_is_described_and_changed() {
     a_frozen_broker_is_silent_not_an_error(&mut cluster, &kafka).await;
     a_killed_controller_is_replaced(&mut cluster, &kafka).await;
     a_single_zookeeper_is_healthy_alone(&mut cluster).await;
+    without_zookeeper_no_broker_is_asked_for_settings(&mut cluster).await;
+}
+
+/// A broker that is asked for settings meanwhile waits with one of its two request threads until ZooKeeper is back.
+async fn without_zookeeper_no_broker_is_asked_for_settings(cluster: &mut Cluster) {
+    let kafka = wire().kafka(&cluster.bootstrap(), &[cluster.zookeeper.address(1)]);
+    let named = until(&kafka, "the controller that ZooKeeper names", |view| whole(view, 3)).await;
+    assert!(named.controller.is_some());
+    cluster.zookeeper.members[0].kill();
+    for _ in 0..5 {
+        assert!(matches!(kafka.describe().await, Err(KafkaError::NoZookeeper)));
+    }
+    // All of them still answer.
+    let clients = octad::kafka::Client::new(cluster.bootstrap(), octad::kafka::Timeouts::default());
+    let (_, partitions) = clients.partitions().await.unwrap();
+    assert!(!partitions.is_empty());
+    for id in 1..=3 {
+        let one = octad::kafka::Client::new(vec![cluster.address(id)], octad::kafka::Timeouts::default());
+        one.partitions().await.unwrap();
+    }
 }
 
 async fn a_fresh_cluster_is_seen_whole(cluster: &Cluster, kafka: &Arc<dyn Kafka>) {
@@ -225,7 +245,7 @@ async fn a_moved_replica_is_a_reassignment_until_it_caught_up(kafka: &Arc<dyn Ka
 async fn a_controller_outside_the_bootstrap_is_found(cluster: &Cluster, kafka: &Arc<dyn Kafka>) {
     let controller = kafka.describe().await.unwrap().controller.unwrap();
     let other = cluster.address(controller % 3 + 1);
-    let narrow = wire().kafka(std::slice::from_ref(&other));
+    let narrow = wire().kafka(std::slice::from_ref(&other), &[]);
     let view = narrow.describe().await.unwrap();
     assert_eq!((view.controller, view.seen_by), (Some(controller), Some(controller)));
     assert_eq!(
@@ -342,7 +362,7 @@ async fn an_ensemble_tells_its_leader_and_its_losses() {
 #[ignore = "measures the time of a description; run it alone, with --nocapture"]
 async fn a_description_of_5_brokers_and_50_topics_is_fast() {
     let cluster = Cluster::start(5);
-    let kafka = wire().kafka(&cluster.bootstrap());
+    let kafka = wire().kafka(&cluster.bootstrap(), &[]);
     until(&kafka, "a whole cluster", |view| whole(view, 5)).await;
     for number in 0..50 {
         kafka.create_topic(&topic(&format!("t{number}"), 6, 3)).await.unwrap();
@@ -355,7 +375,7 @@ async fn a_description_of_5_brokers_and_50_topics_is_fast() {
         taken.push(start.elapsed());
     }
     let first = Instant::now();
-    wire().kafka(&cluster.bootstrap()).describe().await.unwrap();
+    wire().kafka(&cluster.bootstrap(), &[]).describe().await.unwrap();
     let unconnected = first.elapsed();
     taken.sort();
     eprintln!(
