@@ -5,7 +5,8 @@ use crate::resource::{Key, Observed};
 use crate::role::{GroupView, Health, MemberView};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a group may take to be healthy. A broker of 1 CPU with tens of gigabytes to recover takes minutes.
 pub const GATE_TIMEOUT: Duration = Duration::from_secs(300);

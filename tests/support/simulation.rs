@@ -97,8 +97,8 @@ impl Simulation {
     /// A simulation of the stack that this stack file describes, whose state is kept in `site` and outlives it, as
     /// `world` may.
     pub fn at(site: &Path, file: &str, world: FakeWorld) -> Self {
-        // The clock stands still unless all wait, so that gates cost no time; only one that never opens does, since
-        // its deadline is of real time.
+        // The clock stands still unless all wait, so that gates cost no time, and end on no machine sooner than on
+        // another.
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         Self {
@@ -106,7 +106,7 @@ impl Simulation {
             world,
             file: file.parse().unwrap(),
             parallel: 1,
-            gate_timeout: Duration::from_millis(400),
+            gate_timeout: Duration::from_secs(30),
             watcher: None,
             site: site.to_owned(),
             _directory: None,

@@ -3,7 +3,7 @@
 //! replicas in sync as long as the cut lasts.
 
 use super::cut_off_peers::{cut_from_peers, no_peers};
-use super::{AFTER_SESSION, Fault, Lasts, Objective, Strike};
+use super::{AFTER_SESSION, BOUND, Fault, Lasts, Objective, Strike};
 use crate::drill::TOPIC;
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Within this time those who reach each other must be without it: leaders take a follower out of the ISR after
-/// `replica.lag.time.max.ms`, 22 s, and look each half of that.
-const WITHOUT_IT: Duration = Duration::from_secs(40);
+/// Within this time those who reach each other must be without it: the bound on any interruption. Leaders take a follower
+/// out of the ISR after `replica.lag.time.max.ms`, 22 s, look each half of that, and have to hear of the next controller.
+const WITHOUT_IT: Duration = BOUND;
 
 /// Between looks at that.
 const LOOK: Duration = Duration::from_millis(500);

@@ -106,7 +106,7 @@ pub(super) async fn roll_beside_frozen<'a>(
     // Planned while all was well. Between two turns nobody could tell whose fault it is that two are away: the roll's, or
     // a broker's that stood still just after the next one was told to stop.
     let roll = Roll::planned(fault, scene, rolled.clone()).await?;
-    let before = run_states(scene).await?;
+    let before = processes(scene).await?;
     let mut signs = vec![Sign::Frozen(frozen.node.clone())];
     signs.extend((time > session(scene)).then(|| Sign::Unregistered(frozen.node.clone())));
     strike(&format!("freeze {}", frozen.node), &signs);
@@ -114,8 +114,8 @@ pub(super) async fn roll_beside_frozen<'a>(
     strike("roll begins", &restarted(rolled));
     let thaw = async {
         scene.pause(time).await?;
-        for ((facts, before), now) in scene.brokers().iter().zip(before).zip(run_states(scene).await?) {
-            if now != before && now != Some(RunState::Frozen) {
+        for ((facts, before), now) in scene.brokers().iter().zip(before).zip(processes(scene).await?) {
+            if now != before && facts.node != frozen.node {
                 scene.not_kept(format!("{} was told to stop while {} stood still", facts.node, frozen.node));
             }
         }
@@ -128,7 +128,12 @@ pub(super) async fn roll_beside_frozen<'a>(
     Ok(())
 }
 
-/// What each broker's process does.
-async fn run_states(scene: &Scene) -> Result<Vec<Option<RunState>>, DrillError> {
-    futures_util::future::try_join_all(scene.brokers().iter().map(|facts| scene.run_state(facts))).await
+/// Each broker's process, where it runs and wasn't told to stop.
+async fn processes(scene: &Scene) -> Result<Vec<Option<u32>>, DrillError> {
+    let states = scene.brokers().iter().map(|facts| scene.run_state(facts));
+    let pid = |state: Option<RunState>| match state {
+        Some(RunState::Running { pid, .. }) => Some(pid),
+        _ => None,
+    };
+    Ok(futures_util::future::try_join_all(states).await?.into_iter().map(pid).collect())
 }

@@ -14,7 +14,8 @@ use crate::resource::{Key, KindError, Observed, ProcessSeen};
 use crate::role::{GroupView, Health, Next, NotSafe, Roll, Standing};
 use crate::stack::direct_needs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often a roll that has to wait looks again.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -35,7 +36,7 @@ pub(super) async fn roll(
         worker.context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
     let mut pending: BTreeSet<&str> = members.keys().map(String::as_str).collect();
     let mut waiting_since: Option<Instant> = None;
-    let mut untold_since: Option<tokio::time::Instant> = None;
+    let mut untold_since: Option<Instant> = None;
     let mut looked = Instant::now();
     let mut told: Option<NotSafe> = None;
     loop {
@@ -65,7 +66,7 @@ pub(super) async fn roll(
         };
         // Whoever knows of one topic was told of all.
         let knows = role.knows(&view, &BTreeSet::new());
-        untold_since = (!knows).then(|| untold_since.unwrap_or_else(tokio::time::Instant::now));
+        untold_since = (!knows).then(|| untold_since.unwrap_or_else(Instant::now));
         // One that is alone can only tell of it itself.
         let untold = view.members.len() > 1
             && untold_since.is_some_and(|since| {
