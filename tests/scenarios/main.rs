@@ -181,6 +181,12 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             world.grow_topic("kafka", topic, number(partitions).try_into().unwrap());
         }
         ["delete-topic", topic] => world.delete_topic(topic),
+        ["remake-topic", topic] => world.remake_topic(topic),
+        ["replace-cluster", id] => world.replace_cluster("kafka", id),
+        ["move-replicas", topic, partition, to @ ..] => {
+            let to: Vec<i32> = to.iter().map(|id| number(id).try_into().unwrap()).collect();
+            world.move_replicas(topic, number(partition).try_into().unwrap(), &to);
+        }
         ["shrink", topic, partition, broker] => {
             let partition = number(partition).try_into().unwrap();
             assert!(world.shrink_isr(topic, partition, number(broker).try_into().unwrap()));

@@ -172,6 +172,33 @@ impl FakeWorld {
         });
     }
 
+    /// Somebody deletes a topic and makes it anew, alike but for its id and its records.
+    pub fn remake_topic(&self, topic: &str) {
+        self.fault(format!("remake {topic}"), |world| {
+            let id = format!("topic-{}", world.number());
+            let cluster = world.clusters.values_mut().find(|cluster| cluster.topics.contains_key(topic))?;
+            cluster.topics.get_mut(topic)?.id = id;
+            Some(())
+        });
+    }
+
+    /// Somebody begins to move a partition's replicas to these brokers, which takes for ever.
+    pub fn move_replicas(&self, topic: &str, partition: i32, to: &[i32]) {
+        self.fault(format!("move {topic}-{partition}"), |world| {
+            let mut clusters = world.clusters.values_mut();
+            clusters.find_map(|cluster| cluster.partition(topic, partition))?.target = Some(to.to_vec());
+            Some(())
+        });
+    }
+
+    /// Another cluster answers at the addresses of this one, alike but for its id.
+    pub fn replace_cluster(&self, cluster: &str, id: &str) {
+        self.fault(format!("replace {cluster}"), |world| {
+            world.clusters.get_mut(cluster)?.id = Some(id.to_owned());
+            Some(())
+        });
+    }
+
     /// Somebody creates a topic with one replica of each partition, or gives one that exists more partitions.
     pub fn grow_topic(&self, cluster: &str, topic: &str, partitions: i32) {
         self.fault(format!("grow {topic}"), |world| world.grown_by_another_hand(cluster, topic, partitions));

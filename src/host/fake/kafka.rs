@@ -110,7 +110,7 @@ impl World {
         };
         let topics = cluster.topics.iter().map(|(name, topic)| (name.clone(), cluster.topic_view(topic)));
         Ok(ClusterView {
-            cluster_id: Some("fake".into()),
+            cluster_id: Some(cluster.id.clone().unwrap_or_else(|| "fake".into())),
             controller,
             seen_by: controller.or_else(|| bootstrap.iter().find_map(|at| Some(self.broker_at(at)?.1))),
             brokers: alive.iter().filter_map(broker).collect(),
@@ -258,9 +258,11 @@ impl Cluster {
     fn topic_view(&self, topic: &Topic) -> TopicView {
         let partitions = topic.partitions.iter().map(|(number, partition)| {
             let dead = partition.replicas.iter().copied().filter(|id| !self.registered.contains_key(id));
+            let coming = partition.target.iter().flatten().filter(|id| !partition.replicas.contains(id));
             let view = PartitionView {
                 leader: partition.leader,
-                replicas: partition.replicas.clone(),
+                // As Kafka tells it, old and new while they move.
+                replicas: partition.replicas.iter().chain(coming).copied().collect(),
                 isr: partition.isr.clone(),
                 offline: dead.collect(),
             };
