@@ -169,7 +169,9 @@ fn code(error: &CliError) -> u8 {
         #[cfg(feature = "drill")]
         CliError::Drill(error) => match error {
             DrillError::UnknownFault { .. } => exit::USAGE,
-            DrillError::Refused { .. } | DrillError::Unhealthy { .. } => exit::REFUSED,
+            DrillError::Refused { .. } | DrillError::Stranger(_) | DrillError::Unhealthy { .. } => {
+                exit::REFUSED
+            }
             DrillError::Check(_) => exit::DEFECT,
             DrillError::Interrupted => exit::CANCELLED,
             _ => exit::FAILED,
@@ -180,6 +182,7 @@ fn code(error: &CliError) -> u8 {
             StepError::PutBack { .. } => exit::PUT_BACK,
             StepError::Gate(_)
             | StepError::NotSafe { .. }
+            | StepError::Stranger(_)
             | StepError::Act {
                 source: KindError::CameBack { .. } | KindError::TooLate { .. } | KindError::NotRefilled { .. },
                 ..
@@ -282,6 +285,7 @@ fn hint(error: &CliError) -> Option<String> {
                 "`octad status` tells what is away; the same command goes on from here once it is back"
                     .into(),
             ),
+            StepError::Stranger(refusal) => Some(refusal.hint.clone()),
             StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => {
                 Some("the same command goes on from here".into())
             }
@@ -304,6 +308,7 @@ fn drill(error: &DrillError) -> Option<String> {
         DrillError::Refused { .. } | DrillError::NoMember { .. } => {
             Some("`octad drill list` tells what can be drilled".into())
         }
+        DrillError::Stranger(refusal) => Some(refusal.hint.clone()),
         DrillError::Unhealthy { .. } => Some("`octad up` mends it; drill it after that".into()),
         DrillError::NotRecovered { .. } | DrillError::NotFinished { .. } | DrillError::Roll(_) => {
             Some("`octad status` and `octad logs` tell more; `octad up` mends it".into())

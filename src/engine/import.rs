@@ -1,6 +1,6 @@
 //! Takes over a declared resource that exists and that the state has never heard of. Pure.
 
-use super::{Inventory, Outcome, Record, Registry, State};
+use super::{Inventory, Outcome, Record, Registry, State, identity};
 use crate::resource::{Adopted, Key, Observed, Refusal, Subject, resolve};
 use crate::stack::{ValidStack, direct_needs};
 
@@ -23,6 +23,9 @@ pub fn import(
     let Some(declared) = stack.resources.get(key) else {
         return Err(refuse("it is not declared", "declare it in the stack file first, as it is to be"));
     };
+    if let Some(stranger) = identity::strangers(registry, state, inventory).into_iter().next() {
+        return Err(stranger);
+    }
     if state.resources.contains_key(key) {
         return Err(refuse("it belongs to this stack already", "`octad preview` shows how it differs"));
     }

@@ -3,7 +3,7 @@
 
 use super::graph::Graph;
 use super::selection::Decisions;
-use super::{Inventory, Registry, Selection, State, moves, roll};
+use super::{Inventory, Registry, Selection, State, identity, moves, roll};
 use crate::resource::{
     Decision, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Reference, Refusal,
     Subject, resolve,
@@ -253,7 +253,7 @@ pub fn plan_within(
             .collect(),
         graph: Graph::default(),
         rolls: BTreeMap::new(),
-        refusals: Vec::new(),
+        refusals: identity::strangers(registry, state, inventory),
         same: 0,
         left_out: BTreeSet::new(),
     };

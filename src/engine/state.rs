@@ -36,6 +36,9 @@ pub struct State {
     pub groups: BTreeMap<String, Group>,
     /// The stack's outputs, references not filled in.
     pub outputs: BTreeMap<String, Value>,
+    /// The ids that groups have of their own, as they were first seen: whether it is still the same one that answers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub identities: BTreeMap<String, String>,
 }
 
 /// Why the state can't be read or written.
@@ -114,6 +117,7 @@ impl State {
             resources: BTreeMap::new(),
             groups: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            identities: BTreeMap::new(),
         }
     }
 
@@ -152,7 +156,14 @@ impl State {
                 for group in self.groups.values_mut() {
                     group.members.remove(&key);
                 }
+                // Once nothing of it is left, another may be made in its place.
+                let exists = |group: &str| {
+                    let members = self.groups.get(group).map(|group| &group.members);
+                    members.is_some_and(|members| members.iter().any(|key| self.resources.contains_key(key)))
+                };
+                self.identities.retain(|group, _| exists(group));
             }
+            Record::Identity { group, id } => drop(self.identities.insert(group, id)),
             Record::Protect { key, protected } => {
                 if let Some(recorded) = self.resources.get_mut(&key) {
                     recorded.unprotected = !protected;

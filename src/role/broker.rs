@@ -378,6 +378,10 @@ impl Role for Broker {
         cluster(view).is_some_and(known)
     }
 
+    fn identity(&self, view: &GroupView) -> Option<String> {
+        cluster(view)?.cluster_id.clone()
+    }
+
     fn reversible(&self, before: &NodeFacts, after: &NodeFacts) -> bool {
         // What is written in a newer form, on the disk or to other brokers, an older one can't read.
         let same = |name: &str| before.settings.get(name) == after.settings.get(name);

@@ -103,6 +103,13 @@ pub trait Role: Send + Sync {
         true
     }
 
+    /// The id that the group has of its own, as far as a view tells (Kafka: the cluster's id). Unless a role knows one, it
+    /// has none.
+    fn identity(&self, view: &GroupView) -> Option<String> {
+        let _ = view;
+        None
+    }
+
     /// Whether a member's facts may change in this way at all.
     fn allows_change(&self, before: &NodeFacts, after: &NodeFacts) -> Result<(), Refusal> {
         let _ = (before, after);
