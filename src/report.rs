@@ -184,7 +184,13 @@ fn code(error: &CliError) -> u8 {
             | StepError::NotSafe { .. }
             | StepError::Stranger(_)
             | StepError::Act {
-                source: KindError::CameBack { .. } | KindError::TooLate { .. } | KindError::NotRefilled { .. },
+                source:
+                    KindError::CameBack { .. }
+                    | KindError::TooLate { .. }
+                    | KindError::NotRefilled { .. }
+                    | KindError::Another { .. }
+                    | KindError::MadeMeanwhile { .. }
+                    | KindError::WouldLose { .. },
                 ..
             } => exit::REFUSED,
             StepError::State(StateError::LockTaken { .. }) => exit::LOCKED,
@@ -412,6 +418,13 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::NotRefilled { .. } => Some(
             "bring the others back first, or restore its data; the same command goes on from here".into(),
         ),
+        KindError::Another { key, .. } => Some(format!(
+            "`octad import {key}` takes that one over; `octad state rm {key}` has this stack forget it"
+        )),
+        KindError::MadeMeanwhile { key } => Some(format!("`octad import {key}` takes it over as it is")),
+        KindError::WouldLose { key, .. } => {
+            Some(format!("`--allow-loss {key}` consents to it; the same command goes on from here"))
+        }
         KindError::UnknownRole { .. } => Some("use the program that has this role".into()),
         KindError::UnknownBackend { .. } => Some("correct `backend` under [hosts] in the stack file".into()),
         KindError::Kafka(_) | KindError::Inputs { .. } | KindError::NotYetKnown { .. } => None,

@@ -112,7 +112,9 @@ async fn locked_change(
         Some(path) => Some(SavedPlan::read(path, stack.name().as_ref())?),
         None => None,
     };
-    let consented = saved.as_ref().map(|saved| stack.clone().with_interrupts(saved.interrupts()));
+    let consent =
+        |saved: &SavedPlan| stack.clone().with_interrupts(saved.interrupts()).with_losses(saved.losses());
+    let consented = saved.as_ref().map(consent);
     let stack = consented.as_ref().unwrap_or(stack);
     let selection = match &saved {
         Some(saved) => saved.selection().clone(),
@@ -121,7 +123,7 @@ async fn locked_change(
     let context = session.context(stack, store.state())?;
     let Planned { plan, first_seen } = planned(session, &context, stack, store.state(), &selection).await?;
     let files = files(&context, &plan, terms.diff).await;
-    if !plan.is_empty() {
+    if !plan.is_empty() || !plan.left_alone.is_empty() {
         session.output().preview(&plan, files.as_deref());
     }
     if !plan.refusals.is_empty() {

@@ -19,7 +19,7 @@ pub(super) struct Preview {
     #[command(flatten)]
     scope: Scope,
     /// Show what `destroy` would do
-    #[arg(long, conflicts_with_all = ["target", "exclude", "interrupt"])]
+    #[arg(long, conflicts_with_all = ["target", "exclude", "interrupt", "allow_loss"])]
     destroy: bool,
     /// Show the files that change on the hosts, line by line
     #[arg(long)]

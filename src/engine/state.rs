@@ -144,12 +144,18 @@ impl State {
                     needs: needs.clone(),
                     pending: true,
                     unprotected: false,
+                    attempted: Vec::new(),
                 });
                 recorded.pending = true;
+                if inputs != recorded.inputs && !recorded.attempted.contains(&inputs) {
+                    recorded.attempted.push(inputs);
+                }
             }
             Record::End { key, outcome: Outcome::Applied { inputs, outputs, needs } } => {
                 let unprotected = self.resources.get(&key).is_some_and(|recorded| recorded.unprotected);
-                self.resources.insert(key, Recorded { inputs, outputs, needs, pending: false, unprotected });
+                let attempted = Vec::new();
+                let recorded = Recorded { inputs, outputs, needs, pending: false, unprotected, attempted };
+                self.resources.insert(key, recorded);
             }
             Record::End { key, outcome: Outcome::Removed } => {
                 self.resources.remove(&key);

@@ -126,9 +126,14 @@ impl FakeWorld {
 
     /// Somebody changes a file of a node's generation.
     pub fn alter_file(&self, node: &str, file: &str) {
+        self.add_line(node, file, "# by another hand");
+    }
+
+    /// Somebody adds a line to a configuration file of a node.
+    pub fn add_line(&self, node: &str, file: &str, line: &str) {
         self.fault(format!("alter {file} of {node}"), |world| {
             let generation = world.nodes.get_mut(node)?.generation.as_mut()?;
-            generation.files.get_mut(file)?.push_str("# by another hand\n");
+            generation.files.get_mut(file)?.push_str(&format!("{line}\n"));
             Some(generation.altered.insert(file.to_owned()))
         });
     }
