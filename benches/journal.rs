@@ -63,7 +63,17 @@ fn state_of(resources: usize) -> Result<State, Box<dyn Error>> {
         .iter()
         .map(|(key, declared)| {
             let (inputs, outputs) = (declared.inputs.clone(), json!({ "generation": "0123456789ab" }));
-            (key.clone(), Recorded { inputs, outputs, needs: [].into(), pending: false, unprotected: false })
+            (
+                key.clone(),
+                Recorded {
+                    inputs,
+                    outputs,
+                    needs: [].into(),
+                    pending: false,
+                    unprotected: false,
+                    attempted: vec![],
+                },
+            )
         })
         .collect();
     assert_eq!(state.resources.len(), resources);

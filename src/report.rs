@@ -169,7 +169,9 @@ fn code(error: &CliError) -> u8 {
         #[cfg(feature = "drill")]
         CliError::Drill(error) => match error {
             DrillError::UnknownFault { .. } => exit::USAGE,
-            DrillError::Refused { .. } | DrillError::Unhealthy { .. } => exit::REFUSED,
+            DrillError::Refused { .. } | DrillError::Stranger(_) | DrillError::Unhealthy { .. } => {
+                exit::REFUSED
+            }
             DrillError::Check(_) => exit::DEFECT,
             DrillError::Interrupted => exit::CANCELLED,
             _ => exit::FAILED,
@@ -180,8 +182,15 @@ fn code(error: &CliError) -> u8 {
             StepError::PutBack { .. } => exit::PUT_BACK,
             StepError::Gate(_)
             | StepError::NotSafe { .. }
+            | StepError::Stranger(_)
             | StepError::Act {
-                source: KindError::CameBack { .. } | KindError::TooLate { .. } | KindError::NotRefilled { .. },
+                source:
+                    KindError::CameBack { .. }
+                    | KindError::TooLate { .. }
+                    | KindError::NotRefilled { .. }
+                    | KindError::Another { .. }
+                    | KindError::MadeMeanwhile { .. }
+                    | KindError::WouldLose { .. },
                 ..
             } => exit::REFUSED,
             StepError::State(StateError::LockTaken { .. }) => exit::LOCKED,
@@ -291,6 +300,7 @@ fn hint(error: &CliError) -> Option<String> {
                 "`octad status` tells what is away; the same command goes on from here once it is back"
                     .into(),
             ),
+            StepError::Stranger(refusal) => Some(refusal.hint.clone()),
             StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => {
                 Some("the same command goes on from here".into())
             }
@@ -313,6 +323,7 @@ fn drill(error: &DrillError) -> Option<String> {
         DrillError::Refused { .. } | DrillError::NoMember { .. } => {
             Some("`octad drill list` tells what can be drilled".into())
         }
+        DrillError::Stranger(refusal) => Some(refusal.hint.clone()),
         DrillError::Unhealthy { .. } => Some("`octad up` mends it; drill it after that".into()),
         DrillError::NotRecovered { .. } | DrillError::NotFinished { .. } | DrillError::Roll(_) => {
             Some("`octad status` and `octad logs` tell more; `octad up` mends it".into())
@@ -416,6 +427,13 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::NotRefilled { .. } => Some(
             "bring the others back first, or restore its data; the same command goes on from here".into(),
         ),
+        KindError::Another { key, .. } => Some(format!(
+            "`octad import {key}` takes that one over; `octad state rm {key}` has this stack forget it"
+        )),
+        KindError::MadeMeanwhile { key } => Some(format!("`octad import {key}` takes it over as it is")),
+        KindError::WouldLose { key, .. } => {
+            Some(format!("`--allow-loss {key}` consents to it; the same command goes on from here"))
+        }
         KindError::UnknownRole { .. } => Some("use the program that has this role".into()),
         KindError::UnknownBackend { .. } => Some("correct `backend` under [hosts] in the stack file".into()),
         KindError::Kafka(_) | KindError::Inputs { .. } | KindError::NotYetKnown { .. } => None,

@@ -168,8 +168,8 @@ fn killed_at_each_moment_of_a_first_up() {
         assert!(simulation.world.formats().values().all(|formats| *formats == 1), "moment {moment}");
         assert_eq!(simulation.world.own_breaches(), [], "moment {moment}");
     });
-    // The stack, then begin and end of 6 hosts, 6 nodes and a topic.
-    assert_eq!(records, 1 + 2 * 13);
+    // The stack, then begin and end of 6 hosts, 6 nodes and a topic, and the cluster's id.
+    assert_eq!(records, 1 + 2 * 13 + 1);
 }
 
 #[test]

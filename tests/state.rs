@@ -176,7 +176,7 @@ fn a_snapshot_of_another_day_beside_the_journal_is_not_believed() {
     let old = State::new("sim");
     files.write("state.json", &serde_json::to_vec(&old).unwrap());
     assert_snapshot!(files.told(files.read().unwrap_err()), @"
-    error: [DIR]/journal.ndjson begins with record 12, and the snapshot beside it ends with record 0
+    error: [DIR]/journal.ndjson begins with record 13, and the snapshot beside it ends with record 0
     hint: put the state.json back that belongs to it; [DIR]/state.copy.json may be it
     exit 1
     ");

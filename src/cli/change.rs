@@ -4,7 +4,8 @@ use super::session::Session;
 use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
 use crate::engine::{
-    self, Checked, Context, Ending, Event, FileChanges, History, Plan, SavedPlan, Selection, State, Store,
+    self, Checked, Context, Ending, Event, FileChanges, History, Plan, Record, SavedPlan, Selection, State,
+    Store,
 };
 use crate::report::ending;
 use crate::stack::ValidStack;
@@ -35,6 +36,13 @@ pub(super) struct Done {
     pub(super) left_out: usize,
 }
 
+/// A checked plan, and what was seen while it was made.
+pub(super) struct Planned {
+    pub(super) plan: Plan<Checked>,
+    /// What the state is to know of groups that were seen for the first time.
+    first_seen: Vec<Record>,
+}
+
 /// Observes, plans and checks. Refusals tell commands as this process was called.
 pub(super) async fn planned(
     session: &Session,
@@ -42,14 +50,14 @@ pub(super) async fn planned(
     stack: &ValidStack,
     state: &State,
     selection: &Selection,
-) -> Result<Plan<Checked>, CliError> {
+) -> Result<Planned, CliError> {
     let inventory = engine::observe(context, stack, state).await;
     let plan = engine::plan_within(selection, context.registry(), stack, state, &inventory);
     let mut plan = engine::check(plan, context.registry(), stack, &inventory)?;
     for refusal in &mut plan.refusals {
         refusal.hint = session.invocation().in_text(&refusal.hint);
     }
-    Ok(plan)
+    Ok(Planned { plan, first_seen: engine::first_seen(context.registry(), state, &inventory) })
 }
 
 /// The files that a plan changes, where they are `wanted`.
@@ -99,21 +107,23 @@ async fn locked_change(
     question: impl FnOnce(&Plan<Checked>) -> String,
 ) -> Result<Done, CliError> {
     let begun = Instant::now();
-    let store = session.store(stack.name())?;
+    let mut store = session.store(stack.name())?;
     let saved = match &terms.plan {
         Some(path) => Some(SavedPlan::read(path, stack.name().as_ref())?),
         None => None,
     };
-    let consented = saved.as_ref().map(|saved| stack.clone().with_interrupts(saved.interrupts()));
+    let consent =
+        |saved: &SavedPlan| stack.clone().with_interrupts(saved.interrupts()).with_losses(saved.losses());
+    let consented = saved.as_ref().map(consent);
     let stack = consented.as_ref().unwrap_or(stack);
     let selection = match &saved {
         Some(saved) => saved.selection().clone(),
         None => terms.scope.selection(stack, store.state())?,
     };
     let context = session.context(stack, store.state())?;
-    let plan = planned(session, &context, stack, store.state(), &selection).await?;
+    let Planned { plan, first_seen } = planned(session, &context, stack, store.state(), &selection).await?;
     let files = files(&context, &plan, terms.diff).await;
-    if !plan.is_empty() {
+    if !plan.is_empty() || !plan.left_alone.is_empty() {
         session.output().preview(&plan, files.as_deref());
     }
     if !plan.refusals.is_empty() {
@@ -122,6 +132,7 @@ async fn locked_change(
     if let Some(saved) = &saved {
         saved.agrees_with(&plan)?;
     }
+    first_seen.into_iter().try_for_each(|record| store.append(record))?;
     if terms.expect_no_changes {
         expect_none(&plan)?;
     }

@@ -28,13 +28,13 @@ impl Import {
         let edit = Edit::open(session, "import", &self.editing, stack.name()).await?;
         let key = &self.key;
         let inventory = session.observe(&stack, edit.state()).await?;
-        let record = engine::import(session.registry(), &stack, edit.state(), &inventory, key)
+        let records = engine::import(session.registry(), &stack, edit.state(), &inventory, key)
             .map_err(CliError::Refusal)?;
         let question = format!(
             "Take {key} over? From then on it is part of the stack {}, and is changed and destroyed with it.",
             stack.name()
         );
-        edit.write(&question, vec![format!("import {key}")], vec![record]).await?;
+        edit.write(&question, vec![format!("import {key}")], records).await?;
         session.output().line(&format!(
             "{key} is part of the stack {} now; nothing was done to it.\n\nTry next:\n  {}",
             stack.name(),

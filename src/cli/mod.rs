@@ -38,6 +38,7 @@ use crate::engine::{Options, Registry, Selection, State};
 use crate::output::{ColorChoice, OutputFormat};
 use crate::program::Programs;
 use crate::report::{Report, exit};
+use crate::resource::Key;
 use crate::stack::{TopicName, ValidStack};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use session::Session;
@@ -151,18 +152,23 @@ impl Scope {
     }
 }
 
-/// What a roll may interrupt.
+/// What may be interrupted or lost.
 #[derive(Debug, Clone, Default, Args)]
 struct Consent {
     /// Consent to interrupting this topic, which has no replica to spare, while a broker that holds it restarts; may be
     /// repeated
     #[arg(long, value_name = "TOPIC")]
     interrupt: Vec<TopicName>,
+    /// Consent to a change with which records of this topic (topic/NAME), or of all that say nothing else (group/kafka),
+    /// are deleted sooner or are less safe; may be repeated
+    #[arg(long, value_name = "topic/NAME|group/NAME")]
+    allow_loss: Vec<Key>,
 }
 
 impl Consent {
     fn given_to(&self, stack: ValidStack) -> ValidStack {
-        stack.with_interrupts(self.interrupt.iter().map(ToString::to_string).collect())
+        let interrupts = self.interrupt.iter().map(ToString::to_string).collect();
+        stack.with_interrupts(interrupts).with_losses(self.allow_loss.iter().cloned().collect())
     }
 }
 

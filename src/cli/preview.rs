@@ -19,7 +19,7 @@ pub(super) struct Preview {
     #[command(flatten)]
     scope: Scope,
     /// Show what `destroy` would do
-    #[arg(long, conflicts_with_all = ["target", "exclude", "interrupt"])]
+    #[arg(long, conflicts_with_all = ["target", "exclude", "interrupt", "allow_loss"])]
     destroy: bool,
     /// Show the files that change on the hosts, line by line
     #[arg(long)]
@@ -52,7 +52,8 @@ impl Preview {
         let state = session.state(stack.name())?;
         let selection = self.scope.selection(&stack, &state)?;
         let context = session.context(&stack, &state)?;
-        let plan = change::planned(session, &context, &stack, &state, &selection).await?;
+        let planned = change::planned(session, &context, &stack, &state, &selection).await?;
+        let plan = planned.plan;
         let files = change::files(&context, &plan, self.diff).await;
         session.output().plan(&plan, files.as_deref());
         if !plan.refusals.is_empty() {

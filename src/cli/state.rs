@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 /// Show or edit what is recorded of the stack, without touching the stack itself
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  octad state list\n  octad state show node/broker-1\n  octad state rm topic/orders\n  octad state unprotect node/broker-5"
+    after_help = "Examples:\n  octad state list\n  octad state show node/broker-1\n  octad state rm topic/orders\n  octad state unprotect node/broker-5\n  octad state unprotect topic/orders"
 )]
 pub(super) struct State {
     #[command(subcommand)]
@@ -37,7 +37,7 @@ enum Verb {
         #[command(flatten)]
         editing: Editing,
     },
-    /// Consent to the removal of a node that is no longer declared, with its data
+    /// Consent to the removal of a node or a topic that is no longer declared, with its data
     Unprotect {
         /// Its name, with its kind where several have that name
         name: String,

@@ -28,7 +28,7 @@ pub(super) struct Up {
     #[command(flatten)]
     scope: Scope,
     /// Do what `preview --save-plan` saved, without asking, or nothing where that is no longer what is to be done
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "exclude", "interrupt"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "exclude", "interrupt", "allow_loss"])]
     plan: Option<PathBuf>,
     /// Show the files that change on the hosts, line by line
     #[arg(long)]

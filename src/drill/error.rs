@@ -32,6 +32,9 @@ pub enum DrillError {
         /// The role of which there is no node, or no leading one.
         role: &'static str,
     },
+    /// Another group answers at the addresses of the stack's own, and is not to be disturbed.
+    #[error("{}: {}", .0.key, .0.reason)]
+    Stranger(crate::resource::Refusal),
     /// The stack isn't healthy, so that a drill would tell nothing.
     #[error("the stack is not healthy: {reason}")]
     Unhealthy {

@@ -185,7 +185,7 @@ impl Drill<'_> {
         let placement = placed.map(|replicas| ring(&brokers, partitions, replicas)).unwrap_or_default();
         let topic = NewTopic { name: name.to_owned(), partitions, replication_factor, configs, placement };
         let failed = |source| DrillError::Kafka { action: "create a topic for the drill", source };
-        self.kafka.create_topic(&topic).await.map_err(failed)
+        self.kafka.create_topic(&topic).await.map(drop).map_err(failed)
     }
 
     /// Begins to write the load; `None` where none is wanted.

@@ -70,6 +70,10 @@ impl Scene {
         if brokers.is_empty() {
             return Err(DrillError::NoMember { role: Broker::NAME });
         }
+        let inventory = engine::observe(&context, &stack, &state).await;
+        if let Some(stranger) = engine::strangers(context.registry(), &state, &inventory).into_iter().next() {
+            return Err(DrillError::Stranger(stranger));
+        }
         let left = Self::left(site);
         let scene = Self {
             stack,

@@ -7,10 +7,10 @@ use super::gate::{self, Members};
 use super::order::Order;
 use super::plan::{Action, Change, Checked, Plan};
 use super::state::{StateError, Store};
-use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, moves};
+use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, identity, moves};
 use crate::causes::with_causes;
 use crate::clock::Until;
-use crate::resource::{Key, Kind, KindError, Work};
+use crate::resource::{Key, Kind, KindError, Refusal, Work};
 use crate::role::{GroupView, NotSafe, Standing};
 use crate::stack::{ValidStack, direct_needs};
 use crate::tool::Lack;
@@ -79,6 +79,9 @@ pub enum StepError {
         #[source]
         reason: GateError,
     },
+    /// Another group answers at the addresses of the stack's own.
+    #[error("{}: {}", .0.key, .0.reason)]
+    Stranger(Refusal),
     /// Octad was asked to stop.
     #[error("stopped at a safe point")]
     Interrupted,
@@ -342,11 +345,26 @@ impl Worker {
     /// Waits until the group is healthy and in its preferred order.
     async fn gate(&self, number: usize, group: &str) -> Result<(), StepError> {
         let view = self.healthy(number, group, &Members::default()).await?;
+        self.identify(group, &view)?;
         if self.settle(number, group, &view).await {
             // Leaders that move are news that every member must hear before the group counts as well again.
             self.healthy(number, group, &view.members).await?;
         }
         Ok(())
+    }
+
+    /// Notes the id of a group that is seen for the first time: its members have just been made. One that is known by
+    /// another must not be changed.
+    fn identify(&self, group: &str, view: &GroupView) -> Result<(), StepError> {
+        let mut store = self.store.lock().expect("no holder of the store panics");
+        if let Some(stranger) = identity::stranger(self.context.registry(), store.state(), group, view) {
+            return Err(StepError::Stranger(stranger));
+        }
+        let id = self.context.role_of(group).and_then(|role| role.identity(view));
+        match id.filter(|_| !store.state().identities.contains_key(group)) {
+            Some(id) => Ok(store.append(Record::Identity { group: group.to_owned(), id })?),
+            None => Ok(()),
+        }
     }
 
     /// Waits until the group is healthy, and returns how it was seen last.

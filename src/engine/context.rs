@@ -19,6 +19,7 @@ pub struct Context {
     registry: Registry,
     events: Events,
     roster: RwLock<Roster>,
+    losses: BTreeSet<Key>,
 }
 
 /// Who is there, as far as declared, recorded and made in this run.
@@ -27,6 +28,8 @@ struct Roster {
     inputs: BTreeMap<Key, Value>,
     outputs: BTreeMap<Key, Value>,
     made: BTreeSet<Key>,
+    /// Inputs that operations without a recorded end were to bring resources to.
+    attempted: BTreeMap<Key, Vec<Value>>,
     groups: BTreeMap<String, Group>,
     /// The facts of the members that exist, by group. Read once: gates ask for all of them again and again.
     members: BTreeMap<String, BTreeMap<Key, Arc<NodeFacts>>>,
@@ -42,6 +45,9 @@ impl Context {
             roster.inputs.insert(key.clone(), recorded.inputs.clone());
             roster.outputs.insert(key.clone(), recorded.outputs.clone());
             roster.made.insert(key.clone());
+            if !recorded.attempted.is_empty() {
+                roster.attempted.insert(key.clone(), recorded.attempted.clone());
+            }
         }
         for (key, declared) in &stack.resources {
             roster.inputs.entry(key.clone()).or_insert_with(|| declared.inputs.clone());
@@ -54,7 +60,23 @@ impl Context {
         for key in state.resources.keys() {
             roster.read_facts(key);
         }
-        Self { site: site.to_owned(), registry, events, roster: RwLock::new(roster) }
+        let (roster, losses) = (RwLock::new(roster), stack.allowed_losses().clone());
+        Self { site: site.to_owned(), registry, events, roster, losses }
+    }
+
+    /// Whether somebody consented to what a change of this lets go.
+    pub fn allows_loss(&self, of: &Key) -> bool {
+        self.losses.contains(of)
+    }
+
+    /// A field of what a resource told of itself when it was made; `None` where it was never made.
+    pub fn output(&self, key: &Key, field: &str) -> Option<Value> {
+        self.roster(|roster| roster.outputs.get(key)?.get(field).cloned())
+    }
+
+    /// Inputs that operations without a recorded end were to bring a resource to.
+    pub fn attempted(&self, key: &Key) -> Vec<Value> {
+        self.roster(|roster| roster.attempted.get(key).cloned().unwrap_or_default())
     }
 
     /// The kinds, roles and backends.

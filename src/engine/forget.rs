@@ -11,7 +11,8 @@ use crate::resource::{Key, Recorded, Refusal};
 pub fn forget(registry: &Registry, state: &State, key: &Key, force: bool) -> Result<Record, Refusal> {
     let refuse = |reason: String, hint: String| Refusal { key: key.clone(), reason, hint };
     let protected = |recorded: &Recorded| {
-        registry.kind(&key.kind).is_some_and(|kind| recorded.is_protected(kind.as_ref()))
+        let kind = registry.kind(&key.kind).filter(|kind| !kind.outlives_its_record());
+        kind.is_some_and(|kind| recorded.is_protected(kind.as_ref()))
     };
     if state.resources.get(key).is_some_and(protected) {
         return Err(refuse(

@@ -1,20 +1,21 @@
-//! Takes over a declared resource that exists and that the state has never heard of. Pure.
+//! Takes over a declared resource that exists and that the state has never heard of, or in whose place another is. Pure.
 
-use super::{Inventory, Outcome, Record, Registry, State};
+use super::{Inventory, Outcome, Record, Registry, State, identity};
 use crate::resource::{Adopted, Key, Observed, Refusal, Subject, resolve};
 use crate::stack::{ValidStack, direct_needs};
 
-/// The record with which the state knows `key` as it was found. What differs from its declaration is the next plan's.
+/// The records with which the state knows `key` as it was found. What differs from its declaration is the next plan's.
 ///
 /// # Errors
-/// Where it isn't declared, is recorded already, doesn't exist, or is of a kind that can't be taken over.
+/// Where it isn't declared, is recorded already, doesn't exist, or is of a kind that can't be taken over; and where it is
+/// not the stack's own groups that answer.
 pub fn import(
     registry: &Registry,
     stack: &ValidStack,
     state: &State,
     inventory: &Inventory,
     key: &Key,
-) -> Result<Record, Refusal> {
+) -> Result<Vec<Record>, Refusal> {
     let refuse = |reason: &str, hint: &str| Refusal {
         key: key.clone(),
         reason: reason.to_owned(),
@@ -23,14 +24,17 @@ pub fn import(
     let Some(declared) = stack.resources.get(key) else {
         return Err(refuse("it is not declared", "declare it in the stack file first, as it is to be"));
     };
-    if state.resources.contains_key(key) {
-        return Err(refuse("it belongs to this stack already", "`octad preview` shows how it differs"));
+    if let Some(stranger) = identity::strangers(registry, state, inventory).into_iter().next() {
+        return Err(stranger);
     }
     let Some(kind) = registry.kind(&key.kind) else {
         return Err(refuse("this program doesn't know its kind", "use the program that has it"));
     };
-    let inputs = resolve(&declared.inputs, &|reference| state.lookup(reference));
     let observed = inventory.resources.get(key).unwrap_or(&Observed::Absent);
+    if state.resources.get(key).is_some_and(|recorded| !kind.is_another(recorded, observed)) {
+        return Err(refuse("it belongs to this stack already", "`octad preview` shows how it differs"));
+    }
+    let inputs = resolve(&declared.inputs, &|reference| state.lookup(reference));
     let subject = Subject {
         key,
         declared: Some(&inputs),
@@ -42,5 +46,7 @@ pub fn import(
     };
     let Adopted { inputs, outputs } = kind.import(&subject)?;
     let outcome = Outcome::Applied { inputs, outputs, needs: direct_needs(stack, key) };
-    Ok(Record::End { key: key.clone(), outcome })
+    // What somebody consented to was the removal of the one before.
+    let protected = Record::Protect { key: key.clone(), protected: true };
+    Ok(vec![Record::End { key: key.clone(), outcome }, protected])
 }

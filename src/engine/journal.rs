@@ -41,6 +41,13 @@ pub enum Record {
         /// Whether it is protected from now on.
         protected: bool,
     },
+    /// A group was seen for the first time, with the id that it has of its own.
+    Identity {
+        /// The group.
+        group: String,
+        /// Its id.
+        id: String,
+    },
     /// What came of it.
     End {
         /// Which resource.

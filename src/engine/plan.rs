@@ -3,10 +3,10 @@
 
 use super::graph::Graph;
 use super::selection::Decisions;
-use super::{Inventory, Registry, Selection, State, moves, roll};
+use super::{Inventory, Registry, Selection, State, identity, moves, roll};
 use crate::resource::{
-    Decision, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Reference, Refusal,
-    Subject, resolve,
+    Decision, GroupSubject, Key, Kind, Loss, NodeFacts, Observed, PropertyChange, Recorded, Reference,
+    Refusal, Subject, resolve,
 };
 use crate::role::{Absence, Group, Health, NotSafe};
 use crate::stack::ValidStack;
@@ -61,6 +61,12 @@ pub struct Plan<Stage = Draft> {
     pub steps: Vec<Step>,
     /// What can't be done. A plan with refusals is not applied.
     pub refusals: Vec<Refusal>,
+    /// What it lets go that is kept now, with consent.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub losses: BTreeSet<Loss>,
+    /// What differs from the declaration and is left as it is, a sentence each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_alone: BTreeMap<Key, Vec<String>>,
     /// How many resources stay as they are.
     pub same: usize,
     /// Resources that would change or be refused, and that the selection leaves out.
@@ -111,6 +117,9 @@ pub enum Action {
         key: Key,
         /// The group.
         with: String,
+        /// What is lost by it.
+        #[serde(default)]
+        loses: String,
     },
     /// Changes running members of a group, one at a time.
     Roll {
@@ -253,19 +262,27 @@ pub fn plan_within(
             .collect(),
         graph: Graph::default(),
         rolls: BTreeMap::new(),
-        refusals: Vec::new(),
+        refusals: identity::strangers(registry, state, inventory),
+        losses: BTreeSet::new(),
+        left_alone: BTreeMap::new(),
         same: 0,
         left_out: BTreeSet::new(),
     };
     let keys: BTreeSet<&Key> = stack.resources.keys().chain(state.resources.keys()).collect();
     let mut decisions = Decisions::new();
+    let mut losses: BTreeMap<&Key, Vec<Loss>> = BTreeMap::new();
     for key in keys {
-        match planner.decide(key) {
-            (Decision::Same, _) => planner.same += 1,
-            decided => drop(decisions.insert(key.clone(), decided)),
+        let (decision, inputs, loses) = planner.decide(key);
+        if decision == Decision::Same {
+            planner.same += 1;
+        } else {
+            decisions.insert(key.clone(), (decision, inputs));
+            losses.insert(key, loses);
         }
     }
     planner.confine(&mut decisions);
+    losses.retain(|key, _| !planner.left_out.contains(key));
+    planner.weigh(losses.into_values().flatten().collect());
     for (key, (decision, inputs)) in decisions {
         if !planner.left_out.contains(&key) {
             planner.put_down(&key, decision, inputs);
@@ -282,6 +299,8 @@ pub fn plan_within(
         moves,
         steps: planner.graph.into_steps(),
         refusals: planner.refusals,
+        losses: planner.losses,
+        left_alone: planner.left_alone,
         same: planner.same,
         left_out: planner.left_out,
         stage: PhantomData,
@@ -316,6 +335,8 @@ struct Planner<'a> {
     graph: Graph,
     rolls: BTreeMap<String, BTreeMap<String, Change>>,
     refusals: Vec<Refusal>,
+    losses: BTreeSet<Loss>,
+    left_alone: BTreeMap<Key, Vec<String>>,
     same: usize,
     left_out: BTreeSet<Key>,
 }
@@ -329,8 +350,8 @@ impl Planner<'_> {
         if pending && absent { None } else { self.state.lookup(reference) }
     }
 
-    /// What is to be done with one resource, and its inputs to be.
-    fn decide(&self, key: &Key) -> (Decision, Value) {
+    /// What is to be done with one resource, its inputs to be, and what it loses by that.
+    fn decide(&mut self, key: &Key) -> (Decision, Value, Vec<Loss>) {
         let recorded = self.state.resources.get(key);
         let declared =
             self.stack.resources.get(key).map(|d| resolve(&d.inputs, &|reference| self.known(reference)));
@@ -343,9 +364,15 @@ impl Planner<'_> {
             refill: self.stack.refills(key),
             restart: self.stack.restarts(key),
         };
+        let mut losses = Vec::new();
+        let mut left_alone = Vec::new();
         let decision = match self.registry.kind(&key.kind) {
             Some(kind) => {
                 let decision = self.protect(kind.as_ref(), &subject, kind.decide(&subject));
+                if matches!(decision, Decision::Update { .. } | Decision::Create { .. }) {
+                    losses = kind.losses(&subject);
+                }
+                left_alone = kind.leaves(&subject);
                 self.ask_for_a_move(kind.as_ref(), &subject, decision)
             }
             None => Decision::Refuse(Refusal {
@@ -354,7 +381,35 @@ impl Planner<'_> {
                 hint: "use the program that made it".into(),
             }),
         };
-        (decision, declared.unwrap_or_default())
+        if !left_alone.is_empty() {
+            self.left_alone.insert(key.clone(), left_alone);
+        }
+        (decision, declared.unwrap_or_default(), losses)
+    }
+
+    /// Takes note of what is lost with consent, and refuses the rest. What several lose in common is told once.
+    fn weigh(&mut self, losses: BTreeSet<Loss>) {
+        let (allowed, refused): (BTreeSet<Loss>, BTreeSet<Loss>) =
+            losses.into_iter().partition(|loss| self.stack.allowed_losses().contains(&loss.of));
+        self.losses = allowed;
+        self.refusals.extend(refused.into_iter().map(|Loss { of, what }| Refusal {
+            reason: what,
+            hint: format!("`--allow-loss {of}` consents to it"),
+            key: of,
+        }));
+        if !self.stack.is_removal() {
+            return;
+        }
+        // Whoever removes a stack is told of all that goes with it, whoever made that.
+        for (name, subject) in &self.groups {
+            let role = self.state.groups.get(*name).and_then(|group| self.registry.role_named(&group.role));
+            let held = role.zip(subject.view).map(|(role, view)| role.holds(view)).unwrap_or_default();
+            let known = |one: &String| self.state.resources.keys().any(|key| key.name == *one);
+            self.losses.extend(held.into_iter().filter(|one| !known(one)).map(|one| Loss {
+                of: Key::new("group", name),
+                what: format!("{one}, which this stack did not make, goes with it and loses all its records"),
+            }));
+        }
     }
 
     /// Takes note of what the selection leaves out, and refuses what it would tear apart.
@@ -396,8 +451,8 @@ impl Planner<'_> {
                 let before = before();
                 self.graph.add(key, Action::Delete { key: key.clone(), before, loses }, String::new());
             }
-            Decision::Forget { with } => {
-                self.graph.add(key, Action::Forget { key: key.clone(), with }, String::new());
+            Decision::Forget { with, loses } => {
+                self.graph.add(key, Action::Forget { key: key.clone(), with, loses }, String::new());
             }
             Decision::Update { changes, reason, disrupts } => {
                 let (before, after) = (before(), inputs);
@@ -416,8 +471,11 @@ impl Planner<'_> {
     fn protect(&self, kind: &dyn Kind, subject: &Subject<'_>, decision: Decision) -> Decision {
         let protected = |recorded: &Recorded| recorded.is_protected(kind);
         match decision {
+            // What is lost already needs no consent.
             Decision::Delete { loses }
-                if !self.stack.is_removal() && subject.recorded.is_some_and(protected) =>
+                if !self.stack.is_removal()
+                    && !loses.is_empty()
+                    && subject.recorded.is_some_and(protected) =>
             {
                 let key = subject.key.clone();
                 Decision::Refuse(Refusal {

@@ -1,7 +1,7 @@
 //! Brings the state in line with what is there, and changes nothing there. Pure.
 
-use super::{Inventory, Outcome, Record, Registry, State};
-use crate::resource::{Drift, Key, Observed};
+use super::{Inventory, Outcome, Record, Registry, State, identity};
+use crate::resource::{Drift, Key, Kind, Observed};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -18,7 +18,15 @@ pub struct Refresh {
 
 /// Compares every recorded resource with what was found.
 pub fn refresh(registry: &Registry, state: &State, inventory: &Inventory) -> Refresh {
+    let strangers = identity::strangers(registry, state, inventory);
+    let of_a_stranger = |kind: &dyn Kind, key: &Key| {
+        let holder = kind.held_by(&state.resources[key].inputs);
+        holder.is_some_and(|holder| strangers.iter().any(|stranger| stranger.key.name == holder))
+    };
     let drift = |key: &Key| match registry.kind(&key.kind) {
+        Some(kind) if of_a_stranger(kind.as_ref(), key) => {
+            Drift::Unknown { why: "another one answers at the addresses of its group".into() }
+        }
         Some(kind) => {
             let observed = inventory.resources.get(key).unwrap_or(&Observed::Absent);
             kind.drift(&state.resources[key], observed)

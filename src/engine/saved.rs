@@ -9,6 +9,7 @@
 use super::Selection;
 use super::format::format_of;
 use super::plan::{Action, Checked, Draft, Plan, Step};
+use crate::resource::Key;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -179,6 +180,11 @@ impl SavedPlan {
             _ => BTreeSet::new(),
         };
         self.plan.steps.iter().flat_map(of).collect()
+    }
+
+    /// Of what there is consent to losses: all that the plan tells.
+    pub fn losses(&self) -> BTreeSet<Key> {
+        self.plan.losses.iter().map(|loss| loss.of.clone()).collect()
     }
 
     /// Whether `plan`, made just now, does what this one was to do.

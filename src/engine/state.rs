@@ -36,6 +36,9 @@ pub struct State {
     pub groups: BTreeMap<String, Group>,
     /// The stack's outputs, references not filled in.
     pub outputs: BTreeMap<String, Value>,
+    /// The ids that groups have of their own, as they were first seen: whether it is still the same one that answers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub identities: BTreeMap<String, String>,
 }
 
 /// Why the state can't be read or written.
@@ -114,6 +117,7 @@ impl State {
             resources: BTreeMap::new(),
             groups: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            identities: BTreeMap::new(),
         }
     }
 
@@ -140,19 +144,32 @@ impl State {
                     needs: needs.clone(),
                     pending: true,
                     unprotected: false,
+                    attempted: Vec::new(),
                 });
                 recorded.pending = true;
+                if inputs != recorded.inputs && !recorded.attempted.contains(&inputs) {
+                    recorded.attempted.push(inputs);
+                }
             }
             Record::End { key, outcome: Outcome::Applied { inputs, outputs, needs } } => {
                 let unprotected = self.resources.get(&key).is_some_and(|recorded| recorded.unprotected);
-                self.resources.insert(key, Recorded { inputs, outputs, needs, pending: false, unprotected });
+                let attempted = Vec::new();
+                let recorded = Recorded { inputs, outputs, needs, pending: false, unprotected, attempted };
+                self.resources.insert(key, recorded);
             }
             Record::End { key, outcome: Outcome::Removed } => {
                 self.resources.remove(&key);
                 for group in self.groups.values_mut() {
                     group.members.remove(&key);
                 }
+                // Once nothing of it is left, another may be made in its place.
+                let exists = |group: &str| {
+                    let members = self.groups.get(group).map(|group| &group.members);
+                    members.is_some_and(|members| members.iter().any(|key| self.resources.contains_key(key)))
+                };
+                self.identities.retain(|group, _| exists(group));
             }
+            Record::Identity { group, id } => drop(self.identities.insert(group, id)),
             Record::Protect { key, protected } => {
                 if let Some(recorded) = self.resources.get_mut(&key) {
                     recorded.unprotected = !protected;

@@ -24,6 +24,7 @@ use super::api::Api;
 use super::client::Client;
 use super::describe::TOPIC_RESOURCE;
 use super::error::{ErrorCode, KafkaError, PartitionFailure};
+use super::snapshot::{id_bits, topic_id};
 use super::{NewTopic, TopicPartition};
 
 /// Kafka's numbers for what to do with a setting.
@@ -38,7 +39,7 @@ const DELETE_BY_STATE: i16 = 6;
 
 impl Client {
     /// See [`Kafka::create_topic`](super::Kafka::create_topic).
-    pub(super) async fn create(&self, topic: &NewTopic) -> Result<(), KafkaError> {
+    pub(super) async fn create(&self, topic: &NewTopic) -> Result<Option<String>, KafkaError> {
         let configs: Vec<_> = topic
             .configs
             .iter()
@@ -70,8 +71,10 @@ impl Client {
             CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(timeout_ms)
         };
         self.ask_controller(build, |address, response| {
-            let result = response.topics.into_iter().next().map(|r| (r.error_code, r.error_message));
-            topic_result::<CreateTopicsRequest>(address, &topic.name, result)
+            let made = response.topics.into_iter().next();
+            let id = made.as_ref().and_then(|made| topic_id(made.topic_id.into_bytes()));
+            let result = made.map(|r| (r.error_code, r.error_message));
+            topic_result::<CreateTopicsRequest>(address, &topic.name, result).map(|()| id)
         })
         .await
     }
@@ -125,15 +128,26 @@ impl Client {
         .await
     }
 
-    /// See [`Kafka::delete_topic`](super::Kafka::delete_topic).
-    pub(super) async fn delete(&self, topic: &str) -> Result<(), KafkaError> {
+    /// See [`Kafka::delete_topic`](super::Kafka::delete_topic) and
+    /// [`Kafka::delete_topic_of_id`](super::Kafka::delete_topic_of_id).
+    pub(super) async fn delete(&self, topic: &str, id: Option<&str>) -> Result<(), KafkaError> {
+        let id = match id {
+            // What is no id is that of no topic.
+            Some(id) => {
+                let bits = id_bits(id).and_then(|bits| bits.to_be_bytes().to_vec().try_into().ok());
+                Some(bits.ok_or_else(|| KafkaError::UnknownTopic { topic: topic.to_owned() })?)
+            }
+            None => None,
+        };
         let build = |version, timeout_ms| {
             let request = DeleteTopicsRequest::default().with_timeout_ms(timeout_ms);
             let name = topic_name(topic);
-            if version >= DELETE_BY_STATE {
-                request.with_topics(vec![DeleteTopicState::default().with_name(Some(name))])
-            } else {
-                request.with_topic_names(vec![name])
+            let state = DeleteTopicState::default();
+            match id {
+                _ if version < DELETE_BY_STATE => request.with_topic_names(vec![name]),
+                // Kafka takes a name or an id, not both.
+                Some(id) => request.with_topics(vec![state.with_name(None).with_topic_id(id)]),
+                None => request.with_topics(vec![state.with_name(Some(name))]),
             }
         };
         self.ask_controller(build, |address, response| {
@@ -241,7 +255,9 @@ fn topic_result<R: Api>(
     let Some(code) = ErrorCode::of(code) else { return Ok(()) };
     Err(match code.0 {
         ResponseError::TopicAlreadyExists => KafkaError::TopicExists { topic },
-        ResponseError::UnknownTopicOrPartition => KafkaError::UnknownTopic { topic },
+        ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId => {
+            KafkaError::UnknownTopic { topic }
+        }
         _ => {
             let message = message.map(|text| text.to_string());
             KafkaError::Rejected { address, api, subject: Some(topic), code, message }
@@ -290,7 +306,9 @@ mod tests {
         let read = |code| topic_result::<CreateTopicsRequest>("a:1", "t", Some((code, None)));
         assert!(read(0).is_ok());
         assert!(matches!(read(36), Err(KafkaError::TopicExists { topic }) if topic == "t"));
-        assert!(matches!(read(3), Err(KafkaError::UnknownTopic { topic }) if topic == "t"));
+        for code in [3, 100] {
+            assert!(matches!(read(code), Err(KafkaError::UnknownTopic { topic }) if topic == "t"));
+        }
         assert!(read(41).unwrap_err().is_not_controller());
     }
 

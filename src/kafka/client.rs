@@ -184,7 +184,7 @@ impl Kafka for Client {
         self.observe().await
     }
 
-    async fn create_topic(&self, topic: &NewTopic) -> Result<(), KafkaError> {
+    async fn create_topic(&self, topic: &NewTopic) -> Result<Option<String>, KafkaError> {
         self.create(topic).await
     }
 
@@ -202,11 +202,19 @@ impl Kafka for Client {
     }
 
     async fn delete_topic(&self, topic: &str) -> Result<(), KafkaError> {
-        self.delete(topic).await
+        self.delete(topic, None).await
+    }
+
+    async fn delete_topic_of_id(&self, topic: &str, id: &str) -> Result<(), KafkaError> {
+        self.delete(topic, Some(id)).await
     }
 
     async fn describe_topic_configs(&self, topic: &str) -> Result<BTreeMap<String, ConfigEntry>, KafkaError> {
         self.topic_configs(topic).await
+    }
+
+    async fn describe_broker_configs(&self) -> Result<BTreeMap<String, ConfigEntry>, KafkaError> {
+        self.broker_configs().await
     }
 
     async fn reassign(&self, orders: &BTreeMap<TopicPartition, Vec<i32>>) -> Result<(), KafkaError> {

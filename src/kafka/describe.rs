@@ -9,6 +9,7 @@ use crate::zookeeper::{Session, SessionError};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -192,6 +193,22 @@ impl Client {
         };
         let mut found = self.configs_from(&source, [topic].into_iter()).await?;
         found.remove(topic).ok_or_else(|| KafkaError::UnknownTopic { topic: topic.to_owned() })
+    }
+
+    /// See [`Kafka::describe_broker_configs`](super::Kafka::describe_broker_configs).
+    pub(super) async fn broker_configs(&self) -> Result<Configs, KafkaError> {
+        let api = DescribeConfigsRequest::NAME;
+        let Some((id, address)) = self.hear(false).await?.controller() else {
+            return Err(KafkaError::NoController { api, waited: Duration::ZERO, last: None });
+        };
+        // Only the broker itself knows what its file says.
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(BROKER_RESOURCE)
+            .with_resource_name(StrBytes::from_string(id.to_string()))
+            .with_configuration_keys(None);
+        let mut found = self.settings_from(&address, vec![resource]).await?;
+        let what = format!("the settings of broker {id}");
+        found.remove(&id.to_string()).ok_or(KafkaError::Unmentioned { address, api, what })
     }
 
     /// See [`Kafka::list_reassignments`](super::Kafka::list_reassignments).

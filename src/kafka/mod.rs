@@ -15,6 +15,7 @@ mod describe;
 mod error;
 mod fence;
 mod pool;
+mod safeguards;
 mod snapshot;
 mod view;
 mod watchdog;
@@ -27,6 +28,7 @@ pub use client::{Client, Timeouts};
 pub use connection::RESPONSE_LIMIT;
 pub use error::{Attempt, ConnectionError, ErrorCode, KafkaError, PartitionFailure};
 pub use fence::{FenceError, Fenced, Registration, fence};
+pub use safeguards::Safeguards;
 pub use view::{
     BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ControllerStanding, LocatedPartition,
     PartitionView, Reassignment, TopicPartition, TopicView,
@@ -62,8 +64,9 @@ pub trait Kafka: Send + Sync {
     /// cluster.
     async fn describe(&self) -> Result<ClusterView, KafkaError>;
 
-    /// Creates a topic. [`KafkaError::TopicExists`] when there is one of that name, whatever its shape.
-    async fn create_topic(&self, topic: &NewTopic) -> Result<(), KafkaError>;
+    /// Creates a topic and returns its id, where the cluster has such. [`KafkaError::TopicExists`] when there is one of
+    /// that name, whatever its shape.
+    async fn create_topic(&self, topic: &NewTopic) -> Result<Option<String>, KafkaError>;
 
     /// Raises the number of partitions of a topic to `partitions` (a total). Kafka refuses a number that is
     /// not higher than the present one with `INVALID_PARTITIONS`.
@@ -83,8 +86,16 @@ pub trait Kafka: Send + Sync {
     /// some tenths of a second more, and for as long as a broker with a replica of it is down.
     async fn delete_topic(&self, topic: &str) -> Result<(), KafkaError>;
 
+    /// The same for the topic of this id only. [`KafkaError::UnknownTopic`] when there is none of it, also where one of
+    /// another id has its name by now. A cluster too old to be asked so (before Kafka 2.8) is asked by the name.
+    async fn delete_topic_of_id(&self, topic: &str, id: &str) -> Result<(), KafkaError>;
+
     /// Every setting of a topic with its effective value and where that comes from.
     async fn describe_topic_configs(&self, topic: &str) -> Result<BTreeMap<String, ConfigEntry>, KafkaError>;
+
+    /// The settings of the broker that is the controller, by its own names, with where they come from: what topics
+    /// without settings of their own have.
+    async fn describe_broker_configs(&self) -> Result<BTreeMap<String, ConfigEntry>, KafkaError>;
 
     /// Gives partitions a new list of replicas, the preferred leader first. Returns once the controller has
     /// begun: a new order of the same replicas is done then, moved replicas show in

@@ -127,14 +127,23 @@ fn known(id: BrokerId) -> Option<i32> {
 }
 
 /// A topic id as Kafka's tools print it: URL-safe base64 without padding. All zeros is no id.
-fn topic_id(id: [u8; 16]) -> Option<String> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+pub(crate) fn topic_id(id: [u8; 16]) -> Option<String> {
     // 128 bits are 22 digits of 6 bits; the last has 4 zero bits appended.
     let bits = u128::from_be_bytes(id);
     let digit = |at: u32| if at < 21 { bits >> (122 - 6 * at) } else { bits << 4 };
     let text = (0..22).map(|at| char::from(ALPHABET[(digit(at) & 63) as usize])).collect();
     (bits != 0).then_some(text)
 }
+
+/// The 128 bits of a topic id as [`topic_id`] prints it; `None` where it is none.
+pub(crate) fn id_bits(text: &str) -> Option<u128> {
+    let digit = |byte: u8| Some(ALPHABET.iter().position(|one| *one == byte)? as u128);
+    let (last, first) = text.as_bytes().split_last().filter(|(_, first)| first.len() == 21)?;
+    let bits = first.iter().try_fold(0, |bits, byte| Some((bits << 6) | digit(*byte)?))?;
+    Some((bits << 2) | (digit(*last)? >> 4))
+}
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 #[cfg(test)]
 mod tests {
@@ -185,5 +194,15 @@ mod tests {
         let mut one = [0; 16];
         one[15] = 1;
         assert_eq!(topic_id(one).unwrap(), "AAAAAAAAAAAAAAAAAAAAAQ");
+    }
+
+    #[test]
+    fn an_id_is_read_as_it_is_printed() {
+        for bits in [1, u128::MAX, 0x0123_4567_89ab_cdef_0f1e_2d3c_4b5a_6978] {
+            assert_eq!(id_bits(&topic_id(bits.to_be_bytes()).unwrap()), Some(bits));
+        }
+        for wrong in ["", "AAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAA/", "AAAAAAAAAAAAAAAAAAAAAAA"] {
+            assert_eq!(id_bits(wrong), None, "{wrong}");
+        }
     }
 }

@@ -247,9 +247,16 @@ impl ClusterView {
         seen && !self.answers.values().any(differs)
     }
 
-    /// The partitions with a replica that is not in sync.
+    /// The partitions with a replica that is not in sync. One that a reassignment is only adding doesn't count, as in
+    /// Kafka's own figure (`Partition.isUnderReplicated`, 3.9).
     pub fn under_replicated(&self) -> impl Iterator<Item = LocatedPartition<'_>> {
-        self.partitions().filter(|p| !p.missing().is_empty())
+        let comes = |partition: &LocatedPartition<'_>, id: i32| {
+            let of =
+                |one: &&Reassignment| one.topic == partition.topic && one.partition == partition.partition;
+            let moving = self.reassignments.iter().flatten().find(of);
+            moving.is_some_and(|moving| moving.adding.contains(&id))
+        };
+        self.partitions().filter(move |p| p.missing().into_iter().any(|id| !comes(p, id)))
     }
 
     /// The partitions without a leader: nobody can write or read them.
@@ -394,6 +401,22 @@ mod tests {
         assert_eq!(numbers(view.offline()), [3]);
         assert_eq!(numbers(view.not_preferred()), [2]);
         assert_eq!(numbers(view.led_by(1)), [0, 1]);
+    }
+
+    #[test]
+    fn a_replica_on_its_way_is_not_missing_yet() {
+        let mut view = view(vec![partition(Some(1), &[1, 2, 3], &[1, 2]); 2], 1);
+        let adding = |adding: i32| Reassignment {
+            topic: "t".into(),
+            partition: 1,
+            replicas: vec![1, 2, 3],
+            adding: vec![adding],
+            removing: vec![],
+        };
+        view.reassignments = Some(vec![adding(3)]);
+        assert_eq!(numbers(view.under_replicated()), [0]);
+        view.reassignments = Some(vec![adding(4)]);
+        assert_eq!(numbers(view.under_replicated()), [0, 1]);
     }
 
     #[test]

@@ -38,9 +38,17 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
                 let loses = if loses.is_empty() { String::new() } else { format!("loses {loses}") };
                 line(&mut out, &style.bad("-"), key, &style.bad(&loses), &step.reason, style);
             }
-            Action::Forget { key, with } => {
+            Action::Forget { key, with, loses } => {
                 *counts.entry("to delete").or_default() += 1;
-                line(&mut out, &style.bad("-"), key, &format!("goes with {with}"), "", style);
+                let loses = if loses.is_empty() { String::new() } else { format!(", loses {loses}") };
+                line(
+                    &mut out,
+                    &style.bad("-"),
+                    key,
+                    &style.bad(&format!("goes with {with}{loses}")),
+                    "",
+                    style,
+                );
             }
             Action::Roll { members, .. } => {
                 *counts.entry("to restart").or_default() += members.len();
@@ -50,6 +58,14 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
                 let _ = writeln!(out, "  {} {group} {}", style.changing("…"), step.reason);
             }
             Action::Gate { .. } => {}
+        }
+    }
+    for loss in &plan.losses {
+        let _ = writeln!(out, "  {} {}  {}", style.bad("!"), loss.of, style.bad(&loss.what));
+    }
+    for (key, left) in &plan.left_alone {
+        for what in left {
+            let _ = writeln!(out, "  {} {key}  {what}", style.dim("·"));
         }
     }
     for refusal in &plan.refusals {
@@ -68,7 +84,8 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
     }
     if plan.is_empty() {
         summary.insert(0, "nothing to change".into());
-    } else {
+    }
+    if !plan.is_empty() || !plan.left_alone.is_empty() {
         out.push('\n');
     }
     let _ = writeln!(out, "{}", summary.join(", "));

@@ -23,6 +23,9 @@ pub struct Recorded {
     /// Somebody consented to its removal by name, although its kind protects what it holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unprotected: bool,
+    /// The inputs that operations without a recorded end were to bring it to: they may have come so far or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempted: Vec<Value>,
 }
 
 impl Recorded {
@@ -140,6 +143,8 @@ pub enum Decision {
     Forget {
         /// The group.
         with: String,
+        /// What is lost by it, for people.
+        loses: String,
     },
     /// It can't be done safely, and the plan is not to be applied.
     Refuse(Refusal),
@@ -183,6 +188,16 @@ pub enum Drift {
         /// Why.
         why: String,
     },
+}
+
+/// What a change lets go that was kept before: data may be deleted sooner, or lost where it was not. It is made only
+/// where somebody consented to it by the name of what holds the data.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Loss {
+    /// What holds the data: a resource, or `group/NAME`.
+    pub of: Key,
+    /// What may be lost, for people.
+    pub what: String,
 }
 
 /// An input that differs.

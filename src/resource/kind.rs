@@ -1,6 +1,6 @@
 //! What the engine asks of a kind of resource.
 
-use super::{Adopted, Decision, Drift, Key, Observed, Recorded, Refusal, Subject};
+use super::{Adopted, Decision, Drift, Key, Loss, Observed, Recorded, Refusal, Subject};
 use crate::clock::Until;
 use crate::engine::Context;
 use crate::host::HostError;
@@ -35,6 +35,26 @@ pub trait Kind: Send + Sync {
     /// by `destroy`, or after somebody unprotected it by name.
     fn protects(&self, _recorded: &Recorded) -> bool {
         false
+    }
+
+    /// Whether a resource that is forgotten stays what it is. Another is made again, as if it had never held anything.
+    fn outlives_its_record(&self) -> bool {
+        false
+    }
+
+    /// Whether what was found is not the resource that the state knows, but another that has its name by now.
+    fn is_another(&self, _recorded: &Recorded, _observed: &Observed) -> bool {
+        false
+    }
+
+    /// What bringing a resource to its declared inputs lets go that is kept now.
+    fn losses(&self, _subject: &Subject<'_>) -> Vec<Loss> {
+        Vec::new()
+    }
+
+    /// What differs from the declaration and is left as it is, for people, a sentence each without the resource's name.
+    fn leaves(&self, _subject: &Subject<'_>) -> Vec<String> {
+        Vec::new()
     }
 
     /// Whether a resource of this kind can go on under another name. Its inputs must then hold its name, so that the
@@ -203,6 +223,32 @@ pub enum KindError {
         key: Key,
         /// Why not.
         source: Box<crate::role::NotSafe>,
+    },
+    /// What was found before the deed is another resource of the same name.
+    #[error(
+        "{key} is another one by now, which this stack did not make (its id is {found}, and {known} is known)"
+    )]
+    Another {
+        /// The resource.
+        key: Key,
+        /// The id that it has.
+        found: String,
+        /// The id that the state has.
+        known: String,
+    },
+    /// One that was to be made exists by now, otherwise than it was to be.
+    #[error("{key} was made by another hand meanwhile, and otherwise than declared")]
+    MadeMeanwhile {
+        /// The resource.
+        key: Key,
+    },
+    /// What was found before the deed would lose by it, and nobody consented to that.
+    #[error("{key} would lose by it what the plan didn't tell: {what}")]
+    WouldLose {
+        /// The resource.
+        key: Key,
+        /// What.
+        what: String,
     },
     /// This Octad has no such role.
     #[error("{key} has the role `{role}`, which this program does not know")]

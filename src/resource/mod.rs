@@ -12,7 +12,7 @@ mod place;
 mod topic;
 
 pub use decision::{
-    Adopted, Decision, Drift, GroupSubject, Observed, ProcessSeen, PropertyChange, Recorded, Refusal,
+    Adopted, Decision, Drift, GroupSubject, Loss, Observed, ProcessSeen, PropertyChange, Recorded, Refusal,
     Subject, compare,
 };
 pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software};

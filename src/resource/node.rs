@@ -1,16 +1,17 @@
 //! The kind `node`: one member of a group, running on a host. Its inputs are its facts.
 
 use super::{
-    Decision, Drift, Files, HostKind, Key, Kind, KindError, NodeFacts, Observed, ProcessSeen, Recorded,
+    Decision, Drift, Files, HostKind, Key, Kind, KindError, Loss, NodeFacts, Observed, ProcessSeen, Recorded,
     Refusal, Subject, Work, compare, place,
 };
 use crate::causes::with_causes;
 use crate::clock::Until;
 use crate::engine::{self, Context};
-use crate::host::{Deployment, HostError, NodeObservation, RunState};
+use crate::host::{Deployment, Host, HostError, NodeObservation, RunState};
 use crate::role::{GroupView, NotSafe, Role};
 use crate::tool::Lack;
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -297,6 +298,24 @@ impl Kind for NodeKind {
         !never_made(recorded)
     }
 
+    fn losses(&self, subject: &Subject<'_>) -> Vec<Loss> {
+        let Some((declared, recorded)) = subject.declared.zip(subject.recorded) else { return vec![] };
+        // What lies on the host is what it runs with.
+        let seen = match subject.observed {
+            Observed::Present { detail, .. } => Seen::deserialize(detail).ok(),
+            _ => None,
+        };
+        let (found, altered) = seen.map(|seen| (seen.found.facts, seen.altered_files)).unwrap_or_default();
+        let before = found.unwrap_or_else(|| recorded.inputs.clone());
+        let (Ok(before), Ok(after)) = (facts(subject.key, &before), facts(subject.key, declared)) else {
+            return vec![];
+        };
+        let of = Key::new("group", &after.group);
+        let role = self.role(subject.key, &after).ok();
+        let lowered = role.map(|role| role.losses(&before, &altered, &after)).unwrap_or_default();
+        lowered.into_iter().map(|what| Loss { of: of.clone(), what }).collect()
+    }
+
     fn allows_rename(&self, _key: &Key) -> Result<(), Refusal> {
         Ok(())
     }
@@ -340,9 +359,11 @@ impl Kind for NodeKind {
                 Ok(host) => match place::look(host.as_ref(), context, key).await {
                     Ok(None) => Observed::Absent,
                     Ok(Some(found)) => {
+                        let altered_files = altered_files(host.as_ref(), context, key, &found).await;
                         let (status, broken) = (status(&found).into(), broken(&found.run));
                         let process = process_seen(&found.run);
-                        Observed::Present { status, detail: json!(found), process, broken }
+                        let detail = json!(Seen { found, altered_files });
+                        Observed::Present { status, detail, process, broken }
                     }
                     Err(error) => Observed::Unknown(with_causes(&error)),
                 },
@@ -491,6 +512,26 @@ impl Kind for NodeKind {
         host.stop(&name, Duration::from_secs(2), None).await?;
         Ok(host.remove(&name).await?)
     }
+}
+
+/// How a node stands on its host, with the text of the files that another hand changed.
+#[derive(Serialize, Deserialize)]
+struct Seen {
+    #[serde(flatten)]
+    found: NodeObservation,
+    #[serde(default, skip_serializing_if = "Files::is_empty")]
+    altered_files: Files,
+}
+
+/// The text of the files that another hand changed; none where they can't be read.
+async fn altered_files(host: &dyn Host, context: &Context, key: &Key, found: &NodeObservation) -> Files {
+    if found.altered.is_empty() {
+        return Files::new();
+    }
+    let read = async || Ok::<_, KindError>(host.files(&place::name(host, context, key).await?).await?);
+    let mut files = read().await.unwrap_or_default();
+    files.retain(|name, _| found.altered.contains(name));
+    files
 }
 
 /// Files with the options of the virtual machine in place of the facts, which say all the rest once more.

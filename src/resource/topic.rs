@@ -1,12 +1,12 @@
 //! The kind `topic`: a topic of a Kafka cluster, with its partitions and its configuration.
 
 use super::{
-    Adopted, Decision, Drift, Key, Kind, KindError, Observed, ProcessSeen, Recorded, Refusal, Subject,
+    Adopted, Decision, Drift, Key, Kind, KindError, Loss, Observed, ProcessSeen, Recorded, Refusal, Subject,
     compare,
 };
 use crate::clock::Until;
 use crate::engine::Context;
-use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, TopicView};
+use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, Reassignment, Safeguards, TopicView};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,6 +45,9 @@ struct Found {
     replication_factor: i16,
     configs: BTreeMap<String, String>,
     id: String,
+    /// What holds for topics without settings of their own; nothing where no broker could be asked.
+    #[serde(default)]
+    inherited: Safeguards,
 }
 
 /// The kind `topic`.
@@ -60,26 +63,96 @@ fn read(key: &Key, value: &Value) -> Result<TopicInputs, KindError> {
     KindError::read(key, value)
 }
 
-fn found(topic: &TopicView) -> Found {
-    let replicas = topic.partitions.values().map(|partition| partition.replicas.len()).min().unwrap_or(0);
+/// A topic as it is. Replicas on their way to a broker don't count: whether they ever arrive is not known.
+fn found(name: &str, topic: &TopicView, moving: &[Reassignment], inherited: &Safeguards) -> Found {
+    let coming: BTreeMap<i32, usize> =
+        moving.iter().filter(|one| one.topic == name).map(|one| (one.partition, one.adding.len())).collect();
+    let replicas = topic.partitions.iter().map(|(number, partition)| {
+        partition.replicas.len().saturating_sub(coming.get(number).copied().unwrap_or(0))
+    });
     Found {
         partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
-        replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
+        replication_factor: i16::try_from(replicas.min().unwrap_or(0)).unwrap_or(i16::MAX),
         configs: topic.configs.clone(),
         id: topic.id.clone().unwrap_or_default(),
+        inherited: inherited.clone(),
     }
 }
 
 impl Found {
-    /// The inputs that would make this topic.
-    fn inputs(&self, cluster: &str) -> TopicInputs {
+    fn read(observed: &Observed) -> Option<Self> {
+        match observed {
+            Observed::Present { detail, .. } => Self::deserialize(detail).ok(),
+            Observed::Absent | Observed::Unknown(_) => None,
+        }
+    }
+
+    /// The inputs that would make this topic, with those of its settings that are `of_interest`.
+    fn inputs(&self, cluster: &str, of_interest: impl Fn(&str) -> bool) -> TopicInputs {
+        let configs = self.configs.iter().filter(|(name, _)| of_interest(name));
         TopicInputs {
             cluster: cluster.to_owned(),
             partitions: self.partitions,
             replication_factor: self.replication_factor,
-            configs: self.configs.clone(),
+            configs: configs.map(|(name, value)| (name.clone(), value.clone())).collect(),
         }
     }
+
+    /// The settings that it has once it is brought to `inputs`: what another hand set stays.
+    fn brought_to(&self, inputs: &TopicInputs, ours: &BTreeSet<String>) -> BTreeMap<String, String> {
+        let mut configs = self.configs.clone();
+        configs.retain(|name, _| !ours.contains(name));
+        configs.extend(inputs.configs.clone());
+        configs
+    }
+
+    /// What it lets go that it keeps now, once it has these settings.
+    fn losses(&self, after: &BTreeMap<String, String>) -> Vec<String> {
+        self.inherited.with_topic(&self.configs).lowered(&self.inherited.with_topic(after))
+    }
+}
+
+/// The names of the settings in inputs as they are recorded.
+fn settings_in<'a>(inputs: impl IntoIterator<Item = &'a Value>) -> BTreeSet<String> {
+    let configs = inputs.into_iter().filter_map(|inputs| inputs.get("configs")?.as_object());
+    configs.flat_map(|configs| configs.keys().cloned()).collect()
+}
+
+/// The settings that Octad set or may have set. Those of others are theirs: a reassignment under way relies on the
+/// throttles that it set.
+fn ours(recorded: &Recorded) -> BTreeSet<String> {
+    settings_in(std::iter::once(&recorded.inputs).chain(&recorded.attempted))
+}
+
+/// Whether it was to be made and never was for certain.
+fn never_ended(recorded: &Recorded) -> bool {
+    recorded.pending && recorded.outputs.is_null()
+}
+
+/// Whether nobody knows whose it is: Octad was cut off as it made one, and what it makes is whole from the beginning,
+/// which this one isn't.
+fn may_be_anybodys(recorded: &Recorded, found: &Found) -> bool {
+    let as_made = |inputs: &Value| {
+        let made = TopicInputs::deserialize(inputs).ok();
+        made.is_some_and(|made| found.inputs(&made.cluster, |name| made.configs.contains_key(name)) == made)
+    };
+    never_ended(recorded) && !std::iter::once(&recorded.inputs).chain(&recorded.attempted).any(as_made)
+}
+
+/// What is told of a topic that may be anybody's.
+const ANYBODYS: &str = "a topic of this name exists, and it isn't known whether an earlier up made it";
+
+/// A topic's id as the state has it; `None` where it was never made, or the cluster had none to tell.
+fn known_id(id: Option<&Value>) -> Option<String> {
+    Some(id?.as_str().filter(|id| !id.is_empty())?.to_owned())
+}
+
+/// In a sentence, that a topic is another than the one that the state knows; `None` where it is that one.
+fn another(recorded: &Recorded, observed: &Observed) -> Option<String> {
+    let (known, found) = (known_id(recorded.outputs.get("id"))?, Found::read(observed)?.id);
+    (!found.is_empty() && found != known).then(|| {
+        format!("it is another one, which this stack did not make (its id is {found}, and {known} is known)")
+    })
 }
 
 fn refuse(key: &Key, reason: String, hint: &str) -> Decision {
@@ -137,14 +210,34 @@ async fn described(kafka: &Arc<dyn Kafka>) -> Result<ClusterView, KafkaError> {
     kafka.describe().await
 }
 
-/// Brings a topic that exists to what its inputs say.
+/// What holds for topics without settings of their own; nothing where that can't be asked for.
+async fn inherited(kafka: &Arc<dyn Kafka>) -> Safeguards {
+    match kafka.describe_broker_configs().await {
+        Ok(settings) => Safeguards::of_broker(|name| settings.get(name)?.value.clone()),
+        Err(_) => Safeguards::default(),
+    }
+}
+
+/// Brings a topic that exists to what its inputs say. Of the settings that Octad set or may have set, those that are no
+/// longer declared go.
 async fn bring(
+    context: &Context,
     kafka: &Arc<dyn Kafka>,
     key: &Key,
     now: &TopicView,
     inputs: &TopicInputs,
 ) -> Result<(), KindError> {
-    let now = found(now);
+    let recorded = context.input(key, "configs").map(|configs| json!({ "configs": configs }));
+    let ours = settings_in(context.attempted(key).iter().chain(&recorded));
+    let mut now = found(&key.name, now, &[], &Safeguards::default());
+    let after = now.brought_to(inputs, &ours);
+    // The plan asked for consent to what it saw; another hand may have been here since.
+    if after != now.configs && !context.allows_loss(key) {
+        now.inherited = inherited(kafka).await;
+        if let Some(what) = now.losses(&after).into_iter().next() {
+            return Err(KindError::WouldLose { key: key.clone(), what });
+        }
+    }
     if inputs.partitions > now.partitions {
         kafka.grow_topic(&key.name, inputs.partitions).await?;
     }
@@ -154,8 +247,7 @@ async fn bring(
         .filter(|(name, value)| now.configs.get(*name) != Some(value))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let unset: BTreeSet<_> =
-        now.configs.keys().filter(|name| !inputs.configs.contains_key(*name)).cloned().collect();
+    let unset: BTreeSet<_> = now.configs.keys().filter(|name| !after.contains_key(*name)).cloned().collect();
     if !set.is_empty() || !unset.is_empty() {
         kafka.alter_topic_configs(&key.name, &set, &unset).await?;
     }
@@ -179,12 +271,20 @@ impl Kind for TopicKind {
     fn decide(&self, subject: &Subject<'_>) -> Decision {
         let key = subject.key;
         let Some(declared) = subject.declared else {
+            let loses = match subject.observed {
+                Observed::Absent => String::new(),
+                _ => "all its records".into(),
+            };
             if let Some(group) = subject.group.as_ref().filter(|group| group.declared == 0) {
-                return Decision::Forget { with: group.name.to_owned() };
+                return Decision::Forget { with: group.name.to_owned(), loses };
             }
-            return match subject.observed {
-                Observed::Absent => Decision::Delete { loses: String::new() },
-                _ => Decision::Delete { loses: "all its records".into() },
+            return match subject.recorded.and_then(|recorded| another(recorded, subject.observed)) {
+                Some(another) => refuse(
+                    key,
+                    format!("it is no longer declared, and is not removed: {another}"),
+                    &format!("`octad state rm {key}` has this stack forget it, and leaves it as it is"),
+                ),
+                None => Decision::Delete { loses },
             };
         };
         let (recorded, declared) = match (subject.recorded.map(|r| read(key, &r.inputs)), read(key, declared))
@@ -204,28 +304,92 @@ impl Kind for TopicKind {
             ),
             (None, _) => Decision::Create { reason: String::new(), detail: Value::Null },
             (Some(_), Observed::Absent) => {
-                let never =
-                    subject.recorded.is_some_and(|recorded| recorded.pending && recorded.outputs.is_null());
-                let reason =
-                    if never { "an earlier up could not make it" } else { "was deleted by another hand" };
+                let reason = if subject.recorded.is_some_and(never_ended) {
+                    "an earlier up could not make it"
+                } else {
+                    "was deleted by another hand"
+                };
                 Decision::Create { reason: reason.into(), detail: Value::Null }
             }
             (Some(recorded), Observed::Unknown(_)) => decide_change(key, &recorded, &declared, ""),
-            (Some(recorded), Observed::Present { detail, .. }) => {
-                let pending = subject.recorded.is_some_and(|recorded| recorded.pending);
-                let Ok(found) = serde_json::from_value::<Found>(detail.clone()) else {
+            (Some(recorded), Observed::Present { .. }) => {
+                let (Some(known), Some(found)) = (subject.recorded, Found::read(subject.observed)) else {
                     return decide_change(key, &recorded, &declared, "");
                 };
-                let outside = found.inputs(&recorded.cluster);
-                let reason = if outside == recorded { "" } else { "was changed by another hand" };
-                match decide_change(key, &outside, &declared, reason) {
-                    Decision::Same if pending => {
-                        Decision::Create { reason: "an earlier up was cut off".into(), detail: Value::Null }
-                    }
+                let ours = ours(known);
+                let of_interest = |name: &str| ours.contains(name) || declared.configs.contains_key(name);
+                let outside = found.inputs(&recorded.cluster, of_interest);
+                let reason = if found.inputs(&recorded.cluster, |name| ours.contains(name)) == recorded {
+                    ""
+                } else {
+                    "was changed by another hand"
+                };
+                let decision = decide_change(key, &outside, &declared, reason);
+                let imports = format!("`octad import {key}` takes it over as it is");
+                if let Some(another) = another(known, subject.observed) {
+                    return match decision {
+                        Decision::Same => Decision::Same,
+                        _ => refuse(key, format!("it is not changed: {another}"), &imports),
+                    };
+                }
+                match decision {
+                    _ if may_be_anybodys(known, &found) => refuse(key, ANYBODYS.into(), &imports),
+                    Decision::Same if known.pending => Decision::Create {
+                        reason: "an earlier up was cut off".into(),
+                        detail: json!({ "id": found.id }),
+                    },
                     decision => decision,
                 }
             }
         }
+    }
+
+    fn protects(&self, _recorded: &Recorded) -> bool {
+        true
+    }
+
+    fn outlives_its_record(&self) -> bool {
+        true
+    }
+
+    fn is_another(&self, recorded: &Recorded, observed: &Observed) -> bool {
+        let exists = matches!(observed, Observed::Present { .. });
+        another(recorded, observed).is_some() || (exists && never_ended(recorded))
+    }
+
+    fn losses(&self, subject: &Subject<'_>) -> Vec<Loss> {
+        let (Some(declared), Some(recorded)) = (subject.declared, subject.recorded) else { return vec![] };
+        let (Ok(before), Ok(declared)) = (read(subject.key, &recorded.inputs), read(subject.key, declared))
+        else {
+            return vec![];
+        };
+        let found = match subject.observed {
+            Observed::Absent => return vec![],
+            Observed::Present { .. } => Found::read(subject.observed),
+            // What it is now is not known; what it was made as is.
+            Observed::Unknown(_) => Some(Found {
+                partitions: before.partitions,
+                replication_factor: before.replication_factor,
+                configs: before.configs,
+                id: String::new(),
+                inherited: Safeguards::default(),
+            }),
+        };
+        let lowered = found.map(|found| found.losses(&found.brought_to(&declared, &ours(recorded))));
+        let loss = |what| Loss { of: subject.key.clone(), what };
+        lowered.unwrap_or_default().into_iter().map(loss).collect()
+    }
+
+    fn leaves(&self, subject: &Subject<'_>) -> Vec<String> {
+        let (Some(declared), Some(recorded)) = (subject.declared, subject.recorded) else { return vec![] };
+        let Some(found) = Found::read(subject.observed) else { return vec![] };
+        let another = another(recorded, subject.observed);
+        let mut known = ours(recorded);
+        known.extend(settings_in([declared]));
+        let foreign = found.configs.iter().filter(|(name, _)| !known.contains(*name));
+        let foreign =
+            foreign.map(|(name, value)| format!("{name}={value} was set by another hand and is left"));
+        another.into_iter().chain(foreign).collect()
     }
 
     fn allows_rename(&self, key: &Key) -> Result<(), Refusal> {
@@ -251,34 +415,56 @@ impl Kind for TopicKind {
             )),
             Observed::Present { detail, .. } => {
                 let declared = subject.declared.and_then(|inputs| read(subject.key, inputs).ok());
-                let found: Option<Found> = serde_json::from_value(detail.clone()).ok();
+                let found = Found::deserialize(detail).ok();
                 let (declared, found) = declared.zip(found).ok_or_else(unreadable)?;
-                let inputs = json!(found.inputs(&declared.cluster));
+                // What else is set on it stays whoever's it is.
+                let of_interest = |name: &str| declared.configs.contains_key(name);
+                let inputs = json!(found.inputs(&declared.cluster, of_interest));
                 Ok(Adopted { inputs, outputs: json!({ "id": found.id }) })
             }
         }
     }
 
     fn drift(&self, recorded: &Recorded, observed: &Observed) -> Drift {
-        let detail = match observed {
+        match observed {
             Observed::Absent => return Drift::Gone,
             Observed::Unknown(why) => return Drift::Unknown { why: why.clone() },
-            Observed::Present { detail, .. } => detail.clone(),
-        };
-        let (Ok(before), Ok(found)) = (
-            serde_json::from_value::<TopicInputs>(recorded.inputs.clone()),
-            serde_json::from_value::<Found>(detail),
-        ) else {
+            Observed::Present { .. } => {}
+        }
+        let (Ok(before), Some(found)) = (TopicInputs::deserialize(&recorded.inputs), Found::read(observed))
+        else {
             return Drift::Unknown { why: "it is recorded in a form that is not a topic's".into() };
         };
-        let (inputs, outputs) = (json!(found.inputs(&before.cluster)), json!({ "id": found.id }));
+        // Whose it is only somebody can say, by its name.
+        if let Some(another) = another(recorded, observed) {
+            return Drift::Impaired { how: another };
+        }
+        if may_be_anybodys(recorded, &found) {
+            return Drift::Impaired { how: ANYBODYS.into() };
+        }
+        let ours = ours(recorded);
+        let inputs = json!(found.inputs(&before.cluster, |name| ours.contains(name)));
+        let outputs = json!({ "id": found.id });
         let mut changes = compare(&recorded.inputs, &inputs);
         changes.extend(compare(&recorded.outputs, &outputs));
-        if changes.is_empty() { Drift::None } else { Drift::Changed { changes, inputs, outputs } }
+        let foreign: Vec<String> = found
+            .configs
+            .iter()
+            .filter(|(name, _)| !ours.contains(*name))
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        match (changes.is_empty(), foreign.is_empty()) {
+            (true, true) => Drift::None,
+            // The state doesn't take them in: they would be Octad's then.
+            (true, false) => {
+                Drift::Impaired { how: format!("has settings of another hand: {}", foreign.join(", ")) }
+            }
+            (false, _) => Drift::Changed { changes, inputs, outputs },
+        }
     }
 
     async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed> {
-        let mut clusters: BTreeMap<String, Result<ClusterView, String>> = BTreeMap::new();
+        let mut clusters: BTreeMap<String, Result<(ClusterView, Safeguards), String>> = BTreeMap::new();
         let mut all = BTreeMap::new();
         for (key, value) in subjects {
             let Ok(inputs) = read(key, value) else {
@@ -287,18 +473,26 @@ impl Kind for TopicKind {
             };
             if !clusters.contains_key(&inputs.cluster) {
                 let view = match context.kafka(&inputs.cluster) {
-                    Some(kafka) => described(&kafka).await.map_err(|error| error.to_string()),
+                    Some(kafka) => match described(&kafka).await {
+                        Ok(view) => Ok((view, inherited(&kafka).await)),
+                        Err(error) => Err(error.to_string()),
+                    },
                     None => Err("the cluster doesn't exist yet".to_owned()),
                 };
                 clusters.insert(inputs.cluster.clone(), view);
             }
             let observed = match &clusters[&inputs.cluster] {
                 Err(reason) => Observed::Unknown(reason.clone()),
-                Ok(view) if view.controller.is_none() => Observed::Unknown("no controller is known".into()),
-                Ok(view) => match view.topics.get(&key.name) {
-                    None => Observed::Absent,
-                    Some(topic) => {
-                        let detail = json!(found(topic));
+                Ok((view, _)) if view.controller.is_none() => {
+                    Observed::Unknown("no controller is known".into())
+                }
+                Ok((view, inherited)) => match (view.topics.get(&key.name), &view.reassignments) {
+                    (None, _) => Observed::Absent,
+                    (Some(_), None) => Observed::Unknown(
+                        "the controller doesn't tell which replicas are on their way".into(),
+                    ),
+                    (Some(topic), Some(moving)) => {
+                        let detail = json!(found(&key.name, topic, moving, inherited));
                         Observed::Present {
                             status: "exists".into(),
                             detail,
@@ -318,7 +512,7 @@ impl Kind for TopicKind {
         context: &Context,
         key: &Key,
         value: &Value,
-        _detail: &Value,
+        detail: &Value,
     ) -> Result<Value, KindError> {
         let inputs = read(key, value)?;
         let kafka =
@@ -333,10 +527,20 @@ impl Kind for TopicKind {
         let deadline = Instant::now() + DELETION_PATIENCE;
         loop {
             match kafka.create_topic(&topic).await {
-                Ok(()) => break,
+                Ok(id) => return Ok(json!({ "id": id })),
                 Err(taken @ KafkaError::TopicExists { .. }) => match current(&kafka, key).await? {
-                    // An earlier `up` that was cut off got this far.
-                    Some(now) => break bring(&kafka, key, &now, &inputs).await?,
+                    Some(now) => {
+                        // An earlier `up` that was cut off got this far: the plan saw which one it is, or it is just
+                        // as it was to be.
+                        let seen = detail.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+                        let as_seen = seen.is_some() && now.id.as_deref() == seen;
+                        let found = found(&key.name, &now, &[], &Safeguards::default());
+                        if !as_seen && found.inputs(&inputs.cluster, |_| true) != inputs {
+                            return Err(KindError::MadeMeanwhile { key: key.clone() });
+                        }
+                        bring(context, &kafka, key, &now, &inputs).await?;
+                        return Ok(json!({ "id": now.id }));
+                    }
                     // One that was just deleted still has the name.
                     None if Instant::now() < deadline => tokio::time::sleep(DELETION_POLL).await,
                     None => return Err(taken.into()),
@@ -344,8 +548,6 @@ impl Kind for TopicKind {
                 Err(error) => return Err(error.into()),
             }
         }
-        let id = current(&kafka, key).await?.and_then(|topic| topic.id).unwrap_or_default();
-        Ok(json!({ "id": id }))
     }
 
     async fn update(
@@ -362,14 +564,29 @@ impl Kind for TopicKind {
         let Some(now) = current(&kafka, key).await? else {
             return self.create(context, key, after, &Value::Null).await;
         };
-        bring(&kafka, key, &now, &inputs).await?;
+        // The plan may be as old as the question that was asked about it.
+        if let (Some(known), Some(found)) = (known_id(context.output(key, "id").as_ref()), &now.id)
+            && known != *found
+        {
+            return Err(KindError::Another { key: key.clone(), found: found.clone(), known });
+        }
+        bring(context, &kafka, key, &now, &inputs).await?;
         Ok(json!({ "id": now.id }))
     }
 
     async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError> {
         let inputs = read(key, before)?;
         let Some(kafka) = context.kafka(&inputs.cluster) else { return Ok(()) };
-        match kafka.delete_topic(&key.name).await {
+        let id = match known_id(context.output(key, "id").as_ref()) {
+            Some(id) => Some(id),
+            None => current(&kafka, key).await?.and_then(|topic| topic.id),
+        };
+        // By its id, so that one of the same name that another hand made meanwhile stays.
+        let deleted = match id {
+            Some(id) => kafka.delete_topic_of_id(&key.name, &id).await,
+            None => kafka.delete_topic(&key.name).await,
+        };
+        match deleted {
             Ok(()) | Err(KafkaError::UnknownTopic { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }

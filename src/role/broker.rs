@@ -5,7 +5,7 @@ mod seen;
 use super::roll::starts;
 use super::{Absence, GroupView, Health, InSync, Layout, Next, NotSafe, Process, Role, Roll};
 use crate::causes::with_causes;
-use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition};
+use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, Safeguards};
 use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
@@ -93,6 +93,16 @@ impl Broker {
     }
 }
 
+/// The file of a broker's settings.
+const PROPERTIES: &str = "server.properties";
+
+/// The settings in such a file that another hand may have written: `name=value` or `name: value`, the last one counts.
+fn read_properties(text: &str) -> BTreeMap<String, String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', '!']));
+    let settings = lines.filter_map(|line| line.split_once(['=', ':']));
+    settings.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
+}
+
 /// Settings that name the form in which records and requests are written.
 const FORMATS: [&str; 2] = ["inter.broker.protocol.version", "log.message.format.version"];
 
@@ -110,7 +120,7 @@ impl Role for Broker {
         let mut properties = facts.properties();
         let _ = writeln!(properties, "log.dirs={}", layout.data.display());
         BTreeMap::from([
-            ("server.properties".to_owned(), properties),
+            (PROPERTIES.to_owned(), properties),
             ("log4j.properties".to_owned(), LOG4J.to_owned()),
         ])
     }
@@ -396,6 +406,30 @@ impl Role for Broker {
             false => held.iter().any(|topic| cluster.topics.contains_key(topic)),
         };
         cluster(view).is_some_and(known)
+    }
+
+    fn identity(&self, view: &GroupView) -> Option<String> {
+        cluster(view)?.cluster_id.clone()
+    }
+
+    fn holds(&self, view: &GroupView) -> BTreeSet<String> {
+        let topics = cluster(view).into_iter().flat_map(|cluster| &cluster.topics);
+        topics.filter(|(_, topic)| !topic.internal).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn losses(
+        &self,
+        before: &NodeFacts,
+        altered: &BTreeMap<String, String>,
+        after: &NodeFacts,
+    ) -> Vec<String> {
+        let lying = altered.get(PROPERTIES).map(|text| read_properties(text));
+        let before = Safeguards::of_broker(|name| match &lying {
+            Some(lying) => lying.get(name).cloned(),
+            None => setting(before, name),
+        });
+        let lowered = before.lowered(&Safeguards::of_broker(|name| setting(after, name)));
+        lowered.into_iter().map(|what| format!("the brokers' {what}")).collect()
     }
 
     fn reversible(&self, before: &NodeFacts, after: &NodeFacts) -> bool {

@@ -103,6 +103,31 @@ pub trait Role: Send + Sync {
         true
     }
 
+    /// The id that the group has of its own, as far as a view tells (Kafka: the cluster's id). Unless a role knows one, it
+    /// has none.
+    fn identity(&self, view: &GroupView) -> Option<String> {
+        let _ = view;
+        None
+    }
+
+    /// The names of what users keep in the group, as far as a view tells (Kafka: topics).
+    fn holds(&self, view: &GroupView) -> BTreeSet<String> {
+        let _ = view;
+        BTreeSet::new()
+    }
+
+    /// What the group may delete sooner, or lose, where a member's facts change so; a sentence each. `altered` are the
+    /// files that another hand changed, as they lie on its host; they are put back.
+    fn losses(
+        &self,
+        before: &NodeFacts,
+        altered: &BTreeMap<String, String>,
+        after: &NodeFacts,
+    ) -> Vec<String> {
+        let _ = (before, altered, after);
+        Vec::new()
+    }
+
     /// Whether a member's facts may change in this way at all.
     fn allows_change(&self, before: &NodeFacts, after: &NodeFacts) -> Result<(), Refusal> {
         let _ = (before, after);

@@ -15,6 +15,7 @@ pub struct ValidStack {
     refill: BTreeSet<Key>,
     restart: BTreeSet<Key>,
     interrupts: BTreeSet<String>,
+    losses: BTreeSet<Key>,
 }
 
 impl ValidStack {
@@ -43,7 +44,7 @@ impl ValidStack {
 
     fn of(name: Name, declaration: Declaration) -> Self {
         let (refill, restart, interrupts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { name, declaration, removal: false, refill, restart, interrupts }
+        Self { name, declaration, removal: false, refill, restart, interrupts, losses: BTreeSet::new() }
     }
 
     /// The same stack, with these settings in all nodes of a role. What a component would refuse passes: the drills
@@ -82,6 +83,18 @@ impl ValidStack {
     /// What there is consent to interrupt.
     pub fn interrupts(&self) -> &BTreeSet<String> {
         &self.interrupts
+    }
+
+    /// The same stack, with consent to changes that let go what these hold: topics, or all that a group holds.
+    #[must_use]
+    pub fn with_losses(mut self, of: BTreeSet<Key>) -> Self {
+        self.losses = of;
+        self
+    }
+
+    /// Of what there is consent to losses.
+    pub fn allowed_losses(&self) -> &BTreeSet<Key> {
+        &self.losses
     }
 
     /// Whether this is [`ValidStack::empty`], not a declaration that happens to hold nothing.

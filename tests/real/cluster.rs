@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use crate::bench::{Bench, Stack, until};
 use crate::client::{Producer, assert_exactly, read, values, wait_for};
 use crate::watch::{Watch, describe};
-use octad::kafka::{Fenced, Kafka, Registration};
+use octad::kafka::{Fenced, Kafka, KafkaError, NewTopic, Registration};
 use octad::wire::{NetworkWire, Wire as _};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -213,7 +213,12 @@ fn its_topics_change_where_that_is_safe_and_its_members_do_not(stack: &Stack) {
     let bootstrap = stack.bootstrap();
 
     stack.edit("partitions = 7", "partitions = 9\nconfigs = { \"retention.ms\" = 3600000 }");
-    let up = stack.up();
+    // `--yes` is no consent to what lets records go sooner.
+    let refused = stack.octad(&["up", "--yes"]).exits(10);
+    let lost = "✗ topic/orders  retention.ms 7days → 1h: records are deleted sooner\n";
+    assert!(refused.stderr.contains(lost), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`--allow-loss topic/orders` consents to it\n"), "{}", refused.stderr);
+    let up = stack.octad(&["up", "--yes", "--allow-loss", "topic/orders"]).exits(0);
     assert!(up.stderr.contains("      configs.retention.ms: (none) → 3600000\n"), "{}", up.stderr);
     assert!(up.stderr.contains("      partitions: 7 → 9\n"), "{}", up.stderr);
     let topic = describe(&bootstrap).topics["orders"].clone();
@@ -224,6 +229,8 @@ fn its_topics_change_where_that_is_safe_and_its_members_do_not(stack: &Stack) {
     assert!(preview.stdout.contains("(was deleted by another hand)"), "{}", preview.stdout);
     stack.up();
     assert_eq!(describe(&bootstrap).topics["orders"].partitions.len(), 9);
+
+    it_leaves_what_others_set_and_what_others_made(stack);
 
     let refused = |from: &str, to: &str| {
         stack.edit(from, to);
@@ -250,6 +257,68 @@ fn its_topics_change_where_that_is_safe_and_its_members_do_not(stack: &Stack) {
     assert!(held > 0 && four_brokers.starts_with(&expected), "{four_brokers}");
     stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
     stack.octad(&["status"]).exits(0);
+}
+
+/// The throttle of a reassignment under way stays, and so does a topic that another hand deleted and made anew, until
+/// somebody says that it is this stack's.
+fn it_leaves_what_others_set_and_what_others_made(stack: &Stack) {
+    let bootstrap = stack.bootstrap();
+    const THROTTLE: &str = "leader.replication.throttled.replicas";
+    let throttle = [(THROTTLE.to_owned(), "*".to_owned())].into();
+    wait_for(async { kafka(&bootstrap).alter_topic_configs("orders", &throttle, &[].into()).await }).unwrap();
+    let up = stack.up();
+    let left = format!("· topic/orders  {THROTTLE}=* was set by another hand and is left\n");
+    assert!(up.stderr.contains(&left) && up.stderr.contains("nothing to change"), "{}", up.stderr);
+    let before = describe(&bootstrap).topics["orders"].clone();
+    assert_eq!(before.configs[THROTTLE], "*");
+
+    let id = before.id.unwrap();
+    let made = wait_for(async {
+        kafka(&bootstrap).delete_topic_of_id("orders", &id).await?;
+        let topic = NewTopic {
+            name: "orders".into(),
+            partitions: 9,
+            replication_factor: 3,
+            configs: [("retention.ms".to_owned(), "3600000".to_owned())].into(),
+            placement: vec![],
+        };
+        loop {
+            match kafka(&bootstrap).create_topic(&topic).await {
+                Err(KafkaError::TopicExists { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+                made => return made,
+            }
+        }
+    })
+    .unwrap()
+    .unwrap();
+    let another = format!("(its id is {made}, and {id} is known)");
+    let preview = stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
+    assert!(preview.stdout.contains(&another), "{}", preview.stdout);
+    stack.edit("partitions = 9", "partitions = 10");
+    let refused = stack.octad(&["up", "--yes"]).exits(10);
+    assert!(refused.stderr.contains("✗ topic/orders  it is not changed: "), "{}", refused.stderr);
+    stack.edit("partitions = 10\nconfigs", "partitions = 9\nconfigs");
+    // Nor is it removed, with whatever consent.
+    stack.edit("[topics.orders]", "[topics.others]");
+    stack.octad(&["state", "unprotect", "topic/orders", "--yes"]).exits(0);
+    let refused = stack.octad(&["up", "--yes"]).exits(10);
+    assert!(refused.stderr.contains("is not removed: it is another one"), "{}", refused.stderr);
+    stack.edit("[topics.others]", "[topics.orders]");
+    assert_eq!(describe(&bootstrap).topics["orders"].id.as_ref(), Some(&made));
+    stack.octad(&["import", "topic/orders", "--yes"]).exits(0);
+    stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
+
+    // Its own one goes by its id, after consent by its name: the consent of before was to another one's removal.
+    stack.edit("[topics.orders]", "[topics.others]");
+    let refused = stack.octad(&["up", "--yes"]).exits(10);
+    assert!(refused.stderr.contains(" state unprotect topic/orders"), "{}", refused.stderr);
+    stack.octad(&["state", "unprotect", "topic/orders", "--yes"]).exits(0);
+    stack.up();
+    let topics = describe(&bootstrap).topics;
+    assert!(!topics.contains_key("orders") && topics["others"].partitions.len() == 9, "{topics:?}");
+    stack.edit("[topics.others]", "[topics.orders]");
+    stack.octad(&["state", "unprotect", "topic/others", "--yes"]).exits(0);
+    stack.up();
 }
 
 fn its_data_survives_a_stop_and_a_lost_disk_is_never_taken_for_an_empty_one(

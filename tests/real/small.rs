@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Stack};
 use crate::client::{Producer, assert_exactly, read, values};
 use crate::cluster::turns;
 
@@ -64,6 +64,7 @@ fn two_minimal_stacks_live_side_by_side() {
         assert_exactly(&written, &values(prefix, 1));
         assert_exactly(&read(bench.path(), &stack.bootstrap(), "activity"), &written);
     }
+    a_stack_leaves_another_cluster_at_its_addresses_alone(&bench, &one);
     one.destroy();
     one.assert_gone();
     assert_exactly(&read(bench.path(), &two.bootstrap(), "activity"), &values(2, 1));
@@ -71,6 +72,33 @@ fn two_minimal_stacks_live_side_by_side() {
     two.destroy();
     two.assert_gone();
     assert!(!bench.path().join("state").exists(), "the last stack takes the state directory with it");
+}
+
+/// A clone of the stack, in another place, has its addresses while it is stopped.
+fn a_stack_leaves_another_cluster_at_its_addresses_alone(bench: &Bench, stack: &Stack) {
+    stack.octad(&["stop", "--yes"]).exits(0);
+    let elsewhere = Bench::new();
+    let clone = elsewhere.stack("one", "127.90.6.", MINIMAL);
+    clone.up();
+    let written = Producer::of(elsewhere.path(), &clone.bootstrap(), "activity", 9, 1).finish().in_full();
+    let mut attempts = vec![vec!["up"], vec!["roll"], vec!["destroy"]];
+    if cfg!(feature = "drill") {
+        attempts.push(vec!["drill", "broker-crash"]);
+    }
+    for verb in attempts {
+        let refused = stack.octad(&[&verb[..], &["--yes"]].concat()).exits(10);
+        let told = "another one answers at its addresses: its id is ";
+        assert!(refused.stderr.contains(told), "{verb:?}: {}", refused.stderr);
+    }
+    // Reads show it.
+    let seen = stack.octad(&["preview"]).exits(10);
+    assert!(seen.stdout.contains("✗ group/kafka"), "{}", seen.stdout);
+    let status = stack.octad(&["status", "--output", "json"]);
+    assert!(status.stdout.contains("\"controller\""), "{}", status.stdout);
+    assert_exactly(&read(elsewhere.path(), &clone.bootstrap(), "activity"), &written);
+    clone.destroy();
+    stack.up();
+    assert_exactly(&read(bench.path(), &stack.bootstrap(), "activity"), &values(1, 1));
 }
 
 /// Three brokers, of which one may be away, and a topic with a replica on each and none to spare.

@@ -82,13 +82,27 @@ fn run(script: &str) -> String {
 
 fn execute(simulation: &mut Simulation, command: &str) -> String {
     let words: Vec<&str> = command.split_whitespace().collect();
-    let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("`{command}`: {word} is no number"));
+    let number =
+        |word: &str| word.parse::<u64>().unwrap_or_else(|_| panic!("`{command}`: {word} is no number"));
     let world = simulation.world.clone();
     match words.as_slice() {
         ["up", "--refill", node, "while-stopping", other] => {
             let terms = Terms { refill: vec![(*node).to_owned()], ..Terms::default() };
             let stack = simulation.declare().unwrap();
             return change_while(simulation, &stack, &terms, || world.stop_by_hand(other));
+        }
+        // What another hand does while the question waits.
+        ["up", meanwhile, topic, rest @ ..] if meanwhile.starts_with("while-") => {
+            let deed = || match (&meanwhile["while-".len()..], rest) {
+                ("alter-topic", [setting, value]) => world.alter_topic(topic, setting, Some(value)),
+                ("grow-topic", [partitions]) => {
+                    world.grow_topic("kafka", topic, number(partitions).try_into().unwrap());
+                }
+                ("remake-topic", []) => world.remake_topic(topic),
+                _ => panic!("`{command}`: there is no such deed"),
+            };
+            let stack = simulation.declare().unwrap();
+            return change_while(simulation, &stack, &Terms::default(), deed);
         }
         ["roll", names @ ..] => {
             let options = names.iter().position(|name| name.starts_with("--")).unwrap_or(names.len());
@@ -173,6 +187,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["lose-data", node] => world.lose_data(node),
         ["restore-data", node] => world.restore_data(node),
         ["alter-file", node, file] => world.alter_file(node, file),
+        ["alter-file", node, file, line] => world.add_line(node, file, line),
         ["lose-host", host] => world.lose_host(host),
         ["fatal-setting", name, value] => world.fatal_setting(name, value),
         ["refuse-start", node, reason @ ..] => world.refuse_start(node, &reason.join(" ")),
@@ -181,6 +196,12 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             world.grow_topic("kafka", topic, number(partitions).try_into().unwrap());
         }
         ["delete-topic", topic] => world.delete_topic(topic),
+        ["remake-topic", topic] => world.remake_topic(topic),
+        ["replace-cluster", id] => world.replace_cluster("kafka", id),
+        ["move-replicas", topic, partition, to @ ..] => {
+            let to: Vec<i32> = to.iter().map(|id| number(id).try_into().unwrap()).collect();
+            world.move_replicas(topic, number(partition).try_into().unwrap(), &to);
+        }
         ["shrink", topic, partition, broker] => {
             let partition = number(partition).try_into().unwrap();
             assert!(world.shrink_isr(topic, partition, number(broker).try_into().unwrap()));
@@ -219,8 +240,11 @@ fn refresh(simulation: &Simulation) -> String {
 fn import(simulation: &Simulation, key: &str) -> String {
     let (stack, state) = (simulation.declare().unwrap(), simulation.state());
     let (inventory, key) = (simulation.observe(&stack, &state), key.parse().unwrap());
-    let record = engine::import(&simulation.registry, &stack, &state, &inventory, &key);
-    edited(simulation, "import", &key, record)
+    match engine::import(&simulation.registry, &stack, &state, &inventory, &key) {
+        Ok(records) => simulation.edit("import", format!("import {key}"), records),
+        Err(refusal) => return told(&CliError::Refusal(refusal)),
+    }
+    String::new()
 }
 
 /// Writes a record of a change of the state alone, unless it was refused.
@@ -260,6 +284,7 @@ fn terms(simulation: &Simulation, options: &[&str]) -> Terms {
             "--plan" => terms.plan = Some(simulation.site().join(value())),
             "--refill" => terms.refill.push(value()),
             "--interrupt" => terms.interrupt.push(value()),
+            "--allow-loss" => terms.allow_loss.push(value()),
             "--expect-no-changes" => terms.expect_no_changes = true,
             _ => panic!("there is no option `{option}`"),
         }

@@ -64,6 +64,7 @@ pub struct Terms {
     pub plan: Option<PathBuf>,
     pub refill: Vec<String>,
     pub interrupt: Vec<String>,
+    pub allow_loss: Vec<String>,
     pub expect_no_changes: bool,
 }
 
@@ -71,7 +72,9 @@ impl Terms {
     /// The declaration with what is consented to.
     pub fn applied_to(&self, stack: &ValidStack) -> ValidStack {
         let refill = self.refill.iter().map(|node| Key::new("node", node)).collect();
-        stack.clone().with_refill(refill).with_interrupts(self.interrupt.iter().cloned().collect())
+        let losses = self.allow_loss.iter().map(|key| key.parse().unwrap()).collect();
+        let stack = stack.clone().with_refill(refill).with_losses(losses);
+        stack.with_interrupts(self.interrupt.iter().cloned().collect())
     }
 }
 
@@ -242,7 +245,9 @@ impl Simulation {
     ) -> Result<Ended, CliError> {
         let saved = terms.plan.as_ref().map(|path| SavedPlan::read(path, "sim")).transpose()?;
         let stack = &match &saved {
-            Some(saved) => terms.applied_to(stack).with_interrupts(saved.interrupts()),
+            Some(saved) => {
+                terms.applied_to(stack).with_interrupts(saved.interrupts()).with_losses(saved.losses())
+            }
             None => terms.applied_to(stack),
         };
         let selection = match &saved {

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Cluster {
+    /// Its own id, where it isn't `fake`.
+    pub(super) id: Option<String>,
     /// The endpoints of the ensemble that holds the metadata.
     connect: Vec<String>,
     /// Brokers that run, by id.

@@ -126,9 +126,14 @@ impl FakeWorld {
 
     /// Somebody changes a file of a node's generation.
     pub fn alter_file(&self, node: &str, file: &str) {
+        self.add_line(node, file, "# by another hand");
+    }
+
+    /// Somebody adds a line to a configuration file of a node.
+    pub fn add_line(&self, node: &str, file: &str, line: &str) {
         self.fault(format!("alter {file} of {node}"), |world| {
             let generation = world.nodes.get_mut(node)?.generation.as_mut()?;
-            generation.files.get_mut(file)?.push_str("# by another hand\n");
+            generation.files.get_mut(file)?.push_str(&format!("{line}\n"));
             Some(generation.altered.insert(file.to_owned()))
         });
     }
@@ -169,6 +174,33 @@ impl FakeWorld {
     pub fn delete_topic(&self, topic: &str) {
         self.fault(format!("delete {topic}"), |world| {
             world.clusters.values_mut().find_map(|cluster| cluster.drop_topic(topic))
+        });
+    }
+
+    /// Somebody deletes a topic and makes it anew, alike but for its id and its records.
+    pub fn remake_topic(&self, topic: &str) {
+        self.fault(format!("remake {topic}"), |world| {
+            let id = format!("topic-{}", world.number());
+            let cluster = world.clusters.values_mut().find(|cluster| cluster.topics.contains_key(topic))?;
+            cluster.topics.get_mut(topic)?.id = id;
+            Some(())
+        });
+    }
+
+    /// Somebody begins to move a partition's replicas to these brokers, which takes for ever.
+    pub fn move_replicas(&self, topic: &str, partition: i32, to: &[i32]) {
+        self.fault(format!("move {topic}-{partition}"), |world| {
+            let mut clusters = world.clusters.values_mut();
+            clusters.find_map(|cluster| cluster.partition(topic, partition))?.target = Some(to.to_vec());
+            Some(())
+        });
+    }
+
+    /// Another cluster answers at the addresses of this one, alike but for its id.
+    pub fn replace_cluster(&self, cluster: &str, id: &str) {
+        self.fault(format!("replace {cluster}"), |world| {
+            world.clusters.get_mut(cluster)?.id = Some(id.to_owned());
+            Some(())
         });
     }
 

@@ -119,7 +119,7 @@ impl World {
         };
         let topics = cluster.topics.iter().map(|(name, topic)| (name.clone(), cluster.topic_view(topic)));
         Ok(ClusterView {
-            cluster_id: Some("fake".into()),
+            cluster_id: Some(cluster.id.clone().unwrap_or_else(|| "fake".into())),
             controller,
             seen_by: controller.or_else(|| bootstrap.iter().find_map(|at| Some(self.broker_at(at)?.1))),
             brokers: alive.iter().filter_map(broker).collect(),
@@ -129,7 +129,7 @@ impl World {
         })
     }
 
-    fn create_topic(&mut self, bootstrap: &[String], topic: &NewTopic) -> Result<(), KafkaError> {
+    fn create_topic(&mut self, bootstrap: &[String], topic: &NewTopic) -> Result<Option<String>, KafkaError> {
         let group = self.group_at(bootstrap)?;
         let racks = self.racks(&group);
         let id = format!("topic-{}", self.number());
@@ -145,7 +145,7 @@ impl World {
         }
         cluster.topics.insert(
             topic.name.clone(),
-            Topic { id, configs: topic.configs.clone(), partitions: BTreeMap::new() },
+            Topic { id: id.clone(), configs: topic.configs.clone(), partitions: BTreeMap::new() },
         );
         match topic.placement.as_slice() {
             [] => cluster.grow(&racks, &topic.name, topic.partitions, replicas),
@@ -155,7 +155,7 @@ impl World {
                 }
             }
         }
-        Ok(())
+        Ok(Some(id))
     }
 
     pub(super) fn grown_by_another_hand(&mut self, group: &str, topic: &str, partitions: i32) -> Option<()> {
@@ -267,9 +267,11 @@ impl Cluster {
     fn topic_view(&self, topic: &Topic) -> TopicView {
         let partitions = topic.partitions.iter().map(|(number, partition)| {
             let dead = partition.replicas.iter().copied().filter(|id| !self.registered.contains_key(id));
+            let coming = partition.target.iter().flatten().filter(|id| !partition.replicas.contains(id));
             let view = PartitionView {
                 leader: partition.leader,
-                replicas: partition.replicas.clone(),
+                // As Kafka tells it, old and new while they move.
+                replicas: partition.replicas.iter().chain(coming).copied().collect(),
                 isr: partition.isr.clone(),
                 offline: dead.collect(),
             };
@@ -316,7 +318,7 @@ impl Kafka for Client {
         world.looked_at(|world| world.view(&self.bootstrap))
     }
 
-    async fn create_topic(&self, topic: &NewTopic) -> Result<(), KafkaError> {
+    async fn create_topic(&self, topic: &NewTopic) -> Result<Option<String>, KafkaError> {
         let create = |world: &mut World| world.create_topic(&self.bootstrap, topic);
         self.world.act("create-topic", &topic.name, create, cut_off("CreateTopics")).await
     }
@@ -351,12 +353,34 @@ impl Kafka for Client {
         self.world.act("delete-topic", topic, delete, cut_off("DeleteTopics")).await
     }
 
+    async fn delete_topic_of_id(&self, topic: &str, id: &str) -> Result<(), KafkaError> {
+        let delete = |world: &mut World| {
+            let cluster = world.controlled("DeleteTopics", &self.bootstrap)?;
+            let found = cluster.topics.iter().find(|(_, one)| one.id == id).map(|(name, _)| name.clone());
+            let gone = found.and_then(|name| cluster.drop_topic(&name));
+            gone.map(|_| ()).ok_or_else(|| KafkaError::UnknownTopic { topic: topic.to_owned() })
+        };
+        self.world.act("delete-topic", topic, delete, cut_off("DeleteTopics")).await
+    }
+
     async fn describe_topic_configs(&self, topic: &str) -> Result<BTreeMap<String, ConfigEntry>, KafkaError> {
         let mut world = self.world.lock();
         let cluster = world.controlled("DescribeConfigs", &self.bootstrap)?;
         let configs = known(cluster, topic)?.configs.clone();
         let entry = |value| ConfigEntry { value: Some(value), source: ConfigSource::DynamicTopic };
         Ok(configs.into_iter().map(|(name, value)| (name, entry(value))).collect())
+    }
+
+    async fn describe_broker_configs(&self) -> Result<BTreeMap<String, ConfigEntry>, KafkaError> {
+        let mut world = self.world.lock();
+        let cluster = world.controlled("DescribeConfigs", &self.bootstrap)?;
+        let node = cluster.controller().and_then(|id| cluster.running.get(&id)).cloned();
+        let facts = node.and_then(|node| world.nodes.get(&node)?.facts().cloned());
+        let settings = facts.map(|facts| facts.settings).unwrap_or_default();
+        let entry = |value| ConfigEntry { value: Some(value), source: ConfigSource::StaticBroker };
+        let known =
+            settings.into_iter().filter_map(|(name, value)| Some((name, value.known().ok()?.clone())));
+        Ok(known.map(|(name, value)| (name, entry(value))).collect())
     }
 
     async fn reassign(&self, orders: &BTreeMap<TopicPartition, Vec<i32>>) -> Result<(), KafkaError> {

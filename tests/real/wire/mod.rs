@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use octad::kafka::{
-    BrokerAnswer, ClusterView, ConfigSource, ControllerStanding, Kafka, KafkaError, NewTopic, Timeouts,
-    TopicPartition,
+    BrokerAnswer, ClusterView, ConfigSource, ControllerStanding, Kafka, KafkaError, NewTopic, Safeguards,
+    Timeouts, TopicPartition,
 };
 use octad::wire::{NetworkWire, Wire};
 use octad::zookeeper::{EnsembleView, Healthy, MemberView, Mode, Unhealthy};
@@ -68,6 +68,7 @@ async fn a_cluster_is_described_and_changed() {
     let kafka = wire().kafka(&cluster.bootstrap(), &[]);
     a_fresh_cluster_is_seen_whole(&cluster, &kafka).await;
     a_topic_lives_from_creation_to_deletion(&kafka).await;
+    a_broker_tells_what_topics_inherit(&kafka).await;
     refusals_carry_kafkas_words(&cluster, &kafka).await;
     a_reordered_partition_is_led_by_its_new_first_replica(&kafka).await;
     a_moved_replica_is_a_reassignment_until_it_caught_up(&kafka).await;
@@ -118,12 +119,14 @@ async fn a_topic_lives_from_creation_to_deletion(kafka: &Arc<dyn Kafka>) {
     };
     let configs = set(&[("retention.ms", "60000"), ("segment.bytes", "1048576")]);
     let orders = NewTopic { configs: configs.clone(), ..topic("orders", 3, 3) };
-    kafka.create_topic(&orders).await.unwrap();
+    let id = kafka.create_topic(&orders).await.unwrap();
     let view = kafka.describe().await.unwrap();
     let seen = &view.topics["orders"];
+    assert_eq!(seen.id, id);
     assert_eq!((seen.partitions.len(), seen.min_insync_replicas, seen.internal), (3, 2, false));
     assert_eq!(seen.configs, configs);
-    assert_eq!(seen.id.as_ref().unwrap().len(), 22);
+    let id = id.unwrap();
+    assert_eq!(id.len(), 22);
     assert!(seen.partitions.values().all(|p| p.replicas.len() == 3 && p.leader.is_some()));
 
     let error = kafka.create_topic(&orders).await.unwrap_err();
@@ -153,7 +156,14 @@ async fn a_topic_lives_from_creation_to_deletion(kafka: &Arc<dyn Kafka>) {
     assert_eq!((seen.partitions[&0].leader, seen.configs.len()), (Some(2), 2));
     kafka.delete_topic("placed").await.unwrap();
 
-    kafka.delete_topic("orders").await.unwrap();
+    // By its id only that one goes, whatever its name is given to.
+    let strange = "AAAAAAAAAAAAAAAAAAAAAg";
+    for other in [strange, "no id"] {
+        let error = kafka.delete_topic_of_id("orders", other).await.unwrap_err();
+        assert!(matches!(&error, KafkaError::UnknownTopic { topic } if topic == "orders"), "{error}");
+    }
+    assert_eq!(kafka.describe().await.unwrap().topics["orders"].id.as_ref(), Some(&id));
+    kafka.delete_topic_of_id("orders", &id).await.unwrap();
     assert!(!kafka.describe().await.unwrap().topics.contains_key("orders"));
     for error in [
         kafka.delete_topic("absent").await.unwrap_err(),
@@ -166,6 +176,21 @@ async fn a_topic_lives_from_creation_to_deletion(kafka: &Arc<dyn Kafka>) {
     ] {
         assert!(matches!(&error, KafkaError::UnknownTopic { topic } if topic == "absent"), "{error}");
     }
+}
+
+async fn a_broker_tells_what_topics_inherit(kafka: &Arc<dyn Kafka>) {
+    let settings = kafka.describe_broker_configs().await.unwrap();
+    assert_eq!(settings["log.retention.hours"].value.as_deref(), Some("168"));
+    assert_eq!(settings["log.retention.ms"].value, None);
+    assert_eq!(settings["min.insync.replicas"].source, ConfigSource::StaticBroker);
+    // As the broker reckons for a topic without a setting of its own.
+    kafka.create_topic(&topic("plain", 1, 1)).await.unwrap();
+    let all = kafka.describe_topic_configs("plain").await.unwrap();
+    let own = all.into_iter().filter_map(|(name, entry)| Some((name, entry.value?))).collect();
+    let inherited = Safeguards::of_broker(|name| settings.get(name)?.value.clone());
+    let reckoned = inherited.with_topic(&own);
+    assert_eq!((inherited.lowered(&reckoned), reckoned.lowered(&inherited)), (vec![], vec![]));
+    kafka.delete_topic("plain").await.unwrap();
 }
 
 async fn refusals_carry_kafkas_words(cluster: &Cluster, kafka: &Arc<dyn Kafka>) {

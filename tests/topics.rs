@@ -1,0 +1,142 @@
+//! Topics as they are declared, altered by other hands, and brought back by an Octad that may end at any moment: what
+//! Octad set goes when it is no longer declared, what others set stays, and no topic is another one than before.
+
+#[path = "support/simulation.rs"]
+mod simulation;
+
+use octad::host::fake::Cut;
+use octad::kafka::TopicView;
+use proptest::prelude::*;
+use simulation::{Ended, Simulation, THREE_AND_THREE, Terms};
+use std::collections::{BTreeMap, BTreeSet};
+use toml::Value;
+
+fn topics(simulation: &Simulation) -> BTreeMap<String, TopicView> {
+    let stack = simulation.declare().unwrap();
+    let context = simulation.context(&stack, &simulation.state());
+    simulation.wait(context.kafka("kafka").unwrap().describe()).unwrap().topics
+}
+
+/// How often a process of each broker was made.
+fn broker_starts(simulation: &Simulation) -> Vec<u64> {
+    let spawns = simulation.world.spawns().into_iter();
+    spawns.filter(|(node, _)| node.starts_with("broker")).map(|(_, count)| count).collect()
+}
+
+#[test]
+fn two_hundred_topics_cost_no_restart_beside_those_of_a_change_of_the_brokers() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.parallel = 16;
+    simulation.world.set_lag(0);
+    let partitions = |simulation: &mut Simulation, numbers: std::ops::Range<u16>| {
+        for number in numbers {
+            simulation.set(&format!("topics.t{number:03}.partitions"), Some(Value::Integer(1)));
+        }
+    };
+    partitions(&mut simulation, 0..200);
+    assert_eq!(simulation.preview().unwrap().change_count(), 213);
+    simulation.up().unwrap();
+    assert_eq!(topics(&simulation).len(), 201);
+    assert_eq!(broker_starts(&simulation), [1, 1, 1]);
+    // More of them, settings and partitions of others: nobody restarts.
+    partitions(&mut simulation, 200..210);
+    simulation.set("topics.t001.configs.max.message.bytes", Some(Value::Integer(2_000_000)));
+    simulation.set("topics.t002.partitions", Some(Value::Integer(2)));
+    assert_eq!(simulation.preview().unwrap().change_count(), 12);
+    simulation.up().unwrap();
+    assert_eq!(broker_starts(&simulation), [1, 1, 1]);
+    // Beside a change of the brokers, each restarts once.
+    simulation.set("kafka.settings.num.io.threads", Some(Value::Integer(9)));
+    simulation.set("topics.t003.partitions", Some(Value::Integer(2)));
+    simulation.up().unwrap();
+    assert_eq!(broker_starts(&simulation), [2, 2, 2]);
+    assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
+}
+
+/// Settings that are declared now and then, and one that only others set.
+const DECLARED: [&str; 3] = ["max.message.bytes", "retention.ms", "segment.ms"];
+const FOREIGN: &str = "leader.replication.throttled.replicas";
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Declare(usize, u32),
+    Undeclare(usize),
+    /// Another hand sets one that is Octad's, or its own.
+    Alter(usize, u32),
+    AlterForeign(bool),
+    /// An `up` that may end at its first, second… deed.
+    Up(Option<usize>),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let which = 0..DECLARED.len();
+    let value = 1000..1005u32;
+    prop_oneof![
+        3 => (which.clone(), value.clone()).prop_map(|(which, value)| Deed::Declare(which, value)),
+        2 => which.clone().prop_map(Deed::Undeclare),
+        1 => (which, value).prop_map(|(which, value)| Deed::Alter(which, value)),
+        1 => any::<bool>().prop_map(Deed::AlterForeign),
+        4 => prop::option::of(1..3usize).prop_map(Deed::Up),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_octad_set_goes_when_it_is_no_longer_declared_and_what_others_set_stays(
+        deeds in prop::collection::vec(deed(), 1..12),
+    ) {
+        let mut simulation = Simulation::of(THREE_AND_THREE);
+        simulation.world.set_lag(0);
+        simulation.up().unwrap();
+        let before = topics(&simulation)["activity"].id.clone();
+        let consent = Terms { allow_loss: vec!["topic/activity".into()], ..Terms::default() };
+        let up = |simulation: &Simulation| {
+            simulation.change_on(&simulation.declare().unwrap(), &consent, |_| {})
+        };
+        let (mut declared, mut altered, mut foreign) = (BTreeMap::new(), BTreeSet::new(), false);
+        for deed in deeds {
+            match deed {
+                Deed::Declare(which, value) => {
+                    let path = format!("topics.activity.configs.{}", DECLARED[which]);
+                    simulation.set(&path, Some(Value::Integer(value.into())));
+                    declared.insert(DECLARED[which], value.to_string());
+                }
+                Deed::Undeclare(which) => {
+                    simulation.set(&format!("topics.activity.configs.{}", DECLARED[which]), None);
+                    declared.remove(DECLARED[which]);
+                }
+                Deed::Alter(which, value) => {
+                    simulation.world.alter_topic("activity", DECLARED[which], Some(&value.to_string()));
+                    altered.insert(DECLARED[which]);
+                }
+                Deed::AlterForeign(set) => {
+                    simulation.world.alter_topic("activity", FOREIGN, set.then_some("*"));
+                    foreign = set;
+                }
+                Deed::Up(end) => {
+                    if let Some(at) = end {
+                        simulation.world.cut_at(at, Cut::KilledAfter);
+                    }
+                    up(&simulation).unwrap();
+                    simulation.world.fail_never();
+                }
+            }
+        }
+        up(&simulation).unwrap();
+        let found = topics(&simulation)["activity"].clone();
+        prop_assert_eq!(&found.id, &before);
+        prop_assert_eq!(found.configs.contains_key(FOREIGN), foreign);
+        for name in DECLARED {
+            match declared.get(name) {
+                Some(value) => prop_assert_eq!(found.configs.get(name), Some(value)),
+                // One that another hand set may be its own.
+                None if altered.contains(name) => {}
+                None => prop_assert_eq!(found.configs.get(name), None, "{}", name),
+            }
+        }
+        let again = up(&simulation).unwrap();
+        prop_assert!(matches!(again, Ended::Nothing), "{:?}", again);
+    }
+}
