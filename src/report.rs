@@ -181,7 +181,11 @@ fn code(error: &CliError) -> u8 {
             StepError::Gate(_)
             | StepError::NotSafe { .. }
             | StepError::Act {
-                source: KindError::CameBack { .. } | KindError::TooLate { .. } | KindError::NotRefilled { .. },
+                source:
+                    KindError::CameBack { .. }
+                    | KindError::TooLate { .. }
+                    | KindError::NotRefilled { .. }
+                    | KindError::NotRemoved { .. },
                 ..
             } => exit::REFUSED,
             StepError::State(StateError::LockTaken { .. }) => exit::LOCKED,
@@ -406,6 +410,10 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::CameBack { .. } => Some("`octad up` again: it takes the node into a roll".into()),
         KindError::NotRefilled { .. } => Some(
             "bring the others back first, or restore its data; the same command goes on from here".into(),
+        ),
+        KindError::NotRemoved { .. } => Some(
+            "put the old number of brokers back, or move what it holds away with Kafka's own tools; then `octad up`"
+                .into(),
         ),
         KindError::UnknownRole { .. } => Some("use the program that has this role".into()),
         KindError::UnknownBackend { .. } => Some("correct `backend` under [hosts] in the stack file".into()),

@@ -175,7 +175,7 @@ fn prove_roll(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::{NodeFacts, Refusal};
+    use crate::resource::NodeFacts;
     use crate::role::{Health, Layout, MemberView, Process};
     use crate::wire::Wire;
     use async_trait::async_trait;
@@ -224,7 +224,7 @@ mod tests {
                 _ => Ok(()),
             }
         }
-        fn allows_removal(&self, _: &NodeFacts, _: Option<&GroupView>) -> Result<(), Refusal> {
+        fn allows_removal(&self, _: &NodeFacts, _: &GroupView) -> Result<(), NotSafe> {
             Ok(())
         }
     }

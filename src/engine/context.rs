@@ -27,6 +27,8 @@ struct Roster {
     outputs: BTreeMap<Key, Value>,
     made: BTreeSet<Key>,
     groups: BTreeMap<String, Group>,
+    /// The groups that are declared, and have a member then.
+    declared: BTreeSet<String>,
     /// The facts of the members that exist, by group. Read once: gates ask for all of them again and again.
     members: BTreeMap<String, BTreeMap<Key, Arc<NodeFacts>>>,
 }
@@ -36,7 +38,12 @@ impl Context {
     /// what was never made is as declared.
     pub fn new(site: &Path, registry: Registry, events: Events, stack: &ValidStack, state: &State) -> Self {
         let state = moves::followed(stack, state);
-        let mut roster = Roster { groups: state.groups.clone(), ..Roster::default() };
+        let declared = stack.groups.iter().filter(|(_, group)| !group.members.is_empty());
+        let mut roster = Roster {
+            groups: state.groups.clone(),
+            declared: declared.map(|(name, _)| name.clone()).collect(),
+            ..Roster::default()
+        };
         for (key, recorded) in &state.resources {
             roster.inputs.insert(key.clone(), recorded.inputs.clone());
             roster.outputs.insert(key.clone(), recorded.outputs.clone());
@@ -152,6 +159,11 @@ impl Context {
             };
             roster.made.iter().filter(within).map(|key| key.name.clone()).collect()
         })
+    }
+
+    /// Whether a group is to be there afterwards too, whoever leaves it.
+    pub fn goes_on(&self, group: &str) -> bool {
+        self.roster(|roster| roster.declared.contains(group))
     }
 
     /// The role that the members of a group have.

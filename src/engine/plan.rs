@@ -569,6 +569,7 @@ impl Planner<'_> {
             }
         }
         self.graph.forgotten_after(&self.state.groups);
+        self.graph.made_after_leaving(&self.state.groups);
         self.graph.close(&self.stack.groups);
     }
 }

@@ -204,6 +204,16 @@ pub enum KindError {
         /// Why not.
         source: Box<crate::role::NotSafe>,
     },
+    /// A member that was to leave a group that goes on is kept.
+    #[error("{key} is not removed{then}")]
+    NotRemoved {
+        /// The resource.
+        key: Key,
+        /// What became of it, where that isn't plain.
+        then: String,
+        /// Why not.
+        source: Box<crate::role::NotSafe>,
+    },
     /// This Octad has no such role.
     #[error("{key} has the role `{role}`, which this program does not know")]
     UnknownRole {

@@ -6,6 +6,7 @@ mod facts;
 mod host;
 mod key;
 mod kind;
+mod leave;
 mod node;
 mod output;
 mod place;

@@ -1,5 +1,6 @@
 //! The kind `node`: one member of a group, running on a host. Its inputs are its facts.
 
+use super::leave::Leaving;
 use super::{
     Decision, Drift, Files, HostKind, Key, Kind, KindError, NodeFacts, Observed, ProcessSeen, Recorded,
     Refusal, Subject, Work, compare, place,
@@ -7,7 +8,7 @@ use super::{
 use crate::causes::with_causes;
 use crate::clock::{LOOK_HOLDS, Until};
 use crate::engine::{self, Context};
-use crate::host::{Deployment, HostError, NodeObservation, RunState};
+use crate::host::{Deployment, Host, HostError, NodeObservation, RunState};
 use crate::role::{GroupView, NotSafe, Role};
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -84,11 +85,15 @@ impl NodeKind {
         if let (Some(group), Some(recorded)) = (goes_on, subject.recorded) {
             let allowed = facts(subject.key, &recorded.inputs).and_then(|facts| {
                 let role = self.role(subject.key, &facts)?;
-                Ok(role.allows_removal(&facts, group.view))
+                Ok(group.view.ok_or(NotSafe::NobodyAnswers).and_then(|view| role.allows_removal(&facts, view)))
             });
             match allowed {
                 Ok(Ok(())) => {}
-                Ok(Err(refusal)) => return Decision::Refuse(refusal),
+                Ok(Err(reason)) if reason.may_pass() => {
+                    let hint = "`octad status` tells how the others are; they must all agree that it holds nothing";
+                    return refuse(subject.key, format!("it may hold replicas: {reason}"), hint);
+                }
+                Ok(Err(reason)) => return refuse(subject.key, reason.to_string(), removal_hint(&reason)),
                 Err(error) => return refuse(subject.key, error.to_string(), "use the program that made it"),
             }
         }
@@ -186,6 +191,14 @@ impl NodeKind {
 /// Before its first success there is nothing of it that could be lost.
 fn never_made(recorded: &Recorded) -> bool {
     recorded.pending && recorded.outputs.is_null()
+}
+
+/// What helps where a member can't leave.
+fn removal_hint(reason: &NotSafe) -> &'static str {
+    match reason {
+        NotSafe::QuorumFixed => "put the old number of servers back, or `octad destroy` the whole stack",
+        _ => "put the old number of brokers back, or move its replicas away with Kafka's own tools first",
+    }
 }
 
 fn facts(key: &Key, inputs: &Value) -> Result<NodeFacts, KindError> {
@@ -454,12 +467,8 @@ impl Kind for NodeKind {
         until: Option<Until>,
     ) -> Result<Value, KindError> {
         let host = context.host(&host_key(&facts(key, after)?))?;
-        let frozen = |found: &NodeObservation| found.run == RunState::Frozen;
-        let patience = match place::look(host.as_ref(), context, key).await?.as_ref().is_some_and(frozen) {
-            true => FROZEN_STOP_TIMEOUT,
-            false => STOP_TIMEOUT,
-        };
-        self.restart(context, key, after, patience, until).await
+        let name = place::name(host.as_ref(), context, key).await?;
+        self.restart(context, key, after, patience(host.as_ref(), &name).await?, until).await
     }
 
     fn reversible(&self, key: &Key, before: &Value, after: &Value) -> bool {
@@ -481,12 +490,25 @@ impl Kind for NodeKind {
     }
 
     async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError> {
-        let host = context.host(&host_key(&facts(key, before)?))?;
+        let facts = facts(key, before)?;
+        let host = context.host(&host_key(&facts))?;
         let name = place::name(host.as_ref(), context, key).await?;
-        // Its data goes too, so there is nothing that a long goodbye would save.
+        if context.goes_on(&facts.group) {
+            let role = self.role(key, &facts)?.as_ref();
+            let leaving = Leaving { context, key, facts: &facts, role, host: host.as_ref(), name: &name };
+            return leaving.leave(patience(host.as_ref(), &name).await?).await;
+        }
+        // All data of the group goes, so there is nothing that a long goodbye would save.
         host.stop(&name, Duration::from_secs(2), None).await?;
         Ok(host.remove(&name).await?)
     }
+}
+
+/// How long a node's process may take to end in order.
+async fn patience(host: &dyn Host, name: &str) -> Result<Duration, HostError> {
+    let found = host.node(name).await?;
+    let frozen = found.is_some_and(|found| found.run == RunState::Frozen);
+    Ok(if frozen { FROZEN_STOP_TIMEOUT } else { STOP_TIMEOUT })
 }
 
 /// Files with the options of the virtual machine in place of the facts, which say all the rest once more.

@@ -109,8 +109,8 @@ pub trait Role: Send + Sync {
         Ok(())
     }
 
-    /// Whether a member may leave a group that goes on.
-    fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal>;
+    /// Whether a member may leave a group that goes on: nobody would miss what it holds, by the word of those who decide.
+    fn allows_removal(&self, leaving: &NodeFacts, view: &GroupView) -> Result<(), NotSafe>;
 
     /// Whether a member whose data is gone may begin again with an empty disk, and what it then gets from the others,
     /// for people. Unless a role knows how, the answer is no.

@@ -20,6 +20,7 @@ use octad::stack::ValidStack;
 use simulation::{Ended, Simulation, THREE_AND_THREE, Terms};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 #[test]
@@ -82,13 +83,31 @@ fn run(script: &str) -> String {
 
 fn execute(simulation: &mut Simulation, command: &str) -> String {
     let words: Vec<&str> = command.split_whitespace().collect();
-    let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("`{command}`: {word} is no number"));
+    let number = |word: &str| word.parse::<u64>().unwrap_or_else(|_| panic!("`{command}`: {word} is no number"));
     let world = simulation.world.clone();
     match words.as_slice() {
         ["up", "--refill", node, "while-stopping", other] => {
             let terms = Terms { refill: vec![(*node).to_owned()], ..Terms::default() };
             let stack = simulation.declare().unwrap();
             return change_while(simulation, &stack, &terms, || world.stop_by_hand(other));
+        }
+        ["up", when @ ("created-meanwhile" | "created-before-the-stop"), topic, partitions] => {
+            let (topic, partitions) = ((*topic).to_owned(), number(partitions).try_into().unwrap());
+            let stack = simulation.declare().unwrap();
+            let create = {
+                let world = world.clone();
+                move || world.grow_topic("kafka", &topic, partitions)
+            };
+            if *when == "created-meanwhile" {
+                return change_while(simulation, &stack, &Terms::default(), create);
+            }
+            // The first deed is the stop.
+            let create = Mutex::new(Some(create));
+            world.watch(move || {
+                let create = create.lock().unwrap().take();
+                create.into_iter().for_each(|create| create());
+            });
+            return change(simulation, &stack, &Terms::default());
         }
         ["roll", names @ ..] => {
             let options = names.iter().position(|name| name.starts_with("--")).unwrap_or(names.len());
