@@ -185,7 +185,8 @@ fn code(error: &CliError) -> u8 {
                     KindError::CameBack { .. }
                     | KindError::TooLate { .. }
                     | KindError::NotRefilled { .. }
-                    | KindError::NotRemoved { .. },
+                    | KindError::NotRemoved { .. }
+                    | KindError::HoldsNodes { .. },
                 ..
             } => exit::REFUSED,
             StepError::State(StateError::LockTaken { .. }) => exit::LOCKED,
@@ -411,6 +412,7 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::NotRefilled { .. } => Some(
             "bring the others back first, or restore its data; the same command goes on from here".into(),
         ),
+        KindError::HoldsNodes { .. } => Some("`octad up` or `octad destroy` again tells what to do".into()),
         KindError::NotRemoved { .. } => Some(
             "put the old number of brokers back, or move what it holds away with Kafka's own tools; then `octad up`"
                 .into(),

@@ -251,6 +251,7 @@ pub fn plan_within(
         member_of: known()
             .flat_map(|(name, group)| group.members.iter().map(move |member| (member, name.as_str())))
             .collect(),
+        needed_by: needed_by(state),
         graph: Graph::default(),
         rolls: BTreeMap::new(),
         refusals: Vec::new(),
@@ -288,6 +289,16 @@ pub fn plan_within(
     }
 }
 
+fn needed_by(state: &State) -> BTreeMap<&Key, Vec<(&Key, &Recorded)>> {
+    let mut needed_by: BTreeMap<&Key, Vec<(&Key, &Recorded)>> = BTreeMap::new();
+    for (key, recorded) in &state.resources {
+        for needed in &recorded.needs {
+            needed_by.entry(needed).or_default().push((key, recorded));
+        }
+    }
+    needed_by
+}
+
 fn group_subject<'a>(
     name: &'a str,
     stack: &ValidStack,
@@ -313,6 +324,8 @@ struct Planner<'a> {
     inventory: &'a Inventory,
     groups: BTreeMap<&'a str, GroupSubject<'a>>,
     member_of: BTreeMap<&'a Key, &'a str>,
+    /// What is recorded as needing each resource.
+    needed_by: BTreeMap<&'a Key, Vec<(&'a Key, &'a Recorded)>>,
     graph: Graph,
     rolls: BTreeMap<String, BTreeMap<String, Change>>,
     refusals: Vec<Refusal>,
@@ -340,6 +353,10 @@ impl Planner<'_> {
             recorded,
             observed: self.inventory.resources.get(key).unwrap_or(&Observed::Absent),
             group: self.group_of(key),
+            needed_by: match declared {
+                Some(_) => Vec::new(),
+                None => self.needed_by.get(key).cloned().unwrap_or_default(),
+            },
             refill: self.stack.refills(key),
             restart: self.stack.restarts(key),
         };

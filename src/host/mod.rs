@@ -16,7 +16,7 @@ use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -88,6 +88,9 @@ pub trait Host: Send + Sync {
 
     /// How a node stands; `None` where the host has never heard of it.
     async fn node(&self, node: &str) -> Result<Option<NodeObservation>, HostError>;
+
+    /// The nodes of which the host has anything, their data or a part of it, whoever knows of them.
+    async fn nodes(&self) -> Result<BTreeSet<String>, HostError>;
 
     /// Gives a node its data directory, with `files` in it and a marker that says whose it is. Does nothing where the
     /// marker of the same node is there already.

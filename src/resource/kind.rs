@@ -204,6 +204,14 @@ pub enum KindError {
         /// Why not.
         source: Box<crate::role::NotSafe>,
     },
+    /// A host that was to go has nodes that no step has removed.
+    #[error("{key} still holds {nodes}, and their data would go with it")]
+    HoldsNodes {
+        /// The resource.
+        key: Key,
+        /// The nodes.
+        nodes: String,
+    },
     /// A member that was to leave a group that goes on is kept.
     #[error("{key} is not removed{then}")]
     NotRemoved {

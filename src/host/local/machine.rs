@@ -17,7 +17,7 @@ use crate::tool::{self, Lack};
 use async_trait::async_trait;
 use rustix::process::{Pid, kill_process};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -301,6 +301,22 @@ impl Host for Machine {
         let away = || disk.exists() && (!disk.is_mounted() || disk.is_shut_down());
         let data = layout::marker(&self.directory, node).exists() || away();
         Ok(Some(NodeObservation { facts, altered, data, run }))
+    }
+
+    async fn nodes(&self) -> Result<BTreeSet<String>, HostError> {
+        let directory = layout::nodes(&self.directory);
+        let read = || -> io::Result<BTreeSet<String>> {
+            let names = fs::read_dir(&directory)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+            names.collect()
+        };
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            read => read.map_err(|source| HostError::Io {
+                action: "read",
+                path: directory.display().to_string(),
+                source,
+            }),
+        }
     }
 
     async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError> {
