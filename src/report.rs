@@ -10,7 +10,7 @@ use crate::engine::{
 };
 use crate::host::HostError;
 use crate::program::{StackFaults, StackFileError};
-use crate::resource::KindError;
+use crate::resource::{KindError, counted_on_hint};
 use crate::role::NotSafe;
 use crate::supervisor::SupervisorError;
 use crate::tool::{self, Installer};
@@ -186,6 +186,7 @@ fn code(error: &CliError) -> u8 {
                     | KindError::TooLate { .. }
                     | KindError::NotRefilled { .. }
                     | KindError::NotRemoved { .. }
+                    | KindError::NotBegun { .. }
                     | KindError::HoldsNodes { .. },
                 ..
             } => exit::REFUSED,
@@ -412,6 +413,11 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::NotRefilled { .. } => Some(
             "bring the others back first, or restore its data; the same command goes on from here".into(),
         ),
+        KindError::NotBegun { key, .. } => Some(format!(
+            "`octad up --exclude {}` brings the others up; then {}",
+            key.name,
+            counted_on_hint(&key.name)
+        )),
         KindError::HoldsNodes { .. } => Some("`octad up` or `octad destroy` again tells what to do".into()),
         KindError::NotRemoved { .. } => Some(
             "put the old number of brokers back, or move what it holds away with Kafka's own tools; then `octad up`"

@@ -12,6 +12,7 @@ mod api;
 mod client;
 mod connection;
 mod describe;
+mod empty;
 mod error;
 mod fence;
 mod pool;
@@ -25,13 +26,14 @@ use async_trait::async_trait;
 
 pub use client::{Client, Timeouts};
 pub use connection::RESPONSE_LIMIT;
+pub use empty::{NotEmpty, assigned, is_new, is_spared};
 pub use error::{Attempt, ConnectionError, ErrorCode, KafkaError, PartitionFailure};
 pub use fence::{FenceError, Fenced, Registration, fence};
 pub use view::{
     BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ControllerStanding, LocatedPartition,
     PartitionView, Reassignment, TopicPartition, TopicView,
 };
-pub use watchdog::{Look, NotSpared, Partition, Round, Streak, Voucher, Watched, is_apart};
+pub use watchdog::{Look, LookError, NotSpared, Partition, Round, Streak, Voucher, Watched, is_apart};
 
 /// A topic to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -204,6 +204,14 @@ pub enum KindError {
         /// Why not.
         source: Box<crate::role::NotSafe>,
     },
+    /// A member that was never made here is not given an empty disk.
+    #[error("{key} does not begin with an empty disk")]
+    NotBegun {
+        /// The resource.
+        key: Key,
+        /// Why not.
+        source: Box<crate::role::NotSafe>,
+    },
     /// A host that was to go has nodes that no step has removed.
     #[error("{key} still holds {nodes}, and their data would go with it")]
     HoldsNodes {

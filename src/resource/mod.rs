@@ -21,5 +21,6 @@ pub use host::{HostInputs, HostKind, Isolation};
 pub use key::{Key, NotAKey};
 pub use kind::{Files, Kind, KindError, Work};
 pub use node::NodeKind;
+pub(crate) use node::counted_on_hint;
 pub use output::{Format, NotYetKnown, Output, Reference, references, resolve};
 pub use topic::{TopicInputs, TopicKind};

@@ -12,6 +12,7 @@ use crate::host::{Deployment, Host, HostError, NodeObservation, RunState};
 use crate::role::{GroupView, NotSafe, Role};
 use crate::tool::Lack;
 use async_trait::async_trait;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -136,6 +137,34 @@ impl NodeKind {
                 "end its process, which is not started again without its data",
             );
         }
+        self.decide_refill(subject, declared)
+    }
+
+    /// One that was never made here, and has no disk. Its group may count on it all the same, where the state was lost or
+    /// forgot it; `None` where nobody says so.
+    fn decide_empty(&self, subject: &Subject<'_>, declared: &Value) -> Option<Decision> {
+        let key = subject.key;
+        if let Observed::Present { detail, .. } = subject.observed
+            && NodeObservation::deserialize(detail).is_ok_and(|found| found.data)
+        {
+            return None;
+        }
+        let view = subject.group.as_ref()?.view?;
+        let facts = facts(key, declared).ok()?;
+        let counted = self.role(key, &facts).ok()?.allows_removal(&facts, view);
+        match counted {
+            Err(reason @ NotSafe::HoldsReplicas { .. }) if !subject.refill => Some(refuse(
+                key,
+                format!("it was never made here, and by the cluster's word {reason} where it begins with an empty disk"),
+                &counted_on_hint(&key.name),
+            )),
+            Err(NotSafe::HoldsReplicas { .. }) => Some(self.decide_refill(subject, declared)),
+            _ => None,
+        }
+    }
+
+    fn decide_refill(&self, subject: &Subject<'_>, declared: &Value) -> Decision {
+        let key = subject.key;
         let view = subject.group.as_ref().and_then(|group| group.view);
         match facts(key, declared).and_then(|facts| self.refill(key, &facts, view)) {
             Ok(what) => Decision::Create {
@@ -193,6 +222,14 @@ fn never_made(recorded: &Recorded) -> bool {
     recorded.pending && recorded.outputs.is_null()
 }
 
+/// What helps where a member's group counts on a disk that isn't there.
+pub(crate) fn counted_on_hint(node: &str) -> String {
+    format!(
+        "mount its disk, or bring its directory back; if it is lost for good, `octad up --refill {node}` has the others \
+         fill an empty one, where they have all of it"
+    )
+}
+
 /// What helps where a member can't leave.
 fn removal_hint(reason: &NotSafe) -> &'static str {
     match reason {
@@ -239,6 +276,8 @@ impl Kind for NodeKind {
             let bootstrap = facts(subject.key, declared)
                 .and_then(|facts| self.role(subject.key, &facts).cloned())
                 .map(|role| match &subject.group {
+                    // Who is led has members with data, whatever is recorded of them.
+                    Some(group) if group.view.is_some_and(|view| view.leader().is_some()) => false,
                     Some(group) => role.bootstraps(group.recorded, group.declared),
                     None => true,
                 });
@@ -249,7 +288,9 @@ impl Kind for NodeKind {
                 Err(error) => refuse(subject.key, error.to_string(), "use a program that has this role"),
             }
         };
-        let Some(recorded) = subject.recorded else { return creates("") };
+        let Some(recorded) = subject.recorded else {
+            return self.decide_empty(subject, declared).unwrap_or_else(|| creates(""));
+        };
         let found = match subject.observed {
             Observed::Present { detail, .. } => {
                 serde_json::from_value::<NodeObservation>(detail.clone()).ok()
@@ -265,7 +306,10 @@ impl Kind for NodeKind {
         };
         let found = match found {
             Some(found) if found.data => found,
-            _ if never_made(recorded) => return creates("an earlier up was cut off"),
+            _ if never_made(recorded) => {
+                let decided = self.decide_empty(subject, declared);
+                return decided.unwrap_or_else(|| creates("an earlier up was cut off"));
+            }
             lost => return self.decide_lost(subject, recorded, declared, lost.as_ref()),
         };
         if subject.refill {
@@ -427,6 +471,8 @@ impl Kind for NodeKind {
             // The others may have moved on since the plan was made.
             let view = engine::view(context, &deployment.facts.group).await;
             self.refill(key, &deployment.facts, view.as_ref())?;
+        } else if place::look(host.as_ref(), context, key).await?.is_none_or(|found| !found.data) {
+            vacant(context, key, &deployment).await?;
         }
         place::rename(host.as_ref(), context, key, STOP_TIMEOUT, None).await?;
         host.format(&deployment, bootstrap).await?;
@@ -501,6 +547,23 @@ impl Kind for NodeKind {
         // All data of the group goes, so there is nothing that a long goodbye would save.
         host.stop(&name, Duration::from_secs(2), None).await?;
         Ok(host.remove(&name).await?)
+    }
+}
+
+/// How long those may be silent who know whether a new member is counted on. They were healthy a moment ago.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Waits until it is known that nobody counts on what a new member's disk would hold.
+async fn vacant(context: &Context, key: &Key, deployment: &Deployment) -> Result<(), KindError> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        match deployment.role.vacant(context.registry().wire().as_ref(), &deployment.facts).await {
+            Ok(()) => return Ok(()),
+            Err(reason) if reason.may_pass() && begun.elapsed() < SILENCE => {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            Err(reason) => return Err(KindError::NotBegun { key: key.clone(), source: Box::new(reason) }),
+        }
     }
 }
 

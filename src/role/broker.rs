@@ -4,7 +4,10 @@ mod seen;
 
 use super::roll::starts;
 use super::{Absence, GroupView, Health, InSync, Layout, Next, NotSafe, Process, Role, Roll};
-use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition};
+use crate::causes::with_causes;
+use crate::kafka::{
+    BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, TopicPartition,
+};
 use crate::resource::{NodeFacts, Output};
 use crate::wire::Wire;
 use async_trait::async_trait;
@@ -120,6 +123,26 @@ impl Role for Broker {
 
     fn data_files(&self, _facts: &NodeFacts, _bootstrap: bool) -> BTreeMap<String, String> {
         BTreeMap::new()
+    }
+
+    fn written(&self) -> Option<&'static str> {
+        // Kafka writes it once it has registered for the first time.
+        Some("meta.properties")
+    }
+
+    async fn vacant(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<(), NotSafe> {
+        let connect = setting(member, "zookeeper.connect").unwrap_or_default();
+        let servers: Vec<String> = connect.split(',').map(str::to_owned).collect();
+        let counted = wire.assigned(&servers, member.id).await;
+        match counted.as_deref().map(|counted| (counted.len(), counted.first())) {
+            Ok((_, None)) => Ok(()),
+            Ok((held, Some(TopicPartition { topic, partition }))) => {
+                Err(NotSafe::CountedOn { topic: topic.clone(), partition: *partition, held })
+            }
+            Err(error) => {
+                Err(NotSafe::NoAnswer { service: "ZooKeeper".into(), why: with_causes(error) })
+            }
+        }
     }
 
     fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {

@@ -243,6 +243,24 @@ pub enum NotSafe {
         /// How many it holds in all.
         held: usize,
     },
+    /// A member that was never made here is counted on: a disk that it begins with can't be an empty one.
+    #[error("the cluster counts on replicas of {} being on its disk ({topic}-{partition} first)", partitions(*.held))]
+    CountedOn {
+        /// The topic of the first of them.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// How many it counts on in all.
+        held: usize,
+    },
+    /// A service that knows it did not answer.
+    #[error("{service} could not be asked: {why}")]
+    NoAnswer {
+        /// Which.
+        service: String,
+        /// Why, with the whole chain of causes.
+        why: String,
+    },
     /// A member that is to leave its group is still counted on.
     #[error("{member} is still one of its group")]
     StillCounted {
@@ -275,7 +293,7 @@ pub enum NotSafe {
 impl NotSafe {
     /// Whether it may be otherwise in a while, without anybody's doing.
     pub fn may_pass(&self) -> bool {
-        !matches!(self, Self::HoldsReplicas { .. } | Self::QuorumFixed)
+        !matches!(self, Self::HoldsReplicas { .. } | Self::CountedOn { .. } | Self::QuorumFixed)
     }
 }
 

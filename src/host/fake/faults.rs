@@ -114,6 +114,17 @@ impl FakeWorld {
         });
     }
 
+    /// Somebody puts an empty disk in the place of a node's, with the sign on it that it is this node's.
+    pub fn replace_disk(&self, node: &str) {
+        self.fault(format!("replace the disk of {node}"), |world| {
+            let number = world.number();
+            world.end(node, Run::Stopped);
+            let disk = world.nodes.get_mut(node)?.disk.as_mut()?;
+            (disk.number, disk.zxid) = (number, 0);
+            Some(())
+        });
+    }
+
     /// Data that is nobody's lies where that of `node` on `host` will be.
     pub fn put_foreign_data(&self, host: &str, node: &str) {
         self.fault(format!("foreign data of {node}"), |world| {

@@ -18,7 +18,7 @@ pub use lies::Moment;
 pub use record::{Breach, Cause, Cut, Deed, Loss};
 
 use super::{Backend, Deployment, Host, HostError, Progress};
-use crate::kafka::Kafka;
+use crate::kafka::{Kafka, LookError, TopicPartition};
 use crate::resource::HostInputs;
 use crate::wire::Wire;
 use crate::zookeeper::{EnsembleView, Zookeeper};
@@ -202,6 +202,7 @@ impl Backend for FakeBackend {
     }
 }
 
+#[async_trait]
 impl Wire for FakeWorld {
     fn kafka(&self, bootstrap: &[String]) -> Arc<dyn Kafka> {
         Arc::new(kafka::Client { world: self.clone(), bootstrap: bootstrap.to_vec() })
@@ -209,6 +210,10 @@ impl Wire for FakeWorld {
 
     fn zookeeper(&self) -> Arc<dyn Zookeeper> {
         Arc::new(self.clone())
+    }
+
+    async fn assigned(&self, zookeeper: &[String], broker: i32) -> Result<Vec<TopicPartition>, LookError> {
+        self.lock().assigned(zookeeper, broker).ok_or(LookError::TimedOut { after: Duration::ZERO })
     }
 }
 
