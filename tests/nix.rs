@@ -121,7 +121,8 @@ fn admission(facts: &NodeFacts) -> Option<Vec<String>> {
         arguments.extend(["--min-insync-replicas".into(), setting("min.insync.replicas")]);
     } else {
         let servers = facts.settings.iter().filter(|(name, _)| name.starts_with("server."));
-        let client = |server: &str| format!("{}:{}", server.split(':').next().unwrap(), facts.ports["client"]);
+        let client =
+            |server: &str| format!("{}:{}", server.split(':').next().unwrap(), facts.ports["client"]);
         let servers: Vec<String> = servers.map(|(_, server)| client(server.known().unwrap())).collect();
         if !servers.is_empty() {
             arguments.extend(["--servers".into(), servers.join(",")]);
@@ -159,8 +160,11 @@ fn nixos_writes_what_local_hosts_read() {
             assert_eq!(theirs, ours, "{name}/{file}");
             compared += 1;
         }
-        let told =
-            [("fence", role.fence(&facts)), ("watchdog", role.watchdog(&facts)), ("admit", admission(&facts))];
+        let told = [
+            ("fence", role.fence(&facts)),
+            ("watchdog", role.watchdog(&facts)),
+            ("admit", admission(&facts)),
+        ];
         for (file, arguments) in told {
             let ours: Vec<_> = arguments.iter().flatten().map(|word| format!("\"{word}\"")).collect();
             let theirs = golden[&Path::new(&name).join(file)].trim();

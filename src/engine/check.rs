@@ -72,7 +72,8 @@ pub fn check(
     stack: &ValidStack,
     inventory: &Inventory,
 ) -> Result<Plan<Checked>, Violation> {
-    let Plan { stack: name, serial, selection, moves, steps, refusals, same, left_out, stage: _ } = plan;
+    let Plan { stack: name, serial, selection, moves, steps, refusals, same, left_out, told, stage: _ } =
+        plan;
     order_ends(&steps)?;
     for (group, declared) in &stack.groups {
         let touched = steps.iter().any(|step| match &step.action {
@@ -115,7 +116,18 @@ pub fn check(
             _ => {}
         }
     }
-    Ok(Plan { stack: name, serial, selection, moves, steps, refusals, same, left_out, stage: PhantomData })
+    Ok(Plan {
+        stack: name,
+        serial,
+        selection,
+        moves,
+        steps,
+        refusals,
+        same,
+        left_out,
+        told,
+        stage: PhantomData,
+    })
 }
 
 fn order_ends(steps: &[Step]) -> Result<(), Violation> {

@@ -125,6 +125,11 @@ impl Context {
         self.backend_for(&Key::new(HostKind::NAME, "?"), name)
     }
 
+    /// Bytes that are free on the file system that hosts of a backend share in this stack, where they do.
+    pub fn shared_disk(&self, backend: &str) -> Option<u64> {
+        self.backend(backend).ok()?.shared_disk(&self.site)
+    }
+
     fn backend_for(&self, key: &Key, name: &str) -> Result<Arc<dyn Backend>, KindError> {
         self.registry.backend_named(name).cloned().ok_or_else(|| KindError::UnknownBackend {
             key: key.clone(),
@@ -164,6 +169,11 @@ impl Context {
     /// Whether a group is to be there afterwards too, whoever leaves it.
     pub fn goes_on(&self, group: &str) -> bool {
         self.roster(|roster| roster.declared.contains(group))
+    }
+
+    /// Whether resources are held within a group, as topics are in a cluster.
+    pub fn is_cluster(&self, group: &str) -> bool {
+        !self.made_within(group).is_empty()
     }
 
     /// The role that the members of a group have.

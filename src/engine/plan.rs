@@ -5,8 +5,8 @@ use super::graph::Graph;
 use super::selection::Decisions;
 use super::{Inventory, Registry, Selection, State, moves, roll};
 use crate::resource::{
-    Decision, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Reference, Refusal,
-    Subject, resolve,
+    Decision, Fitted, GroupSubject, Key, Kind, NodeFacts, Observed, PropertyChange, Recorded, Reference,
+    Refusal, Subject, resolve,
 };
 use crate::role::{Absence, Group, Health, NotSafe};
 use crate::stack::ValidStack;
@@ -66,6 +66,9 @@ pub struct Plan<Stage = Draft> {
     /// Resources that would change or be refused, and that the selection leaves out.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left_out: BTreeSet<Key>,
+    /// What some resources come to, for people: those that are made or changed, and those that are to be told of anyhow.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub told: BTreeMap<Key, String>,
     #[serde(skip)]
     pub(super) stage: PhantomData<Stage>,
 }
@@ -174,6 +177,17 @@ impl Action {
         }
     }
 
+    /// The one resource that it is about; `None` where it is about a group.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Create { key, .. }
+            | Self::Delete { key, .. }
+            | Self::Forget { key, .. }
+            | Self::Update(Change { key, .. }) => Some(key),
+            Self::Roll { .. } | Self::Gate { .. } => None,
+        }
+    }
+
     /// The resources that it makes or changes, with their inputs afterwards.
     pub(super) fn makes(&self) -> Vec<(&Key, &Value)> {
         match self {
@@ -257,7 +271,14 @@ pub fn plan_within(
         refusals: Vec::new(),
         same: 0,
         left_out: BTreeSet::new(),
+        fitted: Fitted::default(),
     };
+    for kind in registry.kinds() {
+        let Fitted { inputs, refusals, told } = kind.fit(stack, state, inventory);
+        planner.fitted.inputs.extend(inputs);
+        planner.fitted.refusals.extend(refusals);
+        planner.fitted.told.extend(told);
+    }
     let keys: BTreeSet<&Key> = stack.resources.keys().chain(state.resources.keys()).collect();
     let mut decisions = Decisions::new();
     for key in keys {
@@ -272,6 +293,9 @@ pub fn plan_within(
             planner.put_down(&key, decision, inputs);
         }
     }
+    let told = std::mem::take(&mut planner.fitted.told).into_iter();
+    let told = told.filter(|(key, (_, always))| *always || planner.graph.step_of(key).is_some());
+    let told = told.map(|(key, (text, _))| (key, text)).collect();
     planner.add_rolls();
     planner.add_gates();
     planner.order();
@@ -285,6 +309,7 @@ pub fn plan_within(
         refusals: planner.refusals,
         same: planner.same,
         left_out: planner.left_out,
+        told,
         stage: PhantomData,
     }
 }
@@ -331,6 +356,7 @@ struct Planner<'a> {
     refusals: Vec<Refusal>,
     same: usize,
     left_out: BTreeSet<Key>,
+    fitted: Fitted,
 }
 
 impl Planner<'_> {
@@ -345,8 +371,8 @@ impl Planner<'_> {
     /// What is to be done with one resource, and its inputs to be.
     fn decide(&self, key: &Key) -> (Decision, Value) {
         let recorded = self.state.resources.get(key);
-        let declared =
-            self.stack.resources.get(key).map(|d| resolve(&d.inputs, &|reference| self.known(reference)));
+        let inputs = self.stack.resources.get(key).map(|d| self.fitted.inputs.get(key).unwrap_or(&d.inputs));
+        let declared = inputs.map(|inputs| resolve(inputs, &|reference| self.known(reference)));
         let subject = Subject {
             key,
             declared: declared.as_ref(),
@@ -370,6 +396,12 @@ impl Planner<'_> {
                 reason: format!("this program doesn't know the kind {}", key.kind),
                 hint: "use the program that made it".into(),
             }),
+        };
+        let decision = match (decision, self.fitted.refusals.get(key)) {
+            (Decision::Create { .. } | Decision::Update { .. }, Some(refusal)) => {
+                Decision::Refuse(refusal.clone())
+            }
+            (decision, _) => decision,
         };
         (decision, declared.unwrap_or_default())
     }

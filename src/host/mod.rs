@@ -31,6 +31,13 @@ pub trait Backend: Send + Sync {
     /// A handle on a host; nothing is done yet.
     fn host(&self, site: &Path, name: &str, inputs: &HostInputs) -> Result<Arc<dyn Host>, HostError>;
 
+    /// Bytes that are free on the file system that all hosts at `site` share, where they have no disks of their own;
+    /// `None` where they share none, or it can't be told.
+    fn shared_disk(&self, site: &Path) -> Option<u64> {
+        let _ = site;
+        None
+    }
+
     /// What this machine lacks to run these nodes with; changes nothing. As a rule nothing.
     async fn lacking(&self, all: &[Deployment]) -> Vec<Lack> {
         let _ = all;

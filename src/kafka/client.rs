@@ -202,6 +202,10 @@ impl Kafka for Client {
         self.topic_configs(topic).await
     }
 
+    async fn rates(&self) -> Result<BTreeMap<String, f64>, KafkaError> {
+        self.measured_rates().await
+    }
+
     async fn reassign(&self, orders: &BTreeMap<TopicPartition, Vec<i32>>) -> Result<(), KafkaError> {
         self.alter_reassignments(orders).await
     }

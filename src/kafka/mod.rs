@@ -16,6 +16,7 @@ mod empty;
 mod error;
 mod fence;
 mod pool;
+mod rates;
 mod snapshot;
 mod view;
 mod watchdog;
@@ -87,6 +88,10 @@ pub trait Kafka: Send + Sync {
 
     /// Every setting of a topic with its effective value and where that comes from.
     async fn describe_topic_configs(&self, topic: &str) -> Result<BTreeMap<String, ConfigEntry>, KafkaError>;
+
+    /// Bytes that the busiest partition of each topic takes in a second: what its leader has of it, over the age of the
+    /// oldest record in it. Topics without records are left out, and those of brokers that don't answer.
+    async fn rates(&self) -> Result<BTreeMap<String, f64>, KafkaError>;
 
     /// Gives partitions a new list of replicas, the preferred leader first. Returns once the controller has
     /// begun: a new order of the same replicas is done then, moved replicas show in

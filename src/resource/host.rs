@@ -88,7 +88,10 @@ fn decide_removal(subject: &Subject<'_>) -> Decision {
         Observed::Present { detail, .. } => detail,
     };
     let Ok(found) = Found::deserialize(detail) else {
-        return refuse("what lies on it is told in a form that is not known".into(), "use the Octad that made it");
+        return refuse(
+            "what lies on it is told in a form that is not known".into(),
+            "use the Octad that made it",
+        );
     };
     // A rename that was cut off leaves a node under its old name or its new one.
     let names = |(key, recorded): &(&Key, &Recorded)| {
@@ -102,7 +105,10 @@ fn decide_removal(subject: &Subject<'_>) -> Decision {
 
 fn holds(nodes: &[&str]) -> String {
     let (node, its) = if nodes.len() == 1 { ("the node", "its") } else { ("the nodes", "their") };
-    format!("it holds {node} {}, of which the stack knows nothing, and {its} data would go with it", nodes.join(", "))
+    format!(
+        "it holds {node} {}, of which the stack knows nothing, and {its} data would go with it",
+        nodes.join(", ")
+    )
 }
 
 const HOLDS_HINT: &str = "declare it as it was: `octad up` finds it as it is, and it can be removed then; or remove its \

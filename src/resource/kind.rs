@@ -2,9 +2,10 @@
 
 use super::{Adopted, Decision, Drift, Key, Observed, Recorded, Refusal, Subject};
 use crate::clock::Until;
-use crate::engine::Context;
+use crate::engine::{Context, Inventory, State};
 use crate::host::HostError;
 use crate::kafka::KafkaError;
+use crate::stack::ValidStack;
 use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -26,6 +27,12 @@ pub trait Kind: Send + Sync {
     /// The group that holds a resource which is not itself a member of it, such as a topic's cluster.
     fn held_by(&self, _inputs: &Value) -> Option<String> {
         None
+    }
+
+    /// What the declared resources of this kind are to be where they share something (topics: their brokers' disks), which
+    /// no one of them can tell by itself. As a rule nothing is shared. Pure.
+    fn fit(&self, _stack: &ValidStack, _state: &State, _inventory: &Inventory) -> Fitted {
+        Fitted::default()
     }
 
     /// Decides what is to be done with one resource.
@@ -141,6 +148,17 @@ pub trait Kind: Send + Sync {
 
     /// Removes the resource with all that it holds.
     async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError>;
+}
+
+/// What resources that share something come to.
+#[derive(Debug, Default)]
+pub struct Fitted {
+    /// The inputs of those that are to differ from what is declared.
+    pub inputs: BTreeMap<Key, Value>,
+    /// Those for which there is nothing left.
+    pub refusals: BTreeMap<Key, Refusal>,
+    /// What it means for each, for people, and whether that is to be told although nothing is done with it.
+    pub told: BTreeMap<Key, (String, bool)>,
 }
 
 /// The text of files, by name.

@@ -86,12 +86,16 @@ impl NodeKind {
         if let (Some(group), Some(recorded)) = (goes_on, subject.recorded) {
             let allowed = facts(subject.key, &recorded.inputs).and_then(|facts| {
                 let role = self.role(subject.key, &facts)?;
-                Ok(group.view.ok_or(NotSafe::NobodyAnswers).and_then(|view| role.allows_removal(&facts, view)))
+                Ok(group
+                    .view
+                    .ok_or(NotSafe::NobodyAnswers)
+                    .and_then(|view| role.allows_removal(&facts, view)))
             });
             match allowed {
                 Ok(Ok(())) => {}
                 Ok(Err(reason)) if reason.may_pass() => {
-                    let hint = "`octad status` tells how the others are; they must all agree that it holds nothing";
+                    let hint =
+                        "`octad status` tells how the others are; they must all agree that it holds nothing";
                     return refuse(subject.key, format!("it may hold replicas: {reason}"), hint);
                 }
                 Ok(Err(reason)) => return refuse(subject.key, reason.to_string(), removal_hint(&reason)),
@@ -155,7 +159,9 @@ impl NodeKind {
         match counted {
             Err(reason @ NotSafe::HoldsReplicas { .. }) if !subject.refill => Some(refuse(
                 key,
-                format!("it was never made here, and by the cluster's word {reason} where it begins with an empty disk"),
+                format!(
+                    "it was never made here, and by the cluster's word {reason} where it begins with an empty disk"
+                ),
                 &counted_on_hint(&key.name),
             )),
             Err(NotSafe::HoldsReplicas { .. }) => Some(self.decide_refill(subject, declared)),

@@ -139,9 +139,7 @@ impl Role for Broker {
             Ok((held, Some(TopicPartition { topic, partition }))) => {
                 Err(NotSafe::CountedOn { topic: topic.clone(), partition: *partition, held })
             }
-            Err(error) => {
-                Err(NotSafe::NoAnswer { service: "ZooKeeper".into(), why: with_causes(error) })
-            }
+            Err(error) => Err(NotSafe::NoAnswer { service: "ZooKeeper".into(), why: with_causes(error) }),
         }
     }
 

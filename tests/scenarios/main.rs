@@ -83,7 +83,8 @@ fn run(script: &str) -> String {
 
 fn execute(simulation: &mut Simulation, command: &str) -> String {
     let words: Vec<&str> = command.split_whitespace().collect();
-    let number = |word: &str| word.parse::<u64>().unwrap_or_else(|_| panic!("`{command}`: {word} is no number"));
+    let number =
+        |word: &str| word.parse::<u64>().unwrap_or_else(|_| panic!("`{command}`: {word} is no number"));
     let world = simulation.world.clone();
     match words.as_slice() {
         ["up", "--refill", node, "while-stopping", other] => {
@@ -204,6 +205,8 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             let partition = number(partition).try_into().unwrap();
             assert!(world.shrink_isr(topic, partition, number(broker).try_into().unwrap()));
         }
+        ["shared-disk", mib] => world.set_shared_disk(number(mib) << 20),
+        ["rate", topic, bytes] => world.set_rate(topic, bytes.parse().unwrap()),
         ["catch-up"] => world.catch_up(),
         ["fail-at", deed] => world.fail_at(number(deed).try_into().unwrap()),
         ["killed-at", deed] => world.cut_at(number(deed).try_into().unwrap(), Cut::KilledAfter),

@@ -163,7 +163,8 @@ async fn leave_to_begin_with_an_empty_disk_serves_until_it_is_written_and_never_
     let spec = UnitSpec { begins: Some(begins.clone()), ..sleeper() };
     let unit = host.specify("u", spec);
     let supervisor = host.supervisor().await;
-    let is_refused = |state: &UnitState| matches!(state, UnitState::Failed { reason } if reason.contains("leave"));
+    let is_refused =
+        |state: &UnitState| matches!(state, UnitState::Failed { reason } if reason.contains("leave"));
     assert!(is_refused(&supervisor.start(&unit).await.unwrap().state));
 
     // A first start that comes to nothing may be tried again.

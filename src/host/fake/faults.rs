@@ -22,6 +22,16 @@ impl FakeWorld {
         self.lock().lag = observations;
     }
 
+    /// How much is free on the file system that all hosts share. Default: nobody knows.
+    pub fn set_shared_disk(&self, bytes: u64) {
+        self.lock().shared_disk = Some(bytes);
+    }
+
+    /// How much the busiest partition of a topic takes in a second. Default: nobody knows.
+    pub fn set_rate(&self, topic: &str, bytes: f64) {
+        self.lock().rates.insert(topic.to_owned(), bytes);
+    }
+
     /// How long each deed of Octad's takes, so that several can be under way at once. Default: no time.
     pub fn set_deed_duration(&self, takes: Duration) {
         self.lock().takes = takes;

@@ -46,7 +46,13 @@ impl Host for FakeHost {
     }
 
     async fn nodes(&self) -> Result<BTreeSet<String>, HostError> {
-        Ok(self.world.lock().machines.get(&self.name).map(|machine| machine.nodes.clone()).unwrap_or_default())
+        Ok(self
+            .world
+            .lock()
+            .machines
+            .get(&self.name)
+            .map(|machine| machine.nodes.clone())
+            .unwrap_or_default())
     }
 
     async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError> {

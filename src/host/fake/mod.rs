@@ -192,6 +192,10 @@ impl Backend for FakeBackend {
         Ok(Arc::new(FakeHost::new(self.0.clone(), name, inputs.address)))
     }
 
+    fn shared_disk(&self, _site: &Path) -> Option<u64> {
+        self.0.lock().shared_disk
+    }
+
     async fn prepare(
         &self,
         _starting: &[(Arc<dyn Host>, Deployment)],

@@ -322,7 +322,8 @@ impl Host for Machine {
     async fn nodes(&self) -> Result<BTreeSet<String>, HostError> {
         let directory = layout::nodes(&self.directory);
         let read = || -> io::Result<BTreeSet<String>> {
-            let names = fs::read_dir(&directory)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+            let names =
+                fs::read_dir(&directory)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
             names.collect()
         };
         match read() {

@@ -67,7 +67,9 @@ struct Configured {
 }
 
 /// All registered brokers.
-pub(in crate::kafka) async fn registered(session: &mut Session) -> Result<BTreeMap<i32, Registered>, SessionError> {
+pub(in crate::kafka) async fn registered(
+    session: &mut Session,
+) -> Result<BTreeMap<i32, Registered>, SessionError> {
     let names = session.children("/brokers/ids").await?;
     let ids: Vec<i32> = names.iter().filter_map(|name| name.parse().ok()).collect();
     let paths: Vec<String> = ids.iter().map(|id| format!("/brokers/ids/{id}")).collect();
