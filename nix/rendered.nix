@@ -24,10 +24,14 @@ let
         let
           words = lib.splitString "/bin/octad\" \"${verb}\" " line;
         in
-        if lib.length words == 1 then "" else lib.head (lib.splitString " \"--\" " (lib.last words));
+        if lib.length words == 1 then
+          ""
+        else
+          lib.head (lib.splitString "\n" (lib.head (lib.splitString " \"--\" " (lib.last words))));
     in
     lib.mapAttrs' (file: entry: lib.nameValuePair "${name}/${baseNameOf file}" entry.source) ours
     // {
+      "${name}/admit" = pkgs.writeText "admit" (told "admit" services.${unit}.preStart + "\n");
       "${name}/fence" = pkgs.writeText "fence" (told "fence" (serviceConfig.ExecStopPost or "") + "\n");
       "${name}/watchdog" = pkgs.writeText "watchdog" (told "watchdog" serviceConfig.ExecStart + "\n");
     }

@@ -10,7 +10,7 @@ use crate::engine::{
 };
 use crate::host::HostError;
 use crate::program::{StackFaults, StackFileError};
-use crate::resource::KindError;
+use crate::resource::{KindError, counted_on_hint};
 use crate::role::NotSafe;
 use crate::supervisor::SupervisorError;
 use crate::tool::{self, Installer};
@@ -190,7 +190,10 @@ fn code(error: &CliError) -> u8 {
                     | KindError::NotRefilled { .. }
                     | KindError::Another { .. }
                     | KindError::MadeMeanwhile { .. }
-                    | KindError::WouldLose { .. },
+                    | KindError::WouldLose { .. }
+                    | KindError::NotRemoved { .. }
+                    | KindError::NotBegun { .. }
+                    | KindError::HoldsNodes { .. },
                 ..
             } => exit::REFUSED,
             StepError::State(StateError::LockTaken { .. }) => exit::LOCKED,
@@ -434,6 +437,16 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::WouldLose { key, .. } => {
             Some(format!("`--allow-loss {key}` consents to it; the same command goes on from here"))
         }
+        KindError::NotBegun { key, .. } => Some(format!(
+            "`octad up --exclude {}` brings the others up; then {}",
+            key.name,
+            counted_on_hint(&key.name)
+        )),
+        KindError::HoldsNodes { .. } => Some("`octad up` or `octad destroy` again tells what to do".into()),
+        KindError::NotRemoved { .. } => Some(
+            "put the old number of brokers back, or move what it holds away with Kafka's own tools; then `octad up`"
+                .into(),
+        ),
         KindError::UnknownRole { .. } => Some("use the program that has this role".into()),
         KindError::UnknownBackend { .. } => Some("correct `backend` under [hosts] in the stack file".into()),
         KindError::Kafka(_) | KindError::Inputs { .. } | KindError::NotYetKnown { .. } => None,

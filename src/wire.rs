@@ -5,11 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use crate::kafka::{self, Kafka};
+use async_trait::async_trait;
+
+use crate::kafka::{self, Kafka, LookError, TopicPartition};
 use crate::zookeeper::{self, Zookeeper};
 
+/// How long ZooKeeper may take to tell what a broker is assigned: thousands of topics are a few round trips.
+const ASSIGNED: Duration = Duration::from_secs(10);
+
 /// Gives clients for one cluster's services.
+#[async_trait]
 pub trait Wire: Send + Sync {
     /// A client for the Kafka cluster with these bootstrap addresses (`host:port`, one for each broker that
     /// should be asked). Connects to nothing yet. The same addresses give the same client, with its connections.
@@ -20,6 +27,10 @@ pub trait Wire: Send + Sync {
 
     /// A client for ZooKeeper ensembles; it holds no connection.
     fn zookeeper(&self) -> Arc<dyn Zookeeper>;
+
+    /// The partitions of which a replica is assigned to a broker, by the word of the ensemble at these addresses that
+    /// holds the cluster's metadata: no broker needs to run for that.
+    async fn assigned(&self, zookeeper: &[String], broker: i32) -> Result<Vec<TopicPartition>, LookError>;
 }
 
 /// The real network: plain-text TCP, without authentication.
@@ -37,6 +48,7 @@ impl NetworkWire {
     }
 }
 
+#[async_trait]
 impl Wire for NetworkWire {
     fn kafka(&self, bootstrap: &[String], zookeeper: &[String]) -> Arc<dyn Kafka> {
         let (bootstrap, zookeeper) = (bootstrap.to_vec(), zookeeper.to_vec());
@@ -49,5 +61,9 @@ impl Wire for NetworkWire {
 
     fn zookeeper(&self) -> Arc<dyn Zookeeper> {
         Arc::new(zookeeper::FourLetter::new(self.zookeeper))
+    }
+
+    async fn assigned(&self, zookeeper: &[String], broker: i32) -> Result<Vec<TopicPartition>, LookError> {
+        kafka::assigned(zookeeper, broker, ASSIGNED).await
     }
 }

@@ -218,3 +218,37 @@ fn a_drill_says_what_there_is_and_does_nothing_without_consent() {
         assert_eq!(refused(arguments).0, Some(64), "{arguments:?}");
     }
 }
+
+#[test]
+fn a_server_starts_on_an_empty_disk_only_by_leave_that_lies_on_it() {
+    let here = tempfile::tempdir().unwrap();
+    let file = |name: &str| here.path().join(name);
+    let data = here.path().to_str().unwrap();
+    // Nobody listens there.
+    let broker = ["admit", "--data", data, "--zookeeper", "127.0.0.1:1", "--broker", "1"];
+    let answer = |arguments: &[&str]| {
+        let output = octad(here.path(), arguments);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = answer(&broker);
+    assert!(code == Some(10) && said.contains("nobody gave leave"), "{said}");
+    std::fs::write(file("octad-fresh"), "new\n").unwrap();
+    let (code, said) = answer(&broker);
+    assert!(code == Some(10) && said.contains("ZooKeeper could not be asked"), "{said}");
+    assert!(file("octad-fresh").exists(), "the next attempt may need it");
+    std::fs::write(file("meta.properties"), "").unwrap();
+    assert_eq!(answer(&broker).0, Some(0));
+    assert!(!file("octad-fresh").exists());
+    std::fs::remove_file(file("meta.properties")).unwrap();
+    assert_eq!(answer(&broker).0, Some(10));
+
+    let server = ["admit", "--data", data, "--servers", "127.0.0.1:1"];
+    assert_eq!(answer(&server).0, Some(0));
+    assert!(!file("initialize").exists(), "it asks the others before it votes");
+    std::fs::write(file("octad-fresh"), "refill\n").unwrap();
+    assert_eq!(answer(&server).0, Some(0));
+    assert!(!file("initialize").exists() && !file("octad-fresh").exists());
+    std::fs::write(file("octad-fresh"), "new\n").unwrap();
+    assert_eq!(answer(&server).0, Some(0));
+    assert!(file("initialize").exists() && !file("octad-fresh").exists());
+}

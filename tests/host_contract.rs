@@ -84,6 +84,7 @@ impl Bench {
 async fn a_host_comes_to_be_once(bench: &Bench) {
     assert_eq!(bench.host.power().await.unwrap(), None);
     assert_eq!(bench.host.node(bench.name()).await.unwrap(), None);
+    assert!(bench.host.nodes().await.unwrap().is_empty());
     let address = bench.host.boot().await.unwrap();
     assert_eq!(bench.host.boot().await.unwrap(), address);
     assert_eq!(bench.host.power().await.unwrap(), Some(true));
@@ -95,6 +96,7 @@ async fn a_node_is_formatted_once(bench: &Bench) {
     bench.host.format(&bench.deployment, true).await.unwrap();
     bench.host.format(&bench.deployment, true).await.unwrap();
     bench.host.format(&bench.deployment, false).await.unwrap();
+    assert_eq!(bench.host.nodes().await.unwrap(), [bench.name().to_owned()].into());
     let node = bench.node().await;
     assert!(node.data);
     assert_eq!((node.facts, node.run), (None, RunState::Stopped));
@@ -108,6 +110,7 @@ async fn foreign_data_is_not_formatted(bench: &Bench) {
         assert!(matches!(refused, Err(HostError::ForeignData { .. })), "{refused:?}");
     }
     assert!(!bench.node().await.data);
+    assert_eq!(bench.host.nodes().await.unwrap(), [bench.name().to_owned()].into());
 }
 
 async fn data_of_another_id_is_foreign(bench: &Bench) {

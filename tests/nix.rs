@@ -7,6 +7,7 @@ use octad::engine::Registry;
 use octad::program::{Programs, StackFile};
 use octad::resource::{NodeFacts, NodeKind};
 use octad::role::{Layout, Role};
+use octad::supervisor::LEAVE_FILE;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -110,6 +111,38 @@ fn role(name: &str) -> Arc<dyn Role> {
     Registry::standard().role_named(name).unwrap().clone()
 }
 
+/// What `octad admit` is told in front of a node's start.
+fn admission(facts: &NodeFacts) -> Option<Vec<String>> {
+    let setting = |name: &str| facts.settings[name].known().unwrap().clone();
+    let mut arguments = vec!["--data".to_owned(), "/var/lib/octad".to_owned()];
+    if facts.role == "broker" {
+        arguments.extend(["--zookeeper".into(), setting("zookeeper.connect")]);
+        arguments.extend(["--broker".into(), facts.id.to_string()]);
+        arguments.extend(["--min-insync-replicas".into(), setting("min.insync.replicas")]);
+    } else {
+        let servers = facts.settings.iter().filter(|(name, _)| name.starts_with("server."));
+        let client =
+            |server: &str| format!("{}:{}", server.split(':').next().unwrap(), facts.ports["client"]);
+        let servers: Vec<String> = servers.map(|(_, server)| client(server.known().unwrap())).collect();
+        if !servers.is_empty() {
+            arguments.extend(["--servers".into(), servers.join(",")]);
+        }
+    }
+    Some(arguments)
+}
+
+#[test]
+fn both_halves_know_an_empty_disk_by_the_same_signs() {
+    let module = |name: &str| fs::read_to_string(repository().join("nix/modules").join(name)).unwrap();
+    assert!(module("data-disk.nix").contains(LEAVE_FILE), "who formats a disk leaves it there");
+    let asserted = module("kafka.nix");
+    for sign in [LEAVE_FILE, role("broker").written().unwrap()] {
+        assert!(asserted.contains(&format!("\"|${{dataDir}}/{sign}\"")), "{sign}");
+    }
+    // What holds once for a disk is no fact of a node, which is there for good.
+    assert!(declared().values().all(|facts| facts.pointer("/host/machine/fresh").is_none()));
+}
+
 #[test]
 fn nixos_writes_what_local_hosts_read() {
     let golden = texts(&repository().join("nix/golden"));
@@ -127,7 +160,12 @@ fn nixos_writes_what_local_hosts_read() {
             assert_eq!(theirs, ours, "{name}/{file}");
             compared += 1;
         }
-        for (file, arguments) in [("fence", role.fence(&facts)), ("watchdog", role.watchdog(&facts))] {
+        let told = [
+            ("fence", role.fence(&facts)),
+            ("watchdog", role.watchdog(&facts)),
+            ("admit", admission(&facts)),
+        ];
+        for (file, arguments) in told {
             let ours: Vec<_> = arguments.iter().flatten().map(|word| format!("\"{word}\"")).collect();
             let theirs = golden[&Path::new(&name).join(file)].trim();
             assert_eq!(theirs, ours.join(" "), "{name}/{file}: what octad is told beside the node");

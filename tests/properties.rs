@@ -6,10 +6,9 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine::{self, Outcome, Record, Violation};
+use octad::engine::{self, Violation};
 use octad::host::fake::{Cause, Cut, Loss, Moment};
 use octad::kafka::TopicPartition;
-use octad::resource::Key;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use simulation::{Ended, Simulation, Terms};
@@ -704,15 +703,13 @@ mod detector {
         });
     }
 
-    /// What would be lost if a node without data were simply made again.
+    /// What would be lost if an empty disk were taken for the one that it replaces.
     #[test]
     fn an_empty_disk_for_the_last_one_in_sync_is_seen_as_a_loss() {
         let (shape, simulation) = three_brokers();
         simulation.world.stop_by_hand("broker-1");
         simulation.world.stop_by_hand("broker-2");
-        simulation.world.lose_data("broker-3");
-        let forgotten = Record::End { key: Key::new("node", "broker-3"), outcome: Outcome::Removed };
-        simulation.edit("state rm", String::new(), vec![forgotten]);
+        simulation.world.replace_disk("broker-3");
         let _ = simulation.up();
         let breaches = shape.breaches(&simulation);
         let lost = "t0-0: in sync on broker 3, which came back empty";

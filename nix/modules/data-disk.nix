@@ -1,5 +1,6 @@
 # The disk with the node's data: XFS on the whole device, by a name that stays. It is never formatted by itself:
-# `octad-format-data-disk DEVICE` is a step that somebody takes knowingly. Who enlarges the volume does so at the cloud
+# `octad-format-data-disk DEVICE` is a step that somebody takes knowingly. It puts the leave to begin with nothing on the
+# disk, without which a broker doesn't start on an empty one; `octad admit` takes it back. Who enlarges the volume does so at the cloud
 # or the hypervisor; the file system follows, at boot and while it runs.
 {
   config,
@@ -17,7 +18,9 @@ let
       pkgs.xfsprogs
     ];
     text = ''
-      [ $# = 1 ] || { echo "usage: octad-format-data-disk DEVICE" >&2; exit 64; }
+      leave=new
+      [ "''${1:-}" != --refill ] || { leave=refill; shift; }
+      [ $# = 1 ] || { echo "usage: octad-format-data-disk [--refill] DEVICE" >&2; exit 64; }
       [ -b "$1" ] || { echo "error: $1 is no disk" >&2; exit 1; }
       # 2 is blkid's answer for a device on which it finds nothing.
       found=$(blkid --probe "$1") && code=0 || code=$?
@@ -26,7 +29,12 @@ let
         echo "hint: wipefs --all $1 makes it blank, and all that it holds is lost" >&2
         exit 1
       fi
-      exec mkfs.xfs -L octad-data "$1"
+      scratch=$(mktemp -d)
+      trap 'rm -rf "$scratch"' EXIT
+      echo "$leave" >"$scratch/leave"
+      # mkfs makes the file with the file system, so that neither is there without the other.
+      printf '%s\n' / "0 0" "d--755 0 0" "octad-fresh ---644 0 0 $scratch/leave" "\$" >"$scratch/contents"
+      mkfs.xfs -L octad-data -p "$scratch/contents" "$1"
     '';
   };
 in
@@ -56,10 +64,6 @@ in
       ExecStart = "${pkgs.xfsprogs}/bin/xfs_growfs ${dataDir}";
     };
   };
-
-  # Read by the node's own unit: a file of its own, so that taking it away restarts nothing.
-  environment.etc."octad/fresh".enable = facts.host.machine.fresh or false;
-  environment.etc."octad/fresh".text = "The data disk of ${facts.node} may be empty.\n";
 
   environment.systemPackages = [
     format

@@ -39,11 +39,23 @@ in
     (import ./service.nix { inherit dataDir; })
     {
       # An empty disk is one that was lost, or another one: a broker that started on it would count as in sync with
-      # nothing to its name. One of the two must be there.
+      # nothing to its name. One of the two must be there, and leave is worth nothing where the cluster counts on it.
       unitConfig.AssertPathExists = [
         "|${dataDir}/meta.properties"
-        "|/etc/octad/fresh"
+        "|${dataDir}/octad-fresh"
       ];
+      preStart = lib.mkBefore (command [
+        "${config.octad.package}/bin/octad"
+        "admit"
+        "--data"
+        dataDir
+        "--zookeeper"
+        settings."zookeeper.connect"
+        "--broker"
+        (toString facts.id)
+        "--min-insync-replicas"
+        settings."min.insync.replicas"
+      ]);
       serviceConfig = {
         ExecStart = lib.mkForce (
           command (

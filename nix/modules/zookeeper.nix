@@ -19,6 +19,10 @@ let
 
   lines = lib.concatMapAttrsStringSep "\n" (name: value: "${name}=${value}");
   servers = lib.filterAttrs (name: _: lib.hasPrefix "server." name) facts.settings;
+  # Where the servers of the ensemble serve clients.
+  clients = lib.mapAttrsToList (
+    _: server: "${lib.head (lib.splitString ":" server)}:${facts.settings.clientPort}"
+  ) servers;
   # Those that nixpkgs has options of its own for.
   elsewhere = [
     "clientPort"
@@ -55,13 +59,22 @@ in
   systemd.services.zookeeper = lib.mkMerge [
     (import ./service.nix { inherit dataDir; })
     {
-      # ZooKeeper's own sign that an empty directory may be trusted. Without it an empty member asks the others for
-      # what it lacks before it votes. nixpkgs makes version-2 after this.
-      preStart = lib.mkBefore ''
-        if [ -e /etc/octad/fresh ] && [ ! -e ${dataDir}/version-2 ]; then
-          touch ${dataDir}/initialize
-        fi
-      '';
+      # Makes of leave, where no other server serves, ZooKeeper's own sign that an empty directory may be trusted. Without
+      # it an empty member asks the others for what it lacks before it votes. nixpkgs makes version-2 after this.
+      preStart = lib.mkBefore (
+        utils.escapeSystemdExecArgs (
+          [
+            "${config.octad.package}/bin/octad"
+            "admit"
+            "--data"
+            dataDir
+          ]
+          ++ lib.optionals (clients != [ ]) [
+            "--servers"
+            (lib.concatStringsSep "," clients)
+          ]
+        )
+      );
       serviceConfig.ExecStart = lib.mkForce (
         utils.escapeSystemdExecArgs (
           [ "${cfg.jre}/bin/java" ]

@@ -22,9 +22,6 @@ pub(super) struct Facts {
     /// Write NODE.json for each node into this directory instead
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Say that the data disks of machines are new, so that nodes start on empty ones
-    #[arg(long)]
-    fresh: bool,
 }
 
 impl Facts {
@@ -36,15 +33,10 @@ impl Facts {
             Some(node) => Some(named(node, nodes().map(|(key, _)| key))?),
         };
         let is_wanted = |key: &Key| wanted.as_ref().is_none_or(|wanted| wanted == key);
-        let mut facts: BTreeMap<&str, Value> = nodes()
+        let facts: BTreeMap<&str, Value> = nodes()
             .filter(|(key, _)| is_wanted(key))
             .map(|(key, declared)| (key.name.as_str(), declared.inputs.clone()))
             .collect();
-        for machine in facts.values_mut().filter_map(|facts| facts.pointer_mut("/host/machine")) {
-            if self.fresh {
-                machine["fresh"] = true.into();
-            }
-        }
         match (&self.dir, &wanted) {
             (Some(dir), _) => write(dir, &facts)?,
             (None, Some(key)) => session.output().facts(&facts[key.name.as_str()]),

@@ -1,6 +1,7 @@
 //! The command line: one file per verb. A verb reads its arguments, calls the stages in order and hands what they
 //! return to `output`; it decides nothing.
 
+mod admit;
 mod cancel;
 mod change;
 mod completions;
@@ -192,6 +193,7 @@ enum Verb {
     Destroy(destroy::Destroy),
     Cancel(cancel::Cancel),
     Unlock(unlock::Unlock),
+    Admit(admit::Admit),
     Fence(fence::Fence),
     Watchdog(watchdog::Watchdog),
     Completions(completions::Completions),
@@ -275,6 +277,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::Destroy(verb) => verb.run(session).await,
         Verb::Cancel(verb) => verb.run(session).await,
         Verb::Unlock(verb) => verb.run(session).await,
+        Verb::Admit(verb) => verb.run(session).await,
         Verb::Fence(verb) => verb.run(session).await,
         Verb::Watchdog(_) => unreachable!("it was run without a session"),
         Verb::Completions(verb) => verb.run(session),

@@ -76,6 +76,16 @@ impl Hosts {
         Self { disk_mib, ..self }
     }
 
+    /// The name of their backend.
+    pub fn backend(&self) -> &str {
+        &self.backend
+    }
+
+    /// The size in MiB of the disk that each node has, where one is declared.
+    pub fn disk_mib(&self) -> Option<u32> {
+        self.disk_mib
+    }
+
     /// The same hosts, as machines that NixOS runs.
     #[must_use]
     pub fn on_machines(self, machine: Machine) -> Self {

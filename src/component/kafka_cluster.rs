@@ -1,7 +1,7 @@
 //! A Kafka cluster: brokers on hosts of their own whose metadata is in a ZooKeeper ensemble, and its topics. Pure.
 
 use super::{EVERY_JVM, Hosts, overlay, software, timeouts};
-use crate::resource::{FACTS_VERSION, Jvm, NodeFacts, Output, TopicInputs};
+use crate::resource::{Disks, FACTS_VERSION, Jvm, NodeFacts, Output, TopicInputs};
 use crate::role::Broker;
 use crate::stack::{Fault, Name, Stack, TopicName};
 use std::collections::BTreeMap;
@@ -33,6 +33,11 @@ pub struct KafkaCluster {
     pub replication_factor: u16,
     /// Replicas that must have a record before it counts as written.
     pub min_insync_replicas: u16,
+    /// Size in MiB of the disk that each broker has for its data; that of the hosts' disks where `None`. Topics are
+    /// bounded by it.
+    pub disk_mib: Option<u32>,
+    /// MiB that producers write to the whole cluster in a second; where `None`, 1 is reckoned with.
+    pub write_mib_s: Option<u32>,
     /// Settings that differ from [`Broker::default_settings`].
     pub settings: BTreeMap<String, String>,
     /// Whether a dead broker's ZooKeeper session is ended at once instead of when it expires.
@@ -92,6 +97,8 @@ impl KafkaCluster {
             heap_mib: 400,
             replication_factor: 3,
             min_insync_replicas: 2,
+            disk_mib: None,
+            write_mib_s: None,
             settings: BTreeMap::new(),
             fence: true,
             watchdog: true,
@@ -111,6 +118,7 @@ impl KafkaCluster {
         let mut common = Broker::default_settings(self.replication_factor, self.min_insync_replicas);
         overlay(stack, &self.name, &mut common, &self.settings, &OWNED);
         timeouts::check(stack, &self.name, &common, &self.zookeeper.0);
+        stack.disks(&self.name, self.disks(hosts, &common));
         common.insert("zookeeper.connect".into(), self.zookeeper.1.clone());
         let port = Broker::PORTS[0].1;
         let mut endpoints = Vec::new();
@@ -146,6 +154,22 @@ impl KafkaCluster {
             self.topic(stack, name, topic);
         }
         Output::join(endpoints, ",")
+    }
+
+    /// What its topics lie on.
+    fn disks(&self, hosts: &Hosts, settings: &BTreeMap<String, Output<String>>) -> Disks {
+        let of_logs = settings.iter().filter(|(name, _)| name.starts_with("log."));
+        let mib = |count: Option<u32>| count.map(|count| u64::from(count) << 20);
+        Disks {
+            each: mib(self.disk_mib.or(hosts.disk_mib())),
+            backend: hosts.backend().to_owned(),
+            brokers: u64::from(self.brokers),
+            write_rate: mib(self.write_mib_s),
+            settings: of_logs
+                .filter_map(|(name, value)| Some((name.clone(), value.known().ok()?.clone())))
+                .collect(),
+            own_bound: self.settings.contains_key("log.retention.bytes"),
+        }
     }
 
     fn check(&self, stack: &mut Stack) {

@@ -83,6 +83,7 @@ pub fn check(
         left_alone,
         same,
         left_out,
+        told,
         stage: _,
     } = plan;
     order_ends(&steps)?;
@@ -138,6 +139,7 @@ pub fn check(
         left_alone,
         same,
         left_out,
+        told,
         stage: PhantomData,
     })
 }
@@ -199,7 +201,7 @@ fn prove_roll(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::{NodeFacts, Refusal};
+    use crate::resource::NodeFacts;
     use crate::role::{Health, Layout, MemberView, Process};
     use crate::wire::Wire;
     use async_trait::async_trait;
@@ -248,7 +250,7 @@ mod tests {
                 _ => Ok(()),
             }
         }
-        fn allows_removal(&self, _: &NodeFacts, _: Option<&GroupView>) -> Result<(), Refusal> {
+        fn allows_removal(&self, _: &NodeFacts, _: &GroupView) -> Result<(), NotSafe> {
             Ok(())
         }
     }

@@ -31,6 +31,8 @@ struct Roster {
     /// Inputs that operations without a recorded end were to bring resources to.
     attempted: BTreeMap<Key, Vec<Value>>,
     groups: BTreeMap<String, Group>,
+    /// The groups that are declared, and have a member then.
+    declared: BTreeSet<String>,
     /// The facts of the members that exist, by group. Read once: gates ask for all of them again and again.
     members: BTreeMap<String, BTreeMap<Key, Arc<NodeFacts>>>,
 }
@@ -40,7 +42,12 @@ impl Context {
     /// what was never made is as declared.
     pub fn new(site: &Path, registry: Registry, events: Events, stack: &ValidStack, state: &State) -> Self {
         let state = moves::followed(stack, state);
-        let mut roster = Roster { groups: state.groups.clone(), ..Roster::default() };
+        let declared = stack.groups.iter().filter(|(_, group)| !group.members.is_empty());
+        let mut roster = Roster {
+            groups: state.groups.clone(),
+            declared: declared.map(|(name, _)| name.clone()).collect(),
+            ..Roster::default()
+        };
         for (key, recorded) in &state.resources {
             roster.inputs.insert(key.clone(), recorded.inputs.clone());
             roster.outputs.insert(key.clone(), recorded.outputs.clone());
@@ -141,6 +148,11 @@ impl Context {
         self.backend_for(&Key::new(HostKind::NAME, "?"), name)
     }
 
+    /// Bytes that are free on the file system that hosts of a backend share in this stack, where they do.
+    pub fn shared_disk(&self, backend: &str) -> Option<u64> {
+        self.backend(backend).ok()?.shared_disk(&self.site)
+    }
+
     fn backend_for(&self, key: &Key, name: &str) -> Result<Arc<dyn Backend>, KindError> {
         self.registry.backend_named(name).cloned().ok_or_else(|| KindError::UnknownBackend {
             key: key.clone(),
@@ -175,6 +187,16 @@ impl Context {
             };
             roster.made.iter().filter(within).map(|key| key.name.clone()).collect()
         })
+    }
+
+    /// Whether a group is to be there afterwards too, whoever leaves it.
+    pub fn goes_on(&self, group: &str) -> bool {
+        self.roster(|roster| roster.declared.contains(group))
+    }
+
+    /// Whether resources are held within a group, as topics are in a cluster.
+    pub fn is_cluster(&self, group: &str) -> bool {
+        !self.made_within(group).is_empty()
     }
 
     /// The role that the members of a group have.

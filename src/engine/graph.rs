@@ -15,6 +15,8 @@ pub(super) struct Graph {
     by_key: BTreeMap<Key, usize>,
     /// The last step of each group: its gate, or its roll where it has one.
     by_group: BTreeMap<String, Vec<usize>>,
+    /// The steps that take members out of each group that goes on.
+    leaving: BTreeMap<String, BTreeSet<usize>>,
     needs: BTreeMap<Key, BTreeSet<Needs>>,
 }
 
@@ -63,6 +65,19 @@ impl Graph {
         }
     }
 
+    /// What is made in a group must not be given to a member that is about to leave it: whatever needs the group waits for
+    /// those that leave.
+    pub(super) fn made_after_leaving(&mut self, groups: &BTreeMap<String, Group>) {
+        for (name, group) in groups {
+            let steps = group.members.iter().filter_map(|member| self.step_of(member));
+            let leaves = |step: &usize| matches!(self.steps[*step].action, Action::Delete { .. });
+            let leaving: BTreeSet<usize> = steps.filter(leaves).collect();
+            if !leaving.is_empty() {
+                self.leaving.insert(name.clone(), leaving);
+            }
+        }
+    }
+
     /// Turns needs into the order of steps. A need that has no step of its own stands for what it needs in turn, so
     /// that order reaches through what stays as it is.
     pub(super) fn close(&mut self, groups: &BTreeMap<String, Group>) {
@@ -82,6 +97,7 @@ impl Graph {
                 let mut after: BTreeSet<usize> =
                     members.iter().copied().filter(|member| *member != step).collect();
                 after.extend(&steps[..place]);
+                after.extend(self.leaving.get(name).into_iter().flatten());
                 for member in groups.get(name).map(|group| &group.members).into_iter().flatten() {
                     for needed in self.needs.get(member).into_iter().flatten() {
                         after.extend(self.steps_of(needed, groups, &mut known));
@@ -117,16 +133,20 @@ impl Graph {
                     .flat_map(|further| self.steps_of(further, groups, known))
                     .collect(),
             },
-            Needs::Group(name) => match self.by_group.get(name) {
-                Some(steps) => steps.iter().copied().collect(),
-                None => groups
-                    .get(name)
-                    .map(|group| &group.members)
-                    .into_iter()
-                    .flatten()
-                    .flat_map(|member| self.steps_of(&Needs::Resource(member.clone()), groups, known))
-                    .collect(),
-            },
+            Needs::Group(name) => {
+                let mut steps: BTreeSet<usize> = match self.by_group.get(name) {
+                    Some(steps) => steps.iter().copied().collect(),
+                    None => groups
+                        .get(name)
+                        .map(|group| &group.members)
+                        .into_iter()
+                        .flatten()
+                        .flat_map(|member| self.steps_of(&Needs::Resource(member.clone()), groups, known))
+                        .collect(),
+                };
+                steps.extend(self.leaving.get(name).into_iter().flatten());
+                steps
+            }
         };
         known.insert(needed.clone(), steps.clone());
         steps

@@ -85,7 +85,7 @@ mod tests {
         fn identity(&self, view: &GroupView) -> Option<String> {
             view.detail::<Option<String>>()?.clone()
         }
-        fn allows_removal(&self, _: &NodeFacts, _: Option<&GroupView>) -> Result<(), Refusal> {
+        fn allows_removal(&self, _: &NodeFacts, _: &GroupView) -> Result<(), NotSafe> {
             Ok(())
         }
     }
@@ -119,6 +119,7 @@ mod tests {
         Inventory {
             resources: [(Key::new("node", "a"), observed)].into(),
             groups: [("g".to_owned(), view)].into(),
+            ..Inventory::default()
         }
     }
 

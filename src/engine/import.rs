@@ -41,6 +41,7 @@ pub fn import(
         recorded: None,
         observed,
         group: None,
+        needed_by: Vec::new(),
         refill: false,
         restart: false,
     };

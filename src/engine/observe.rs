@@ -14,6 +14,10 @@ pub struct Inventory {
     pub resources: BTreeMap<Key, Observed>,
     /// Each group that has a member which exists.
     pub groups: BTreeMap<String, GroupView>,
+    /// Bytes that are free on the file system that hosts of each backend share, where they do.
+    pub shared_disks: BTreeMap<String, u64>,
+    /// Bytes that the busiest partition of each topic takes in a second, where that could be measured.
+    pub rates: BTreeMap<String, f64>,
 }
 
 /// Looks at all resources and groups, kinds and groups side by side.
@@ -46,8 +50,21 @@ pub async fn observe(context: &Context, stack: &ValidStack, state: &State) -> In
         let view = view(context, &group).await;
         (group, view)
     }));
-    let (resources, groups) = tokio::join!(kinds, groups);
+    let rates = futures_util::future::join_all(context.groups().into_iter().map(|group| async move {
+        // A comfort: whoever can't be asked for it may be asked for all else.
+        match context.kafka(&group) {
+            Some(kafka) if context.is_cluster(&group) => kafka.rates().await.unwrap_or_default(),
+            _ => BTreeMap::new(),
+        }
+    }));
+    let (resources, groups, rates) = tokio::join!(kinds, groups, rates);
+    let backends: BTreeSet<&String> = stack.disks.values().map(|disks| &disks.backend).collect();
     Inventory {
+        shared_disks: backends
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), context.shared_disk(name)?)))
+            .collect(),
+        rates: rates.into_iter().flatten().collect(),
         resources: resources.into_iter().flatten().collect(),
         groups: groups.into_iter().filter_map(|(name, view)| Some((name, view?))).collect(),
     }

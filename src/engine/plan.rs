@@ -5,8 +5,8 @@ use super::graph::Graph;
 use super::selection::Decisions;
 use super::{Inventory, Registry, Selection, State, identity, moves, roll};
 use crate::resource::{
-    Decision, GroupSubject, Key, Kind, Loss, NodeFacts, Observed, PropertyChange, Recorded, Reference,
-    Refusal, Subject, resolve,
+    Decision, Fitted, GroupSubject, Key, Kind, Loss, NodeFacts, Observed, PropertyChange, Recorded,
+    Reference, Refusal, Subject, resolve,
 };
 use crate::role::{Absence, Group, Health, NotSafe};
 use crate::stack::ValidStack;
@@ -72,6 +72,9 @@ pub struct Plan<Stage = Draft> {
     /// Resources that would change or be refused, and that the selection leaves out.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left_out: BTreeSet<Key>,
+    /// What some resources come to, for people: those that are made or changed, and those that are to be told of anyhow.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub told: BTreeMap<Key, String>,
     #[serde(skip)]
     pub(super) stage: PhantomData<Stage>,
 }
@@ -183,6 +186,17 @@ impl Action {
         }
     }
 
+    /// The one resource that it is about; `None` where it is about a group.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Create { key, .. }
+            | Self::Delete { key, .. }
+            | Self::Forget { key, .. }
+            | Self::Update(Change { key, .. }) => Some(key),
+            Self::Roll { .. } | Self::Gate { .. } => None,
+        }
+    }
+
     /// The resources that it makes or changes, with their inputs afterwards.
     pub(super) fn makes(&self) -> Vec<(&Key, &Value)> {
         match self {
@@ -260,6 +274,7 @@ pub fn plan_within(
         member_of: known()
             .flat_map(|(name, group)| group.members.iter().map(move |member| (member, name.as_str())))
             .collect(),
+        needed_by: needed_by(state),
         graph: Graph::default(),
         rolls: BTreeMap::new(),
         refusals: identity::strangers(registry, state, inventory),
@@ -267,7 +282,14 @@ pub fn plan_within(
         left_alone: BTreeMap::new(),
         same: 0,
         left_out: BTreeSet::new(),
+        fitted: Fitted::default(),
     };
+    for kind in registry.kinds() {
+        let Fitted { inputs, refusals, told } = kind.fit(stack, state, inventory);
+        planner.fitted.inputs.extend(inputs);
+        planner.fitted.refusals.extend(refusals);
+        planner.fitted.told.extend(told);
+    }
     let keys: BTreeSet<&Key> = stack.resources.keys().chain(state.resources.keys()).collect();
     let mut decisions = Decisions::new();
     let mut losses: BTreeMap<&Key, Vec<Loss>> = BTreeMap::new();
@@ -288,6 +310,9 @@ pub fn plan_within(
             planner.put_down(&key, decision, inputs);
         }
     }
+    let told = std::mem::take(&mut planner.fitted.told).into_iter();
+    let told = told.filter(|(key, (_, always))| *always || planner.graph.step_of(key).is_some());
+    let told = told.map(|(key, (text, _))| (key, text)).collect();
     planner.add_rolls();
     planner.add_gates();
     planner.order();
@@ -303,8 +328,19 @@ pub fn plan_within(
         left_alone: planner.left_alone,
         same: planner.same,
         left_out: planner.left_out,
+        told,
         stage: PhantomData,
     }
+}
+
+fn needed_by(state: &State) -> BTreeMap<&Key, Vec<(&Key, &Recorded)>> {
+    let mut needed_by: BTreeMap<&Key, Vec<(&Key, &Recorded)>> = BTreeMap::new();
+    for (key, recorded) in &state.resources {
+        for needed in &recorded.needs {
+            needed_by.entry(needed).or_default().push((key, recorded));
+        }
+    }
+    needed_by
 }
 
 fn group_subject<'a>(
@@ -332,6 +368,8 @@ struct Planner<'a> {
     inventory: &'a Inventory,
     groups: BTreeMap<&'a str, GroupSubject<'a>>,
     member_of: BTreeMap<&'a Key, &'a str>,
+    /// What is recorded as needing each resource.
+    needed_by: BTreeMap<&'a Key, Vec<(&'a Key, &'a Recorded)>>,
     graph: Graph,
     rolls: BTreeMap<String, BTreeMap<String, Change>>,
     refusals: Vec<Refusal>,
@@ -339,6 +377,7 @@ struct Planner<'a> {
     left_alone: BTreeMap<Key, Vec<String>>,
     same: usize,
     left_out: BTreeSet<Key>,
+    fitted: Fitted,
 }
 
 impl Planner<'_> {
@@ -353,14 +392,18 @@ impl Planner<'_> {
     /// What is to be done with one resource, its inputs to be, and what it loses by that.
     fn decide(&mut self, key: &Key) -> (Decision, Value, Vec<Loss>) {
         let recorded = self.state.resources.get(key);
-        let declared =
-            self.stack.resources.get(key).map(|d| resolve(&d.inputs, &|reference| self.known(reference)));
+        let inputs = self.stack.resources.get(key).map(|d| self.fitted.inputs.get(key).unwrap_or(&d.inputs));
+        let declared = inputs.map(|inputs| resolve(inputs, &|reference| self.known(reference)));
         let subject = Subject {
             key,
             declared: declared.as_ref(),
             recorded,
             observed: self.inventory.resources.get(key).unwrap_or(&Observed::Absent),
             group: self.group_of(key),
+            needed_by: match declared {
+                Some(_) => Vec::new(),
+                None => self.needed_by.get(key).cloned().unwrap_or_default(),
+            },
             refill: self.stack.refills(key),
             restart: self.stack.restarts(key),
         };
@@ -384,6 +427,12 @@ impl Planner<'_> {
         if !left_alone.is_empty() {
             self.left_alone.insert(key.clone(), left_alone);
         }
+        let decision = match (decision, self.fitted.refusals.get(key)) {
+            (Decision::Create { .. } | Decision::Update { .. }, Some(refusal)) => {
+                Decision::Refuse(refusal.clone())
+            }
+            (decision, _) => decision,
+        };
         (decision, declared.unwrap_or_default(), losses)
     }
 
@@ -627,6 +676,7 @@ impl Planner<'_> {
             }
         }
         self.graph.forgotten_after(&self.state.groups);
+        self.graph.made_after_leaving(&self.state.groups);
         self.graph.close(&self.stack.groups);
     }
 }

@@ -16,7 +16,7 @@ use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +30,13 @@ pub trait Backend: Send + Sync {
 
     /// A handle on a host; nothing is done yet.
     fn host(&self, site: &Path, name: &str, inputs: &HostInputs) -> Result<Arc<dyn Host>, HostError>;
+
+    /// Bytes that are free on the file system that all hosts at `site` share, where they have no disks of their own;
+    /// `None` where they share none, or it can't be told.
+    fn shared_disk(&self, site: &Path) -> Option<u64> {
+        let _ = site;
+        None
+    }
 
     /// What this machine lacks to run these nodes with; changes nothing. As a rule nothing.
     async fn lacking(&self, all: &[Deployment]) -> Vec<Lack> {
@@ -88,6 +95,9 @@ pub trait Host: Send + Sync {
 
     /// How a node stands; `None` where the host has never heard of it.
     async fn node(&self, node: &str) -> Result<Option<NodeObservation>, HostError>;
+
+    /// The nodes of which the host has anything, their data or a part of it, whoever knows of them.
+    async fn nodes(&self) -> Result<BTreeSet<String>, HostError>;
 
     /// Gives a node its data directory, with `files` in it and a marker that says whose it is. Does nothing where the
     /// marker of the same node is there already.

@@ -217,6 +217,10 @@ impl Kafka for Client {
         self.broker_configs().await
     }
 
+    async fn rates(&self) -> Result<BTreeMap<String, f64>, KafkaError> {
+        self.measured_rates().await
+    }
+
     async fn reassign(&self, orders: &BTreeMap<TopicPartition, Vec<i32>>) -> Result<(), KafkaError> {
         self.alter_reassignments(orders).await
     }

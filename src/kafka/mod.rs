@@ -12,9 +12,11 @@ mod api;
 mod client;
 mod connection;
 mod describe;
+mod empty;
 mod error;
 mod fence;
 mod pool;
+mod rates;
 mod safeguards;
 mod snapshot;
 mod view;
@@ -26,6 +28,7 @@ use async_trait::async_trait;
 
 pub use client::{Client, Timeouts};
 pub use connection::RESPONSE_LIMIT;
+pub use empty::{NotEmpty, assigned, is_new, is_spared};
 pub use error::{Attempt, ConnectionError, ErrorCode, KafkaError, PartitionFailure};
 pub use fence::{FenceError, Fenced, Registration, fence};
 pub use safeguards::Safeguards;
@@ -33,7 +36,7 @@ pub use view::{
     BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ControllerStanding, LocatedPartition,
     PartitionView, Reassignment, TopicPartition, TopicView,
 };
-pub use watchdog::{Look, NotSpared, Partition, Round, Streak, Voucher, Watched, is_apart};
+pub use watchdog::{Look, LookError, NotSpared, Partition, Round, Streak, Voucher, Watched, is_apart};
 
 /// A topic to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +99,9 @@ pub trait Kafka: Send + Sync {
     /// The settings of the broker that is the controller, by its own names, with where they come from: what topics
     /// without settings of their own have.
     async fn describe_broker_configs(&self) -> Result<BTreeMap<String, ConfigEntry>, KafkaError>;
+    /// Bytes that the busiest partition of each topic takes in a second: what its leader has of it, over the age of the
+    /// oldest record in it. Topics without records are left out, and those of brokers that don't answer.
+    async fn rates(&self) -> Result<BTreeMap<String, f64>, KafkaError>;
 
     /// Gives partitions a new list of replicas, the preferred leader first. Returns once the controller has
     /// begun: a new order of the same replicas is done then, moved replicas show in

@@ -23,6 +23,7 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
             Action::Create { key, inputs, .. } => {
                 *counts.entry("to create").or_default() += 1;
                 line(&mut out, &style.good("+"), key, &described(inputs), &step.reason, style);
+                told(&mut out, plan.told.get(key), style);
             }
             Action::Update(change) => {
                 let (count, sign) = match change.changes.is_empty() {
@@ -32,6 +33,7 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
                 *counts.entry(count).or_default() += 1;
                 line(&mut out, &sign, &change.key, "", &step.reason, style);
                 properties(&mut out, &change.changes, style);
+                told(&mut out, plan.told.get(&change.key), style);
             }
             Action::Delete { key, loses, .. } => {
                 *counts.entry("to delete").or_default() += 1;
@@ -68,6 +70,7 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
             let _ = writeln!(out, "  {} {key}  {what}", style.dim("·"));
         }
     }
+    untouched(&mut out, plan, style);
     for refusal in &plan.refusals {
         let _ = writeln!(out, "  {} {}  {}", style.bad("✗"), refusal.key, refusal.reason);
         let _ = writeln!(out, "      {} {}", style.hint("hint:"), refusal.hint);
@@ -91,6 +94,33 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
     let _ = writeln!(out, "{}", summary.join(", "));
     out
 }
+
+fn told(out: &mut String, what: Option<&String>, style: Style) {
+    if let Some(what) = what {
+        let _ = writeln!(out, "      {}", style.dim(what));
+    }
+}
+
+/// What is to be told of resources with which nothing is done; what several have in common once.
+fn untouched<S>(out: &mut String, plan: &Plan<S>, style: Style) {
+    let touched: BTreeSet<&Key> = plan.steps.iter().filter_map(|step| step.action.key()).collect();
+    let mut alike: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for (key, what) in plan.told.iter().filter(|(key, _)| !touched.contains(key)) {
+        alike.entry((what, &key.kind)).or_default().push(&key.name);
+    }
+    for ((what, kind), names) in alike {
+        let verb = if names.len() == 1 { "" } else { ", each" };
+        let shown = names.iter().copied().take(TOLD_BY_NAME).collect::<Vec<_>>().join(", ");
+        let more = match names.len().saturating_sub(TOLD_BY_NAME) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let _ = writeln!(out, "  {} {kind} {shown}{more}{verb} {what}", style.changing("…"));
+    }
+}
+
+/// How many of several that are alike are told by name.
+const TOLD_BY_NAME: usize = 3;
 
 /// How many changes the selection leaves out.
 pub(super) fn outside(left_out: usize) -> String {

@@ -2,7 +2,7 @@
 
 use super::Style;
 use crate::engine::{Inventory, Registry, State};
-use crate::resource::{Key, NodeFacts, NodeKind, Observed, ProcessSeen};
+use crate::resource::{Key, Lasts, NodeFacts, NodeKind, Observed, Output, ProcessSeen, TopicKind, lasts};
 use crate::role::Health;
 use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde::Serialize;
@@ -23,6 +23,8 @@ pub struct StackStatus {
     pub nodes: Vec<NodeStatus>,
     /// The other resources.
     pub resources: BTreeMap<String, String>,
+    /// For how long topics keep their records at the present rate, where that could be measured.
+    pub retention: BTreeMap<String, Lasts>,
 }
 
 /// How a group is.
@@ -86,7 +88,17 @@ impl StackStatus {
             .filter(|key| key.kind != NodeKind::NAME)
             .map(|key| (key.to_string(), word(inventory.resources.get(key))))
             .collect();
+        let retention = inventory.rates.iter().filter_map(|(name, rate)| {
+            let inputs = &state.resources.get(&Key::new(TopicKind::NAME, name))?.inputs;
+            let cluster = state.groups.get(inputs.get("cluster")?.as_str()?)?;
+            let broker = cluster.members.iter().find_map(|member| state.resources.get(member))?;
+            let facts: NodeFacts = serde_json::from_value(broker.inputs.clone()).ok()?;
+            let known = |(name, value): (String, Output<String>)| Some((name, value.known().ok()?.clone()));
+            let settings = facts.settings.into_iter().filter_map(known).collect();
+            Some((name.clone(), lasts(inputs, &settings, *rate)?))
+        });
         Self {
+            retention: retention.collect(),
             stack: state.stack.clone(),
             healthy: groups.values().all(|group| group.healthy),
             groups,
@@ -126,9 +138,28 @@ impl StackStatus {
             out.push_str(&format!("{sign} {name}: {words} ({} of {} up{leader})\n", group.up, group.members));
         }
         let trimmed: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-        format!("{out}\n{}\n", trimmed.join("\n"))
+        format!("{out}\n{}\n{}", trimmed.join("\n"), self.retention_text(style))
+    }
+
+    /// Those topics first that size deletes from before time does.
+    fn retention_text(&self, style: Style) -> String {
+        let (first, others): (Vec<_>, Vec<_>) =
+            self.retention.iter().partition(|(_, lasts)| lasts.size_first);
+        let mut out = String::new();
+        for (name, lasts) in first.iter().chain(&others).take(TOPICS_SHOWN) {
+            let sign = if lasts.size_first { style.changing("…") } else { style.good("✓") };
+            out.push_str(&format!("{sign} {name} {}\n", lasts.told));
+        }
+        let more = self.retention.len().saturating_sub(TOPICS_SHOWN);
+        if more > 0 {
+            out.push_str(&format!("  and {more} topics more; `--output json` has them all\n"));
+        }
+        if out.is_empty() { out } else { format!("\n{out}") }
     }
 }
+
+/// How many topics are told of. Those of a large stack would hide its nodes.
+const TOPICS_SHOWN: usize = 10;
 
 /// Columns that give way where a terminal is too narrow for all, the first one first. A pipe gets them all.
 const GIVE_WAY: [usize; 4] = [5, 4, 1, 2];

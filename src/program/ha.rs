@@ -92,6 +92,11 @@ pub struct KafkaConfig {
     /// Whether a broker that is cut off from most others, and not from ZooKeeper, is stopped where they can do without
     /// it. Default: true.
     pub watchdog: bool,
+    /// Size in MiB of the disk that each broker has for its data, by which topics are bounded. Default: that of the hosts'
+    /// disks; where they have none of their own, what is free of this machine's.
+    pub disk_mib: Option<u32>,
+    /// MiB that producers write to the whole cluster in a second. Default: unknown, and 1 is reckoned with.
+    pub write_mib_s: Option<u32>,
     /// Broker settings that differ from Octad's.
     pub settings: BTreeMap<String, Scalar>,
 }
@@ -154,6 +159,8 @@ impl Default for KafkaConfig {
             min_insync_replicas: cluster.min_insync_replicas,
             fence: cluster.fence,
             watchdog: cluster.watchdog,
+            disk_mib: cluster.disk_mib,
+            write_mib_s: cluster.write_mib_s,
             settings: BTreeMap::new(),
         }
     }
@@ -179,7 +186,7 @@ fn hosts_of(stack: &mut Stack, config: HostsConfig) -> Hosts {
         stack.fault(Fault::new("hosts.machine", message, "say `subnet = \"10.77.0.0/24\"` under [hosts]"));
         return hosts;
     };
-    hosts.on_machines(Machine { platform, modules, data_disk, peers, clients, fresh: false })
+    hosts.on_machines(Machine { platform, modules, data_disk, peers, clients })
 }
 
 /// Declares the ensemble, then the cluster, then its topics.
@@ -202,6 +209,8 @@ pub fn ha(stack: &mut Stack, config: Ha) {
         min_insync_replicas: kafka.min_insync_replicas,
         fence: kafka.fence,
         watchdog: kafka.watchdog,
+        disk_mib: kafka.disk_mib,
+        write_mib_s: kafka.write_mib_s,
         settings: texts(kafka.settings),
         ..KafkaCluster::new(&ensemble.name, &connect)
     };

@@ -94,6 +94,8 @@ pub struct Subject<'a> {
     pub observed: &'a Observed,
     /// The group that it is a member of or is held by, where there is one.
     pub group: Option<GroupSubject<'a>>,
+    /// What is recorded as needing it, where it is no longer declared.
+    pub needed_by: Vec<(&'a Key, &'a Recorded)>,
     /// Somebody consented, by its name, to have it filled again by the others where its data is gone.
     pub refill: bool,
     /// Somebody asked to have it restarted as it is.

@@ -77,10 +77,6 @@ pub struct Machine {
     pub peers: String,
     /// Networks of clients, which reach the port `client` of roles that serve them.
     pub clients: Vec<String>,
-    /// Whether the data disk may be empty, as it is before the first start. Without it, an empty one is one that was
-    /// lost, and nothing starts on it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub fresh: bool,
 }
 
 /// Which software at which version, and exactly which files.

@@ -10,7 +10,7 @@ use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// Inputs of a host.
@@ -63,6 +63,57 @@ impl HostKind {
     pub const NAME: &'static str = "host";
 }
 
+/// What a host told of itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Found {
+    /// The nodes of which it has anything.
+    nodes: BTreeSet<String>,
+}
+
+/// A host goes with all that lies on it, so that nothing may lie there which isn't removed by a step of its own, after
+/// what that asks for.
+fn decide_removal(subject: &Subject<'_>) -> Decision {
+    let refuse = |reason, hint: &str| {
+        Decision::Refuse(Refusal { key: subject.key.clone(), reason, hint: hint.to_owned() })
+    };
+    let gone = Decision::Delete { loses: String::new() };
+    let detail = match subject.observed {
+        Observed::Absent => return gone,
+        Observed::Unknown(why) => {
+            return refuse(
+                format!("what lies on it is not known: {why}"),
+                "make the host reachable; on this machine, `kill -CONT` has a supervisor go on that was halted",
+            );
+        }
+        Observed::Present { detail, .. } => detail,
+    };
+    let Ok(found) = Found::deserialize(detail) else {
+        return refuse(
+            "what lies on it is told in a form that is not known".into(),
+            "use the Octad that made it",
+        );
+    };
+    // A rename that was cut off leaves a node under its old name or its new one.
+    let names = |(key, recorded): &(&Key, &Recorded)| {
+        let old = recorded.inputs.get("node").and_then(Value::as_str).map(str::to_owned);
+        [Some(key.name.clone()), old].into_iter().flatten()
+    };
+    let known: BTreeSet<String> = subject.needed_by.iter().flat_map(names).collect();
+    let unknown: Vec<&str> = found.nodes.difference(&known).map(String::as_str).collect();
+    if unknown.is_empty() { gone } else { refuse(holds(&unknown), HOLDS_HINT) }
+}
+
+fn holds(nodes: &[&str]) -> String {
+    let (node, its) = if nodes.len() == 1 { ("the node", "its") } else { ("the nodes", "their") };
+    format!(
+        "it holds {node} {}, of which the stack knows nothing, and {its} data would go with it",
+        nodes.join(", ")
+    )
+}
+
+const HOLDS_HINT: &str = "declare it as it was: `octad up` finds it as it is, and it can be removed then; or remove its \
+                          directory by hand";
+
 #[async_trait]
 impl Kind for HostKind {
     fn name(&self) -> &'static str {
@@ -74,9 +125,7 @@ impl Kind for HostKind {
     }
 
     fn decide(&self, subject: &Subject<'_>) -> Decision {
-        let Some(declared) = subject.declared else {
-            return Decision::Delete { loses: String::new() };
-        };
+        let Some(declared) = subject.declared else { return decide_removal(subject) };
         let Some(recorded) = subject.recorded else {
             return Decision::Create { reason: String::new(), detail: Value::Null };
         };
@@ -125,15 +174,18 @@ impl Kind for HostKind {
                 Err(error) => Observed::Unknown(with_causes(&error)),
                 Ok(host) => match host.power().await {
                     Ok(None) => Observed::Absent,
-                    Ok(Some(up)) => Observed::Present {
-                        status: host
-                            .disturbance()
-                            .filter(|_| up)
-                            .unwrap_or(if up { UP } else { "down" })
-                            .into(),
-                        detail: Value::Null,
-                        process: if up { ProcessSeen::Runs } else { ProcessSeen::Gone },
-                        broken: None,
+                    Ok(Some(up)) => match host.nodes().await {
+                        Ok(nodes) => Observed::Present {
+                            status: host
+                                .disturbance()
+                                .filter(|_| up)
+                                .unwrap_or(if up { UP } else { "down" })
+                                .into(),
+                            detail: json!(Found { nodes }),
+                            process: if up { ProcessSeen::Runs } else { ProcessSeen::Gone },
+                            broken: None,
+                        },
+                        Err(error) => Observed::Unknown(with_causes(&error)),
                     },
                     Err(error) => Observed::Unknown(with_causes(&error)),
                 },
@@ -192,6 +244,12 @@ impl Kind for HostKind {
     }
 
     async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError> {
-        Ok(context.host_of(key, before)?.destroy().await?)
+        let host = context.host_of(key, before)?;
+        // Those that the stack knew of are removed by now.
+        let left: Vec<String> = host.nodes().await?.into_iter().collect();
+        if !left.is_empty() {
+            return Err(KindError::HoldsNodes { key: key.clone(), nodes: left.join(", ") });
+        }
+        Ok(host.destroy().await?)
     }
 }

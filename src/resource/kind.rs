@@ -2,9 +2,10 @@
 
 use super::{Adopted, Decision, Drift, Key, Loss, Observed, Recorded, Refusal, Subject};
 use crate::clock::Until;
-use crate::engine::Context;
+use crate::engine::{Context, Inventory, State};
 use crate::host::HostError;
 use crate::kafka::KafkaError;
+use crate::stack::ValidStack;
 use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -26,6 +27,12 @@ pub trait Kind: Send + Sync {
     /// The group that holds a resource which is not itself a member of it, such as a topic's cluster.
     fn held_by(&self, _inputs: &Value) -> Option<String> {
         None
+    }
+
+    /// What the declared resources of this kind are to be where they share something (topics: their brokers' disks), which
+    /// no one of them can tell by itself. As a rule nothing is shared. Pure.
+    fn fit(&self, _stack: &ValidStack, _state: &State, _inventory: &Inventory) -> Fitted {
+        Fitted::default()
     }
 
     /// Decides what is to be done with one resource.
@@ -163,6 +170,17 @@ pub trait Kind: Send + Sync {
     async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError>;
 }
 
+/// What resources that share something come to.
+#[derive(Debug, Default)]
+pub struct Fitted {
+    /// The inputs of those that are to differ from what is declared.
+    pub inputs: BTreeMap<Key, Value>,
+    /// Those for which there is nothing left.
+    pub refusals: BTreeMap<Key, Refusal>,
+    /// What it means for each, for people, and whether that is to be told although nothing is done with it.
+    pub told: BTreeMap<Key, (String, bool)>,
+}
+
 /// The text of files, by name.
 pub type Files = BTreeMap<String, String>;
 
@@ -249,6 +267,32 @@ pub enum KindError {
         key: Key,
         /// What.
         what: String,
+    },
+    /// A member that was never made here is not given an empty disk.
+    #[error("{key} does not begin with an empty disk")]
+    NotBegun {
+        /// The resource.
+        key: Key,
+        /// Why not.
+        source: Box<crate::role::NotSafe>,
+    },
+    /// A host that was to go has nodes that no step has removed.
+    #[error("{key} still holds {nodes}, and their data would go with it")]
+    HoldsNodes {
+        /// The resource.
+        key: Key,
+        /// The nodes.
+        nodes: String,
+    },
+    /// A member that was to leave a group that goes on is kept.
+    #[error("{key} is not removed{then}")]
+    NotRemoved {
+        /// The resource.
+        key: Key,
+        /// What became of it, where that isn't plain.
+        then: String,
+        /// Why not.
+        source: Box<crate::role::NotSafe>,
     },
     /// This Octad has no such role.
     #[error("{key} has the role `{role}`, which this program does not know")]

@@ -6,9 +6,11 @@ mod facts;
 mod host;
 mod key;
 mod kind;
+mod leave;
 mod node;
 mod output;
 mod place;
+mod retention;
 mod topic;
 
 pub use decision::{
@@ -18,7 +20,10 @@ pub use decision::{
 pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software};
 pub use host::{HostInputs, HostKind, Isolation};
 pub use key::{Key, NotAKey};
-pub use kind::{Files, Kind, KindError, Work};
+pub use kind::{Files, Fitted, Kind, KindError, Work};
 pub use node::NodeKind;
+pub(crate) use node::counted_on_hint;
 pub use output::{Format, NotYetKnown, Output, Reference, references, resolve};
+pub(crate) use retention::lasts;
+pub use retention::{Disks, Lasts};
 pub use topic::{TopicInputs, TopicKind};

@@ -1,5 +1,6 @@
 //! The kind `node`: one member of a group, running on a host. Its inputs are its facts.
 
+use super::leave::Leaving;
 use super::{
     Decision, Drift, Files, HostKind, Key, Kind, KindError, Loss, NodeFacts, Observed, ProcessSeen, Recorded,
     Refusal, Subject, Work, compare, place,
@@ -85,11 +86,19 @@ impl NodeKind {
         if let (Some(group), Some(recorded)) = (goes_on, subject.recorded) {
             let allowed = facts(subject.key, &recorded.inputs).and_then(|facts| {
                 let role = self.role(subject.key, &facts)?;
-                Ok(role.allows_removal(&facts, group.view))
+                Ok(group
+                    .view
+                    .ok_or(NotSafe::NobodyAnswers)
+                    .and_then(|view| role.allows_removal(&facts, view)))
             });
             match allowed {
                 Ok(Ok(())) => {}
-                Ok(Err(refusal)) => return Decision::Refuse(refusal),
+                Ok(Err(reason)) if reason.may_pass() => {
+                    let hint =
+                        "`octad status` tells how the others are; they must all agree that it holds nothing";
+                    return refuse(subject.key, format!("it may hold replicas: {reason}"), hint);
+                }
+                Ok(Err(reason)) => return refuse(subject.key, reason.to_string(), removal_hint(&reason)),
                 Err(error) => return refuse(subject.key, error.to_string(), "use the program that made it"),
             }
         }
@@ -132,6 +141,36 @@ impl NodeKind {
                 "end its process, which is not started again without its data",
             );
         }
+        self.decide_refill(subject, declared)
+    }
+
+    /// One that was never made here, and has no disk. Its group may count on it all the same, where the state was lost or
+    /// forgot it; `None` where nobody says so.
+    fn decide_empty(&self, subject: &Subject<'_>, declared: &Value) -> Option<Decision> {
+        let key = subject.key;
+        if let Observed::Present { detail, .. } = subject.observed
+            && NodeObservation::deserialize(detail).is_ok_and(|found| found.data)
+        {
+            return None;
+        }
+        let view = subject.group.as_ref()?.view?;
+        let facts = facts(key, declared).ok()?;
+        let counted = self.role(key, &facts).ok()?.allows_removal(&facts, view);
+        match counted {
+            Err(reason @ NotSafe::HoldsReplicas { .. }) if !subject.refill => Some(refuse(
+                key,
+                format!(
+                    "it was never made here, and by the cluster's word {reason} where it begins with an empty disk"
+                ),
+                &counted_on_hint(&key.name),
+            )),
+            Err(NotSafe::HoldsReplicas { .. }) => Some(self.decide_refill(subject, declared)),
+            _ => None,
+        }
+    }
+
+    fn decide_refill(&self, subject: &Subject<'_>, declared: &Value) -> Decision {
+        let key = subject.key;
         let view = subject.group.as_ref().and_then(|group| group.view);
         match facts(key, declared).and_then(|facts| self.refill(key, &facts, view)) {
             Ok(what) => Decision::Create {
@@ -189,6 +228,22 @@ fn never_made(recorded: &Recorded) -> bool {
     recorded.pending && recorded.outputs.is_null()
 }
 
+/// What helps where a member's group counts on a disk that isn't there.
+pub(crate) fn counted_on_hint(node: &str) -> String {
+    format!(
+        "mount its disk, or bring its directory back; if it is lost for good, `octad up --refill {node}` has the others \
+         fill an empty one, where they have all of it"
+    )
+}
+
+/// What helps where a member can't leave.
+fn removal_hint(reason: &NotSafe) -> &'static str {
+    match reason {
+        NotSafe::QuorumFixed => "put the old number of servers back, or `octad destroy` the whole stack",
+        _ => "put the old number of brokers back, or move its replicas away with Kafka's own tools first",
+    }
+}
+
 fn facts(key: &Key, inputs: &Value) -> Result<NodeFacts, KindError> {
     KindError::read(key, inputs)
 }
@@ -227,6 +282,8 @@ impl Kind for NodeKind {
             let bootstrap = facts(subject.key, declared)
                 .and_then(|facts| self.role(subject.key, &facts).cloned())
                 .map(|role| match &subject.group {
+                    // Who is led has members with data, whatever is recorded of them.
+                    Some(group) if group.view.is_some_and(|view| view.leader().is_some()) => false,
                     Some(group) => role.bootstraps(group.recorded, group.declared),
                     None => true,
                 });
@@ -237,7 +294,9 @@ impl Kind for NodeKind {
                 Err(error) => refuse(subject.key, error.to_string(), "use a program that has this role"),
             }
         };
-        let Some(recorded) = subject.recorded else { return creates("") };
+        let Some(recorded) = subject.recorded else {
+            return self.decide_empty(subject, declared).unwrap_or_else(|| creates(""));
+        };
         let found = match subject.observed {
             Observed::Present { detail, .. } => {
                 serde_json::from_value::<NodeObservation>(detail.clone()).ok()
@@ -253,7 +312,10 @@ impl Kind for NodeKind {
         };
         let found = match found {
             Some(found) if found.data => found,
-            _ if never_made(recorded) => return creates("an earlier up was cut off"),
+            _ if never_made(recorded) => {
+                let decided = self.decide_empty(subject, declared);
+                return decided.unwrap_or_else(|| creates("an earlier up was cut off"));
+            }
             lost => return self.decide_lost(subject, recorded, declared, lost.as_ref()),
         };
         if subject.refill {
@@ -435,6 +497,8 @@ impl Kind for NodeKind {
             // The others may have moved on since the plan was made.
             let view = engine::view(context, &deployment.facts.group).await;
             self.refill(key, &deployment.facts, view.as_ref())?;
+        } else if place::look(host.as_ref(), context, key).await?.is_none_or(|found| !found.data) {
+            vacant(context, key, &deployment).await?;
         }
         place::rename(host.as_ref(), context, key, STOP_TIMEOUT, None).await?;
         host.format(&deployment, bootstrap).await?;
@@ -479,12 +543,8 @@ impl Kind for NodeKind {
         until: Option<Until>,
     ) -> Result<Value, KindError> {
         let host = context.host(&host_key(&facts(key, after)?))?;
-        let frozen = |found: &NodeObservation| found.run == RunState::Frozen;
-        let patience = match place::look(host.as_ref(), context, key).await?.as_ref().is_some_and(frozen) {
-            true => FROZEN_STOP_TIMEOUT,
-            false => STOP_TIMEOUT,
-        };
-        self.restart(context, key, after, patience, until).await
+        let name = place::name(host.as_ref(), context, key).await?;
+        self.restart(context, key, after, patience(host.as_ref(), &name).await?, until).await
     }
 
     fn reversible(&self, key: &Key, before: &Value, after: &Value) -> bool {
@@ -506,9 +566,15 @@ impl Kind for NodeKind {
     }
 
     async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError> {
-        let host = context.host(&host_key(&facts(key, before)?))?;
+        let facts = facts(key, before)?;
+        let host = context.host(&host_key(&facts))?;
         let name = place::name(host.as_ref(), context, key).await?;
-        // Its data goes too, so there is nothing that a long goodbye would save.
+        if context.goes_on(&facts.group) {
+            let role = self.role(key, &facts)?.as_ref();
+            let leaving = Leaving { context, key, facts: &facts, role, host: host.as_ref(), name: &name };
+            return leaving.leave(patience(host.as_ref(), &name).await?).await;
+        }
+        // All data of the group goes, so there is nothing that a long goodbye would save.
         host.stop(&name, Duration::from_secs(2), None).await?;
         Ok(host.remove(&name).await?)
     }
@@ -532,6 +598,30 @@ async fn altered_files(host: &dyn Host, context: &Context, key: &Key, found: &No
     let mut files = read().await.unwrap_or_default();
     files.retain(|name, _| found.altered.contains(name));
     files
+}
+
+/// How long those may be silent who know whether a new member is counted on. They were healthy a moment ago.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Waits until it is known that nobody counts on what a new member's disk would hold.
+async fn vacant(context: &Context, key: &Key, deployment: &Deployment) -> Result<(), KindError> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        match deployment.role.vacant(context.registry().wire().as_ref(), &deployment.facts).await {
+            Ok(()) => return Ok(()),
+            Err(reason) if reason.may_pass() && begun.elapsed() < SILENCE => {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            Err(reason) => return Err(KindError::NotBegun { key: key.clone(), source: Box::new(reason) }),
+        }
+    }
+}
+
+/// How long a node's process may take to end in order.
+async fn patience(host: &dyn Host, name: &str) -> Result<Duration, HostError> {
+    let found = host.node(name).await?;
+    let frozen = found.is_some_and(|found| found.run == RunState::Frozen);
+    Ok(if frozen { FROZEN_STOP_TIMEOUT } else { STOP_TIMEOUT })
 }
 
 /// Files with the options of the virtual machine in place of the facts, which say all the rest once more.

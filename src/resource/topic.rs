@@ -1,12 +1,13 @@
 //! The kind `topic`: a topic of a Kafka cluster, with its partitions and its configuration.
 
 use super::{
-    Adopted, Decision, Drift, Key, Kind, KindError, Loss, Observed, ProcessSeen, Recorded, Refusal, Subject,
-    compare,
+    Adopted, Decision, Drift, Fitted, Key, Kind, KindError, Loss, Observed, ProcessSeen, Recorded, Refusal,
+    Subject, compare, retention,
 };
 use crate::clock::Until;
-use crate::engine::Context;
+use crate::engine::{Context, Inventory, State};
 use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, Reassignment, Safeguards, TopicView};
+use crate::stack::ValidStack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -266,6 +267,14 @@ impl Kind for TopicKind {
 
     fn held_by(&self, inputs: &Value) -> Option<String> {
         Some(inputs.get("cluster")?.as_str()?.to_owned())
+    }
+
+    fn fit(&self, stack: &ValidStack, state: &State, inventory: &Inventory) -> Fitted {
+        let mut fitted = Fitted::default();
+        for (cluster, disks) in &stack.disks {
+            retention::fit_cluster(cluster, disks, stack, state, inventory, &mut fitted);
+        }
+        fitted
     }
 
     fn decide(&self, subject: &Subject<'_>) -> Decision {

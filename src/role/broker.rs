@@ -5,8 +5,10 @@ mod seen;
 use super::roll::starts;
 use super::{Absence, GroupView, Health, InSync, Layout, Next, NotSafe, Process, Role, Roll};
 use crate::causes::with_causes;
-use crate::kafka::{BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, Safeguards};
-use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
+use crate::kafka::{
+    BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, Safeguards, TopicPartition,
+};
+use crate::resource::{NodeFacts, Output};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use seen::{Seen, cluster, consented, decided, id_of, quiet, scarce, serving};
@@ -138,6 +140,24 @@ impl Role for Broker {
 
     fn data_files(&self, _facts: &NodeFacts, _bootstrap: bool) -> BTreeMap<String, String> {
         BTreeMap::new()
+    }
+
+    fn written(&self) -> Option<&'static str> {
+        // Kafka writes it once it has registered for the first time.
+        Some("meta.properties")
+    }
+
+    async fn vacant(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<(), NotSafe> {
+        let connect = setting(member, "zookeeper.connect").unwrap_or_default();
+        let servers: Vec<String> = connect.split(',').map(str::to_owned).collect();
+        let counted = wire.assigned(&servers, member.id).await;
+        match counted.as_deref().map(|counted| (counted.len(), counted.first())) {
+            Ok((_, None)) => Ok(()),
+            Ok((held, Some(TopicPartition { topic, partition }))) => {
+                Err(NotSafe::CountedOn { topic: topic.clone(), partition: *partition, held })
+            }
+            Err(error) => Err(NotSafe::NoAnswer { service: "ZooKeeper".into(), why: with_causes(error) }),
+        }
     }
 
     fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
@@ -349,27 +369,15 @@ impl Role for Broker {
         back
     }
 
-    fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal> {
-        let refuse = |reason: String, hint: &str| {
-            Err(Refusal { key: Key::new(NodeKind::NAME, &leaving.node), reason, hint: hint.into() })
-        };
-        let Some(cluster) = view.and_then(cluster) else {
-            return refuse(
-                "it may hold replicas, and no broker answers to tell".into(),
-                "start the cluster with the old number of brokers first",
-            );
-        };
+    fn allows_removal(&self, leaving: &NodeFacts, view: &GroupView) -> Result<(), NotSafe> {
+        let Some(cluster) = cluster(view) else { return Err(NotSafe::NobodyAnswers) };
         let held = cluster.replicas_on(leaving.id).count();
-        match cluster.replicas_on(leaving.id).next() {
-            None => Ok(()),
-            Some(first) => refuse(
-                format!(
-                    "it holds replicas of {held} partitions ({} first), which would be lost",
-                    first.name()
-                ),
-                "put the old number of brokers back, or move its replicas away with Kafka's own tools first",
-            ),
+        if let Some(first) = cluster.replicas_on(leaving.id).next() {
+            let (topic, partition) = (first.topic.to_owned(), first.partition);
+            return Err(NotSafe::HoldsReplicas { topic, partition, held });
         }
+        // That it holds none counts only from who decides on that.
+        decided(cluster, None)
     }
 
     fn refill(&self, member: &NodeFacts, view: &GroupView) -> Result<String, NotSafe> {

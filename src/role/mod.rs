@@ -41,6 +41,19 @@ pub trait Role: Send + Sync {
     /// member may trust its emptiness.
     fn data_files(&self, facts: &NodeFacts, bootstrap: bool) -> BTreeMap<String, String>;
 
+    /// What is in the data directory once a member has been of its group: a disk without it is an empty one, and nobody
+    /// starts on that but by leave of whoever formatted it. `None` where a member on an empty disk does no harm.
+    fn written(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether nobody counts on what a member's disk would hold, so that it may begin with an empty one. Asked of those
+    /// who know it although no member may run.
+    async fn vacant(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<(), NotSafe> {
+        let _ = (wire, member);
+        Ok(())
+    }
+
     /// Whether a new member may trust that the group has never held data, with `existing` of `declared` members made
     /// before it.
     fn bootstraps(&self, existing: usize, declared: usize) -> bool {
@@ -134,8 +147,8 @@ pub trait Role: Send + Sync {
         Ok(())
     }
 
-    /// Whether a member may leave a group that goes on.
-    fn allows_removal(&self, leaving: &NodeFacts, view: Option<&GroupView>) -> Result<(), Refusal>;
+    /// Whether a member may leave a group that goes on: nobody would miss what it holds, by the word of those who decide.
+    fn allows_removal(&self, leaving: &NodeFacts, view: &GroupView) -> Result<(), NotSafe>;
 
     /// Whether a member whose data is gone may begin again with an empty disk, and what it then gets from the others,
     /// for people. Unless a role knows how, the answer is no.

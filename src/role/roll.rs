@@ -235,6 +235,43 @@ pub enum NotSafe {
         /// How many further partitions are so.
         further: usize,
     },
+    /// A member that is to leave its group holds what would be lost with it.
+    #[error("it holds replicas of {} ({topic}-{partition} first), which would be lost", partitions(*.held))]
+    HoldsReplicas {
+        /// The topic of the first of them.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// How many it holds in all.
+        held: usize,
+    },
+    /// A member that was never made here is counted on: a disk that it begins with can't be an empty one.
+    #[error("the cluster counts on replicas of {} being on its disk ({topic}-{partition} first)", partitions(*.held))]
+    CountedOn {
+        /// The topic of the first of them.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// How many it counts on in all.
+        held: usize,
+    },
+    /// A service that knows it did not answer.
+    #[error("{service} could not be asked: {why}")]
+    NoAnswer {
+        /// Which.
+        service: String,
+        /// Why, with the whole chain of causes.
+        why: String,
+    },
+    /// A member that is to leave its group is still counted on.
+    #[error("{member} is still one of its group")]
+    StillCounted {
+        /// The member.
+        member: String,
+    },
+    /// The role doesn't let members leave.
+    #[error("a member can't leave an ensemble yet: its quorum would change")]
+    QuorumFixed,
     /// The role doesn't know how a member gets its data back from the others.
     #[error("the role {role} doesn't rebuild a member's data from the others")]
     NotRebuilt {
@@ -253,6 +290,13 @@ pub enum NotSafe {
         /// The majority.
         needed: usize,
     },
+}
+
+impl NotSafe {
+    /// Whether it may be otherwise in a while, without anybody's doing.
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::HoldsReplicas { .. } | Self::CountedOn { .. } | Self::QuorumFixed)
+    }
 }
 
 /// A topic with no more replicas than it needs in sync.
@@ -290,6 +334,10 @@ fn knows(members: &[String]) -> String {
 
 fn therefore(reason: Option<&NotSafe>) -> String {
     reason.map(|reason| format!(", and {reason}")).unwrap_or_default()
+}
+
+fn partitions(count: usize) -> String {
+    format!("{count} partition{}", if count == 1 { "" } else { "s" })
 }
 
 fn also(others: usize) -> String {

@@ -223,12 +223,8 @@ impl Role for Zookeeper {
         }
     }
 
-    fn allows_removal(&self, leaving: &NodeFacts, _view: Option<&GroupView>) -> Result<(), Refusal> {
-        Err(Refusal {
-            key: Key::new(NodeKind::NAME, &leaving.node),
-            reason: "a member can't leave an ensemble yet: its quorum would change".into(),
-            hint: "put the old number of servers back, or `octad destroy` the whole stack".into(),
-        })
+    fn allows_removal(&self, _leaving: &NodeFacts, _view: &GroupView) -> Result<(), NotSafe> {
+        Err(NotSafe::QuorumFixed)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Fault, Name, TopicName, ValidStack};
 use crate::engine::Registry;
 use crate::resource::{
-    HostInputs, HostKind, Key, NodeFacts, NodeKind, Output, Reference, TopicInputs, TopicKind,
+    Disks, HostInputs, HostKind, Key, NodeFacts, NodeKind, Output, Reference, TopicInputs, TopicKind,
 };
 use crate::role::Group;
 use serde_json::{Value, json};
@@ -49,6 +49,8 @@ pub struct Declaration {
     pub outputs: BTreeMap<String, Value>,
     /// The resources that were declared by another name before.
     pub moves: Vec<Move>,
+    /// What the brokers of each cluster have their topics on, by group.
+    pub disks: BTreeMap<String, Disks>,
 }
 
 /// The stack that a program declares resources in.
@@ -124,6 +126,11 @@ impl Stack {
     pub fn topic(&mut self, name: &TopicName, inputs: &TopicInputs) {
         let key = Key::new(TopicKind::NAME, name.as_ref());
         self.declare(key, json!(inputs), [Needs::Group(inputs.cluster.clone())].into());
+    }
+
+    /// Declares what the brokers of a cluster have their topics on, so that these are bounded by it.
+    pub fn disks(&mut self, cluster: &str, disks: Disks) {
+        self.declaration.disks.insert(cluster.to_owned(), disks);
     }
 
     /// Declares a value to show after `up`.

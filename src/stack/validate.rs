@@ -39,7 +39,7 @@ impl ValidStack {
         let resources =
             state.resources.iter().map(|(key, recorded)| (key.clone(), declared(recorded))).collect();
         let (groups, outputs) = (state.groups.clone(), state.outputs.clone());
-        Self::of(name, Declaration { resources, groups, outputs, moves: Vec::new() })
+        Self::of(name, Declaration { resources, groups, outputs, ..Declaration::default() })
     }
 
     fn of(name: Name, declaration: Declaration) -> Self {

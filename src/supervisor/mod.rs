@@ -14,6 +14,7 @@
 mod after_end;
 mod archive;
 mod backoff;
+mod begin;
 mod capture;
 mod cgroup;
 mod client;
@@ -39,6 +40,7 @@ mod start;
 mod timestamp;
 mod unit;
 
+pub use begin::{Beginning, Begun, LEAVE_FILE};
 pub use cgroup::other_processes;
 pub use client::Supervisor;
 pub use error::SupervisorError;

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{error::SupervisorError, layout, name::UnitName, replace::replace};
+use super::{begin::Beginning, error::SupervisorError, layout, name::UnitName, replace::replace};
 
 /// One service of a host. Unknown fields are ignored, so that an older supervisor runs a newer specification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct UnitSpec {
     /// looks like an empty one, and a server started on that would begin from nothing.
     #[serde(default)]
     pub requires: Vec<PathBuf>,
+    /// What tells whether the data disk was ever written to, for servers that must not start on an empty one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<Beginning>,
     /// Seconds between SIGTERM and SIGKILL.
     #[serde(default = "default_stop_timeout")]
     pub stop_timeout: u64,
@@ -115,6 +118,7 @@ impl UnitSpec {
             env: BTreeMap::new(),
             working_dir: None,
             requires: Vec::new(),
+            begins: None,
             stop_timeout: default_stop_timeout(),
             restart: RestartPolicy::default(),
             archive: None,

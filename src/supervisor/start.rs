@@ -5,6 +5,7 @@ use std::{fmt::Write, io, path::Path, sync::Arc};
 use tokio::task::JoinHandle;
 
 use super::{
+    begin::Begun,
     capture::{FILE_LIMIT, capture},
     journal::{Chain, Journal},
     layout,
@@ -45,6 +46,7 @@ pub(super) fn start(dir: &Path, unit: &UnitName, journal: &Arc<Journal>) -> Resu
     let spec =
         UnitSpec::load(dir, unit).map_err(|error| NotStarted::Final { reason: Chain(&error).to_string() })?;
     check_required(&spec)?;
+    check_begun(&spec)?;
     match fork(dir, unit, &spec, journal) {
         Ok((process, capture)) => Ok(Started { spec, process, capture }),
         Err((what, error)) => {
@@ -74,6 +76,17 @@ fn check_required(spec: &UnitSpec) -> Result<(), NotStarted> {
         let _ = write!(reason, "{separator}{} is {problem}", path.display());
     }
     if reason.is_empty() { Ok(()) } else { Err(NotStarted::Final { reason }) }
+}
+
+/// A disk that is empty may be so.
+fn check_begun(spec: &UnitSpec) -> Result<(), NotStarted> {
+    let Some(begins) = &spec.begins else { return Ok(()) };
+    let reason = match begins.take() {
+        Ok(Begun::Written | Begun::Fresh) => return Ok(()),
+        Ok(Begun::Lost) => "is missing, and nobody gave leave to begin with an empty disk".to_owned(),
+        Err(error) => format!("cannot be checked ({error})"),
+    };
+    Err(NotStarted::Final { reason: format!("{} {reason}", begins.written.display()) })
 }
 
 fn fork(

@@ -20,6 +20,7 @@ use octad::stack::ValidStack;
 use simulation::{Ended, Simulation, THREE_AND_THREE, Terms};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 #[test]
@@ -103,6 +104,23 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             };
             let stack = simulation.declare().unwrap();
             return change_while(simulation, &stack, &Terms::default(), deed);
+        ["up", when @ ("created-meanwhile" | "created-before-the-stop"), topic, partitions] => {
+            let (topic, partitions) = ((*topic).to_owned(), number(partitions).try_into().unwrap());
+            let stack = simulation.declare().unwrap();
+            let create = {
+                let world = world.clone();
+                move || world.grow_topic("kafka", &topic, partitions)
+            };
+            if *when == "created-meanwhile" {
+                return change_while(simulation, &stack, &Terms::default(), create);
+            }
+            // The first deed is the stop.
+            let create = Mutex::new(Some(create));
+            world.watch(move || {
+                let create = create.lock().unwrap().take();
+                create.into_iter().for_each(|create| create());
+            });
+            return change(simulation, &stack, &Terms::default());
         }
         ["roll", names @ ..] => {
             let options = names.iter().position(|name| name.starts_with("--")).unwrap_or(names.len());
@@ -206,6 +224,8 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             let partition = number(partition).try_into().unwrap();
             assert!(world.shrink_isr(topic, partition, number(broker).try_into().unwrap()));
         }
+        ["shared-disk", mib] => world.set_shared_disk(number(mib) << 20),
+        ["rate", topic, bytes] => world.set_rate(topic, bytes.parse().unwrap()),
         ["catch-up"] => world.catch_up(),
         ["fail-at", deed] => world.fail_at(number(deed).try_into().unwrap()),
         ["killed-at", deed] => world.cut_at(number(deed).try_into().unwrap(), Cut::KilledAfter),

@@ -7,7 +7,7 @@ use std::{
 
 use octad::clock::Until;
 use octad::supervisor::{
-    AfterEnd, Desired, Exit, RefusalCode, Signal, SupervisorError, UnitSpec, UnitState, UnitStatus,
+    AfterEnd, Beginning, Desired, Exit, RefusalCode, Signal, SupervisorError, UnitSpec, UnitState, UnitStatus,
 };
 
 use crate::host::{TestHost, eventually, is_running, lives, reaches, sh, sleeper, status, stubborn, unit};
@@ -152,6 +152,36 @@ async fn a_stop_that_was_asked_for_stays_one_for_the_next_supervisor_too() {
     assert_eq!(host.read("said"), "started\ncleaned\n");
     supervisor.start(&unit).await.unwrap();
     eventually("a start that was asked for", || host.read("said").ends_with("cleaned\nstarted\n")).await;
+}
+
+#[tokio::test]
+async fn leave_to_begin_with_an_empty_disk_serves_until_it_is_written_and_never_again() {
+    let host = TestHost::new();
+    let data = host.dir.join("data");
+    fs::create_dir(&data).unwrap();
+    let begins = Beginning::on(&data, "meta.properties");
+    let spec = UnitSpec { begins: Some(begins.clone()), ..sleeper() };
+    let unit = host.specify("u", spec);
+    let supervisor = host.supervisor().await;
+    let is_refused =
+        |state: &UnitState| matches!(state, UnitState::Failed { reason } if reason.contains("leave"));
+    assert!(is_refused(&supervisor.start(&unit).await.unwrap().state));
+
+    // A first start that comes to nothing may be tried again.
+    fs::write(&begins.leave, "").unwrap();
+    for _ in 0..2 {
+        assert!(is_running(&supervisor.start(&unit).await.unwrap()));
+        supervisor.stop(&unit, None, None).await.unwrap();
+    }
+    assert!(begins.leave.exists());
+    fs::write(&begins.written, "").unwrap();
+    assert!(is_running(&supervisor.start(&unit).await.unwrap()));
+    assert!(!begins.leave.exists());
+
+    // What was on it is gone, and nobody said that this may be.
+    fs::remove_file(&begins.written).unwrap();
+    supervisor.kill(&unit, Signal::Kill).await.unwrap();
+    reaches(&supervisor, &unit, |status| is_refused(&status.state)).await;
 }
 
 #[tokio::test]

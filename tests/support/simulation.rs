@@ -223,6 +223,12 @@ impl Simulation {
         history.end(Ending::Ok).unwrap();
     }
 
+    /// Consents to the removal of a resource with what it holds.
+    pub fn unprotect(&self, key: &str) {
+        let record = Record::Protect { key: key.parse().unwrap(), protected: false };
+        self.edit("state unprotect", format!("unprotect {key}"), vec![record]);
+    }
+
     pub fn history(&self) -> Vec<Update> {
         History::read(&self.site).unwrap()
     }

@@ -2,6 +2,7 @@
 
 use super::record::Loss;
 use super::world::{Due, World};
+use crate::kafka::TopicPartition;
 use crate::resource::NodeFacts;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -215,6 +216,18 @@ impl World {
     fn ensemble_of(&self, cluster: &Cluster) -> Option<String> {
         let node = cluster.connect.iter().find_map(|endpoint| self.endpoints.get(endpoint))?;
         Some(self.nodes.get(node)?.generation.as_ref()?.facts.group.clone())
+    }
+
+    /// What an ensemble says of a broker's replicas; `None` where it has no quorum.
+    pub(super) fn assigned(&self, zookeeper: &[String], broker: i32) -> Option<Vec<TopicPartition>> {
+        let group = |endpoint: &String| {
+            let node = self.nodes.get(self.endpoints.get(endpoint)?)?;
+            Some(node.generation.as_ref()?.facts.group.clone())
+        };
+        zookeeper.iter().find_map(group).filter(|group| self.has_quorum(group))?;
+        let cluster = self.clusters.values().find(|cluster| cluster.connect == zookeeper);
+        let held = cluster.and_then(|cluster| cluster.held.get(&broker)).into_iter().flatten();
+        Some(held.map(|(topic, partition)| TopicPartition::new(topic.clone(), *partition)).collect())
     }
 
     fn quorum_for(&self, group: &str) -> bool {

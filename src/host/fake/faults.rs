@@ -22,6 +22,16 @@ impl FakeWorld {
         self.lock().lag = observations;
     }
 
+    /// How much is free on the file system that all hosts share. Default: nobody knows.
+    pub fn set_shared_disk(&self, bytes: u64) {
+        self.lock().shared_disk = Some(bytes);
+    }
+
+    /// How much the busiest partition of a topic takes in a second. Default: nobody knows.
+    pub fn set_rate(&self, topic: &str, bytes: f64) {
+        self.lock().rates.insert(topic.to_owned(), bytes);
+    }
+
     /// How long each deed of Octad's takes, so that several can be under way at once. Default: no time.
     pub fn set_deed_duration(&self, takes: Duration) {
         self.lock().takes = takes;
@@ -111,6 +121,17 @@ impl FakeWorld {
             let node = world.nodes.get_mut(node)?;
             node.disk = node.lost.take();
             node.disk.as_ref().map(|_| ())
+        });
+    }
+
+    /// Somebody puts an empty disk in the place of a node's, with the sign on it that it is this node's.
+    pub fn replace_disk(&self, node: &str) {
+        self.fault(format!("replace the disk of {node}"), |world| {
+            let number = world.number();
+            world.end(node, Run::Stopped);
+            let disk = world.nodes.get_mut(node)?.disk.as_mut()?;
+            (disk.number, disk.zxid) = (number, 0);
+            Some(())
         });
     }
 

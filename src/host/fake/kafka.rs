@@ -383,6 +383,10 @@ impl Kafka for Client {
         Ok(known.map(|(name, value)| (name, entry(value))).collect())
     }
 
+    async fn rates(&self) -> Result<BTreeMap<String, f64>, KafkaError> {
+        Ok(self.world.lock().rates.clone())
+    }
+
     async fn reassign(&self, orders: &BTreeMap<TopicPartition, Vec<i32>>) -> Result<(), KafkaError> {
         let reassign = |world: &mut World| world.reassign(&self.bootstrap, orders);
         self.world.act("reassign", "partitions", reassign, cut_off("AlterPartitionReassignments")).await

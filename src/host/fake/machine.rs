@@ -4,7 +4,7 @@ use super::FakeWorld;
 use crate::clock::Until;
 use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservation};
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -43,6 +43,16 @@ impl Host for FakeHost {
             return Err(cut_off("ask", node)());
         }
         Ok(world.observe(&self.name, node))
+    }
+
+    async fn nodes(&self) -> Result<BTreeSet<String>, HostError> {
+        Ok(self
+            .world
+            .lock()
+            .machines
+            .get(&self.name)
+            .map(|machine| machine.nodes.clone())
+            .unwrap_or_default())
     }
 
     async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError> {

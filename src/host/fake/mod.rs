@@ -18,7 +18,7 @@ pub use lies::Moment;
 pub use record::{Breach, Cause, Cut, Deed, Loss};
 
 use super::{Backend, Deployment, Host, HostError, Progress};
-use crate::kafka::Kafka;
+use crate::kafka::{Kafka, LookError, TopicPartition};
 use crate::resource::HostInputs;
 use crate::wire::Wire;
 use crate::zookeeper::{EnsembleView, Zookeeper};
@@ -192,6 +192,10 @@ impl Backend for FakeBackend {
         Ok(Arc::new(FakeHost::new(self.0.clone(), name, inputs.address)))
     }
 
+    fn shared_disk(&self, _site: &Path) -> Option<u64> {
+        self.0.lock().shared_disk
+    }
+
     async fn prepare(
         &self,
         _starting: &[(Arc<dyn Host>, Deployment)],
@@ -202,6 +206,7 @@ impl Backend for FakeBackend {
     }
 }
 
+#[async_trait]
 impl Wire for FakeWorld {
     fn kafka(&self, bootstrap: &[String], _zookeeper: &[String]) -> Arc<dyn Kafka> {
         Arc::new(kafka::Client { world: self.clone(), bootstrap: bootstrap.to_vec() })
@@ -209,6 +214,10 @@ impl Wire for FakeWorld {
 
     fn zookeeper(&self) -> Arc<dyn Zookeeper> {
         Arc::new(self.clone())
+    }
+
+    async fn assigned(&self, zookeeper: &[String], broker: i32) -> Result<Vec<TopicPartition>, LookError> {
+        self.lock().assigned(zookeeper, broker).ok_or(LookError::TimedOut { after: Duration::ZERO })
     }
 }
 

@@ -32,6 +32,10 @@ pub(super) struct World {
     pub(super) refused: BTreeMap<String, String>,
     /// Settings with which a process ends as soon as it has read them.
     pub(super) fatal: BTreeMap<String, String>,
+    /// Bytes free on the file system that all hosts share.
+    pub(super) shared_disk: Option<u64>,
+    /// Bytes that the busiest partition of each topic takes in a second.
+    pub(super) rates: BTreeMap<String, f64>,
     pub(super) lag: u64,
     /// How long each deed of Octad's takes.
     pub(super) takes: Duration,
@@ -145,6 +149,8 @@ impl Default for World {
             cut: None,
             refused: BTreeMap::new(),
             fatal: BTreeMap::new(),
+            shared_disk: None,
+            rates: BTreeMap::new(),
             lag: 1,
             takes: Duration::ZERO,
             still: BTreeSet::new(),

@@ -10,14 +10,14 @@ use crate::host::{Ability, Cut, Deployment, Host, HostError, LogLine, LogQuery, 
 use crate::resource::{HostInputs, Isolation, Jvm};
 use crate::role::{Layout, Process};
 use crate::supervisor::{
-    AfterEnd, ArchiveSpec, DumpCommand, LogFollower, RefusalCode, Signal, Supervisor, SupervisorError,
-    UnitName, UnitSpec, UnitState, rename_logs, unit_logs,
+    AfterEnd, ArchiveSpec, Beginning, Begun, DumpCommand, LEAVE_FILE, LogFollower, RefusalCode, Signal,
+    Supervisor, SupervisorError, UnitName, UnitSpec, UnitState, rename_logs, unit_logs,
 };
 use crate::tool::{self, Lack};
 use async_trait::async_trait;
 use rustix::process::{Pid, kill_process};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,6 +39,9 @@ pub(super) struct Machine {
     disk_mib: Option<u32>,
     software: Arc<SoftwareOnHand>,
 }
+
+/// What stands in the leave to begin with an empty disk. That the node may was found out before it was given.
+const LEAVE: &str = "given by octad up\n";
 
 /// The sign on a data disk that tells whose it is.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +116,18 @@ impl Machine {
         self.software.program().map_err(io)
     }
 
+    /// What tells whether a node's disk was ever written to, where that matters to its role.
+    fn beginning(&self, deployment: &Deployment) -> Option<Beginning> {
+        let data = layout::data(&self.directory, &deployment.facts.node);
+        deployment.role.written().map(|file| Beginning::on(&data, file))
+    }
+
+    /// Whether a node's disk is empty and may not be, by what it was last installed with.
+    fn is_emptied(&self, unit: &UnitName) -> bool {
+        let begins = UnitSpec::load(&self.directory, unit).ok().and_then(|spec| spec.begins);
+        begins.is_some_and(|begins| begins.look().is_ok_and(|begun| begun == Begun::Lost))
+    }
+
     /// What the supervisor runs behind a process: the role's fence.
     fn after_end(&self, deployment: &Deployment) -> Result<Option<AfterEnd>, HostError> {
         let Some(arguments) = deployment.role.fence(&deployment.facts) else { return Ok(None) };
@@ -166,6 +181,7 @@ impl Machine {
         Ok(UnitSpec {
             working_dir: Some(place.runtime.clone()),
             requires: vec![layout::marker(&self.directory, &facts.node)],
+            begins: self.beginning(deployment),
             archive: archive.map(|path| ArchiveSpec {
                 path,
                 present: vec!["-XX:SharedArchiveFile={archive}".into(), "-Xshare:auto".into()],
@@ -303,8 +319,25 @@ impl Host for Machine {
         let disk = self.disk(node);
         // What is on a disk that isn't mounted, or was shut down, is not lost: the next start mounts it.
         let away = || disk.exists() && (!disk.is_mounted() || disk.is_shut_down());
-        let data = layout::marker(&self.directory, node).exists() || away();
+        let data = away() || layout::marker(&self.directory, node).exists() && !self.is_emptied(&unit);
         Ok(Some(NodeObservation { facts, altered, data, run }))
+    }
+
+    async fn nodes(&self) -> Result<BTreeSet<String>, HostError> {
+        let directory = layout::nodes(&self.directory);
+        let read = || -> io::Result<BTreeSet<String>> {
+            let names =
+                fs::read_dir(&directory)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+            names.collect()
+        };
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            read => read.map_err(|source| HostError::Io {
+                action: "read",
+                path: directory.display().to_string(),
+                source,
+            }),
+        }
     }
 
     async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError> {
@@ -312,20 +345,36 @@ impl Host for Machine {
         let data = layout::data(&self.directory, node);
         let marker = layout::marker(&self.directory, node);
         let foreign = || HostError::ForeignData { node: node.clone(), directory: data.display().to_string() };
+        let io = |action| {
+            let path = data.display().to_string();
+            move |source| HostError::Io { action, path, source }
+        };
         if let Some(mib) = self.disk_mib {
             self.disk(node).make(mib).await?;
         }
         match fs::read(&marker) {
             Ok(text) => {
                 let found: Option<Marker> = serde_json::from_slice(&text).ok();
-                return if found == Some(Marker::of(deployment)) { Ok(()) } else { Err(foreign()) };
+                if found != Some(Marker::of(deployment)) {
+                    return Err(foreign());
+                }
+                // What it held is gone, and whoever has it formatted anew says that it may be.
+                return match self.beginning(deployment) {
+                    Some(begins) if begins.look().map_err(io("look at"))? == Begun::Lost => {
+                        fs::write(&begins.leave, LEAVE).map_err(io("write"))
+                    }
+                    _ => Ok(()),
+                };
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => {
                 return Err(HostError::Io { action: "read", path: marker.display().to_string(), source });
             }
         }
-        let files = deployment.role.data_files(&deployment.facts, bootstrap);
+        let mut files = deployment.role.data_files(&deployment.facts, bootstrap);
+        if deployment.role.written().is_some() {
+            files.insert(LEAVE_FILE.to_owned(), LEAVE.to_owned());
+        }
         // A first formatting that was cut off left some of its own files and no marker.
         let others = fs::read_dir(&data).map_or(0, |entries| {
             let name =

@@ -114,6 +114,13 @@ impl Backend for LocalBackend {
         Ok(Arc::new(Machine::new(site, name, inputs, self.software.clone())?))
     }
 
+    fn shared_disk(&self, site: &Path) -> Option<u64> {
+        // Before the first `up` it isn't there.
+        let there = site.ancestors().find(|path| path.exists())?;
+        let found = rustix::fs::statvfs(there).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     async fn lacking(&self, all: &[Deployment]) -> Vec<Lack> {
         let mut lacking = Vec::new();
         if all.iter().any(|deployment| deployment.facts.jvm.is_some())

@@ -8,16 +8,27 @@ use std::collections::BTreeMap;
 
 /// Why it is not known what Kafka has written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LookError {
+pub enum LookError {
+    /// No server answered as it should.
     #[error("ZooKeeper could not be asked")]
     Session(#[from] SessionError),
+    /// A znode is not of Kafka's form.
     #[error("{path} holds what Kafka doesn't write")]
-    Unreadable { path: String },
+    Unreadable {
+        /// The znode.
+        path: String,
+    },
+    /// No server answered in time.
+    #[error("ZooKeeper did not answer within {after:?}")]
+    TimedOut {
+        /// The time it was given.
+        after: std::time::Duration,
+    },
 }
 
 /// A broker's registration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Registered {
+pub(in crate::kafka) struct Registered {
     /// The transaction that made it.
     pub(super) created: i64,
     /// Where the broker listens, where that can be read.
@@ -56,7 +67,9 @@ struct Configured {
 }
 
 /// All registered brokers.
-pub(super) async fn registered(session: &mut Session) -> Result<BTreeMap<i32, Registered>, SessionError> {
+pub(in crate::kafka) async fn registered(
+    session: &mut Session,
+) -> Result<BTreeMap<i32, Registered>, SessionError> {
     let names = session.children("/brokers/ids").await?;
     let ids: Vec<i32> = names.iter().filter_map(|name| name.parse().ok()).collect();
     let paths: Vec<String> = ids.iter().map(|id| format!("/brokers/ids/{id}")).collect();
@@ -79,15 +92,11 @@ pub(super) async fn controller(session: &mut Session) -> Result<Option<i32>, Loo
     found.map(|znode| json::<Controller>(path, &znode).map(|controller| controller.brokerid)).transpose()
 }
 
-/// The partitions in whose ISR a broker is. `registered` are those who may lead one, and `by_default` is how many
-/// replicas must be in sync where nothing in ZooKeeper says it.
-pub(super) async fn partitions(
+/// The topics and partitions of which a replica is assigned to a broker, those among them that a reassignment adds.
+pub(in crate::kafka) async fn assigned_to(
     session: &mut Session,
     broker: i32,
-    registered: impl Iterator<Item = i32>,
-    by_default: usize,
-) -> Result<Vec<Partition>, LookError> {
-    let by_default = min_insync_of_brokers(session, registered, by_default).await?;
+) -> Result<Vec<(String, i32)>, LookError> {
     let topics = session.children("/brokers/topics").await?;
     let paths: Vec<String> = topics.iter().map(|topic| format!("/brokers/topics/{topic}")).collect();
     let mut here = Vec::new();
@@ -96,8 +105,21 @@ pub(super) async fn partitions(
         let Some(znode) = found else { continue };
         let Assigned { partitions } = json(path, &znode)?;
         let held = partitions.into_iter().filter(|(_, replicas)| replicas.contains(&broker));
-        here.extend(held.map(|(partition, _)| (topic, partition)));
+        here.extend(held.map(|(partition, _)| (topic.clone(), partition)));
     }
+    Ok(here)
+}
+
+/// The partitions in whose ISR a broker is. `registered` are those who may lead one, and `by_default` is how many
+/// replicas must be in sync where nothing in ZooKeeper says it.
+pub(in crate::kafka) async fn partitions(
+    session: &mut Session,
+    broker: i32,
+    registered: impl Iterator<Item = i32>,
+    by_default: usize,
+) -> Result<Vec<Partition>, LookError> {
+    let by_default = min_insync_of_brokers(session, registered, by_default).await?;
+    let here = assigned_to(session, broker).await?;
     let paths: Vec<String> = here
         .iter()
         .map(|(topic, partition)| format!("/brokers/topics/{topic}/partitions/{partition}/state"))
@@ -108,7 +130,7 @@ pub(super) async fn partitions(
         let Some(znode) = found else { continue };
         let State { leader, isr } = json(path, &znode)?;
         if isr.contains(&broker) {
-            let (topic, partition, written) = ((*topic).clone(), *partition, znode.written);
+            let (topic, partition, written) = (topic.clone(), *partition, znode.written);
             in_sync.push(Partition { topic, partition, leader, isr, min_insync: by_default, written });
         }
     }
@@ -279,6 +301,15 @@ mod tests {
         // At 2 ms each, a fifth of a second. Of 3 s, 5,000 would take 10.
         let trips = trips.load(Ordering::Relaxed) - before;
         assert!(trips < 100, "{trips}");
+    }
+
+    #[tokio::test]
+    async fn a_broker_is_assigned_what_any_topic_says_in_sync_or_not() {
+        let znodes: BTreeMap<_, _> = [topic("a", 2), topic("b", 1)].concat().into_iter().collect();
+        let mut session = Session::open(&server(znodes).await.0).await.unwrap();
+        let all = [("a".to_owned(), 0), ("a".to_owned(), 1), ("b".to_owned(), 0)];
+        assert_eq!(assigned_to(&mut session, 3).await.unwrap(), all);
+        assert_eq!(assigned_to(&mut session, 4).await.unwrap(), []);
     }
 
     #[tokio::test]

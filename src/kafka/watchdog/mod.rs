@@ -11,6 +11,8 @@ mod look;
 mod rule;
 mod vouch;
 
+pub use look::LookError;
+pub(super) use look::{assigned_to, partitions, registered};
 pub use rule::{Look, NotSpared, Partition, Round, Streak, Voucher, is_apart};
 
 use crate::clock::since_boot;

@@ -1,0 +1,679 @@
+//! How much of each partition is kept: bounds by size that follow from the disks that a cluster's brokers have. Pure.
+//!
+//! The bound of a topic is its own, so that a topic that joins changes no other's. It never falls by itself: a topic that
+//! keeps more than its share keeps it, and others get less. Half of the room is left to topics to come.
+
+use super::{Fitted, Key, Refusal, TopicInputs, TopicKind};
+use crate::engine::{Inventory, State};
+use crate::stack::ValidStack;
+use serde::{Deserialize as _, Serialize};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The disks of a cluster's brokers, and what its topics inherit, as declared.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Disks {
+    /// Bytes of each broker's disk; `None` where none is declared.
+    pub each: Option<u64>,
+    /// The backend of the hosts, which may know what disk they share.
+    pub backend: String,
+    /// How many brokers.
+    pub brokers: u64,
+    /// Bytes that producers write to the cluster in a second; `None` where it isn't declared.
+    pub write_rate: Option<u64>,
+    /// The brokers' settings on logs.
+    pub settings: BTreeMap<String, String>,
+    /// Whether the stack file itself says how much of each partition the brokers keep.
+    pub own_bound: bool,
+}
+
+/// A disk's size as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// Declared, for each broker.
+    Declared(u64),
+    /// What is free of the file system that all hosts share, divided among the brokers. It changes with whatever else the
+    /// machine does, so that it is a measure for new topics only.
+    Shared(u64),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// A topic that is declared.
+#[derive(Debug)]
+pub(super) struct Topic<'a> {
+    pub(super) key: &'a Key,
+    pub(super) declared: TopicInputs,
+    pub(super) recorded: Option<TopicInputs>,
+    /// Bytes that its busiest partition takes in a second at present, where that is known.
+    pub(super) rate: Option<f64>,
+}
+
+/// What comes of it.
+#[derive(Debug, Default)]
+pub(super) struct Fit {
+    /// The settings of each topic for which they differ from the declared ones.
+    pub(super) configs: BTreeMap<Key, BTreeMap<String, String>>,
+    /// What it means for each topic, for people, and whether that is to be told although nothing changes.
+    pub(super) told: BTreeMap<Key, (String, bool)>,
+    /// Topics for which there is no room.
+    pub(super) refusals: BTreeMap<Key, Refusal>,
+}
+
+/// The rate that is reckoned with where none is declared: 90 GB a day.
+const DEFAULT_RATE: u64 = MIB;
+
+/// What is over the bound is written for so long: it is looked for every 30 s (`log.retention.check.interval.ms`), and
+/// deleted 60 s after it was found (`file.delete.delay.ms`).
+const OVERDUE: u64 = 90;
+
+/// One part in so many of a disk is left to the file system's own books, indexes and Kafka's own topics.
+const RESERVED: u64 = 20;
+
+/// A partition's share of a disk is at least so many segments, where those of the brokers would be fewer. Kafka deletes
+/// whole segments, so that one more than the bound is there.
+const SEGMENTS: u64 = 16;
+
+const MIB: u64 = 1 << 20;
+const RETENTION: &str = "retention.bytes";
+const SEGMENT: &str = "segment.bytes";
+
+/// What bounds a topic by size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Bytes(u64),
+    /// Nothing does.
+    Without,
+}
+
+impl Bound {
+    fn exceeds(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Bytes(one), Self::Bytes(other)) => one > other,
+            (Self::Without, Self::Bytes(_)) => true,
+            (_, Self::Without) => false,
+        }
+    }
+}
+
+/// A topic under consideration.
+struct Part<'a> {
+    topic: &'a Topic<'a>,
+    /// Replicas on each broker, as evenly as can be.
+    replicas: u64,
+    segment: u64,
+    bound: Bound,
+    why: Why,
+    /// It is made, or is to have more than it has.
+    grows: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// The stack file says so.
+    Own,
+    /// It has no bound by size, since it isn't deleted from.
+    Compacted,
+    /// The brokers' own for all topics.
+    Brokers,
+    /// It follows from the disks.
+    Share,
+    /// It is more than its share, or can't be made more, and isn't lowered.
+    Kept,
+}
+
+/// Divides the disks' room among topics.
+pub(super) fn fit(topics: &[Topic<'_>], disks: &Disks, size: Size) -> Fit {
+    let mut parts: Vec<Part<'_>> = topics.iter().map(|topic| part(topic, disks, size)).collect();
+    let bytes = match size {
+        Size::Declared(bytes) | Size::Shared(bytes) => bytes,
+        Size::Unknown => return told(&parts, disks, size, None),
+    };
+    let all: u64 = parts.iter().map(|part| part.replicas).sum();
+    let small = (bytes / (SEGMENTS * all.max(1)) / MIB * MIB).max(MIB);
+    for part in parts.iter_mut().filter(|part| part.topic.recorded.is_none() && part.why == Why::Share) {
+        part.segment = part.segment.min(small);
+    }
+    let rate = disks.write_rate.unwrap_or(DEFAULT_RATE);
+    let factor =
+        topics.iter().map(|topic| topic.declared.replication_factor.unsigned_abs()).max().unwrap_or(1);
+    let writes = rate.saturating_mul(OVERDUE).saturating_mul(u64::from(factor)) / disks.brokers.max(1);
+    let segments: u64 = parts.iter().map(|part| part.replicas.saturating_mul(part.segment)).sum();
+    let room = signed(bytes - bytes / RESERVED) - signed(writes) - signed(segments);
+    let taken = |parts: &[Part<'_>], counts: &dyn Fn(&Part<'_>) -> bool| -> i128 {
+        let of = |part: &Part<'_>| match part.bound {
+            Bound::Bytes(bytes) => i128::from(part.replicas) * i128::from(bytes),
+            Bound::Without => 0,
+        };
+        parts.iter().filter(|part| counts(part)).map(of).sum()
+    };
+    let is_open = |part: &Part<'_>| part.why == Why::Share;
+    let fixed = taken(&parts, &|part| !is_open(part));
+    let sharers: u64 = parts.iter().filter(|part| is_open(part)).map(|part| part.replicas).sum();
+    let share = mib((room - fixed) / 2 / i128::from(sharers.max(1)));
+    // Who keeps more than a share leaves less to the others, of whom then some keep more than that.
+    let open = loop {
+        let left = room - taken(&parts, &|part| !is_open(part));
+        let sharers: u64 = parts.iter().filter(|part| is_open(part)).map(|part| part.replicas).sum();
+        let open = share.min(mib(left / i128::from(sharers.max(1))));
+        let keeps = |part: &&mut Part<'_>| {
+            // What others leave free of a shared disk is no reason to change a topic each time that it is looked at.
+            let settled = matches!(size, Size::Shared(_)) && part.topic.recorded.is_some();
+            let more = part.bound.exceeds(Bound::Bytes(open));
+            // Too little to be a bound is none for those that have one.
+            let none = open < part.segment && part.topic.recorded.is_some();
+            part.why == Why::Share && (settled || more || none)
+        };
+        let kept: Vec<&mut Part<'_>> = parts.iter_mut().filter(keeps).collect();
+        if kept.is_empty() {
+            break open;
+        }
+        kept.into_iter().for_each(|part| part.why = Why::Kept);
+    };
+    for part in parts.iter_mut().filter(|part| part.why == Why::Share) {
+        part.bound = Bound::Bytes(open);
+    }
+    let over = taken(&parts, &|_| true) > room;
+    let mut fit = told(&parts, disks, size, Some(share));
+    for part in &parts {
+        let too_little = part.why == Why::Share && open < part.segment;
+        if too_little || (over && part.grows) {
+            fit.refusals.insert(part.topic.key.clone(), no_room(part, bytes, size, &parts));
+        }
+    }
+    fit
+}
+
+/// Divides the room of one cluster's disks among its declared topics.
+pub(super) fn fit_cluster(
+    cluster: &str,
+    disks: &Disks,
+    stack: &ValidStack,
+    state: &State,
+    inventory: &Inventory,
+    fitted: &mut Fitted,
+) {
+    let read = |inputs: &Value| {
+        let inputs = TopicInputs::deserialize(inputs).ok();
+        inputs.filter(|inputs| inputs.cluster == cluster)
+    };
+    let topics = stack.resources.iter().filter(|(key, _)| key.kind == TopicKind::NAME);
+    let topics: Vec<Topic<'_>> = topics
+        .filter_map(|(key, declared)| {
+            Some(Topic {
+                key,
+                declared: read(&declared.inputs)?,
+                recorded: state.resources.get(key).and_then(|recorded| read(&recorded.inputs)),
+                rate: inventory.rates.get(&key.name).copied(),
+            })
+        })
+        .collect();
+    let shared = inventory.shared_disks.get(&disks.backend);
+    let size = match (disks.each, shared) {
+        (Some(bytes), _) => Size::Declared(bytes),
+        (None, Some(free)) => Size::Shared(free / disks.brokers.max(1)),
+        (None, None) => Size::Unknown,
+    };
+    let Fit { configs, told, refusals } = fit(&topics, disks, size);
+    for topic in topics {
+        if let Some(configs) = configs.get(topic.key) {
+            let inputs = TopicInputs { configs: configs.clone(), ..topic.declared };
+            fitted.inputs.insert(topic.key.clone(), json!(inputs));
+        }
+    }
+    fitted.told.extend(told);
+    fitted.refusals.extend(refusals);
+}
+
+/// For how long a topic keeps its records at the rate at which it is written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lasts {
+    /// Bytes of each partition that are kept.
+    pub bytes: u64,
+    /// Bytes a second that its busiest partition takes.
+    pub rate: f64,
+    /// Seconds after which the oldest record of that partition goes by size.
+    pub seconds: f64,
+    /// Seconds after which records go by time; `None` where that is never.
+    pub time: Option<u64>,
+    /// Whether size deletes before time.
+    pub size_first: bool,
+    /// The same for people, without the topic's name.
+    #[serde(skip)]
+    pub told: String,
+}
+
+/// What the bound of a recorded topic means at a rate, where its brokers have these settings; `None` where nothing bounds
+/// it by size.
+pub(crate) fn lasts(inputs: &Value, settings: &BTreeMap<String, String>, rate: f64) -> Option<Lasts> {
+    let topic = TopicInputs::deserialize(inputs).ok()?;
+    let disks = Disks { settings: settings.clone(), own_bound: true, ..Disks::default() };
+    let key = Key::new(TopicKind::NAME, "");
+    let topic = Topic { key: &key, declared: topic, recorded: None, rate: Some(rate) };
+    let Bound::Bytes(bytes) = part(&topic, &disks, Size::Unknown).bound else { return None };
+    let time = time_of(&topic.declared.configs, &disks);
+    #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+    let seconds = bytes as f64 / rate.max(f64::MIN_POSITIVE);
+    let (lasts, verdict) = meaning(bytes, rate, time);
+    let (kept, rate_told) = (amount(bytes), per_second(rate));
+    let told = format!(
+        "keeps {kept} of each partition, which is {lasts} at the {rate_told} of its busiest{verdict}"
+    );
+    let size_first = time.is_none_or(|time| seconds < time.as_secs_f64());
+    Some(Lasts { bytes, rate, seconds, time: time.map(|time| time.as_secs()), size_first, told })
+}
+
+fn signed(bytes: u64) -> i128 {
+    i128::from(bytes)
+}
+
+/// Down to whole MiB; nothing where there is less than that.
+fn mib(bytes: i128) -> u64 {
+    u64::try_from(bytes).map_or(0, |bytes| bytes / MIB * MIB)
+}
+
+fn number(text: Option<&String>) -> Option<i64> {
+    text.and_then(|text| text.trim().parse().ok())
+}
+
+fn bound_of(number: i64) -> Bound {
+    u64::try_from(number).map_or(Bound::Without, Bound::Bytes)
+}
+
+/// A topic as it stands before anything is shared.
+fn part<'a>(topic: &'a Topic<'a>, disks: &Disks, size: Size) -> Part<'a> {
+    let TopicInputs { partitions, replication_factor, configs, .. } = &topic.declared;
+    let on_each = u64::from(partitions.unsigned_abs()) * u64::from(replication_factor.unsigned_abs());
+    let of_brokers = bound_of(number(disks.settings.get("log.retention.bytes")).unwrap_or(-1));
+    let recorded = topic.recorded.as_ref();
+    let had = recorded.map(|recorded| match number(recorded.configs.get(RETENTION)) {
+        Some(own) => bound_of(own),
+        None => of_brokers,
+    });
+    let policy = configs.get("cleanup.policy").or(disks.settings.get("log.cleanup.policy"));
+    let deletes = policy.is_none_or(|policy| policy.split(',').any(|one| one.trim() == "delete"));
+    let (bound, why) = match number(configs.get(RETENTION)) {
+        _ if !deletes => (Bound::Without, Why::Compacted),
+        Some(own) => (bound_of(own), Why::Own),
+        // What a share gave isn't lowered because there are none any more.
+        None if disks.own_bound || size == Size::Unknown => match had {
+            Some(had) if had.exceeds(of_brokers) => (had, Why::Kept),
+            _ => (of_brokers, Why::Brokers),
+        },
+        None => (had.unwrap_or(Bound::Bytes(0)), Why::Share),
+    };
+    let known_segment = configs.get(SEGMENT).or(recorded.and_then(|recorded| recorded.configs.get(SEGMENT)));
+    let segment = number(known_segment.or(disks.settings.get("log.segment.bytes")));
+    let more = recorded.is_none_or(|recorded| {
+        let raised = had.is_some_and(|had| bound.exceeds(had));
+        raised || *partitions > recorded.partitions
+    });
+    Part {
+        topic,
+        replicas: on_each.div_ceil(disks.brokers.max(1)),
+        segment: segment.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(1 << 30),
+        bound,
+        why,
+        grows: more,
+    }
+}
+
+/// What each topic's settings are to be, and what they mean.
+fn told(parts: &[Part<'_>], disks: &Disks, size: Size, share: Option<u64>) -> Fit {
+    let mut fit = Fit::default();
+    let partitions: u64 =
+        parts.iter().map(|part| u64::from(part.topic.declared.partitions.unsigned_abs())).sum();
+    let of_segments =
+        number(disks.settings.get("log.segment.bytes")).and_then(|bytes| u64::try_from(bytes).ok());
+    for part in parts {
+        let Topic { key, declared, recorded, rate } = part.topic;
+        let key: &Key = key;
+        let mut configs = declared.configs.clone();
+        let mut takes_over = |name: &str| {
+            if let Some(value) = recorded.as_ref().and_then(|recorded| recorded.configs.get(name)) {
+                configs.entry(name.to_owned()).or_insert_with(|| value.clone());
+            }
+        };
+        match (part.why, part.bound) {
+            (Why::Share, Bound::Bytes(bytes)) => {
+                takes_over(SEGMENT);
+                configs.insert(RETENTION.to_owned(), bytes.to_string());
+                if recorded.is_none() && Some(part.segment) < of_segments {
+                    configs.entry(SEGMENT.to_owned()).or_insert_with(|| part.segment.to_string());
+                }
+            }
+            (Why::Kept, _) => [SEGMENT, RETENTION].into_iter().for_each(&mut takes_over),
+            _ => {}
+        }
+        if configs != declared.configs {
+            fit.configs.insert(key.clone(), configs);
+        }
+        let Bound::Bytes(bytes) = part.bound else { continue };
+        let measured = rate.filter(|rate| *rate > 0.0);
+        let declared_rate = disks.write_rate.unwrap_or(DEFAULT_RATE);
+        #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+        let each = measured.unwrap_or(declared_rate as f64 / partitions.max(1) as f64);
+        let of = match (measured, disks.write_rate) {
+            (Some(rate), _) => format!("at the {} of its busiest partition", per_second(rate)),
+            (None, Some(_)) => format!("at the declared {}", per_second_of(declared_rate)),
+            (None, None) => {
+                format!("at {}, since no `write-mib-s` is declared", per_second_of(declared_rate))
+            }
+        };
+        let from = match (part.why, size) {
+            (Why::Share, Size::Declared(disk)) => format!(" (of disks of {})", amount(disk)),
+            (Why::Share, Size::Shared(disk)) => format!(" (of {} free for each broker)", amount(disk)),
+            (Why::Brokers, _) if !disks.own_bound => {
+                " (as brokers do where no `disk-mib` is declared)".into()
+            }
+            (Why::Kept, Size::Declared(_)) => match share.filter(|share| *share < bytes) {
+                Some(share) => format!(" (more than its share of {}; it is not lowered)", amount(share)),
+                None => " (the disks have no room for more)".into(),
+            },
+            (Why::Kept, Size::Unknown) => " (more than brokers would; it is not lowered)".into(),
+            _ => String::new(),
+        };
+        let (lasts, verdict) =
+            meaning(bytes, each, time_of(configs_of(fit.configs.get(key), declared), disks));
+        let text = format!("keeps {} of each partition{from}, which is {lasts} {of}{verdict}", amount(bytes));
+        let always = part.why == Why::Kept && !matches!(size, Size::Shared(_));
+        fit.told.insert(key.clone(), (text, always));
+    }
+    fit
+}
+
+fn configs_of<'a>(
+    fitted: Option<&'a BTreeMap<String, String>>,
+    declared: &'a TopicInputs,
+) -> &'a BTreeMap<String, String> {
+    fitted.unwrap_or(&declared.configs)
+}
+
+/// For how long records are kept by time; `None` where that is for ever.
+fn time_of(configs: &BTreeMap<String, String>, disks: &Disks) -> Option<Duration> {
+    let of = |map: &BTreeMap<String, String>, name: &str, unit: i64| {
+        number(map.get(name)).map(|count| count.saturating_mul(unit))
+    };
+    let ms = of(configs, "retention.ms", 1)
+        .or_else(|| of(&disks.settings, "log.retention.ms", 1))
+        .or_else(|| of(&disks.settings, "log.retention.minutes", 60_000))
+        .or_else(|| of(&disks.settings, "log.retention.hours", 3_600_000))
+        .unwrap_or(168 * 3_600_000);
+    u64::try_from(ms).ok().map(Duration::from_millis)
+}
+
+/// How long a bound lasts at a rate, and where it deletes before time does, that it does.
+fn meaning(bytes: u64, rate: f64, time: Option<Duration>) -> (String, String) {
+    #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+    let seconds = bytes as f64 / rate.max(f64::MIN_POSITIVE);
+    match time.map(|time| time.as_secs_f64()) {
+        Some(time) if seconds >= time => (format!("more than the {} of time", long(time)), String::new()),
+        Some(time) => (long(seconds), format!(": size deletes before the {} of time", long(time))),
+        None => (long(seconds), ": size deletes what time would keep for ever".into()),
+    }
+}
+
+fn no_room(part: &Part<'_>, bytes: u64, size: Size, parts: &[Part<'_>]) -> Refusal {
+    let of = match size {
+        Size::Shared(_) => format!("the {} that are free for each broker", amount(bytes)),
+        _ => format!("brokers' disks of {}", amount(bytes)),
+    };
+    let others: BTreeSet<&str> = parts
+        .iter()
+        .filter(|other| other.why == Why::Kept || other.why == Why::Own)
+        .map(|other| other.topic.key.name.as_str())
+        .filter(|name| *name != part.topic.key.name)
+        .collect();
+    let first: Vec<&str> = others.iter().copied().take(3).collect();
+    let lower = match others.len() {
+        0 => String::new(),
+        _ => format!(", or a lower `retention.bytes` of other topics ({} first)", first.join(", ")),
+    };
+    Refusal {
+        key: part.topic.key.clone(),
+        reason: format!(
+            "{} replicas of it on each broker don't fit on {of}, with a segment of {} for each and {OVERDUE} s of writes",
+            part.replicas,
+            amount(part.segment)
+        ),
+        hint: format!("declare larger disks or fewer partitions{lower}"),
+    }
+}
+
+/// Bytes for people.
+fn amount(bytes: u64) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+    let exact = bytes as f64;
+    for (name, unit) in [("TiB", 1_u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20)] {
+        if bytes >= unit {
+            #[allow(clippy::cast_precision_loss, reason = "powers of two are exact")]
+            let count = exact / unit as f64;
+            return if count >= 10.0 {
+                format!("{count:.0} {name}")
+            } else {
+                format!("{} {name}", short(count))
+            };
+        }
+    }
+    format!("{bytes} B")
+}
+
+fn short(count: f64) -> String {
+    let text = format!("{count:.1}");
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
+
+fn per_second_of(bytes: u64) -> String {
+    format!("{}/s", amount(bytes))
+}
+
+fn per_second(rate: f64) -> String {
+    match rate {
+        rate if rate >= 1_048_576.0 => format!("{} MiB/s", short(rate / 1_048_576.0)),
+        rate if rate >= 1024.0 => format!("{:.0} KiB/s", rate / 1024.0),
+        rate => format!("{rate:.0} B/s"),
+    }
+}
+
+/// A length of time for people: two digits are enough.
+fn long(seconds: f64) -> String {
+    match seconds {
+        s if s >= 365.0 * 86_400.0 => "more than a year".into(),
+        s if s > 14.0 * 86_400.0 => format!("{:.0} days", s / 86_400.0),
+        s if s >= 3600.0 => format!("{} h", short(s / 3600.0)),
+        s if s >= 60.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{s:.0} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn disks(brokers: u64) -> Disks {
+        let settings = [
+            ("log.retention.bytes", "1073741824"),
+            ("log.segment.bytes", "134217728"),
+            ("log.retention.hours", "168"),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Disks { brokers, settings: settings.into(), ..Disks::default() }
+    }
+
+    fn inputs(partitions: i32, configs: &[(&str, &str)]) -> TopicInputs {
+        TopicInputs {
+            cluster: "kafka".into(),
+            partitions,
+            replication_factor: 3,
+            configs: configs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        }
+    }
+
+    /// Topics that were declared one after the other, each with what the disks gave to those before.
+    #[derive(Default)]
+    struct World {
+        recorded: BTreeMap<Key, TopicInputs>,
+        declared: BTreeMap<Key, TopicInputs>,
+    }
+
+    impl World {
+        fn fit(&self, disks: &Disks, size: Size) -> Fit {
+            let topics: Vec<Topic<'_>> = self
+                .declared
+                .iter()
+                .map(|(key, declared)| Topic {
+                    key,
+                    declared: declared.clone(),
+                    recorded: self.recorded.get(key).cloned(),
+                    rate: None,
+                })
+                .collect();
+            fit(&topics, disks, size)
+        }
+
+        /// Declares a topic and makes what comes of it. Returns the bounds, or that it doesn't fit.
+        fn add(
+            &mut self,
+            name: &str,
+            topic: TopicInputs,
+            disks: &Disks,
+            size: Size,
+        ) -> Result<Vec<u64>, String> {
+            self.declared.insert(Key::new("topic", name), topic);
+            let fit = self.fit(disks, size);
+            if let Some(refusal) = fit.refusals.values().next() {
+                return Err(refusal.reason.clone());
+            }
+            for (key, declared) in &self.declared {
+                let configs = configs_of(fit.configs.get(key), declared).clone();
+                self.recorded.insert(key.clone(), TopicInputs { configs, ..declared.clone() });
+            }
+            Ok(self.bounds())
+        }
+
+        fn bounds(&self) -> Vec<u64> {
+            let bound = |topic: &TopicInputs| topic.configs[RETENTION].parse().unwrap();
+            self.recorded.values().map(bound).collect()
+        }
+
+        /// Bytes on each broker at the worst.
+        fn worst(&self, brokers: u64, segment: u64) -> u64 {
+            let of = |topic: &TopicInputs| {
+                let replicas = (u64::from(topic.partitions.unsigned_abs()) * 3).div_ceil(brokers);
+                let segment = number(topic.configs.get(SEGMENT)).map_or(segment, i64::unsigned_abs);
+                replicas * (topic.configs[RETENTION].parse::<u64>().unwrap() + segment)
+            };
+            self.recorded.values().map(of).sum()
+        }
+    }
+
+    #[test]
+    fn an_hour_at_ten_megabytes_a_second_is_kept_where_the_disks_have_room_for_it() {
+        let mut world = World::default();
+        let bounds = world.add("activity", inputs(10, &[]), &disks(5), Size::Declared(200 * GIB)).unwrap();
+        assert!(bounds[0] > 3600 * 10_000_000 / 10, "{bounds:?}");
+    }
+
+    #[test]
+    fn a_topic_that_joins_changes_no_other_and_all_fit_until_one_is_refused() {
+        let (disks, size) = (disks(5), Size::Declared(100 * GIB));
+        let mut world = World::default();
+        let mut before = Vec::new();
+        let refused = (0..1000).find_map(|number| {
+            // In the order of their names.
+            let name = format!("t{number:04}");
+            match world.add(&name, inputs(20, &[]), &disks, size) {
+                Ok(after) => {
+                    assert_eq!(after[..before.len()], before[..], "{name} changed another");
+                    assert!(world.worst(5, 128 * MIB) + 54 * MIB <= 95 * GIB, "{name} does not fit");
+                    before = after;
+                    None
+                }
+                Err(reason) => Some((number, reason)),
+            }
+        });
+        let (number, reason) = refused.expect("a disk is not without end");
+        assert!(number > 3, "{number}: {reason}");
+        assert!(
+            reason.starts_with("12 replicas of it on each broker don't fit on brokers' disks of 100 GiB"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn what_is_derived_stays_when_nothing_changes() {
+        for size in [Size::Declared(7 * GIB), Size::Shared(7 * GIB), Size::Declared(400 * MIB)] {
+            let mut world = World::default();
+            world.add("a", inputs(10, &[]), &disks(5), size).unwrap();
+            world.add("b", inputs(3, &[]), &disks(5), size).unwrap();
+            let again = world.fit(&disks(5), size);
+            for (key, configs) in again.configs {
+                assert_eq!(configs, world.recorded[&key].configs, "{key} at {size:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_disk_has_small_segments() {
+        let mut world = World::default();
+        world.add("a", inputs(10, &[]), &disks(5), Size::Declared(400 * MIB)).unwrap();
+        assert!(world.worst(5, 128 * MIB) <= 380 * MIB);
+        assert!(world.bounds()[0] >= 16 * MIB, "{:?}", world.bounds());
+    }
+
+    #[test]
+    fn a_bound_is_raised_with_a_larger_disk_and_never_lowered_with_a_smaller_one() {
+        let mut world = World::default();
+        let small = world.add("a", inputs(10, &[]), &disks(5), Size::Declared(50 * GIB)).unwrap();
+        let large = world.add("a", inputs(10, &[]), &disks(5), Size::Declared(100 * GIB)).unwrap();
+        assert!(large[0] > small[0]);
+        let kept = world.add("a", inputs(10, &[]), &disks(5), Size::Declared(20 * GIB)).unwrap();
+        assert_eq!(kept, large);
+        let told = world.fit(&disks(5), Size::Declared(20 * GIB)).told;
+        assert!(
+            told.values().all(|(text, always)| *always && text.contains("it is not lowered")),
+            "{told:?}"
+        );
+        let kept = world.add("a", inputs(10, &[]), &disks(5), Size::Unknown).unwrap();
+        assert_eq!(kept, large, "nor where it is no longer known");
+    }
+
+    #[test]
+    fn a_stack_that_was_full_before_is_let_go_on() {
+        let mut world = World::default();
+        world.declared.insert(Key::new("topic", "old"), inputs(100, &[]));
+        world.recorded.insert(Key::new("topic", "old"), inputs(100, &[]));
+        let fit = world.fit(&disks(5), Size::Declared(10 * GIB));
+        assert!(fit.refusals.is_empty() && fit.configs.is_empty());
+        assert!(world.add("new", inputs(1, &[]), &disks(5), Size::Declared(10 * GIB)).is_err());
+    }
+
+    #[test]
+    fn what_the_stack_file_says_itself_holds_where_it_fits() {
+        let size = Size::Declared(100 * GIB);
+        let mut world = World::default();
+        let own = world.add("a", inputs(10, &[(RETENTION, "1000000000")]), &disks(5), size).unwrap();
+        assert_eq!(own, [1_000_000_000]);
+        assert!(world.add("b", inputs(10, &[(RETENTION, "100000000000")]), &disks(5), size).is_err());
+        let brokers = Disks { own_bound: true, ..disks(5) };
+        let world = World { declared: [(Key::new("topic", "c"), inputs(1, &[]))].into(), ..World::default() };
+        assert!(world.fit(&brokers, size).configs.is_empty());
+    }
+
+    #[test]
+    fn figures_are_for_people() {
+        assert_eq!(amount(1_610_612_736), "1.5 GiB");
+        assert_eq!(amount(400 * MIB), "400 MiB");
+        let week = Some(Duration::from_secs(168 * 3600));
+        let told = |rate, time| {
+            let (lasts, verdict) = meaning(GIB, rate, time);
+            format!("{lasts}{verdict}")
+        };
+        assert_eq!(told(1_048_576.0, week), "17 min: size deletes before the 168 h of time");
+        assert_eq!(told(1.0, week), "more than the 168 h of time");
+        assert_eq!(told(1_048_576.0, None), "17 min: size deletes what time would keep for ever");
+    }
+}
