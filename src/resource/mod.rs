@@ -9,6 +9,7 @@ mod kind;
 mod node;
 mod output;
 mod place;
+mod properties;
 mod topic;
 
 pub use decision::{
@@ -21,4 +22,5 @@ pub use key::{Key, NotAKey};
 pub use kind::{Files, Kind, KindError, Work};
 pub use node::NodeKind;
 pub use output::{Format, NotYetKnown, Output, Reference, references, resolve};
+pub use properties::property;
 pub use topic::{TopicInputs, TopicKind};
