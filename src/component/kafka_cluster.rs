@@ -65,7 +65,7 @@ impl TopicSpec {
 /// Settings that the cluster itself owns, and what to write instead.
 const OWNED: [(&str, &str); 11] = [
     ("broker.id", "ids follow from the number of brokers"),
-    ("broker.rack", "it is the host's zone"),
+    ("broker.rack", "say which zone the host is in under [hosts.zones]"),
     ("listeners", "clients connect to port 9092 of each broker's own address"),
     ("advertised.listeners", "clients connect to port 9092 of each broker's own address"),
     ("log.dir", "it is the host's data disk"),
@@ -116,12 +116,12 @@ impl KafkaCluster {
         let mut endpoints = Vec::new();
         for id in 1..=self.brokers {
             let Ok(name) = format!("broker-{id}").parse::<Name>() else { continue };
-            let address = hosts.host(stack, &name, FIRST_ADDRESS + id, None);
+            let address = hosts.host(stack, &name, FIRST_ADDRESS + id);
             let listener =
                 Output::format(["PLAINTEXT://".into(), address.clone(), format!(":{port}").into()]);
             let mut settings = common.clone();
             settings.insert("broker.id".into(), id.to_string().into());
-            settings.insert("broker.rack".into(), name.to_string().into());
+            settings.insert("broker.rack".into(), hosts.zone(&name).into());
             settings.insert("listeners".into(), listener.clone());
             settings.insert("advertised.listeners".into(), listener);
             endpoints.push(Output::format([address.clone(), format!(":{port}").into()]));

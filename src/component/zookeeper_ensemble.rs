@@ -63,7 +63,7 @@ impl ZookeeperEnsemble {
         let mut servers = Vec::new();
         for id in 1..=self.servers {
             let Ok(name) = format!("zk-{id}").parse::<Name>() else { continue };
-            let address = hosts.host(stack, &name, FIRST_ADDRESS + id, None);
+            let address = hosts.host(stack, &name, FIRST_ADDRESS + id);
             servers.push((i32::from(id), name, address));
         }
         let mut settings = Zookeeper::default_settings();

@@ -34,6 +34,8 @@ pub struct HostsConfig {
     /// Size in MiB of the disk that each node of a local host has for its data, which takes root. Default: none of its
     /// own.
     pub disk_mib: Option<u32>,
+    /// Failure domains: the names of the hosts of each. A host that is in none is its own.
+    pub zones: BTreeMap<String, Vec<String>>,
     /// What NixOS is to know of the machines, where it runs them.
     pub machine: Option<MachineConfig>,
 }
@@ -134,6 +136,7 @@ impl Default for HostsConfig {
         }
     }
 }
+            zones: BTreeMap::new(),
 
 impl Default for ZookeeperConfig {
     fn default() -> Self {
@@ -171,8 +174,10 @@ fn texts(settings: BTreeMap<String, Scalar>) -> BTreeMap<String, String> {
 }
 
 fn hosts_of(stack: &mut Stack, config: HostsConfig) -> Hosts {
-    let HostsConfig { backend, subnet, isolation, disk_mib, machine } = config;
-    let hosts = Hosts::isolated(stack, &backend, subnet.as_deref(), isolation).with_disk(stack, disk_mib);
+    let HostsConfig { backend, subnet, isolation, disk_mib, zones, machine } = config;
+    let hosts = Hosts::isolated(stack, &backend, subnet.as_deref(), isolation)
+        .with_disk(stack, disk_mib)
+        .in_zones(stack, zones);
     let Some(MachineConfig { platform, modules, data_disk, clients }) = machine else { return hosts };
     let Some(peers) = subnet else {
         let message = "machines need addresses that others reach";
@@ -216,3 +221,4 @@ pub fn ha(stack: &mut Stack, config: Ha) {
     stack.output("bootstrap servers", &bootstrap);
     stack.output("zookeeper connect", &connect);
 }
+    hosts.check_zones(stack);

@@ -100,6 +100,12 @@ impl Stack {
     }
 
     /// Declares a node as a member of the group that its facts name. It is made once its host and the groups in
+    /// The names of the hosts that are declared by now.
+    pub fn host_names(&self) -> BTreeSet<String> {
+        let keys = self.declaration.resources.keys().filter(|key| key.kind == HostKind::NAME);
+        keys.map(|key| key.name.clone()).collect()
+    }
+
     /// `after` are in place.
     pub fn node(&mut self, facts: &NodeFacts, after: impl IntoIterator<Item = String>) {
         let key = Key::new(NodeKind::NAME, &facts.node);
