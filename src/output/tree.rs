@@ -2,7 +2,7 @@
 
 use super::plain::finished;
 use super::{Progress, Style};
-use crate::engine::Event;
+use crate::engine::{Event, StepAction};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -88,11 +88,11 @@ impl Progress for Tree {
                     bar.finish_and_clear();
                 }
                 let sign = match *action {
-                    "create" => self.style.good("+"),
-                    "start" => self.style.good("▸"),
-                    "gate" => self.style.dim("…"),
-                    "delete" => self.style.bad("-"),
-                    _ => self.style.changing("~"),
+                    StepAction::Create => self.style.good("+"),
+                    StepAction::Start => self.style.good("▸"),
+                    StepAction::Gate => self.style.dim("…"),
+                    StepAction::Delete => self.style.bad("-"),
+                    StepAction::Update | StepAction::Roll | StepAction::Stop => self.style.changing("~"),
                 };
                 let bar = self.add(ProgressBar::new_spinner(), "{prefix} {wide_msg}");
                 bar.set_prefix(format!("{sign} {subject}"));
@@ -136,7 +136,7 @@ impl Progress for Tree {
                 if let Some(bar) = self.steps.remove(step) {
                     bar.finish_and_clear();
                 }
-                self.say(&finished(self.style, action, subject, *millis, error.as_deref()));
+                self.say(&finished(self.style, *action, subject, *millis, error.as_deref()));
                 if let Some(overall) = &self.overall {
                     overall.inc(1);
                 }
