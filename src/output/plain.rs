@@ -1,6 +1,6 @@
 //! Events as plain lines, for pipes and logs.
 
-use super::{Progress, Style};
+use super::{Progress, Style, for_pipe};
 use crate::engine::{Event, StepAction};
 use std::io::Write as _;
 
@@ -63,10 +63,10 @@ impl Progress for Plain {
                 format!("{} after {:.1} s", if *ok { "done" } else { "ended" }, *millis as f64 / 1000.0)
             }
         };
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        let _ = writeln!(std::io::stderr().lock(), "{}", for_pipe(&line));
     }
 
     fn text(&mut self, text: &str) {
-        let _ = write!(std::io::stderr().lock(), "{text}");
+        let _ = write!(std::io::stderr().lock(), "{}", for_pipe(text));
     }
 }
