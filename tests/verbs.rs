@@ -223,6 +223,39 @@ fn only_what_is_declared_is_imported() {
 }
 
 #[test]
+fn what_only_looks_needs_no_lock() {
+    let bench = Bench::made();
+    let log = bench.site().join("hosts/broker-1/log");
+    fs::create_dir_all(&log).unwrap();
+    fs::write(log.join("broker-1.log"), "2026-01-01T00:00:00.000Z started\n").unwrap();
+    let looks: [&[&str]; 12] = [
+        &[],
+        &["status"],
+        &["preview", "--diff"],
+        &["preview", "--destroy"],
+        &["outputs"],
+        &["logs", "broker-1"],
+        &["history"],
+        &["state", "list"],
+        &["state", "show", "orders"],
+        &["facts"],
+        &["graph"],
+        &["refresh", "--expect-no-changes"],
+    ];
+    let free: Vec<_> = looks.iter().map(|arguments| bench.run(arguments)).collect();
+
+    let _held = Lock::take(&bench.site(), "up").unwrap();
+    for changes in [&["up", "--yes"][..], &["destroy", "--yes"], &["refresh", "--yes"]] {
+        let (code, _, said) = bench.run(changes);
+        assert!(code == 12 && said.contains("`octad up`"), "the detector: the lock is held: {code}\n{said}");
+    }
+    for (arguments, free) in looks.iter().zip(free) {
+        assert!([0, 1, 10].contains(&free.0), "{arguments:?}: {free:?}");
+        assert_eq!(bench.run(arguments), free, "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_terminal_gets_control_characters_from_nobody_but_us() {
     let bench = Bench::made();
     let log = bench.site().join("hosts/broker-1/log");
