@@ -283,3 +283,13 @@ fn a_terminal_gets_control_characters_from_nobody_but_us() {
     assert!(said.contains(r"\u{1b}[8mup") && !said.contains("\u{1b}[8m"), "{said:?}");
     drop(lock);
 }
+
+#[test]
+fn a_setting_that_nobody_knows_is_told_and_stops_nothing() {
+    let bench = Bench::new();
+    let text = "program = \"ha\"\n[kafka.settings]\n\"num.io.thread\" = 4\n";
+    fs::write(bench.0.path().join("here.toml"), text).unwrap();
+    let (code, out, said) = bench.run(&["preview"]);
+    assert!(code == 0 && out.contains("to create"), "{code}\n{out}");
+    assert_snapshot!(said, @"note: kafka.settings.num.io.thread: kafka 3.9.2 knows no broker setting `num.io.thread` (did you mean `num.io.threads`? `allow-unknown` names what only a plugin knows)");
+}

@@ -1,6 +1,6 @@
 //! A Kafka cluster: brokers on hosts of their own whose metadata is in a ZooKeeper ensemble, and its topics. Pure.
 
-use super::{EVERY_JVM, Hosts, overlay, software, timeouts};
+use super::{EVERY_JVM, Hosts, overlay, software, timeouts, warn_of_unknown};
 use crate::resource::{FACTS_VERSION, Jvm, NodeFacts, Output, TopicInputs};
 use crate::role::Broker;
 use crate::stack::{Fault, Name, Stack, TopicName};
@@ -35,6 +35,9 @@ pub struct KafkaCluster {
     pub min_insync_replicas: u16,
     /// Settings that differ from [`Broker::default_settings`].
     pub settings: BTreeMap<String, String>,
+    /// Settings that Kafka itself doesn't know, since a plugin reads them; those below them (`my.reporter` and
+    /// `my.reporter.url`) too. Others that it doesn't know are warned of.
+    pub allow_unknown: Vec<String>,
     /// Whether a dead broker's ZooKeeper session is ended at once instead of when it expires.
     pub fence: bool,
     /// Whether a broker that is cut off from most others, and not from ZooKeeper, is stopped where they can do without
@@ -93,6 +96,7 @@ impl KafkaCluster {
             replication_factor: 3,
             min_insync_replicas: 2,
             settings: BTreeMap::new(),
+            allow_unknown: Vec::new(),
             fence: true,
             watchdog: true,
             zookeeper: (zookeeper.to_owned(), connect.clone()),
@@ -110,6 +114,8 @@ impl KafkaCluster {
         let software = software(stack, &format!("{}.version", self.name), "kafka", &self.version);
         let mut common = Broker::default_settings(self.replication_factor, self.min_insync_replicas);
         overlay(stack, &self.name, &mut common, &self.settings, &OWNED);
+        let path = format!("{}.settings", self.name);
+        warn_of_unknown(stack, &path, (&software, "broker"), self.settings.keys(), &self.allow_unknown);
         timeouts::check(stack, &self.name, &common, &self.zookeeper.0);
         common.insert("zookeeper.connect".into(), self.zookeeper.1.clone());
         let port = Broker::PORTS[0].1;
@@ -143,6 +149,13 @@ impl KafkaCluster {
             stack.node(&facts, [self.zookeeper.0.clone()]);
         }
         for (name, topic) in topics {
+            warn_of_unknown(
+                stack,
+                &format!("topics.{name}.configs"),
+                (&software, "topic"),
+                topic.configs.keys(),
+                &[],
+            );
             self.topic(stack, name, topic);
         }
         Output::join(endpoints, ",")

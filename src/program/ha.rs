@@ -73,6 +73,8 @@ pub struct ZookeeperConfig {
     pub heap_mib: u32,
     /// ZooKeeper settings that differ from Octad's.
     pub settings: BTreeMap<String, Scalar>,
+    /// Settings that only a plugin knows. Default: none.
+    pub allow_unknown: Vec<String>,
 }
 
 /// The Kafka cluster.
@@ -96,6 +98,8 @@ pub struct KafkaConfig {
     pub watchdog: bool,
     /// Broker settings that differ from Octad's.
     pub settings: BTreeMap<String, Scalar>,
+    /// Settings that only a plugin knows. Default: none.
+    pub allow_unknown: Vec<String>,
 }
 
 /// A topic.
@@ -132,17 +136,17 @@ impl Default for HostsConfig {
             subnet: None,
             isolation: Isolation::None,
             disk_mib: None,
+            zones: BTreeMap::new(),
             machine: None,
         }
     }
 }
-            zones: BTreeMap::new(),
 
 impl Default for ZookeeperConfig {
     fn default() -> Self {
-        let ZookeeperEnsemble { name: _, servers, version, heap_mib, settings: _ } =
+        let ZookeeperEnsemble { name: _, servers, version, heap_mib, settings: _, allow_unknown } =
             ZookeeperEnsemble::default();
-        Self { servers, version, heap_mib, settings: BTreeMap::new() }
+        Self { servers, version, heap_mib, settings: BTreeMap::new(), allow_unknown }
     }
 }
 
@@ -158,6 +162,7 @@ impl Default for KafkaConfig {
             fence: cluster.fence,
             watchdog: cluster.watchdog,
             settings: BTreeMap::new(),
+            allow_unknown: cluster.allow_unknown,
         }
     }
 }
@@ -196,6 +201,7 @@ pub fn ha(stack: &mut Stack, config: Ha) {
         version: zookeeper.version,
         heap_mib: zookeeper.heap_mib,
         settings: texts(zookeeper.settings),
+        allow_unknown: zookeeper.allow_unknown,
         ..ZookeeperEnsemble::default()
     };
     let connect = ensemble.declare(stack, &hosts);
@@ -208,6 +214,7 @@ pub fn ha(stack: &mut Stack, config: Ha) {
         fence: kafka.fence,
         watchdog: kafka.watchdog,
         settings: texts(kafka.settings),
+        allow_unknown: kafka.allow_unknown,
         ..KafkaCluster::new(&ensemble.name, &connect)
     };
     let topics = topics
@@ -218,7 +225,7 @@ pub fn ha(stack: &mut Stack, config: Ha) {
         })
         .collect();
     let bootstrap = cluster.declare(stack, &hosts, &topics);
+    hosts.check_zones(stack);
     stack.output("bootstrap servers", &bootstrap);
     stack.output("zookeeper connect", &connect);
 }
-    hosts.check_zones(stack);
