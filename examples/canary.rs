@@ -144,7 +144,7 @@ fn canary(stack: &mut Stack, hosts: &Hosts, cluster: &str, bootstrap: &Output<St
         ("throughput", "1".into()),
         ("acks", "-1".into()),
     ];
-    let address = hosts.host(stack, &name, 201, None);
+    let address = hosts.host(stack, &name, 201);
     let facts = NodeFacts {
         version: FACTS_VERSION,
         stack: stack.name().to_string(),

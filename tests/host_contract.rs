@@ -11,13 +11,13 @@ use octad::host::{
 };
 use octad::program::{Programs, StackFile};
 use octad::resource::{HostInputs, Key, NodeFacts, Output};
-use octad::role::Zookeeper;
+use octad::supervisor::{UnitName, UnitSpec};
 use sha2::{Digest as _, Sha256};
 use skip::skip;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -367,17 +367,28 @@ fn zookeeper(backend: impl Backend + 'static, subnet: u8, site: &Path) -> (Arc<d
 
 /// The same on hosts with these lines in the stack file.
 fn zookeeper_at(backend: impl Backend + 'static, hosts: &str, site: &Path) -> (Arc<dyn Host>, Deployment) {
+    let text = format!("program = \"minimal\"\nhosts.backend = \"{}\"\n{hosts}", backend.name());
+    declared(backend, &text, "zk-1", site)
+}
+
+/// A node that a stack file declares, and its host.
+fn declared(
+    backend: impl Backend + 'static,
+    text: &str,
+    node: &str,
+    site: &Path,
+) -> (Arc<dyn Host>, Deployment) {
     let name = backend.name();
-    let text = format!("program = \"minimal\"\nhosts.backend = \"{name}\"\n{hosts}");
     let registry = Registry::standard().backend(backend);
-    let stack = StackFile::of_text("contract".parse().unwrap(), &text)
+    let stack = StackFile::of_text("contract".parse().unwrap(), text)
         .declare(&Programs::standard(), &registry)
         .unwrap();
-    let inputs = |kind: &str| stack.resources[&Key::new(kind, "zk-1")].inputs.clone();
+    let inputs = |kind: &str| stack.resources[&Key::new(kind, node)].inputs.clone();
     let host: HostInputs = serde_json::from_value(inputs("host")).unwrap();
     let facts: NodeFacts = serde_json::from_value(inputs("node")).unwrap();
-    let host = registry.backend_named(name).unwrap().host(site, "zk-1", &host).unwrap();
-    (host, Deployment { facts, role: Arc::new(Zookeeper) })
+    let host = registry.backend_named(name).unwrap().host(site, node, &host).unwrap();
+    let role = registry.role_named(&facts.role).unwrap().clone();
+    (host, Deployment { facts, role })
 }
 
 impl Harm for FakeWorld {
@@ -702,4 +713,41 @@ async fn local_hosts_hold_the_contract() {
         Bench { host, deployment, harm: Box::new(Files { site }) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_a_local_host_runs_of_octad_does_not_depend_on_where_octad_lay() {
+    let site = tempfile::tempdir().unwrap();
+    let octad = site.path().join("clone");
+    let build = |at: SystemTime| {
+        std::fs::copy(env!("CARGO_BIN_EXE_octad"), &octad).unwrap();
+        std::fs::File::options().append(true).open(&octad).unwrap().set_modified(at).unwrap();
+    };
+    let installed = async || {
+        let backend = LocalBackend::supervised_by(&octad);
+        let text = "program = \"ha\"\nhosts.subnet = \"127.91.201.0/24\"\n";
+        let (host, broker) = declared(backend, text, "broker-1", site.path());
+        std::fs::create_dir_all(site.path().join("hosts/broker-1")).unwrap();
+        host.install(&broker).await.unwrap();
+        let unit = UnitName::new("broker-1").unwrap();
+        let spec = UnitSpec::load(&site.path().join("hosts/broker-1"), &unit).unwrap();
+        [PathBuf::from(&spec.launcher[0]), spec.after_end.unwrap().program]
+    };
+    let answers = |programs: &[PathBuf; 2]| {
+        programs
+            .iter()
+            .all(|one| Command::new(one).arg("--version").output().is_ok_and(|o| o.status.success()))
+    };
+
+    build(SystemTime::UNIX_EPOCH);
+    let first = installed().await;
+    std::fs::remove_file(&octad).unwrap();
+    assert!(answers(&first), "{first:?}: the watchdog and the fence are gone with the clone");
+
+    // What was set up by another build may run until its next start, and is forgotten after that.
+    build(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
+    let second = installed().await;
+    assert!(second != first && answers(&second) && answers(&first));
+    installed().await;
+    assert!(answers(&second) && !first[0].exists());
 }

@@ -3,15 +3,22 @@
 //!
 //! `OCTAD_UPDATE_FACTS=1` writes the facts; `scripts/check-nix --update` writes what NixOS makes of them.
 
+#[path = "support/skip.rs"]
+mod skip;
+
+use octad::artifact::Java;
 use octad::engine::Registry;
 use octad::program::{Programs, StackFile};
-use octad::resource::{NodeFacts, NodeKind};
+use octad::resource::{NodeFacts, NodeKind, property};
 use octad::role::{Layout, Role};
 use octad::supervisor::LEAVE_FILE;
+use octad::tool::Environment;
 use serde_json::Value;
+use skip::skip;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 fn repository() -> &'static Path {
@@ -66,45 +73,55 @@ fn the_facts_that_nix_reads_are_those_that_the_stack_files_declare() {
     assert!(texts(&directory) == declared, "nix/facts is stale: OCTAD_UPDATE_FACTS=1 cargo test --test nix");
 }
 
-/// A configuration file as what it says. Java's form of properties, in which a backslash keeps the next character from
-/// meaning anything.
-fn properties(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let mut found = BTreeMap::new();
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    for line in lines {
-        let separator = separator(line).ok_or_else(|| format!("no value: {line}"))?;
-        let (name, value) = (unescaped(&line[..separator]), unescaped(&line[separator + 1..]));
-        if found.insert(name.trim().to_owned(), value.trim().to_owned()).is_some() {
-            return Err(format!("twice: {name}"));
-        }
-    }
-    Ok(found)
-}
-
-fn separator(line: &str) -> Option<usize> {
-    let mut escaped = false;
-    line.char_indices().find_map(|(at, character)| {
-        let separates = character == '=' && !escaped;
-        escaped = character == '\\' && !escaped;
-        separates.then_some(at)
-    })
-}
-
-fn unescaped(text: &str) -> String {
-    let mut characters = text.chars();
-    let next = || match characters.next()? {
-        '\\' => characters.next(),
-        character => Some(character),
-    };
-    std::iter::from_fn(next).collect()
+/// Settings that hold whatever a properties file has a meaning of its own for, and the file that says them. scripts/check-nix
+/// and the flake compare that file with what the Nix half makes of the settings.
+fn strange() -> (BTreeMap<String, String>, String) {
+    let read = |name: &str| fs::read_to_string(repository().join("nix/java").join(name)).unwrap();
+    (serde_json::from_str(&read("properties.json")).unwrap(), read("properties.txt"))
 }
 
 #[test]
-fn a_setting_that_comes_twice_is_no_map() {
-    assert_eq!(properties("a=1\nb = 2\n").unwrap().len(), 2);
-    assert_eq!(properties("a=1\na=1\n"), Err("twice: a".into()));
-    assert_eq!(properties("a\n"), Err("no value: a".into()));
-    assert_eq!(properties(r"a\=b=PLAINTEXT\://h\:1").unwrap()["a=b"], "PLAINTEXT://h:1");
+fn local_hosts_escape_in_properties_what_has_a_meaning_there() {
+    let (settings, file) = strange();
+    let ours: String = settings.iter().map(|(name, value)| property(name, value)).collect();
+    assert_eq!(ours, file);
+    assert_eq!(file.lines().count(), settings.len(), "each stays one line");
+}
+
+/// Reads a properties file as Kafka and ZooKeeper do, and writes names and values, each with a NUL behind it.
+const READER: &str = r#"
+import java.io.*;
+import java.util.*;
+
+class Reader {
+    public static void main(String[] arguments) throws Exception {
+        Properties read = new Properties();
+        try (InputStream in = new FileInputStream(arguments[0])) { read.load(in); }
+        PrintStream out = new PrintStream(System.out, true, "UTF-8");
+        for (String name : new TreeSet<>(read.stringPropertyNames())) {
+            out.print(name + "\0" + read.getProperty(name) + "\0");
+        }
+    }
+}
+"#;
+
+#[tokio::test]
+async fn java_reads_back_what_was_written() {
+    let java = Java::find(&Environment::from_process()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let reader = dir.path().join("Reader.java");
+    fs::write(&reader, READER).unwrap();
+    let file = repository().join("nix/java/properties.txt");
+    let read = Command::new(&java.path).arg(&reader).arg(file).output().unwrap();
+    let said = String::from_utf8_lossy(&read.stderr);
+    if said.contains("jdk.compiler") {
+        return skip("this Java has no compiler to read properties with");
+    }
+    assert!(read.status.success(), "{said}");
+    let words: Vec<_> = std::str::from_utf8(&read.stdout).unwrap().split_terminator('\0').collect();
+    let read: BTreeMap<String, String> =
+        words.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
+    assert_eq!(read, strange().0);
 }
 
 fn role(name: &str) -> Arc<dyn Role> {
@@ -156,8 +173,7 @@ fn nixos_writes_what_local_hosts_read() {
         let ours = role.files(&facts, &layout);
         for file in ["server.properties", "zoo.cfg"].into_iter().filter(|file| ours.contains_key(*file)) {
             let theirs = golden.get(&Path::new(&name).join(file)).unwrap_or_else(|| panic!("{name}/{file}"));
-            let (theirs, ours) = (properties(theirs).unwrap(), properties(&ours[file]).unwrap());
-            assert_eq!(theirs, ours, "{name}/{file}");
+            assert_eq!(theirs, &ours[file], "{name}/{file}");
             compared += 1;
         }
         let told = [

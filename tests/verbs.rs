@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
+use octad::engine::Lock;
 use octad::resource::{FACTS_VERSION, NodeFacts};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -52,6 +53,20 @@ impl Bench {
             .unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// What octad writes on a terminal.
+    fn on_terminal(&self, arguments: &str) -> String {
+        let octad = env!("CARGO_BIN_EXE_octad");
+        let output = Command::new("script")
+            .args(["-qec", &format!("{octad} {arguments} --stack here.toml"), "/dev/null"])
+            .current_dir(self.0.path())
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
     }
 
     fn json(&self, arguments: &[&str]) -> Value {
@@ -205,4 +220,76 @@ fn only_what_is_declared_is_imported() {
     let (code, _, said) = bench.run(&["import", "strange", "--yes"]);
     assert_eq!(code, 64);
     assert!(said.contains("`strange` is not a resource: expected kind/name"), "{said}");
+}
+
+#[test]
+fn what_only_looks_needs_no_lock() {
+    let bench = Bench::made();
+    let log = bench.site().join("hosts/broker-1/log");
+    fs::create_dir_all(&log).unwrap();
+    fs::write(log.join("broker-1.log"), "2026-01-01T00:00:00.000Z started\n").unwrap();
+    let looks: [&[&str]; 12] = [
+        &[],
+        &["status"],
+        &["preview", "--diff"],
+        &["preview", "--destroy"],
+        &["outputs"],
+        &["logs", "broker-1"],
+        &["history"],
+        &["state", "list"],
+        &["state", "show", "orders"],
+        &["facts"],
+        &["graph"],
+        &["refresh", "--expect-no-changes"],
+    ];
+    let free: Vec<_> = looks.iter().map(|arguments| bench.run(arguments)).collect();
+
+    let _held = Lock::take(&bench.site(), "up").unwrap();
+    for changes in [&["up", "--yes"][..], &["destroy", "--yes"], &["refresh", "--yes"]] {
+        let (code, _, said) = bench.run(changes);
+        assert!(code == 12 && said.contains("`octad up`"), "the detector: the lock is held: {code}\n{said}");
+    }
+    for (arguments, free) in looks.iter().zip(free) {
+        assert!([0, 1, 10].contains(&free.0), "{arguments:?}: {free:?}");
+        assert_eq!(bench.run(arguments), free, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_terminal_gets_control_characters_from_nobody_but_us() {
+    let bench = Bench::made();
+    let log = bench.site().join("hosts/broker-1/log");
+    fs::create_dir_all(&log).unwrap();
+    let loud = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{1b}[31mred\rback";
+    fs::write(log.join("broker-1.log"), format!("2026-01-01T00:00:00.000Z {loud}\n")).unwrap();
+
+    let arguments = ["logs", "broker-1"];
+    let (code, piped, _) = bench.run(&arguments);
+    assert_eq!((code, piped.as_str()), (0, format!("00:00:00.000 broker-1 | {loud}\n").as_str()));
+    let json = bench.json(&arguments);
+    assert_eq!(json["line"], loud);
+
+    let shown = bench.on_terminal("logs broker-1");
+    let escaped = r"\u{1b}]0;owned\u{7}\u{1b}[2J\u{1b}[31mred\rback";
+    assert!(shown.ends_with(&format!(" {escaped}\n")), "{shown:?}");
+    assert!(shown.contains("\u{1b}[2m00:00:00.000\u{1b}[0m"), "our own colours stay: {shown:?}");
+
+    // In what is said beside the results too: another octad's lock, which anybody may have written.
+    let lock = Lock::take(&bench.site(), "up").unwrap();
+    let path = bench.site().join("lock");
+    let text = fs::read_to_string(&path).unwrap().replace("\"verb\":\"up\"", r#""verb":"\u001b[8mup""#);
+    fs::write(&path, text).unwrap();
+    let said = bench.on_terminal("up --yes");
+    assert!(said.contains(r"\u{1b}[8mup") && !said.contains("\u{1b}[8m"), "{said:?}");
+    drop(lock);
+}
+
+#[test]
+fn a_setting_that_nobody_knows_is_told_and_stops_nothing() {
+    let bench = Bench::new();
+    let text = "program = \"ha\"\n[kafka.settings]\n\"num.io.thread\" = 4\n";
+    fs::write(bench.0.path().join("here.toml"), text).unwrap();
+    let (code, out, said) = bench.run(&["preview"]);
+    assert!(code == 0 && out.contains("to create"), "{code}\n{out}");
+    assert_snapshot!(said, @"note: kafka.settings.num.io.thread: kafka 3.9.2 knows no broker setting `num.io.thread` (did you mean `num.io.threads`? `allow-unknown` names what only a plugin knows)");
 }

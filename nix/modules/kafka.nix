@@ -18,6 +18,15 @@ let
     folder = "${cfg.package}/libs";
   };
   command = utils.escapeSystemdExecArgs;
+  inherit (import ../java/properties.nix) properties;
+  text =
+    value:
+    if lib.isList value then
+      lib.concatMapStringsSep "," text value
+    else if lib.isBool value then
+      lib.boolToString value
+    else
+      toString value;
 in
 {
   imports = [ ./options.nix ];
@@ -33,6 +42,12 @@ in
     };
     jvmOptions = java.limits facts.jvm ++ java.metrics config.octad.jmxPort;
     log4jProperties = builtins.readFile ../../src/role/log4j.properties;
+    # The same bytes as on a local host.
+    configFiles.serverProperties = lib.mkForce (
+      pkgs.writeText "server.properties" (
+        properties (lib.mapAttrs (_: text) (lib.filterAttrs (_: value: value != null) cfg.settings))
+      )
+    );
   };
 
   systemd.services.apache-kafka = lib.mkMerge [

@@ -17,28 +17,17 @@ let
     folder = "${cfg.package}/lib";
   };
 
-  lines = lib.concatMapAttrsStringSep "\n" (name: value: "${name}=${value}");
-  servers = lib.filterAttrs (name: _: lib.hasPrefix "server." name) facts.settings;
+  inherit (import ../java/properties.nix) properties;
   # Where the servers of the ensemble serve clients.
   clients = lib.mapAttrsToList (
     _: server: "${lib.head (lib.splitString ":" server)}:${facts.settings.clientPort}"
-  ) servers;
-  # Those that nixpkgs has options of its own for.
-  elsewhere = [
-    "clientPort"
-    "autopurge.purgeInterval"
-  ]
-  ++ lib.attrNames servers;
+  ) (lib.filterAttrs (name: _: lib.hasPrefix "server." name) facts.settings);
 
   # nixpkgs keeps its zoo.cfg to itself, and puts its directory on the class path, where a class-data archive bears no
-  # directory. The same options in a file that can be named.
-  zooCfg = pkgs.writeText "zoo.cfg" ''
-    dataDir=${cfg.dataDir}
-    clientPort=${toString cfg.port}
-    autopurge.purgeInterval=${toString cfg.purgeInterval}
-    ${cfg.extraConf}
-    ${cfg.servers}
-  '';
+  # directory. This one has the same bytes as on a local host, and what other modules add.
+  zooCfg = pkgs.writeText "zoo.cfg" (
+    properties (facts.settings // { inherit (cfg) dataDir; }) + cfg.extraConf
+  );
 in
 {
   imports = [ ./options.nix ];
@@ -48,10 +37,8 @@ in
     inherit (facts) id;
     inherit dataDir;
     jre = lib.mkDefault pkgs.jdk17_headless;
-    port = lib.toIntBase10 facts.settings.clientPort;
-    purgeInterval = lib.toIntBase10 facts.settings."autopurge.purgeInterval";
-    extraConf = lines (removeAttrs facts.settings elsewhere);
-    servers = lines servers;
+    # nixpkgs' own has timeouts.
+    extraConf = lib.mkDefault "";
     extraCmdLineOptions = java.limits facts.jvm ++ java.metrics config.octad.jmxPort;
     logging = builtins.readFile ../../src/role/logback.xml;
   };

@@ -14,6 +14,7 @@ pub struct ArtifactSet {
     version: &'static str,
     pom: &'static str,
     classes: &'static str,
+    settings: &'static str,
     jars: Arc<[Jar]>,
     digest: Digest,
 }
@@ -36,11 +37,14 @@ macro_rules! tools {
     };
 }
 
-/// A set of servers, with the classes that they load.
+/// A set of servers, with the classes that they load and the settings that they know.
 macro_rules! servers {
     ($name:literal, $version:literal) => {
-        tools!($name, $version)
-            .map(|set| ArtifactSet { classes: file!($name, $version, "classes.txt"), ..set })
+        tools!($name, $version).map(|set| ArtifactSet {
+            classes: file!($name, $version, "classes.txt"),
+            settings: file!($name, $version, "settings.txt"),
+            ..set
+        })
     };
 }
 
@@ -79,7 +83,8 @@ impl ArtifactSet {
         lock: &str,
     ) -> Result<Self, LockError> {
         let jars = lockfile::parse(&format!("{name} {version}"), lock)?;
-        Ok(Self { name, version, pom, classes: "", digest: lockfile::digest(&jars), jars: jars.into() })
+        let digest = lockfile::digest(&jars);
+        Ok(Self { name, version, pom, classes: "", settings: "", digest, jars: jars.into() })
     }
 
     /// What it is: `kafka`, `kafka-tools`, `zookeeper`.
@@ -101,6 +106,12 @@ impl ArtifactSet {
     /// they have. Empty where it has no servers.
     pub fn classes(&self) -> &'static str {
         self.classes
+    }
+
+    /// The names of the settings of `what` (`broker`, `topic`, `server`) that its servers know; one that ends with a dot
+    /// stands for all that begin so. None where it has no servers.
+    pub fn settings(&self, what: &str) -> impl Iterator<Item = &'static str> {
+        self.settings.lines().filter_map(move |line| line.strip_prefix(what)?.strip_prefix(' '))
     }
 
     /// The locked jars, by coordinates.

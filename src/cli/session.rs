@@ -120,7 +120,9 @@ impl Session {
 
     /// What a stack file declares.
     pub(super) fn declare_file(&self, file: &StackFile) -> Result<ValidStack, CliError> {
-        Ok(file.declare(&self.programs, &self.registry)?)
+        let stack = file.declare(&self.programs, &self.registry)?;
+        stack.warnings().iter().for_each(|warning| self.events().notice(warning.to_string()));
+        Ok(stack)
     }
 
     /// The stack's own directory, absolute since supervisors are told of it.

@@ -83,11 +83,17 @@ impl Watchdog {
         watcher.args(["--min-insync-replicas", &self.min_insync_replicas.to_string()]);
         watcher.args(["--replica-lag-ms", &self.replica_lag_ms.to_string()]);
         watcher.args(["--pid", &std::process::id().to_string()]);
-        watcher.stdin(Stdio::null()).spawn()?;
+        let named = |path: &OsString, error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot start {}: {error}", path.display()))
+        };
+        watcher
+            .stdin(Stdio::null())
+            .spawn()
+            .map_err(|error| named(&watcher.get_program().to_owned(), error))?;
         let [program, arguments @ ..] = self.command.as_slice() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no command"));
         };
-        Err(Command::new(program).args(arguments).exec())
+        Err(named(program, Command::new(program).args(arguments).exec()))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::host::LocalBackend;
 use crate::resource::{HostFacts, HostInputs, Isolation, Machine, Output};
-use crate::stack::{Fault, Name, Stack};
+use crate::stack::{Fault, Name, Stack, nearest};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// The smallest disk, in MiB: below it a file system's own books leave a server no room to begin with.
@@ -16,6 +17,8 @@ pub struct Hosts {
     isolation: Isolation,
     disk_mib: Option<u32>,
     machine: Option<Machine>,
+    /// The hosts of each declared zone, by their names.
+    zones: BTreeMap<String, Vec<String>>,
 }
 
 impl Hosts {
@@ -56,7 +59,14 @@ impl Hosts {
             None if local => Some(derived(stack.name(), isolation)),
             None => None,
         };
-        Self { backend: backend.to_owned(), subnet, isolation, disk_mib: None, machine: None }
+        Self {
+            backend: backend.to_owned(),
+            subnet,
+            isolation,
+            disk_mib: None,
+            machine: None,
+            zones: BTreeMap::new(),
+        }
     }
 
     /// The same, with a disk of so many MiB for the data of each node.
@@ -86,6 +96,52 @@ impl Hosts {
         self.disk_mib
     }
 
+    /// The same hosts, in failure domains: the names of the hosts of each. One that is in none is its own.
+    /// [`Hosts::check_zones`] finds names that no host has.
+    #[must_use]
+    pub fn in_zones(self, stack: &mut Stack, zones: BTreeMap<String, Vec<String>>) -> Self {
+        let mut told: BTreeMap<&String, &String> = BTreeMap::new();
+        for (zone, hosts) in &zones {
+            let at = |place: usize| format!("hosts.zones.{zone}.{place}");
+            if let Err(error) = zone.parse::<Name>() {
+                stack.fault(Fault::new(format!("hosts.zones.{zone}"), error.to_string(), ""));
+            }
+            for (place, host) in hosts.iter().enumerate() {
+                if let Some(other) = told.insert(host, zone) {
+                    stack.fault(Fault::new(
+                        at(place),
+                        format!("{host} is in {other} already"),
+                        "say it once",
+                    ));
+                }
+            }
+        }
+        Self { zones, ..self }
+    }
+
+    /// Tells of names in zones that no declared host has. To be called once all hosts are declared.
+    pub fn check_zones(&self, stack: &mut Stack) {
+        let known = stack.host_names();
+        for (zone, hosts) in &self.zones {
+            for (place, host) in hosts.iter().enumerate().filter(|(_, host)| !known.contains(*host)) {
+                let hint = nearest(host, known.iter().map(String::as_str))
+                    .map_or_else(String::new, |nearest| format!("did you mean `{nearest}`?"));
+                let path = format!("hosts.zones.{zone}.{place}");
+                stack.fault(Fault::new(path, format!("there is no host `{host}`"), hint));
+            }
+        }
+    }
+
+    /// The zone of a host: the declared one, else the host itself.
+    pub fn zone(&self, host: &Name) -> String {
+        self.declared_zone(host).unwrap_or_else(|| host.to_string())
+    }
+
+    fn declared_zone(&self, host: &Name) -> Option<String> {
+        let holds = |hosts: &Vec<String>| hosts.iter().any(|one| one == host.as_ref());
+        self.zones.iter().find(|(_, hosts)| holds(hosts)).map(|(zone, _)| zone.clone())
+    }
+
     /// The same hosts, as machines that NixOS runs.
     #[must_use]
     pub fn on_machines(self, machine: Machine) -> Self {
@@ -99,12 +155,11 @@ impl Hosts {
 
     /// What a node's facts tell of its host.
     pub fn facts(&self, name: &Name, address: Output<String>) -> HostFacts {
-        let name = name.to_string();
-        HostFacts { zone: name.clone(), name, address, machine: self.machine.clone() }
+        HostFacts { name: name.to_string(), address, zone: self.zone(name), machine: self.machine.clone() }
     }
 
     /// Declares a host and returns its address, which ends with `number` where the backend doesn't assign one.
-    pub fn host(&self, stack: &mut Stack, name: &Name, number: u16, zone: Option<&str>) -> Output<String> {
+    pub fn host(&self, stack: &mut Stack, name: &Name, number: u16) -> Output<String> {
         // The last address is the subnet's broadcast, the one before it the machine's own on the stack's switch.
         let address = match (self.subnet, u8::try_from(number)) {
             (Some([a, b, c]), Ok(last)) if last < u8::MAX - 1 => Some(Ipv4Addr::new(a, b, c, last)),
@@ -121,7 +176,7 @@ impl Hosts {
         let inputs = HostInputs {
             backend: self.backend.clone(),
             address,
-            zone: zone.map(str::to_owned),
+            zone: self.declared_zone(name),
             isolation: self.isolation,
             disk_mib: self.disk_mib,
         };

@@ -1,6 +1,6 @@
 //! A Kafka cluster: brokers on hosts of their own whose metadata is in a ZooKeeper ensemble, and its topics. Pure.
 
-use super::{EVERY_JVM, Hosts, overlay, software, timeouts};
+use super::{EVERY_JVM, Hosts, overlay, software, timeouts, warn_of_unknown};
 use crate::resource::{Disks, FACTS_VERSION, Jvm, NodeFacts, Output, TopicInputs};
 use crate::role::Broker;
 use crate::stack::{Fault, Name, Stack, TopicName};
@@ -40,6 +40,9 @@ pub struct KafkaCluster {
     pub write_mib_s: Option<u32>,
     /// Settings that differ from [`Broker::default_settings`].
     pub settings: BTreeMap<String, String>,
+    /// Settings that Kafka itself doesn't know, since a plugin reads them; those below them (`my.reporter` and
+    /// `my.reporter.url`) too. Others that it doesn't know are warned of.
+    pub allow_unknown: Vec<String>,
     /// Whether a dead broker's ZooKeeper session is ended at once instead of when it expires.
     pub fence: bool,
     /// Whether a broker that is cut off from most others, and not from ZooKeeper, is stopped where they can do without
@@ -70,7 +73,7 @@ impl TopicSpec {
 /// Settings that the cluster itself owns, and what to write instead.
 const OWNED: [(&str, &str); 11] = [
     ("broker.id", "ids follow from the number of brokers"),
-    ("broker.rack", "it is the host's zone"),
+    ("broker.rack", "say which zone the host is in under [hosts.zones]"),
     ("listeners", "clients connect to port 9092 of each broker's own address"),
     ("advertised.listeners", "clients connect to port 9092 of each broker's own address"),
     ("log.dir", "it is the host's data disk"),
@@ -100,6 +103,7 @@ impl KafkaCluster {
             disk_mib: None,
             write_mib_s: None,
             settings: BTreeMap::new(),
+            allow_unknown: Vec::new(),
             fence: true,
             watchdog: true,
             zookeeper: (zookeeper.to_owned(), connect.clone()),
@@ -117,6 +121,8 @@ impl KafkaCluster {
         let software = software(stack, &format!("{}.version", self.name), "kafka", &self.version);
         let mut common = Broker::default_settings(self.replication_factor, self.min_insync_replicas);
         overlay(stack, &self.name, &mut common, &self.settings, &OWNED);
+        let path = format!("{}.settings", self.name);
+        warn_of_unknown(stack, &path, (&software, "broker"), self.settings.keys(), &self.allow_unknown);
         timeouts::check(stack, &self.name, &common, &self.zookeeper.0);
         stack.disks(&self.name, self.disks(hosts, &common));
         common.insert("zookeeper.connect".into(), self.zookeeper.1.clone());
@@ -124,12 +130,12 @@ impl KafkaCluster {
         let mut endpoints = Vec::new();
         for id in 1..=self.brokers {
             let Ok(name) = format!("broker-{id}").parse::<Name>() else { continue };
-            let address = hosts.host(stack, &name, FIRST_ADDRESS + id, None);
+            let address = hosts.host(stack, &name, FIRST_ADDRESS + id);
             let listener =
                 Output::format(["PLAINTEXT://".into(), address.clone(), format!(":{port}").into()]);
             let mut settings = common.clone();
             settings.insert("broker.id".into(), id.to_string().into());
-            settings.insert("broker.rack".into(), name.to_string().into());
+            settings.insert("broker.rack".into(), hosts.zone(&name).into());
             settings.insert("listeners".into(), listener.clone());
             settings.insert("advertised.listeners".into(), listener);
             endpoints.push(Output::format([address.clone(), format!(":{port}").into()]));
@@ -151,6 +157,13 @@ impl KafkaCluster {
             stack.node(&facts, [self.zookeeper.0.clone()]);
         }
         for (name, topic) in topics {
+            warn_of_unknown(
+                stack,
+                &format!("topics.{name}.configs"),
+                (&software, "topic"),
+                topic.configs.keys(),
+                &[],
+            );
             self.topic(stack, name, topic);
         }
         Output::join(endpoints, ",")

@@ -1,6 +1,6 @@
 //! A ZooKeeper ensemble: servers on hosts of their own that elect a leader. Pure.
 
-use super::{EVERY_JVM, Hosts, overlay, software};
+use super::{EVERY_JVM, Hosts, overlay, software, warn_of_unknown};
 use crate::resource::{FACTS_VERSION, Jvm, NodeFacts, Output};
 use crate::role::Zookeeper;
 use crate::stack::{Fault, Name, Stack};
@@ -19,6 +19,9 @@ pub struct ZookeeperEnsemble {
     pub heap_mib: u32,
     /// Settings that differ from [`Zookeeper::default_settings`].
     pub settings: BTreeMap<String, String>,
+    /// Settings that ZooKeeper itself doesn't know, since a plugin reads them; those below them too. Others that it
+    /// doesn't know are warned of.
+    pub allow_unknown: Vec<String>,
 }
 
 impl Default for ZookeeperEnsemble {
@@ -31,6 +34,7 @@ impl Default for ZookeeperEnsemble {
             version: "3.9.5".into(),
             heap_mib: 128,
             settings: BTreeMap::new(),
+            allow_unknown: Vec::new(),
         }
     }
 }
@@ -63,11 +67,13 @@ impl ZookeeperEnsemble {
         let mut servers = Vec::new();
         for id in 1..=self.servers {
             let Ok(name) = format!("zk-{id}").parse::<Name>() else { continue };
-            let address = hosts.host(stack, &name, FIRST_ADDRESS + id, None);
+            let address = hosts.host(stack, &name, FIRST_ADDRESS + id);
             servers.push((i32::from(id), name, address));
         }
         let mut settings = Zookeeper::default_settings();
         overlay(stack, &self.name, &mut settings, &self.settings, &OWNED);
+        let path = format!("{}.settings", self.name);
+        warn_of_unknown(stack, &path, (&software, "server"), self.settings.keys(), &self.allow_unknown);
         let port = |purpose: &str| {
             Zookeeper::PORTS.iter().find(|(name, _)| *name == purpose).map_or(0, |(_, port)| *port)
         };

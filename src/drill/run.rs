@@ -179,7 +179,7 @@ impl Drill<'_> {
         let partitions = self.assignment.partitions;
         let default = i16::try_from(self.scene.replicas()).unwrap_or(1);
         let replication_factor = replicas.unwrap_or(default);
-        let brokers: Vec<i32> = self.scene.brokers().iter().map(|facts| facts.id).collect();
+        let brokers = self.scene.zoned();
         // More than there are is for Kafka to refuse.
         let placed = usize::try_from(replication_factor).ok().filter(|replicas| *replicas <= brokers.len());
         let placement = placed.map(|replicas| ring(&brokers, partitions, replicas)).unwrap_or_default();

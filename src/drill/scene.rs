@@ -3,6 +3,7 @@
 
 use super::TOPIC;
 use super::error::DrillError;
+use super::placement::Zoned;
 use crate::engine::{self, Context, Events, Lock, Options, Registry, State};
 use crate::host::{Ability, Cut, Host, RunState};
 use crate::kafka::Kafka;
@@ -10,7 +11,7 @@ use crate::resource::{HostKind, Key, KindError, NodeFacts, NodeKind};
 use crate::role::{Broker, Health, Zookeeper};
 use crate::stack::ValidStack;
 use crate::supervisor::Signal;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -132,6 +133,21 @@ impl Scene {
     /// All ZooKeeper servers.
     pub fn servers(&self) -> &[NodeFacts] {
         &self.servers
+    }
+
+    /// All brokers, each with its zone.
+    pub(super) fn zoned(&self) -> Vec<Zoned<'_>> {
+        self.brokers.iter().map(|facts| (facts.id, facts.host.zone.as_str())).collect()
+    }
+
+    /// Brokers and ZooKeeper servers by zone; empty where no zones are declared, each host being its own.
+    pub(super) fn zones(&self) -> BTreeMap<&str, Vec<&NodeFacts>> {
+        let mut zones: BTreeMap<&str, Vec<&NodeFacts>> = BTreeMap::new();
+        for facts in self.brokers.iter().chain(&self.servers) {
+            zones.entry(&facts.host.zone).or_default().push(facts);
+        }
+        let own = |zone: &str, nodes: &[&NodeFacts]| nodes.iter().all(|facts| facts.host.name == zone);
+        if zones.iter().all(|(zone, nodes)| own(zone, nodes)) { BTreeMap::new() } else { zones }
     }
 
     /// The broker or ZooKeeper server of this name.

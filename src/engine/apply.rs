@@ -243,7 +243,7 @@ struct Worker {
 
 impl Worker {
     async fn step(&self, number: usize, step: &super::plan::Step) -> Result<(), StepError> {
-        let (action, subject) = (step.action.verb(), step.action.subject());
+        let (action, subject) = (step.action.does(), step.action.subject());
         self.context.events().emit(Event::StepStarted {
             step: number,
             action,

@@ -33,8 +33,8 @@ pub enum Event {
     StepStarted {
         /// The step's number in the plan.
         step: usize,
-        /// What it does: `create`, `start`, `update`, `delete`, `roll`, `gate`, `stop`.
-        action: &'static str,
+        /// What it does.
+        action: StepAction,
         /// The resource or group.
         subject: String,
         /// Why, where it isn't plain.
@@ -65,7 +65,7 @@ pub enum Event {
         /// The step's number in the plan.
         step: usize,
         /// What it did.
-        action: &'static str,
+        action: StepAction,
         /// The resource or group.
         subject: String,
         /// How long it took, in milliseconds.
@@ -85,6 +85,51 @@ pub enum Event {
         /// Every step succeeded.
         ok: bool,
     },
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepAction {
+    /// Makes a resource.
+    Create,
+    /// Starts what doesn't run.
+    Start,
+    /// Changes a resource.
+    Update,
+    /// Removes a resource.
+    Delete,
+    /// Changes members of a group one after the other.
+    Roll,
+    /// Waits until a group is healthy.
+    Gate,
+    /// Halts what runs (`octad stop`).
+    Stop,
+}
+
+impl StepAction {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Start, Self::Update, Self::Delete, Self::Roll, Self::Gate, Self::Stop];
+
+    /// Its name, as events carry it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Start => "start",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Roll => "roll",
+            Self::Gate => "gate",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+impl std::fmt::Display for StepAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Where events go. Cheap to clone.
@@ -129,10 +174,16 @@ mod tests {
         let events = [
             Event::Started { verb: text(), stack: text(), steps: 0 },
             Event::Progress { what: text(), done: 0, total: 0 },
-            Event::StepStarted { step: 0, action: "", subject: text(), reason: text() },
+            Event::StepStarted { step: 0, action: StepAction::Gate, subject: text(), reason: text() },
             Event::StepMessage { step: 0, message: text() },
             Event::StepMember { step: 0, member: text(), up: true, note: text(), millis: 0 },
-            Event::StepFinished { step: 0, action: "", subject: text(), millis: 0, error: None },
+            Event::StepFinished {
+                step: 0,
+                action: StepAction::Gate,
+                subject: text(),
+                millis: 0,
+                error: None,
+            },
             Event::Notice { message: text() },
             Event::Finished { millis: 0, ok: true },
         ];
@@ -146,6 +197,18 @@ mod tests {
             for field in event.as_object().unwrap().keys().filter(|field| *field != "event") {
                 assert!(row.contains(&format!("`{field}`")), "{name} lacks {field}: {row}");
             }
+        }
+    }
+
+    #[test]
+    fn every_action_is_documented_and_nothing_else() {
+        let documented = include_str!("../../docs/events.md");
+        let (_, list) = documented.split_once("`action` is one of ").unwrap();
+        let (list, _) = list.split_once(';').unwrap();
+        let named: Vec<_> = list.split(',').map(|name| name.trim().trim_matches('`')).collect();
+        assert_eq!(named, StepAction::ALL.map(StepAction::name));
+        for action in StepAction::ALL {
+            assert_eq!(serde_json::to_value(action).unwrap(), action.name());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Stopping everything and keeping it: what needs others goes before them. Needs only the state.
 
-use super::{Context, Event, Interrupt, State};
+use super::{Context, Event, Interrupt, State, StepAction};
 use crate::causes::with_causes;
 use crate::resource::{Key, KindError};
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ async fn halt_one(context: &Context, state: &State, key: &Key, step: usize) -> R
     let result = match timeout(QUICK, &mut act).await {
         Ok(result) => result,
         Err(_) => {
-            let (action, subject, reason) = ("stop", key.to_string(), String::new());
+            let (action, subject, reason) = (StepAction::Stop, key.to_string(), String::new());
             let message = format!("stopping {subject}");
             context.events().emit(Event::StepStarted { step, action, subject, reason });
             context.events().emit(Event::StepMessage { step, message });
@@ -70,7 +70,7 @@ async fn halt_one(context: &Context, state: &State, key: &Key, step: usize) -> R
         let error = result.as_ref().err().map(|error| with_causes(error));
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let subject = key.to_string();
-        context.events().emit(Event::StepFinished { step, action: "stop", subject, millis, error });
+        context.events().emit(Event::StepFinished { step, action: StepAction::Stop, subject, millis, error });
     }
     result.map(|_| ())
 }

@@ -36,7 +36,7 @@ pub use apply::{ApplyError, Options, StepError, apply, lacking, prepare};
 pub use cancel::{HolderError, cancel, unlock};
 pub use check::{Violation, check};
 pub use context::Context;
-pub use event::{EVENT_VERSION, Event, Events};
+pub use event::{EVENT_VERSION, Event, Events, StepAction};
 pub use files::{FileChange, FileChanges, file_changes};
 pub use forget::forget;
 pub use gate::{GATE_TIMEOUT, GateError};

@@ -3,7 +3,7 @@
 
 use super::graph::Graph;
 use super::selection::Decisions;
-use super::{Inventory, Registry, Selection, State, identity, moves, roll};
+use super::{Inventory, Registry, Selection, State, StepAction, identity, moves, roll};
 use crate::resource::{
     Decision, Fitted, GroupSubject, Key, Kind, Loss, NodeFacts, Observed, PropertyChange, Recorded,
     Reference, Refusal, Subject, resolve,
@@ -162,17 +162,22 @@ pub struct Change {
 }
 
 impl Action {
-    /// The verb for people and events.
-    pub fn verb(&self) -> &'static str {
+    /// What it does, for events.
+    pub fn does(&self) -> StepAction {
         match self {
-            Self::Create { .. } => "create",
+            Self::Create { .. } => StepAction::Create,
             // What differs is only that it doesn't run.
-            Self::Update(change) if change.changes.is_empty() => "start",
-            Self::Update(_) => "update",
-            Self::Delete { .. } | Self::Forget { .. } => "delete",
-            Self::Roll { .. } => "roll",
-            Self::Gate { .. } => "gate",
+            Self::Update(change) if change.changes.is_empty() => StepAction::Start,
+            Self::Update(_) => StepAction::Update,
+            Self::Delete { .. } | Self::Forget { .. } => StepAction::Delete,
+            Self::Roll { .. } => StepAction::Roll,
+            Self::Gate { .. } => StepAction::Gate,
         }
+    }
+
+    /// The verb for people.
+    pub fn verb(&self) -> &'static str {
+        self.does().name()
     }
 
     /// The resource, or the group where it is about one.

@@ -317,7 +317,7 @@ pub enum RunState {
     Stopping,
     /// It does not run, and nothing will start it but `up`.
     Stopped,
-    /// It can't be started.
+    /// It can't be started; its supervisor goes on trying where something is missing that may come back.
     Failed {
         /// Why.
         reason: String,

@@ -64,13 +64,20 @@ pub(super) fn table(report: &Drills, style: Style) -> String {
             };
             Cell::new(seen.map_or("-".to_owned(), told))
         });
-        table.add_row(row(verdict, style).into_iter().chain(shipped));
+        table.add_row(row(verdict).into_iter().chain(shipped));
     }
     let compared = report.faults.iter().any(|verdict| verdict.stock.is_some());
     if let Some(column) = table.column_mut(STOCK).filter(|_| !compared) {
         column.set_constraint(ColumnConstraint::Hidden);
     }
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    // A table takes colours for width.
+    let painted = |line: String| match line.trim_start().chars().next() {
+        Some(PASSED) => line.replacen(PASSED, &style.good("✓"), 1),
+        Some(INCONCLUSIVE) => line.replacen(INCONCLUSIVE, &style.strong("?"), 1),
+        Some(FAILED) => line.replacen(FAILED, &style.bad("✗"), 1),
+        _ => line,
+    };
+    let lines: Vec<_> = table.lines().map(|line| painted(line.trim_end().to_owned())).collect();
     let mut out = lines.join("\n") + "\n";
     for verdict in &report.faults {
         for missed in &verdict.missed {
@@ -103,16 +110,21 @@ pub(super) fn table(report: &Drills, style: Style) -> String {
     out
 }
 
-fn row(verdict: &Verdict, style: Style) -> Vec<Cell> {
+/// The signs of the findings.
+const PASSED: char = '✓';
+const INCONCLUSIVE: char = '?';
+const FAILED: char = '✗';
+
+fn row(verdict: &Verdict) -> Vec<Cell> {
     let worst = |figure: fn(&crate::drill::Trial) -> Option<u64>| {
         let figures = verdict.trials.iter().map(figure).collect::<Option<Vec<_>>>();
         figures.and_then(|figures| figures.into_iter().max()).map_or("-".to_owned(), seconds)
     };
     let account = &verdict.account;
     let sign = match verdict.finding {
-        Finding::Passed => style.good("✓"),
-        Finding::Inconclusive => style.strong("?"),
-        Finding::Failed => style.bad("✗"),
+        Finding::Passed => PASSED,
+        Finding::Inconclusive => INCONCLUSIVE,
+        Finding::Failed => FAILED,
     };
     let stock = match (&verdict.stock, verdict.ratio()) {
         (Some(stock), Some(ratio)) => format!("{} (×{ratio:.1})", seconds(stock.interruption_ms)),

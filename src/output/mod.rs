@@ -34,6 +34,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
+use style::{for_pipe, for_terminal};
 use tree::Tree;
 
 /// How results and progress are written.
@@ -50,6 +51,8 @@ pub enum OutputFormat {
 /// Where everything that is told goes.
 pub struct Output {
     format: OutputFormat,
+    /// Whether stdout is a terminal.
+    terminal: bool,
     /// Colours of stdout and of stderr: either may be a pipe.
     style: Style,
     progress_style: Style,
@@ -80,7 +83,8 @@ impl Output {
             }
             OutputFormat::Text | OutputFormat::Json => Box::new(Plain::new(progress_style)),
         };
-        Self { format, style, progress_style, progress: Arc::new(Mutex::new(progress)) }
+        let terminal = std::io::stdout().is_terminal();
+        Self { format, terminal, style, progress_style, progress: Arc::new(Mutex::new(progress)) }
     }
 
     /// Where events are to be sent.
@@ -233,15 +237,18 @@ impl Output {
                 ));
             }
             OutputFormat::Json | OutputFormat::Ndjson => {
-                self.line(&json!({ "at": at, "node": node, "line": line.text }).to_string());
+                write_line(&json!({ "at": at, "node": node, "line": line.text }).to_string());
             }
         }
     }
 
     /// A line of the result.
     pub fn line(&self, text: &str) {
-        // A reader that has gone away is no failure of ours.
-        let _ = writeln!(std::io::stdout().lock(), "{text}");
+        if self.terminal {
+            write_line(&for_terminal(text));
+        } else {
+            write_line(&for_pipe(text));
+        }
     }
 
     /// A failure.
@@ -263,7 +270,7 @@ impl Output {
     /// Writes a question whose answer is yes or no.
     pub fn question(&self, question: &str) {
         let mut stderr = std::io::stderr().lock();
-        let _ = write!(stderr, "{} [y/N] ", self.progress_style.strong(question));
+        let _ = write!(stderr, "{} [y/N] ", for_terminal(&self.progress_style.strong(question)));
         let _ = stderr.flush();
     }
 
@@ -297,8 +304,13 @@ impl Output {
             OutputFormat::Ndjson => enveloped(json!({ "event": name, name: value })).to_string(),
             _ => serde_json::to_string_pretty(&value).expect("a JSON value has only text keys"),
         };
-        self.line(&text);
+        write_line(&text);
     }
+}
+
+fn write_line(text: &str) {
+    // A reader that has gone away is no failure of ours.
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
 fn plan_text(plan: &Plan<Checked>, files: Option<&[FileChanges]>, style: Style) -> String {
@@ -357,7 +369,7 @@ pub fn failure_text(report: &Report) -> String {
 fn failure(report: &Report, style: Style) -> String {
     let mut text = String::new();
     if let Some(faults) = &report.faults {
-        text = faults.render(style.is_colored()) + "\n";
+        text = style.ours(faults.render(style.is_colored())) + "\n";
     }
     text.push_str(&format!("{} {}\n", style.error("error:"), report.message));
     for cause in &report.causes {
@@ -396,7 +408,7 @@ impl Progress for Ndjson {
     }
 
     fn text(&mut self, text: &str) {
-        let _ = write!(std::io::stderr().lock(), "{text}");
+        let _ = write!(std::io::stderr().lock(), "{}", for_pipe(text));
     }
 }
 

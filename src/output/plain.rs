@@ -1,7 +1,7 @@
 //! Events as plain lines, for pipes and logs.
 
-use super::{Progress, Style};
-use crate::engine::Event;
+use super::{Progress, Style, for_pipe};
+use crate::engine::{Event, StepAction};
 use std::io::Write as _;
 
 pub(super) struct Plain {
@@ -19,7 +19,7 @@ impl Plain {
 /// What a step did, in the past tense, with its sign.
 pub(super) fn finished(
     style: Style,
-    action: &str,
+    action: StepAction,
     subject: &str,
     millis: u64,
     error: Option<&str>,
@@ -29,14 +29,13 @@ pub(super) fn finished(
         return format!("{} {subject} {}: {error}", style.bad("✗"), style.bad("failed"));
     }
     let (sign, done) = match action {
-        "create" => (style.good("+"), "created"),
-        "start" => (style.good("▸"), "started"),
-        "update" => (style.changing("~"), "updated"),
-        "delete" => (style.bad("-"), "deleted"),
-        "roll" => (style.changing("~"), "rolled"),
-        "stop" => (style.changing("~"), "stopped"),
-        "gate" => (style.good("✓"), "healthy"),
-        other => (" ".to_owned(), other),
+        StepAction::Create => (style.good("+"), "created"),
+        StepAction::Start => (style.good("▸"), "started"),
+        StepAction::Update => (style.changing("~"), "updated"),
+        StepAction::Delete => (style.bad("-"), "deleted"),
+        StepAction::Roll => (style.changing("~"), "rolled"),
+        StepAction::Stop => (style.changing("~"), "stopped"),
+        StepAction::Gate => (style.good("✓"), "healthy"),
     };
     format!("{sign} {subject} {done} {}", style.dim(&time))
 }
@@ -57,17 +56,17 @@ impl Progress for Plain {
             }
             Event::StepMessage { message, .. } => format!("  {message}"),
             Event::StepFinished { action, subject, millis, error, .. } => {
-                finished(self.style, action, subject, *millis, error.as_deref())
+                finished(self.style, *action, subject, *millis, error.as_deref())
             }
             Event::Notice { message } => format!("{} {message}", self.style.hint("note:")),
             Event::Finished { millis, ok } => {
                 format!("{} after {:.1} s", if *ok { "done" } else { "ended" }, *millis as f64 / 1000.0)
             }
         };
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        let _ = writeln!(std::io::stderr().lock(), "{}", for_pipe(&line));
     }
 
     fn text(&mut self, text: &str) {
-        let _ = write!(std::io::stderr().lock(), "{text}");
+        let _ = write!(std::io::stderr().lock(), "{}", for_pipe(text));
     }
 }

@@ -1,8 +1,8 @@
 //! Events as a live tree on a terminal: what is done scrolls by, what is under way stays at the bottom.
 
 use super::plain::finished;
-use super::{Progress, Style};
-use crate::engine::Event;
+use super::{Progress, Style, for_terminal};
+use crate::engine::{Event, StepAction};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Tree {
     }
 
     fn say(&self, line: &str) {
-        let _ = self.all.println(line);
+        let _ = self.all.println(for_terminal(line));
     }
 
     fn add(&self, bar: ProgressBar, template: &str) -> ProgressBar {
@@ -58,7 +58,7 @@ impl Progress for Tree {
                 {
                     bar.set_style(style);
                 }
-                bar.set_prefix(format!("{verb} {stack}"));
+                bar.set_prefix(for_terminal(&format!("{verb} {stack}")));
                 bar.enable_steady_tick(TICK);
                 self.overall = Some(bar);
             }
@@ -72,7 +72,7 @@ impl Progress for Tree {
                             "{spinner} {msg} {bar:24} {pos}/{len}"
                         };
                         let bar = self.add(ProgressBar::new(*total), template);
-                        bar.set_message(what.clone());
+                        bar.set_message(for_terminal(what));
                         self.work.insert(what.clone(), bar.clone());
                         bar
                     }
@@ -88,20 +88,20 @@ impl Progress for Tree {
                     bar.finish_and_clear();
                 }
                 let sign = match *action {
-                    "create" => self.style.good("+"),
-                    "start" => self.style.good("▸"),
-                    "gate" => self.style.dim("…"),
-                    "delete" => self.style.bad("-"),
-                    _ => self.style.changing("~"),
+                    StepAction::Create => self.style.good("+"),
+                    StepAction::Start => self.style.good("▸"),
+                    StepAction::Gate => self.style.dim("…"),
+                    StepAction::Delete => self.style.bad("-"),
+                    StepAction::Update | StepAction::Roll | StepAction::Stop => self.style.changing("~"),
                 };
                 let bar = self.add(ProgressBar::new_spinner(), "{prefix} {wide_msg}");
-                bar.set_prefix(format!("{sign} {subject}"));
-                bar.set_message(self.style.dim(&format!("{action}…")));
+                bar.set_prefix(for_terminal(&format!("{sign} {subject}")));
+                bar.set_message(for_terminal(&self.style.dim(&format!("{action}…"))));
                 self.steps.insert(*step, bar);
             }
             Event::StepMessage { step, message } => {
                 if let Some(bar) = self.steps.get(step) {
-                    bar.set_message(self.style.dim(message));
+                    bar.set_message(for_terminal(&self.style.dim(message)));
                 }
             }
             Event::StepMember { step, member, up, note, millis } => {
@@ -121,8 +121,8 @@ impl Progress for Tree {
                         Some(bar) => bar.clone(),
                         None => self.add(ProgressBar::new_spinner(), "  {spinner} {prefix} {wide_msg}"),
                     };
-                    bar.set_prefix(member.clone());
-                    bar.set_message(self.style.dim(note));
+                    bar.set_prefix(for_terminal(member));
+                    bar.set_message(for_terminal(&self.style.dim(note)));
                     self.members.insert(place, bar);
                 }
             }
@@ -136,7 +136,7 @@ impl Progress for Tree {
                 if let Some(bar) = self.steps.remove(step) {
                     bar.finish_and_clear();
                 }
-                self.say(&finished(self.style, action, subject, *millis, error.as_deref()));
+                self.say(&finished(self.style, *action, subject, *millis, error.as_deref()));
                 if let Some(overall) = &self.overall {
                     overall.inc(1);
                 }
@@ -151,7 +151,7 @@ impl Progress for Tree {
     }
 
     fn text(&mut self, text: &str) {
-        self.all.suspend(|| eprint!("{text}"));
+        self.all.suspend(|| eprint!("{}", for_terminal(text)));
     }
 
     fn finish(&mut self) {

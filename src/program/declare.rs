@@ -238,6 +238,73 @@ mod tests {
         "#);
     }
 
+    fn declared(text: &str) -> ValidStack {
+        declare(&"s".parse().unwrap(), text, &Programs::standard(), &Registry::standard()).unwrap()
+    }
+
+    #[test]
+    fn settings_that_nobody_knows_are_warned_of() {
+        let text = r#"
+            program = "ha"
+            [zookeeper.settings]
+            "jute.maxbuffer" = 1
+            "ssl.quorum.protocol" = "TLSv1.3"
+            maxClientCnxn = 10
+            [kafka]
+            allow-unknown = ["acme.reporter"]
+            [kafka.settings]
+            "num.io.thread" = 4
+            "num.network.threads" = 4
+            "listener.name.plaintext.ssl.client.auth" = "none"
+            "metric.reporters" = "acme.Reporter"
+            "acme.reporter" = "on"
+            "acme.reporter.url" = "http://example.org"
+            "acme.reporters" = "of another house"
+            [topics.a]
+            partitions = 1
+            configs = { "retention.m" = 1, "retention.bytes" = 1 }
+        "#;
+        let warnings: Vec<_> = declared(text).warnings().iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(warnings.join("\n"), @"
+        zookeeper.settings.jute.maxbuffer: zookeeper 3.9.5 knows no server setting `jute.maxbuffer` (`allow-unknown` names what only a plugin knows)
+        zookeeper.settings.maxClientCnxn: zookeeper 3.9.5 knows no server setting `maxClientCnxn` (did you mean `maxClientCnxns`? `allow-unknown` names what only a plugin knows)
+        kafka.settings.acme.reporters: kafka 3.9.2 knows no broker setting `acme.reporters` (did you mean `kafka.metrics.reporters`? `allow-unknown` names what only a plugin knows)
+        kafka.settings.num.io.thread: kafka 3.9.2 knows no broker setting `num.io.thread` (did you mean `num.io.threads`? `allow-unknown` names what only a plugin knows)
+        topics.a.configs.retention.m: kafka 3.9.2 knows no topic setting `retention.m` (did you mean `retention.ms`?)
+        ");
+        let defaults = declared("program = \"ha\"\n");
+        assert_eq!(defaults.warnings(), []);
+    }
+
+    #[test]
+    fn hosts_are_in_the_zones_that_are_declared() {
+        let stack =
+            declared("program = \"ha\"\n[hosts.zones]\na = [\"zk-1\", \"broker-1\"]\nb = [\"broker-2\"]\n");
+        let inputs = |key: &str| &stack.resources[&key.parse::<Key>().unwrap()].inputs;
+        let zone = |name: &str| {
+            let facts = inputs(&format!("node/{name}"));
+            (
+                facts["host"]["zone"].as_str().unwrap(),
+                facts["settings"].get("broker.rack").and_then(|rack| rack.as_str()),
+            )
+        };
+        assert_eq!(zone("broker-1"), ("a", Some("a")));
+        assert_eq!(zone("broker-2"), ("b", Some("b")));
+        assert_eq!(zone("broker-3"), ("broker-3", Some("broker-3")), "a host in no zone is its own");
+        assert_eq!(zone("zk-1"), ("a", None));
+        assert_eq!(
+            (&inputs("host/broker-1")["zone"], inputs("host/broker-3").get("zone")),
+            (&"a".into(), None)
+        );
+        let wrong =
+            "program = \"ha\"\n[hosts.zones]\na = [\"broker-1\", \"broker-9\"]\n\"B C\" = [\"broker-1\"]\n";
+        insta::assert_snapshot!(faults(wrong).join("\n"), @"
+        hosts.zones.a.0: broker-1 is in B C already | say it once
+        hosts.zones.a.1: there is no host `broker-9` | did you mean `broker-1`?
+        hosts.zones.B C: `B C` is not a name: 1 to 63 lower-case letters, digits or hyphens, with a letter or digit at both ends |
+        ");
+    }
+
     #[test]
     fn a_file_without_a_fault_has_none() {
         assert_eq!(faults("program = \"ha\"\n"), Vec::<String>::new());

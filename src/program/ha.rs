@@ -34,6 +34,8 @@ pub struct HostsConfig {
     /// Size in MiB of the disk that each node of a local host has for its data, which takes root. Default: none of its
     /// own.
     pub disk_mib: Option<u32>,
+    /// Failure domains: the names of the hosts of each. A host that is in none is its own.
+    pub zones: BTreeMap<String, Vec<String>>,
     /// What NixOS is to know of the machines, where it runs them.
     pub machine: Option<MachineConfig>,
 }
@@ -71,6 +73,8 @@ pub struct ZookeeperConfig {
     pub heap_mib: u32,
     /// ZooKeeper settings that differ from Octad's.
     pub settings: BTreeMap<String, Scalar>,
+    /// Settings that only a plugin knows. Default: none.
+    pub allow_unknown: Vec<String>,
 }
 
 /// The Kafka cluster.
@@ -99,6 +103,8 @@ pub struct KafkaConfig {
     pub write_mib_s: Option<u32>,
     /// Broker settings that differ from Octad's.
     pub settings: BTreeMap<String, Scalar>,
+    /// Settings that only a plugin knows. Default: none.
+    pub allow_unknown: Vec<String>,
 }
 
 /// A topic.
@@ -135,6 +141,7 @@ impl Default for HostsConfig {
             subnet: None,
             isolation: Isolation::None,
             disk_mib: None,
+            zones: BTreeMap::new(),
             machine: None,
         }
     }
@@ -142,9 +149,9 @@ impl Default for HostsConfig {
 
 impl Default for ZookeeperConfig {
     fn default() -> Self {
-        let ZookeeperEnsemble { name: _, servers, version, heap_mib, settings: _ } =
+        let ZookeeperEnsemble { name: _, servers, version, heap_mib, settings: _, allow_unknown } =
             ZookeeperEnsemble::default();
-        Self { servers, version, heap_mib, settings: BTreeMap::new() }
+        Self { servers, version, heap_mib, settings: BTreeMap::new(), allow_unknown }
     }
 }
 
@@ -162,6 +169,7 @@ impl Default for KafkaConfig {
             disk_mib: cluster.disk_mib,
             write_mib_s: cluster.write_mib_s,
             settings: BTreeMap::new(),
+            allow_unknown: cluster.allow_unknown,
         }
     }
 }
@@ -178,8 +186,10 @@ fn texts(settings: BTreeMap<String, Scalar>) -> BTreeMap<String, String> {
 }
 
 fn hosts_of(stack: &mut Stack, config: HostsConfig) -> Hosts {
-    let HostsConfig { backend, subnet, isolation, disk_mib, machine } = config;
-    let hosts = Hosts::isolated(stack, &backend, subnet.as_deref(), isolation).with_disk(stack, disk_mib);
+    let HostsConfig { backend, subnet, isolation, disk_mib, zones, machine } = config;
+    let hosts = Hosts::isolated(stack, &backend, subnet.as_deref(), isolation)
+        .with_disk(stack, disk_mib)
+        .in_zones(stack, zones);
     let Some(MachineConfig { platform, modules, data_disk, clients }) = machine else { return hosts };
     let Some(peers) = subnet else {
         let message = "machines need addresses that others reach";
@@ -198,6 +208,7 @@ pub fn ha(stack: &mut Stack, config: Ha) {
         version: zookeeper.version,
         heap_mib: zookeeper.heap_mib,
         settings: texts(zookeeper.settings),
+        allow_unknown: zookeeper.allow_unknown,
         ..ZookeeperEnsemble::default()
     };
     let connect = ensemble.declare(stack, &hosts);
@@ -212,6 +223,7 @@ pub fn ha(stack: &mut Stack, config: Ha) {
         disk_mib: kafka.disk_mib,
         write_mib_s: kafka.write_mib_s,
         settings: texts(kafka.settings),
+        allow_unknown: kafka.allow_unknown,
         ..KafkaCluster::new(&ensemble.name, &connect)
     };
     let topics = topics
@@ -222,6 +234,7 @@ pub fn ha(stack: &mut Stack, config: Ha) {
         })
         .collect();
     let bootstrap = cluster.declare(stack, &hosts, &topics);
+    hosts.check_zones(stack);
     stack.output("bootstrap servers", &bootstrap);
     stack.output("zookeeper connect", &connect);
 }

@@ -1,7 +1,7 @@
 //! What a node is, as one versioned document: the single owner of a node's settings. Local hosts render it, NixOS
 //! modules read it. Pure data.
 
-use super::Output;
+use super::{Output, property};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -125,9 +125,14 @@ impl NodeFacts {
         Some(format!("{address}:{}", self.ports.get(purpose)?))
     }
 
-    /// The settings that are known, as lines of `name=value` in name order: the form of Kafka's and ZooKeeper's files.
-    pub fn properties(&self) -> String {
-        let known = self.settings.iter().filter_map(|(name, value)| Some((name, value.known().ok()?)));
-        known.map(|(name, value)| format!("{name}={value}\n")).collect()
+    /// The settings that are known and `own`, which is the host's, as a properties file in name order: the form of Kafka's
+    /// and ZooKeeper's files.
+    pub fn properties(&self, own: (&str, &str)) -> String {
+        let known = self
+            .settings
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.known().ok()?.as_str())));
+        let all: BTreeMap<&str, &str> = known.chain([own]).collect();
+        all.into_iter().map(|(name, value)| property(name, value)).collect()
     }
 }

@@ -13,7 +13,6 @@ use crate::wire::Wire;
 use async_trait::async_trait;
 use seen::{Seen, cluster, consented, decided, id_of, quiet, scarce, serving};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// The role `broker`.
@@ -119,8 +118,7 @@ impl Role for Broker {
     }
 
     fn files(&self, facts: &NodeFacts, layout: &Layout) -> BTreeMap<String, String> {
-        let mut properties = facts.properties();
-        let _ = writeln!(properties, "log.dirs={}", layout.data.display());
+        let properties = facts.properties(("log.dirs", &layout.data.to_string_lossy()));
         BTreeMap::from([
             (PROPERTIES.to_owned(), properties),
             ("log4j.properties".to_owned(), LOG4J.to_owned()),

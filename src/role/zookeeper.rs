@@ -6,7 +6,6 @@ use crate::wire::Wire;
 use crate::zookeeper::{self, EnsembleView, Mode};
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// The role `zookeeper`.
@@ -100,8 +99,7 @@ impl Role for Zookeeper {
     }
 
     fn files(&self, facts: &NodeFacts, layout: &Layout) -> BTreeMap<String, String> {
-        let mut config = facts.properties();
-        let _ = writeln!(config, "dataDir={}", layout.data.display());
+        let config = facts.properties(("dataDir", &layout.data.to_string_lossy()));
         BTreeMap::from([("zoo.cfg".to_owned(), config), ("logback.xml".to_owned(), LOGBACK.to_owned())])
     }
 

@@ -77,12 +77,13 @@ pub struct Stack {
     name: Name,
     declaration: Declaration,
     faults: Vec<Fault>,
+    warnings: Vec<Fault>,
 }
 
 impl Stack {
     /// An empty stack.
     pub fn new(name: Name) -> Self {
-        Self { name, declaration: Declaration::default(), faults: Vec::new() }
+        Self { name, declaration: Declaration::default(), faults: Vec::new(), warnings: Vec::new() }
     }
 
     /// The stack's name.
@@ -99,6 +100,12 @@ impl Stack {
         };
         self.declare(key, json!(inputs), BTreeSet::new());
         address
+    }
+
+    /// The names of the hosts that are declared by now.
+    pub fn host_names(&self) -> BTreeSet<String> {
+        let keys = self.declaration.resources.keys().filter(|key| key.kind == HostKind::NAME);
+        keys.map(|key| key.name.clone()).collect()
     }
 
     /// Declares a node as a member of the group that its facts name. It is made once its host and the groups in
@@ -166,12 +173,17 @@ impl Stack {
         self.faults.push(fault);
     }
 
+    /// Tells of something that may be wrong and stops nothing ([`ValidStack::warnings`]).
+    pub fn warn(&mut self, warning: Fault) {
+        self.warnings.push(warning);
+    }
+
     /// Checks what was declared.
     ///
     /// # Errors
     /// Every fault, those that the program found first.
     pub fn validate(self, registry: &Registry) -> Result<ValidStack, super::Faults> {
-        super::validate::validate(self.name, self.declaration, self.faults, registry)
+        super::validate::validate(self.name, self.declaration, self.faults, self.warnings, registry)
     }
 
     fn declare(&mut self, key: Key, inputs: Value, needs: BTreeSet<Needs>) {

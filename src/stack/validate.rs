@@ -16,6 +16,7 @@ pub struct ValidStack {
     restart: BTreeSet<Key>,
     interrupts: BTreeSet<String>,
     losses: BTreeSet<Key>,
+    warnings: Vec<Fault>,
 }
 
 impl ValidStack {
@@ -44,7 +45,21 @@ impl ValidStack {
 
     fn of(name: Name, declaration: Declaration) -> Self {
         let (refill, restart, interrupts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { name, declaration, removal: false, refill, restart, interrupts, losses: BTreeSet::new() }
+        Self {
+            name,
+            declaration,
+            removal: false,
+            refill,
+            restart,
+            interrupts,
+            losses: BTreeSet::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What may be wrong with it and stops nothing.
+    pub fn warnings(&self) -> &[Fault] {
+        &self.warnings
     }
 
     /// The same stack, with these settings in all nodes of a role. What a component would refuse passes: the drills
@@ -126,6 +141,7 @@ pub(super) fn validate(
     name: Name,
     declaration: Declaration,
     mut faults: Vec<Fault>,
+    warnings: Vec<Fault>,
     registry: &Registry,
 ) -> Result<ValidStack, Faults> {
     forms(&declaration, registry, &mut faults);
@@ -134,7 +150,10 @@ pub(super) fn validate(
     circles(&declaration, &mut faults);
     endpoints(&declaration, &mut faults);
     moves(&declaration, registry, &mut faults);
-    if faults.is_empty() { Ok(ValidStack::of(name, declaration)) } else { Err(Faults(faults)) }
+    if !faults.is_empty() {
+        return Err(Faults(faults));
+    }
+    Ok(ValidStack { warnings, ..ValidStack::of(name, declaration) })
 }
 
 fn forms(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>) {

@@ -137,8 +137,9 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`SupervisorError::Refused`] for an unknown unit or when a later stop overtakes this start, and as
-    /// [`stop`](Self::stop). A unit that can't be started is no error but a
-    /// [`UnitState::Failed`](super::UnitState::Failed).
+    /// [`stop`](Self::stop). A unit that can't be started is no error: it is a [`UnitState::Backoff`](super::UnitState::Backoff)
+    /// after [`Exit::NotStarted`](super::Exit::NotStarted), or a [`UnitState::Failed`](super::UnitState::Failed) where its
+    /// specification makes no sense.
     pub async fn start(&self, unit: &UnitName) -> Result<UnitStatus, SupervisorError> {
         let stop = self.stop_timeout(unit);
         self.patient(Request::Start { unit: unit.clone() }, unit, stop).await

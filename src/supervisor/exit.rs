@@ -20,7 +20,7 @@ pub enum Exit {
         /// The signal's number.
         signal: i32,
     },
-    /// It could not be forked; the machine was short of something.
+    /// There was none: a file, a disk or memory was missing.
     NotStarted {
         /// Why.
         reason: String,

@@ -26,6 +26,10 @@ use super::{
 /// After a failed accept, as for want of file descriptors, which others have to give back first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The host directory as this process names it: relative to the working directory, so that it is found where it has been
+/// moved.
+const HERE: &str = "";
+
 /// Supervises the host at `dir` until SIGTERM or a `shutdown` request; then all units are stopped. Where `netns` stands
 /// for a network namespace, the host's network is that one.
 ///
@@ -40,7 +44,7 @@ pub fn serve(dir: &Path, netns: Option<&Path>) -> Result<(), SupervisorError> {
     let entered = fs::canonicalize(dir).and_then(|dir| std::env::set_current_dir(&dir).map(|()| dir));
     let dir = entered.map_err(|source| SupervisorError::HostDirectory { dir: dir.to_owned(), source })?;
     let _lock = HostLock::acquire(&dir)?;
-    let journal = Arc::new(Journal::open(&dir)?);
+    let journal = Arc::new(Journal::open(HERE.as_ref())?);
     let ended = supervise(&dir, &journal);
     if let Err(error) = &ended {
         journal.note(format_args!("gave up: {}", Chain(error)));
@@ -59,7 +63,7 @@ fn enter(netns: &Path) -> Result<(), SupervisorError> {
 fn supervise(dir: &Path, journal: &Arc<Journal>) -> Result<(), SupervisorError> {
     fail_as_a_whole();
     let set_up = |what| move |source| SupervisorError::SetUp { dir: dir.to_owned(), what, source };
-    let host = Arc::new(Host::open(dir.to_owned(), journal.clone())?);
+    let host = Arc::new(Host::open(HERE.into(), journal.clone())?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Only an archive is synced elsewhere; more threads would cost memory.

@@ -151,16 +151,17 @@ impl UnitSpec {
         Duration::from_secs(self.stop_timeout)
     }
 
+    /// The file that a start executes: the launcher's where there is one.
+    pub(super) fn executable(&self) -> &Path {
+        self.launcher.first().map_or(&self.program, Path::new)
+    }
+
     /// The command of a start at this moment.
     pub(super) fn command(&self) -> Command {
-        let mut command = match self.launcher.as_slice() {
-            [] => Command::new(&self.program),
-            [launcher, arguments @ ..] => {
-                let mut command = Command::new(launcher);
-                command.args(arguments).arg(&self.program);
-                command
-            }
-        };
+        let mut command = Command::new(self.executable());
+        if let [_, arguments @ ..] = self.launcher.as_slice() {
+            command.args(arguments).arg(&self.program);
+        }
         command.args(self.arguments()).envs(&self.env);
         command
     }

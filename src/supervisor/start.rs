@@ -7,12 +7,13 @@ use tokio::task::JoinHandle;
 use super::{
     begin::Begun,
     capture::{FILE_LIMIT, capture},
+    error::SupervisorError,
     journal::{Chain, Journal},
     layout,
     name::UnitName,
     process::{Priority, Process},
     rotate::RotatingFile,
-    spec::UnitSpec,
+    spec::{RestartPolicy, UnitSpec},
 };
 
 /// What a start gives.
@@ -27,44 +28,40 @@ pub(super) struct Started {
 /// Why there is no process.
 #[derive(Debug)]
 pub(super) enum NotStarted {
-    /// Trying again without a change by somebody would give the same, or do harm.
+    /// The specification makes no sense: that doesn't mend itself.
     Final {
         /// For people.
         reason: String,
     },
-    /// The machine was short of something that may come back.
+    /// Something that may come back is missing: a file, a disk, memory.
     Passing {
         /// For people.
         reason: String,
-        /// The unit that was tried.
-        spec: Box<UnitSpec>,
+        /// When to try again.
+        restart: RestartPolicy,
     },
 }
 
 /// Starts `unit` of the host at `dir` from the specification that is on disk now.
 pub(super) fn start(dir: &Path, unit: &UnitName, journal: &Arc<Journal>) -> Result<Started, NotStarted> {
-    let spec =
-        UnitSpec::load(dir, unit).map_err(|error| NotStarted::Final { reason: Chain(&error).to_string() })?;
-    check_required(&spec)?;
+    let spec = UnitSpec::load(dir, unit).map_err(|error| {
+        let reason = Chain(&error).to_string();
+        match error {
+            SupervisorError::Malformed { .. } => NotStarted::Final { reason },
+            _ => NotStarted::Passing { reason, restart: RestartPolicy::default() },
+        }
+    })?;
+    let passing = |reason| NotStarted::Passing { reason, restart: spec.restart.clone() };
+    check_required(&spec).map_err(passing)?;
     check_begun(&spec)?;
     match fork(dir, unit, &spec, journal) {
         Ok((process, capture)) => Ok(Started { spec, process, capture }),
-        Err((what, error)) => {
-            let reason = format!("{what}: {error}");
-            Err(match error.kind() {
-                // The file isn't there or isn't a program: waiting doesn't mend that.
-                io::ErrorKind::NotFound
-                | io::ErrorKind::PermissionDenied
-                | io::ErrorKind::NotADirectory
-                | io::ErrorKind::InvalidInput => NotStarted::Final { reason },
-                _ => NotStarted::Passing { reason, spec: Box::new(spec) },
-            })
-        }
+        Err((what, error)) => Err(passing(format!("{what}: {error}"))),
     }
 }
 
 /// Every required file is there, and everything that isn't is named.
-fn check_required(spec: &UnitSpec) -> Result<(), NotStarted> {
+fn check_required(spec: &UnitSpec) -> Result<(), String> {
     let mut reason = String::new();
     for path in &spec.requires {
         let problem = match path.try_exists() {
@@ -75,7 +72,7 @@ fn check_required(spec: &UnitSpec) -> Result<(), NotStarted> {
         let separator = if reason.is_empty() { "" } else { "; " };
         let _ = write!(reason, "{separator}{} is {problem}", path.display());
     }
-    if reason.is_empty() { Ok(()) } else { Err(NotStarted::Final { reason }) }
+    if reason.is_empty() { Ok(()) } else { Err(reason) }
 }
 
 /// A disk that is empty may be so.
@@ -107,7 +104,7 @@ fn fork(
         command.current_dir(working_dir);
     }
     let (process, output) = Process::spawn(command, Priority::Inherited)
-        .map_err(|error| (format!("cannot start {}", spec.program.display()), error))?;
+        .map_err(|error| (format!("cannot start {}", spec.executable().display()), error))?;
     let capture = tokio::spawn(capture(output, log, unit.clone(), journal.clone()));
     Ok((process, capture))
 }

@@ -373,9 +373,9 @@ impl Unit {
                 self.note(format_args!("failed: {reason}"));
                 Phase::Down(Down { last: None, failed: Some(reason) })
             }
-            Err(NotStarted::Passing { reason, spec }) => {
+            Err(NotStarted::Passing { reason, restart }) => {
                 let last = Ending { exit: Exit::NotStarted { reason }, at: SystemTime::now() };
-                self.back_off(last, Duration::ZERO, &spec.restart)
+                self.back_off(last, Duration::ZERO, &restart)
             }
         }
     }

@@ -140,8 +140,17 @@ impl Stack {
         Run::of(self.command(arguments).output().unwrap())
     }
 
+    /// The same with the octad that lies there.
+    pub(crate) fn run_by(&self, octad: &Path, arguments: &[&str]) -> Run {
+        Run::of(self.command_of(octad, arguments).output().unwrap())
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_octad"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_octad")), arguments)
+    }
+
+    fn command_of(&self, octad: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(octad);
         command
             .current_dir(&self.directory)
             .env_remove("OCTAD_STACK")

@@ -1,10 +1,11 @@
 //! Clusters of a few servers, where no more are needed.
 
 use std::io::{BufRead as _, BufReader};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bench::{Bench, Stack};
+use crate::bench::{Bench, Stack, until};
 use crate::client::{Producer, assert_exactly, read, values};
 use crate::cluster::turns;
 
@@ -163,6 +164,31 @@ fn a_roll_waits_for_a_frozen_broker_and_interrupts_nothing_without_consent() {
     stack.octad(&["up", "--yes", "--interrupt", "scratch"]).exits(0);
     assert_eq!(stack.node("broker-3")["process"], "running");
     stack.octad(&["status"]).exits(0);
+    stack.destroy();
+    stack.assert_gone();
+}
+
+#[test]
+fn a_broker_is_fenced_and_started_again_where_octad_is_gone() {
+    let bench = Bench::new();
+    let octad = bench.path().join("clone/octad");
+    std::fs::create_dir(bench.path().join("clone")).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_octad"), &octad).unwrap();
+    let stack = bench.stack("keeps", "127.90.12.", THREE_AND_ONE);
+    stack.run_by(&octad, &["up", "--yes"]).exits(0);
+    std::fs::remove_dir_all(bench.path().join("clone")).unwrap();
+
+    let killed = stack.signal("broker-2", Signal::KILL);
+    until("broker-2 again, and a healthy stack", Duration::from_secs(60), || {
+        let (status, node) = (stack.status(), stack.node("broker-2"));
+        let back = node["pid"].as_i64().is_some_and(|pid| pid != i64::from(killed));
+        if back && status["healthy"] == true { Ok(()) } else { Err(format!("{status:#}")) }
+    });
+    let log = std::fs::read_to_string(stack.site().join("hosts/broker-2/supervisor.log")).unwrap();
+    assert!(log.contains("cleaning up: ended the dead broker's session 0x"), "{log}");
+    let said = stack.octad(&["logs", "broker-2", "--tail", "200"]).exits(0).stdout;
+    assert!(!said.contains("cannot start"), "{said}");
+    stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
     stack.destroy();
     stack.assert_gone();
 }

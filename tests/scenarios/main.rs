@@ -104,6 +104,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             };
             let stack = simulation.declare().unwrap();
             return change_while(simulation, &stack, &Terms::default(), deed);
+        }
         ["up", when @ ("created-meanwhile" | "created-before-the-stop"), topic, partitions] => {
             let (topic, partitions) = ((*topic).to_owned(), number(partitions).try_into().unwrap());
             let stack = simulation.declare().unwrap();

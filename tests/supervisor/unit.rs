@@ -7,7 +7,8 @@ use std::{
 
 use octad::clock::Until;
 use octad::supervisor::{
-    AfterEnd, Beginning, Desired, Exit, RefusalCode, Signal, SupervisorError, UnitSpec, UnitState, UnitStatus,
+    AfterEnd, Beginning, Desired, Exit, RefusalCode, RestartPolicy, Signal, Supervisor, SupervisorError,
+    UnitSpec, UnitState, UnitStatus,
 };
 
 use crate::host::{TestHost, eventually, is_running, lives, reaches, sh, sleeper, status, stubborn, unit};
@@ -184,48 +185,98 @@ async fn leave_to_begin_with_an_empty_disk_serves_until_it_is_written_and_never_
     reaches(&supervisor, &unit, |status| is_refused(&status.state)).await;
 }
 
-#[tokio::test]
-async fn a_missing_marker_fails_the_unit_until_it_is_there_and_a_start_is_asked_for() {
-    let host = TestHost::new();
-    let marker = host.dir.join("data/marker");
-    let spec = UnitSpec { requires: vec![marker.clone()], ..sleeper() };
-    let unit = host.specify("u", spec);
-    let supervisor = host.supervisor().await;
-    let failed = supervisor.start(&unit).await.unwrap();
-    let UnitState::Failed { reason } = &failed.state else { panic!("{failed:?}") };
-    assert!(reason.contains(marker.to_str().unwrap()), "{reason}");
-
-    fs::create_dir(marker.parent().unwrap()).unwrap();
-    fs::write(&marker, "").unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(status(&supervisor, &unit).await, failed, "it was tried again unasked");
-    assert!(is_running(&supervisor.start(&unit).await.unwrap()));
-
-    // A crash after the disk has gone: no restart either.
-    fs::remove_file(&marker).unwrap();
-    supervisor.kill(&unit, Signal::Kill).await.unwrap();
-    let failed = reaches(&supervisor, &unit, |s| matches!(s.state, UnitState::Failed { .. })).await;
-    assert_eq!(failed.desired, Desired::Up);
-    let stopped = supervisor.stop(&unit, None, None).await.unwrap();
-    assert_eq!(stopped.state, UnitState::Stopped { last: None });
+/// Why the unit has no process, where its supervisor tries again.
+fn tried_again(status: &UnitStatus) -> Option<&str> {
+    match &status.state {
+        UnitState::Backoff { last, .. } => match &last.exit {
+            Exit::NotStarted { reason } => Some(reason),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_fails_and_says_why() {
+async fn what_is_required_is_waited_for() {
+    let host = TestHost::new();
+    let marker = host.dir.join("data/marker");
+    let restart = RestartPolicy { min_backoff_ms: 20, max_backoff_ms: 20 };
+    let spec = UnitSpec { requires: vec![marker.clone()], restart, ..sleeper() };
+    let unit = host.specify("u", spec);
+    let supervisor = host.supervisor().await;
+    let waits = supervisor.start(&unit).await.unwrap();
+    let reason = tried_again(&waits).unwrap_or_else(|| panic!("{waits:?}"));
+    assert!(reason.contains(marker.to_str().unwrap()), "{reason}");
+    reaches(&supervisor, &unit, |s| s.restarts >= 3 && tried_again(s).is_some()).await;
+
+    fs::create_dir(marker.parent().unwrap()).unwrap();
+    fs::write(&marker, "").unwrap();
+    reaches(&supervisor, &unit, is_running).await;
+
+    // A crash after the disk has gone: nothing runs until it is back.
+    fs::remove_file(&marker).unwrap();
+    supervisor.kill(&unit, Signal::Kill).await.unwrap();
+    let waits = reaches(&supervisor, &unit, |s| tried_again(s).is_some()).await;
+    assert_eq!(waits.desired, Desired::Up);
+    assert!(matches!(supervisor.stop(&unit, None, None).await.unwrap().state, UnitState::Stopped { .. }));
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_says_which_file_is_missing_and_is_tried_again() {
     let host = TestHost::new();
     let supervisor = host.supervisor().await;
     let no_dir = UnitSpec { working_dir: Some("/nowhere".into()), ..sleeper() };
-    for (name, spec, said) in
-        [("a", UnitSpec::new("/no/such/program", [""; 0]), "/no/such/program"), ("b", no_dir, "/nowhere")]
-    {
+    let no_launcher = UnitSpec { launcher: vec!["/no/launcher".into()], ..sleeper() };
+    for (name, spec, said) in [
+        ("a", UnitSpec::new("/no/such/program", [""; 0]), "cannot start /no/such/program: "),
+        ("b", no_dir, "cannot enter the working directory /nowhere: "),
+        ("c", no_launcher, "cannot start /no/launcher: "),
+    ] {
         let unit = host.specify(name, spec);
-        let failed = supervisor.start(&unit).await.unwrap();
-        assert!(matches!(&failed.state, UnitState::Failed { reason } if reason.contains(said)), "{failed:?}");
+        let waits = supervisor.start(&unit).await.unwrap();
+        assert!(tried_again(&waits).is_some_and(|reason| reason.starts_with(said)), "{waits:?}");
     }
-    fs::write(host.dir.join("units/c.json"), "{").unwrap();
-    let failed = supervisor.start(&unit("c")).await.unwrap();
-    assert!(matches!(&failed.state, UnitState::Failed { reason } if reason.contains("c.json")), "{failed:?}");
+    let unit_d = host.specify("d", sleeper());
+    supervisor.start(&unit_d).await.unwrap();
+    fs::remove_file(host.dir.join("units/d.json")).unwrap();
+    supervisor.kill(&unit_d, Signal::Kill).await.unwrap();
+    reaches(&supervisor, &unit_d, |s| tried_again(s).is_some_and(|reason| reason.contains("d.json"))).await;
+
+    fs::write(host.dir.join("units/e.json"), "{").unwrap();
+    let failed = supervisor.start(&unit("e")).await.unwrap();
+    assert!(matches!(&failed.state, UnitState::Failed { reason } if reason.contains("e.json")), "{failed:?}");
     assert_eq!(refusal(supervisor.start(&unit("unknown")).await), RefusalCode::UnknownUnit);
+}
+
+#[tokio::test]
+async fn a_program_that_was_away_is_started_once_it_is_back() {
+    let host = TestHost::new();
+    let program = host.dir.join("program");
+    let restart = RestartPolicy { min_backoff_ms: 20, max_backoff_ms: 20 };
+    let unit = host.specify("u", UnitSpec { restart, ..UnitSpec::new(&program, ["600"]) });
+    let supervisor = host.supervisor().await;
+    let waits = supervisor.start(&unit).await.unwrap();
+    assert!(tried_again(&waits).is_some(), "{waits:?}");
+    std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
+    reaches(&supervisor, &unit, is_running).await;
+}
+
+#[tokio::test]
+async fn a_host_directory_that_was_moved_is_supervised_where_it_is_now() {
+    let host = TestHost::below("before/h");
+    let unit = host.specify("u", sleeper());
+    let supervisor = host.supervisor().await;
+    supervisor.start(&unit).await.unwrap();
+    let moved = host.dir.parent().unwrap().with_file_name("after");
+    fs::rename(host.dir.parent().unwrap(), &moved).unwrap();
+
+    let dir = moved.join("h");
+    let supervisor = Supervisor::connect(&dir).await.unwrap().unwrap();
+    UnitSpec { generation: "moved".into(), ..sleeper() }.store(&dir, &unit).unwrap();
+    supervisor.stop(&unit, None, None).await.unwrap();
+    let again = supervisor.start(&unit).await.unwrap();
+    assert_eq!(again.generation.as_deref(), Some("moved"));
+    supervisor.shutdown().await.unwrap();
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ impl Fault for MajorityLost {
     fn refusal(&self, scene: &Scene) -> Option<String> {
         let (brokers, replicas) = (scene.brokers().len(), scene.replicas());
         // Who loses power with all replicas of a partition loses its newest records: nothing is fsynced.
-        spread(brokers, majority(brokers), replicas).is_none().then(|| {
+        spread(&scene.zoned(), majority(brokers), replicas, 0).is_none().then(|| {
             format!(
                 "of {brokers} brokers {} would be left, too few for each partition's {replicas} replicas to have one \
                  there",
@@ -41,9 +41,9 @@ impl Fault for MajorityLost {
 
     async fn inject(&self, scene: &Scene, strike: &Strike<'_>) -> Result<String, DrillError> {
         let brokers = scene.brokers();
-        let first = scene.place(brokers.len());
-        let lost = spread(brokers.len(), majority(brokers.len()), scene.replicas()).unwrap_or_default();
-        let lost: Vec<_> = lost.into_iter().map(|place| &brokers[(first + place) % brokers.len()]).collect();
+        let (most, first) = (majority(brokers.len()), scene.place(brokers.len()));
+        let ids = spread(&scene.zoned(), most, scene.replicas(), first).unwrap_or_default();
+        let lost: Vec<_> = brokers.iter().filter(|facts| ids.contains(&facts.id)).collect();
         let signs: Vec<_> = lost.iter().flat_map(|facts| Sign::host_lost(&facts.node)).collect();
         strike(&format!("lose the hosts of {}", names(&lost)), &signs);
         scene.lose_hosts(&lost, Unsynced::Lost).await?;

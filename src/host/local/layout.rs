@@ -41,3 +41,11 @@ pub(super) fn generations(host: &Path, name: &str) -> PathBuf {
 pub(super) fn current(host: &Path, name: &str) -> PathBuf {
     node(host, name).join("current")
 }
+
+/// What the names of programs that a host keeps begin with.
+pub(super) const KEPT: &str = "octad-";
+
+/// A program that a host keeps, by what tells it from others.
+pub(super) fn kept(host: &Path, id: &str) -> PathBuf {
+    host.join(format!("{KEPT}{id}"))
+}

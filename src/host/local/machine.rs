@@ -10,8 +10,8 @@ use crate::host::{Ability, Cut, Deployment, Host, HostError, LogLine, LogQuery, 
 use crate::resource::{HostInputs, Isolation, Jvm};
 use crate::role::{Layout, Process};
 use crate::supervisor::{
-    AfterEnd, ArchiveSpec, Beginning, Begun, DumpCommand, LEAVE_FILE, LogFollower, RefusalCode, Signal,
-    Supervisor, SupervisorError, UnitName, UnitSpec, UnitState, rename_logs, unit_logs,
+    AfterEnd, ArchiveSpec, Beginning, Begun, DumpCommand, Ending, Exit, LEAVE_FILE, LogFollower, RefusalCode,
+    Signal, Supervisor, SupervisorError, UnitName, UnitSpec, UnitState, rename_logs, unit_logs,
 };
 use crate::tool::{self, Lack};
 use async_trait::async_trait;
@@ -128,17 +128,54 @@ impl Machine {
         begins.is_some_and(|begins| begins.look().is_ok_and(|begun| begun == Begun::Lost))
     }
 
+    /// Octad as this host keeps it.
+    fn kept_program(&self) -> Result<PathBuf, HostError> {
+        let path = self.directory.display().to_string();
+        let failed = |source| HostError::Io { action: "keep octad in", path, source };
+        self.software.keep(&self.directory).map_err(failed)
+    }
+
+    /// What the specifications of this host's units name of Octad.
+    fn named_programs(&self) -> BTreeSet<PathBuf> {
+        let nodes = fs::read_dir(layout::nodes(&self.directory)).into_iter().flatten().flatten();
+        let units = nodes.filter_map(|node| UnitName::new(node.file_name().to_str()?).ok());
+        let specs = units.filter_map(|unit| UnitSpec::load(&self.directory, &unit).ok());
+        let programs = specs.flat_map(|spec| {
+            let fence = spec.after_end.map(|after_end| after_end.program);
+            fence.into_iter().chain(spec.launcher.first().map(PathBuf::from))
+        });
+        programs.collect()
+    }
+
+    /// Removes what the host keeps of Octad but for these.
+    fn forget_programs(&self, named: &BTreeSet<PathBuf>) {
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let ours = entry.file_name().to_string_lossy().starts_with(layout::KEPT);
+            if ours && !named.contains(&entry.path()) {
+                // What stays costs only room.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Whether the node's process would be started in another place than this: the directory of the stack was moved.
+    fn is_moved(&self, node: &str, unit: &UnitName) -> bool {
+        let here = fs::canonicalize(layout::runtime(&self.directory, node)).ok();
+        let told = UnitSpec::load(&self.directory, unit).ok().and_then(|spec| spec.working_dir);
+        told.is_some_and(|told| fs::canonicalize(told).ok() != here)
+    }
+
     /// What the supervisor runs behind a process: the role's fence.
     fn after_end(&self, deployment: &Deployment) -> Result<Option<AfterEnd>, HostError> {
         let Some(arguments) = deployment.role.fence(&deployment.facts) else { return Ok(None) };
         let args = std::iter::once("fence".to_owned()).chain(arguments).collect();
-        Ok(Some(AfterEnd::new(self.program()?, args)))
+        Ok(Some(AfterEnd::new(self.kept_program()?, args)))
     }
 
     /// What the supervisor runs in front of a process: the role's watchdog.
     fn launcher(&self, deployment: &Deployment) -> Result<Vec<String>, HostError> {
         let Some(arguments) = deployment.role.watchdog(&deployment.facts) else { return Ok(Vec::new()) };
-        let program = self.program()?.to_string_lossy().into_owned();
+        let program = self.kept_program()?.to_string_lossy().into_owned();
         let verb = [program, "watchdog".to_owned()];
         Ok(verb.into_iter().chain(arguments).chain(["--".to_owned()]).collect())
     }
@@ -214,6 +251,9 @@ fn run_state(state: &UnitState, restarts: u64, current: bool) -> RunState {
             current,
             restarts,
         },
+        UnitState::Backoff { last: Ending { exit: Exit::NotStarted { reason }, .. }, .. } => {
+            RunState::Failed { reason: reason.clone() }
+        }
         UnitState::Backoff { restarts, last, .. } => {
             RunState::Restarting { restarts: u64::from(*restarts), last_exit: last.exit.to_string() }
         }
@@ -314,8 +354,11 @@ impl Host for Machine {
         let run = status.map_or(RunState::Stopped, |status| {
             run_state(&status.state, status.restarts, status.generation.as_ref() == id)
         });
-        let (facts, altered) =
+        let (facts, mut altered) =
             current.map_or((None, Vec::new()), |current| (Some(current.facts), current.altered));
+        if facts.is_some() && self.is_moved(node, &unit) {
+            altered.push("the directory".into());
+        }
         let disk = self.disk(node);
         // What is on a disk that isn't mounted, or was shut down, is not lost: the next start mounts it.
         let away = || disk.exists() && (!disk.is_mounted() || disk.is_shut_down());
@@ -407,7 +450,11 @@ impl Host for Machine {
             // Without it the node runs as well, only starts slower.
             let _ = prepare_archive(archive, &place.runtime.join(CLASSES), classes);
         }
+        // What runs until its next start may be of the specification that goes now.
+        let mut named = self.named_programs();
         spec.store(&self.directory, &self.unit(&deployment.facts.node)?).map_err(self.failed())?;
+        named.append(&mut self.named_programs());
+        self.forget_programs(&named);
         Ok(id)
     }
 
@@ -423,7 +470,10 @@ impl Host for Machine {
         self.disk(node).mount().await?;
         let status = self.supervisor().await?.start(&self.unit(node)?).await.map_err(self.failed())?;
         match status.state {
-            UnitState::Failed { reason } => Err(HostError::NotStarted { node: node.to_owned(), reason }),
+            UnitState::Failed { reason }
+            | UnitState::Backoff { last: Ending { exit: Exit::NotStarted { reason }, .. }, .. } => {
+                Err(HostError::NotStarted { node: node.to_owned(), reason })
+            }
             _ => Ok(()),
         }
     }

@@ -16,8 +16,11 @@ use crate::tool::{self, Environment, Lack, Tool};
 use async_trait::async_trait;
 use machine::Machine;
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::UNIX_EPOCH;
 use tokio::sync::{Mutex, OnceCell};
 
 /// Local hosts.
@@ -31,6 +34,8 @@ pub struct LocalBackend {
 struct SoftwareOnHand {
     /// The program that `supervise` is run with; this one where `None`.
     program: Option<PathBuf>,
+    /// Held while a host takes a program over: two of its nodes may want it.
+    keeping: std::sync::Mutex<()>,
     java: OnceCell<Java>,
     class_paths: Mutex<BTreeMap<(String, String), ClassPath>>,
 }
@@ -55,6 +60,31 @@ impl SoftwareOnHand {
         };
         // Rebuilt while it runs, the file at its path is another or none; the kernel still has the one that runs.
         Ok(if program.exists() { program } else { PathBuf::from("/proc/self/exe") })
+    }
+
+    /// The same program as the host at `directory` keeps it, for what runs beside its nodes: where Octad is built anew,
+    /// moved or removed, the host goes on with the one that set it up. A link where one file system has both, else a copy.
+    fn keep(&self, directory: &Path) -> std::io::Result<PathBuf> {
+        let own = PathBuf::from("/proc/self/exe");
+        let source = self.program.as_ref().unwrap_or(&own);
+        let found = fs::metadata(source)?;
+        let written = found.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let kept = layout::kept(directory, &format!("{:x}-{:x}", found.len(), written.as_nanos()));
+        let _alone = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.exists() {
+            return Ok(kept);
+        }
+        let fresh = kept.with_extension("new");
+        let _ = fs::remove_file(&fresh);
+        // Where it was built anew while it runs, another lies at its path.
+        let path = fs::canonicalize(source).unwrap_or_default();
+        let lies_there =
+            fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (found.dev(), found.ino()));
+        if !(lies_there && fs::hard_link(&path, &fresh).is_ok()) {
+            fs::copy(source, &fresh)?;
+        }
+        fs::rename(&fresh, &kept)?;
+        Ok(kept)
     }
 
     fn store(&self) -> Result<Store, HostError> {
