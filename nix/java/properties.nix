@@ -35,7 +35,9 @@ let
     name = byte;
   };
   first = text: substring 0 1 text;
-  begins = more: value: byte: known byte { inherit more value; };
+  begins =
+    more: value: byte:
+    known byte { inherit more value; };
   begun = listToAttrs (
     genList (n: begins 0 (n + 1) (character (n + 1))) 127
     ++ genList (n: begins 1 (n + 2) (first (character (64 * (n + 2))))) 30
@@ -62,9 +64,8 @@ let
   };
   printed =
     code: byte:
-    special.${byte} or (
-      if code >= 32 && code <= 126 then byte else concatStringsSep "" (map escaped (units code))
-    );
+    special.${byte}
+      or (if code >= 32 && code <= 126 then byte else concatStringsSep "" (map escaped (units code)));
   escape =
     text:
     (foldl'
@@ -116,5 +117,6 @@ in
   # The line for one property.
   inherit line;
   # The whole file, in the order of the names' bytes.
-  properties = settings: concatStringsSep "" (map (key: line key settings.${key}) (attrNames settings));
+  properties =
+    settings: concatStringsSep "" (map (key: line key settings.${key}) (attrNames settings));
 }

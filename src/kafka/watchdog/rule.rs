@@ -122,7 +122,8 @@ pub struct Look {
     pub broker: i32,
     /// The other brokers whose hosts it reaches.
     pub reaches: BTreeSet<i32>,
-    /// The others that it won't take out of an ISR until it is stopped, see [`LastReached::kept`].
+    /// The others that it won't take out of an ISR until it is stopped, as far as is known: it has reached their hosts
+    /// less than `replica.lag.time.max.ms` before that.
     pub kept: BTreeSet<i32>,
     /// The transaction that asked.
     pub asked: i64,
