@@ -3,7 +3,7 @@
 //! replicas in sync as long as the cut lasts.
 
 use super::cut_off_peers::{cut_from_peers, no_peers};
-use super::{AFTER_SESSION, BOUND, Fault, Lasts, Objective, Strike};
+use super::{BOUND, Fault, Lasts, Objective, Strike};
 use crate::drill::TOPIC;
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
@@ -41,8 +41,8 @@ impl Fault for ControllerNotSpared {
     }
 
     fn objective(&self, _: &Scene) -> Objective {
-        // What it leads waits as long as it is cut off. Then its followers fetch again.
-        Objective::within(AFTER_SESSION).since_undone()
+        // What it leads waits as long as it is cut off. Then its followers come back, each when it tries again.
+        Objective::within(BOUND).since_undone()
     }
 
     fn refusal(&self, scene: &Scene) -> Option<String> {
