@@ -1,11 +1,10 @@
 //! Reads: the description of the whole cluster, topics' settings, reassignments in flight.
 //!
 //! A description is three requests to the controller (metadata, all topics' settings at once, reassignments)
-//! and two to every broker (metadata, and how many replicas it wants in sync). `DescribeCluster` is not asked: brokers answer it from the same
-//! cache as metadata, and two answers could disagree.
+//! and two to every broker (metadata, and how many replicas it wants in sync). `DescribeCluster` is not asked: brokers
+//! answer it from the same cache as metadata, and two answers could disagree.
 
 use crate::causes::with_causes;
-use crate::zookeeper::{Session, SessionError};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,13 +17,12 @@ use kafka_protocol::messages::{
     DescribeConfigsRequest, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
 };
 use kafka_protocol::protocol::StrBytes;
-use serde::Deserialize;
-use tokio::time::timeout;
 
 use super::api::Api;
 use super::client::{Client, Heard, metadata};
 use super::error::{Attempt, ErrorCode, KafkaError};
 use super::snapshot::Snapshot;
+use super::watchdog::{controller, look};
 use super::{
     BrokerAnswer, ClusterView, ConfigEntry, ConfigSource, ConnectionError, PartitionView, Reassignment,
     TopicPartition, TopicView,
@@ -41,12 +39,6 @@ pub(super) const UNKNOWN_TOPIC: i16 = 3;
 
 const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
-/// What the controller writes of itself in ZooKeeper; there is more.
-#[derive(Deserialize)]
-struct Controller {
-    brokerid: i32,
-}
-
 type Configs = BTreeMap<String, ConfigEntry>;
 
 impl Client {
@@ -54,9 +46,9 @@ impl Client {
     pub(super) async fn observe(&self) -> Result<ClusterView, KafkaError> {
         let mut heard = self.hear(true).await?;
         let controller = self.seek_controller(&mut heard).await;
-        let min_insync = self.min_insync_of_brokers(&mut heard).await?;
         // After the brokers were heard: who is the controller by now was it then, or was it after that.
-        let named = self.named_controller().await?;
+        let (min_insync, named) =
+            tokio::try_join!(self.min_insync_of_brokers(&mut heard), self.named_controller())?;
         loop {
             let Some(source) = most_trusted(&heard, controller.as_ref()) else {
                 return Err(KafkaError::NobodyAnswered { attempts: heard.silent });
@@ -94,18 +86,8 @@ impl Client {
         if self.zookeeper.is_empty() {
             return Ok(None);
         }
-        let ask = async {
-            let mut session = Session::open_any(&self.zookeeper).await?;
-            session.sync().await?;
-            let found = session.read_json::<Controller>("/controller").await?;
-            // It holds nothing, and is over by itself soon.
-            let _ = session.close().await;
-            Ok::<_, SessionError>(found.map(|controller| controller.brokerid))
-        };
-        match timeout(self.timeouts.answer, ask).await {
-            Ok(Ok(named)) => Ok(Some(named)),
-            Ok(Err(_)) | Err(_) => Err(KafkaError::NoZookeeper),
-        }
+        let controller = look(&self.zookeeper, self.timeouts.answer, |session| Box::pin(controller(session)));
+        controller.await.map(Some).map_err(|_| KafkaError::NoZookeeper)
     }
 
     /// The most that any broker that was heard asks for, for topics without a figure of their own: any of them may lead,
@@ -114,10 +96,8 @@ impl Client {
         let asked =
             heard.snapshots.iter().filter_map(|(at, snapshot)| Some((at.clone(), snapshot.id_at(at)?)));
         let answers = asked.map(|(address, id)| async move {
-            let resource = DescribeConfigsResource::default()
-                .with_resource_type(BROKER_RESOURCE)
-                .with_resource_name(StrBytes::from_string(id.to_string()))
-                .with_configuration_keys(Some(vec![StrBytes::from_static_str(MIN_INSYNC_REPLICAS)]));
+            let only = Some(vec![StrBytes::from_static_str(MIN_INSYNC_REPLICAS)]);
+            let resource = resource(BROKER_RESOURCE, &id.to_string()).with_configuration_keys(only);
             self.settings_from(&address, vec![resource]).await
         });
         let mut most = None;
@@ -202,10 +182,7 @@ impl Client {
             return Err(KafkaError::NoController { api, waited: Duration::ZERO, last: None });
         };
         // Only the broker itself knows what its file says.
-        let resource = DescribeConfigsResource::default()
-            .with_resource_type(BROKER_RESOURCE)
-            .with_resource_name(StrBytes::from_string(id.to_string()))
-            .with_configuration_keys(None);
+        let resource = resource(BROKER_RESOURCE, &id.to_string());
         let mut found = self.settings_from(&address, vec![resource]).await?;
         let what = format!("the settings of broker {id}");
         found.remove(&id.to_string()).ok_or(KafkaError::Unmentioned { address, api, what })
@@ -232,14 +209,7 @@ impl Client {
         address: &str,
         topics: impl Iterator<Item = &'a str>,
     ) -> Result<BTreeMap<String, Configs>, KafkaError> {
-        let resources: Vec<_> = topics
-            .map(|topic| {
-                DescribeConfigsResource::default()
-                    .with_resource_type(TOPIC_RESOURCE)
-                    .with_resource_name(StrBytes::from_string(topic.to_owned()))
-                    .with_configuration_keys(None)
-            })
-            .collect();
+        let resources: Vec<_> = topics.map(|topic| resource(TOPIC_RESOURCE, topic)).collect();
         if resources.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -277,6 +247,14 @@ impl Client {
         }
         Ok(found)
     }
+}
+
+/// All settings of one thing that has settings.
+fn resource(kind: i8, name: &str) -> DescribeConfigsResource {
+    DescribeConfigsResource::default()
+        .with_resource_type(kind)
+        .with_resource_name(StrBytes::from_string(name.to_owned()))
+        .with_configuration_keys(None)
 }
 
 /// The broker whose metadata counts: the controller, or else the one that sees most brokers alive (a broker

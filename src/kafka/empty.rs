@@ -2,11 +2,9 @@
 //! any broker runs. Only reads.
 
 use super::TopicPartition;
-use super::watchdog::{LookError, Partition, assigned_to, partitions, registered};
-use crate::zookeeper::Session;
+use super::watchdog::{LookError, Partition, assigned_to, look, partitions, registered};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// Why a broker may not begin with an empty disk.
 #[derive(Debug, thiserror::Error)]
@@ -43,17 +41,8 @@ pub async fn assigned(
     broker: i32,
     limit: Duration,
 ) -> Result<Vec<TopicPartition>, LookError> {
-    let look = async {
-        let mut session = Session::open_any(zookeeper).await?;
-        let found = match session.sync().await {
-            Ok(()) => assigned_to(&mut session, broker).await,
-            Err(error) => Err(error.into()),
-        };
-        let _ = session.close().await;
-        let found = found?.into_iter();
-        Ok(found.map(|(topic, partition)| TopicPartition::new(topic, partition)).collect())
-    };
-    timeout(limit, look).await.map_err(|_| LookError::TimedOut { after: limit })?
+    let found = look(zookeeper, limit, |session| Box::pin(assigned_to(session, broker))).await?.into_iter();
+    Ok(found.map(|(topic, partition)| TopicPartition::new(topic, partition)).collect())
 }
 
 /// Whether a broker that never was of its cluster may begin with an empty disk.
@@ -79,19 +68,14 @@ pub async fn is_spared(
     min_insync: usize,
     limit: Duration,
 ) -> Result<(), NotEmpty> {
-    let look = async {
-        let mut session = Session::open_any(zookeeper).await?;
-        let found = async {
-            session.sync().await?;
-            let live: BTreeSet<i32> = registered(&mut session).await?.into_keys().collect();
-            let found = partitions(&mut session, broker, live.iter().copied(), min_insync).await?;
-            Ok::<_, LookError>((live, found))
-        }
-        .await;
-        let _ = session.close().await;
-        found
-    };
-    let (live, found) = timeout(limit, look).await.map_err(|_| LookError::TimedOut { after: limit })??;
+    let (live, found) = look(zookeeper, limit, |session| {
+        Box::pin(async move {
+            let live: BTreeSet<i32> = registered(session).await?.into_keys().collect();
+            let found = partitions(session, broker, live.iter().copied(), min_insync).await?;
+            Ok((live, found))
+        })
+    })
+    .await?;
     found.iter().try_for_each(|partition| spared(partition, broker, &live))
 }
 

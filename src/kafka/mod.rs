@@ -99,6 +99,7 @@ pub trait Kafka: Send + Sync {
     /// The settings of the broker that is the controller, by its own names, with where they come from: what topics
     /// without settings of their own have.
     async fn describe_broker_configs(&self) -> Result<BTreeMap<String, ConfigEntry>, KafkaError>;
+
     /// Bytes that the busiest partition of each topic takes in a second: what its leader has of it, over the age of the
     /// oldest record in it. Topics without records are left out, and those of brokers that don't answer.
     async fn rates(&self) -> Result<BTreeMap<String, f64>, KafkaError>;

@@ -2,9 +2,12 @@
 
 use super::rule::Partition;
 use crate::zookeeper::{Session, SessionError, Znode};
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Why it is not known what Kafka has written.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +25,7 @@ pub enum LookError {
     #[error("ZooKeeper did not answer within {after:?}")]
     TimedOut {
         /// The time it was given.
-        after: std::time::Duration,
+        after: Duration,
     },
 }
 
@@ -85,8 +88,27 @@ fn address(znode: &Znode) -> Option<String> {
     Some(endpoints.first()?.split_once("://")?.1.to_owned())
 }
 
+/// What a look finds that takes at most `limit`, in a session that is over with it. It is no older than this call.
+pub(in crate::kafka) async fn look<T>(
+    zookeeper: &[String],
+    limit: Duration,
+    look: impl for<'a> FnOnce(&'a mut Session) -> BoxFuture<'a, Result<T, LookError>> + Send,
+) -> Result<T, LookError> {
+    let within = async {
+        let mut session = Session::open_any(zookeeper).await?;
+        let found = match session.sync().await {
+            Ok(()) => look(&mut session).await,
+            Err(error) => Err(error.into()),
+        };
+        // It holds nothing, and is over by itself soon.
+        let _ = session.close().await;
+        found
+    };
+    timeout(limit, within).await.map_err(|_| LookError::TimedOut { after: limit })?
+}
+
 /// The broker that is the controller.
-pub(super) async fn controller(session: &mut Session) -> Result<Option<i32>, LookError> {
+pub(in crate::kafka) async fn controller(session: &mut Session) -> Result<Option<i32>, LookError> {
     let path = "/controller";
     let found = session.read(path).await?;
     found.map(|znode| json::<Controller>(path, &znode).map(|controller| controller.brokerid)).transpose()

@@ -12,7 +12,7 @@ mod rule;
 mod vouch;
 
 pub use look::LookError;
-pub(super) use look::{assigned_to, partitions, registered};
+pub(super) use look::{assigned_to, controller, look, partitions, registered};
 pub use rule::{Look, NotSpared, Partition, Round, Streak, Voucher, is_apart};
 
 use crate::clock::since_boot;
