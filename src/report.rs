@@ -186,7 +186,7 @@ fn code(error: &CliError) -> u8 {
             | StepError::Act {
                 source:
                     KindError::CameBack { .. }
-                    | KindError::TooLate { .. }
+                    | KindError::Host(HostError::TooLate { .. })
                     | KindError::NotRefilled { .. }
                     | KindError::Another { .. }
                     | KindError::MadeMeanwhile { .. }
@@ -423,9 +423,6 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::Host(error) => host(error),
         KindError::Artifact(error) => artifact(error),
         KindError::Java(error) => java(error),
-        KindError::TooLate { .. } => {
-            Some("see what slows this machine down; the same command goes on from here".into())
-        }
         KindError::CameBack { .. } => Some("`octad up` again: it takes the node into a roll".into()),
         KindError::NotRefilled { .. } => Some(
             "bring the others back first, or restore its data; the same command goes on from here".into(),

@@ -146,7 +146,7 @@ pub trait Kind: Send + Sync {
     /// Changes the resource and returns its outputs. What interrupts it is begun before `until`, or not at all.
     ///
     /// # Errors
-    /// [`KindError::TooLate`] where it was too late for that.
+    /// [`HostError::TooLate`] where it was too late for that.
     async fn update(
         &self,
         context: &Context,
@@ -219,12 +219,6 @@ pub enum KindError {
     /// A value was needed before it could be known.
     #[error("{key} needs a value that no step before it has made known")]
     NotYetKnown {
-        /// The resource.
-        key: Key,
-    },
-    /// A member was to be interrupted by what was known of its group, and that is too old by now.
-    #[error("{key} was not stopped: what that was decided from is too old by now")]
-    TooLate {
         /// The resource.
         key: Key,
     },

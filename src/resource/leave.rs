@@ -2,7 +2,7 @@
 //! right before its process stops, and once more when it has: what was under way to it meanwhile shows then.
 
 use super::{Key, KindError, NodeFacts};
-use crate::clock::{LOOK_HOLDS, Until};
+use crate::clock::{LOOK_HOLDS, UNTOLD, Until};
 use crate::engine::{self, Context};
 use crate::host::{Host, RunState};
 use crate::role::{NotSafe, Role, Standing};
@@ -19,9 +19,6 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// How long nobody must count on a member that has stopped: what the controller had decided before it was told of that
 /// is known to it well within this.
 const NEWS: Duration = Duration::from_secs(1);
-
-/// How long nobody may know of any topic until there must be none, where none is recorded. As in a roll.
-const UNTOLD: Duration = Duration::from_secs(15);
 
 /// A member that is to leave.
 pub(super) struct Leaving<'a> {

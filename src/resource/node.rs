@@ -58,16 +58,9 @@ impl NodeKind {
     ) -> Result<Value, KindError> {
         let deployment = self.deployment(key, after)?;
         let host = context.host(&host_key(&deployment.facts))?;
-        let stopped = async {
-            place::rename(host.as_ref(), context, key, patience, until).await?;
-            let generation = host.install(&deployment).await?;
-            host.stop(&key.name, patience, until).await?;
-            Ok(generation)
-        };
-        let generation = stopped.await.map_err(|error| match error {
-            HostError::TooLate { .. } => KindError::TooLate { key: key.clone() },
-            error => error.into(),
-        })?;
+        place::rename(host.as_ref(), context, key, patience, until).await?;
+        let generation = host.install(&deployment).await?;
+        host.stop(&key.name, patience, until).await?;
         host.start(&key.name).await?;
         Ok(json!({ "generation": generation }))
     }
@@ -528,7 +521,9 @@ impl Kind for NodeKind {
                 Err(KindError::CameBack { key: key.clone() })
             }
             _ => match self.update(context, key, before, after, until).await {
-                Err(KindError::TooLate { key }) => Err(KindError::CameBack { key }),
+                Err(KindError::Host(HostError::TooLate { .. })) => {
+                    Err(KindError::CameBack { key: key.clone() })
+                }
                 updated => updated,
             },
         }

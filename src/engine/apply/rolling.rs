@@ -5,11 +5,12 @@
 //! groups that this one needs. What could not be asked is waited for, and after a while refused.
 
 use super::{StepError, Worker};
-use crate::clock::{LOOK_HOLDS, Until};
+use crate::clock::{LOOK_HOLDS, UNTOLD, Until};
 use crate::engine::gate::{self, GateError};
 use crate::engine::observe;
 use crate::engine::plan::Change;
 use crate::engine::roll::Pending;
+use crate::host::HostError;
 use crate::resource::{Key, KindError, Observed, ProcessSeen};
 use crate::role::{GroupView, Health, Next, NotSafe, Roll, Standing};
 use crate::stack::direct_needs;
@@ -19,11 +20,6 @@ use tokio::time::Instant;
 
 /// How often a roll that has to wait looks again.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// How long nobody may know of any topic until there must be none, where none is recorded; where one is, that is waited
-/// for. A new controller tells brokers of each other first and of topics later; its whole failover takes 9.6 s with 2,000
-/// partitions.
-const UNTOLD: Duration = Duration::from_secs(15);
 
 pub(super) async fn roll(
     worker: &Worker,
@@ -94,7 +90,7 @@ pub(super) async fn roll(
                 match changed {
                     // It was started since it was looked at and may serve, or the look is too old: it is judged anew.
                     Err(StepError::Act {
-                        source: KindError::CameBack { .. } | KindError::TooLate { .. },
+                        source: KindError::CameBack { .. } | KindError::Host(HostError::TooLate { .. }),
                         ..
                     }) if waiting_since.get_or_insert_with(Instant::now).elapsed()
                         < worker.options.gate_timeout =>
