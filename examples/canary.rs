@@ -64,11 +64,6 @@ impl Role for Canary {
         }
     }
 
-    fn data_files(&self, _facts: &NodeFacts, _bootstrap: bool) -> BTreeMap<String, String> {
-        // It keeps nothing.
-        BTreeMap::new()
-    }
-
     /// What a client would do: connect. A real service would be asked something.
     async fn observe(&self, _wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
         let mut seen = BTreeMap::new();

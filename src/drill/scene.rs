@@ -174,7 +174,7 @@ impl Scene {
 
     /// A client for the cluster, which asks these brokers.
     pub fn kafka(&self, bootstrap: &[String]) -> Arc<dyn Kafka> {
-        let ensemble = self.brokers.first().map(Broker::ensemble).unwrap_or_default();
+        let ensemble = Broker::ensemble(&self.brokers);
         self.registry().wire().kafka(bootstrap, &ensemble)
     }
 

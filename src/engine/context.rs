@@ -214,7 +214,7 @@ impl Context {
     pub fn kafka(&self, group: &str) -> Option<Arc<dyn Kafka>> {
         let members = self.made_members(group);
         let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
-        let ensemble = members.first().map(|facts| Broker::ensemble(facts)).unwrap_or_default();
+        let ensemble = Broker::ensemble(&members);
         if bootstrap.is_empty() { None } else { Some(self.registry.wire().kafka(&bootstrap, &ensemble)) }
     }
 

@@ -67,9 +67,6 @@ mod tests {
         fn process(&self, _: &NodeFacts, _: &Layout) -> Process {
             Process::Java { options: vec![], main: String::new(), arguments: vec![] }
         }
-        fn data_files(&self, _: &NodeFacts, _: bool) -> BTreeMap<String, String> {
-            BTreeMap::new()
-        }
         async fn observe(&self, _: &dyn Wire, _: &[Arc<NodeFacts>]) -> GroupView {
             unreachable!("nothing is looked at here")
         }

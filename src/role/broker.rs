@@ -12,6 +12,7 @@ use crate::resource::{NodeFacts, Output};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use seen::{Seen, cluster, consented, decided, id_of, quiet, scarce, serving};
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,10 +26,11 @@ impl Broker {
     /// Ports by purpose: `client` serves clients and the other brokers.
     pub const PORTS: [(&'static str, u16); 1] = [("client", 9092)];
 
-    /// The servers of the ensemble that a broker keeps its metadata in; none where it is kept below a path of its own, or
-    /// isn't known yet.
-    pub fn ensemble(facts: &NodeFacts) -> Vec<String> {
-        let connect = setting(facts, "zookeeper.connect").filter(|connect| !connect.contains('/'));
+    /// The servers of the ensemble that these brokers keep their metadata in; none where it is kept below a path of its
+    /// own, or isn't known yet.
+    pub fn ensemble(brokers: &[impl Borrow<NodeFacts>]) -> Vec<String> {
+        let connect = brokers.first().and_then(|facts| setting(facts.borrow(), "zookeeper.connect"));
+        let connect = connect.filter(|connect| !connect.contains('/'));
         connect.map(|connect| connect.split(',').map(str::to_owned).collect()).unwrap_or_default()
     }
 
@@ -114,6 +116,17 @@ fn setting(facts: &NodeFacts, name: &str) -> Option<String> {
     facts.settings.get(name)?.known().ok().cloned()
 }
 
+/// What commands of octad's own that stand by a broker are told of it: where it is registered, and each of these settings
+/// as an option. `None` where one isn't set or known.
+fn arguments(facts: &NodeFacts, settings: &[(&str, &str)]) -> Option<Vec<String>> {
+    let connect = setting(facts, "zookeeper.connect")?;
+    let mut all = vec!["--zookeeper".into(), connect, "--broker".into(), facts.id.to_string()];
+    for (option, name) in settings {
+        all.extend([(*option).to_owned(), setting(facts, name)?]);
+    }
+    Some(all)
+}
+
 #[async_trait]
 impl Role for Broker {
     fn name(&self) -> &'static str {
@@ -139,10 +152,6 @@ impl Role for Broker {
         }
     }
 
-    fn data_files(&self, _facts: &NodeFacts, _bootstrap: bool) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     fn written(&self) -> Option<&'static str> {
         // Kafka writes it once it has registered for the first time.
         Some("meta.properties")
@@ -162,38 +171,21 @@ impl Role for Broker {
     }
 
     fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
-        facts
-            .watchdog
-            .then_some([
-                "--zookeeper".to_owned(),
-                setting(facts, "zookeeper.connect")?,
-                "--broker".to_owned(),
-                facts.id.to_string(),
-                "--min-insync-replicas".to_owned(),
-                setting(facts, "min.insync.replicas")?,
-                "--replica-lag-ms".to_owned(),
-                setting(facts, "replica.lag.time.max.ms")?,
-            ])
-            .map(Vec::from)
+        let settings = [
+            ("--min-insync-replicas", "min.insync.replicas"),
+            ("--replica-lag-ms", "replica.lag.time.max.ms"),
+        ];
+        facts.watchdog.then(|| arguments(facts, &settings)).flatten()
     }
 
     fn fence(&self, facts: &NodeFacts) -> Option<Vec<String>> {
-        facts
-            .fence
-            .then_some([
-                "--zookeeper".to_owned(),
-                setting(facts, "zookeeper.connect")?,
-                "--broker".to_owned(),
-                facts.id.to_string(),
-                "--endpoints".to_owned(),
-                setting(facts, "advertised.listeners")?,
-            ])
-            .map(Vec::from)
+        let settings = [("--endpoints", "advertised.listeners")];
+        facts.fence.then(|| arguments(facts, &settings)).flatten()
     }
 
     async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
         let asked: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
-        let ensemble = members.first().map(|facts| Self::ensemble(facts)).unwrap_or_default();
+        let ensemble = Self::ensemble(members);
         let (cluster, closed, why) = match wire.kafka(&asked, &ensemble).describe().await {
             Ok(cluster) => (Some(cluster), BTreeSet::new(), None),
             Err(KafkaError::NobodyAnswered { attempts }) => {

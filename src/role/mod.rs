@@ -38,8 +38,11 @@ pub trait Role: Send + Sync {
     fn process(&self, facts: &NodeFacts, layout: &Layout) -> Process;
 
     /// Files that a new, empty data directory starts with. `bootstrap`: the group has never held data, so that this
-    /// member may trust its emptiness.
-    fn data_files(&self, facts: &NodeFacts, bootstrap: bool) -> BTreeMap<String, String>;
+    /// member may trust its emptiness. As a rule none.
+    fn data_files(&self, facts: &NodeFacts, bootstrap: bool) -> BTreeMap<String, String> {
+        let _ = (facts, bootstrap);
+        BTreeMap::new()
+    }
 
     /// What is in the data directory once a member has been of its group: a disk without it is an empty one, and nobody
     /// starts on that but by leave of whoever formatted it. `None` where a member on an empty disk does no harm.

@@ -54,7 +54,7 @@ impl Fault for ControllerNotSpared {
         let controller = scene.controller().await?;
         let other = scene.plain_broker(0).await?;
         let topic = NewTopic {
-            name: format!("{TOPIC}not-spared"),
+            name: needs_it(),
             partitions: 1,
             replication_factor: 2,
             configs: [("min.insync.replicas".to_owned(), "2".to_owned())].into(),
@@ -95,8 +95,13 @@ impl Fault for ControllerNotSpared {
             }
             scene.pause(LOOK).await?;
         }
-        kafka.delete_topic(&format!("{TOPIC}not-spared")).await.map_err(failed)
+        kafka.delete_topic(&needs_it()).await.map_err(failed)
     }
+}
+
+/// The topic that can't do without it.
+fn needs_it() -> String {
+    format!("{TOPIC}not-spared")
 }
 
 /// Whether a partition that others lead, and could do without the broker, waits for it.
