@@ -153,6 +153,11 @@ impl Safeguards {
         Self(all)
     }
 
+    /// What a setting says, by its name for a topic.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// In what records are less safe with `after`, a sentence each. What is not known may be worse and is told.
     pub fn lowered(&self, after: &Self) -> Vec<String> {
         let policy = after.0.get("cleanup.policy");

@@ -5,6 +5,7 @@
 
 use super::{Fitted, Key, Refusal, TopicInputs, TopicKind};
 use crate::engine::{Inventory, State};
+use crate::kafka::Safeguards;
 use crate::stack::ValidStack;
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Value, json};
@@ -392,14 +393,8 @@ fn configs_of<'a>(
 
 /// For how long records are kept by time; `None` where that is for ever.
 fn time_of(configs: &BTreeMap<String, String>, disks: &Disks) -> Option<Duration> {
-    let of = |map: &BTreeMap<String, String>, name: &str, unit: i64| {
-        number(map.get(name)).map(|count| count.saturating_mul(unit))
-    };
-    let ms = of(configs, "retention.ms", 1)
-        .or_else(|| of(&disks.settings, "log.retention.ms", 1))
-        .or_else(|| of(&disks.settings, "log.retention.minutes", 60_000))
-        .or_else(|| of(&disks.settings, "log.retention.hours", 3_600_000))
-        .unwrap_or(168 * 3_600_000);
+    let all = Safeguards::of_broker(|name| disks.settings.get(name).cloned()).with_topic(configs);
+    let ms: i64 = all.get("retention.ms")?.parse().ok()?;
     u64::try_from(ms).ok().map(Duration::from_millis)
 }
 
