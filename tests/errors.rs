@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use insta::assert_snapshot;
 use octad::engine::Lock;
@@ -19,6 +20,11 @@ use tempfile::TempDir;
 
 /// Addresses of these tests' own.
 const STACK: &str = "program = \"minimal\"\n[hosts]\nsubnet = \"127.90.20.0/24\"\n";
+
+/// How tools are had here. The package lists are read for it, which takes a second.
+static HOW_TO_GET: LazyLock<[(&str, String); 2]> = LazyLock::new(|| {
+    [tool::JAVA, tool::MAVEN].map(|name| (name, tool::how_to_get(&[Lack::of(Tool::named(name))])))
+});
 
 /// A directory in which octad is run, and the variables that it is run with.
 struct Bench {
@@ -76,9 +82,8 @@ impl Bench {
         let failure = said.find("error: ").map_or(said.as_str(), |at| &said[at..]);
         let mut told = failure.replace(&*self.directory.path().to_string_lossy(), "[DIR]");
         // Packages are the distribution's.
-        for name in [tool::JAVA, tool::MAVEN] {
-            let how = tool::how_to_get(&[Lack::of(Tool::named(name))]);
-            told = told.replace(&how, &format!("[HOW TO GET {name}]"));
+        for (name, how) in &*HOW_TO_GET {
+            told = told.replace(how, &format!("[HOW TO GET {name}]"));
         }
         format!("exit {}\n{told}", output.status.code().unwrap())
     }

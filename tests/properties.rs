@@ -11,7 +11,7 @@ use octad::host::fake::{Cause, Cut, Loss, Moment};
 use octad::kafka::TopicPartition;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use simulation::{Ended, Simulation, Terms};
+use simulation::{Ended, Simulation, Terms, cases};
 use std::collections::BTreeSet;
 
 /// A stack as a stack file may describe it.
@@ -286,8 +286,7 @@ fn converge(simulation: &Simulation) -> Result<(), TestCaseError> {
 
 fn config() -> ProptestConfig {
     // PROPTEST_CASES asks for more.
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(32);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: cases(16), failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

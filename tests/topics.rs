@@ -7,7 +7,7 @@ mod simulation;
 use octad::host::fake::Cut;
 use octad::kafka::TopicView;
 use proptest::prelude::*;
-use simulation::{Ended, Simulation, THREE_AND_THREE, Terms};
+use simulation::{Ended, Simulation, THREE_AND_THREE, Terms, cases};
 use std::collections::{BTreeMap, BTreeSet};
 use toml::Value;
 
@@ -81,7 +81,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(16), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_octad_set_goes_when_it_is_no_longer_declared_and_what_others_set_stays(

@@ -74,6 +74,7 @@ fn counting_registrations_takes_a_follower_that_a_partition_led_elsewhere_needs(
 }
 
 #[test]
+#[ignore = "takes ten seconds: `scripts/long` asks for it"]
 fn counting_registrations_stops_one_after_the_other_before_a_session_is_over() {
     let wanted = |way: &[Step]| {
         let over = way.iter().any(|step| matches!(step, Step::SessionEnds(_) | Step::Registers(_)));

@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use octad::artifact::{ArtifactSet, Java, Store};
 use octad::tool::Environment;
@@ -29,8 +30,8 @@ static TOOLS: LazyLock<(PathBuf, OsString)> = LazyLock::new(|| {
 /// How long a client may take; one for a hundred thousand records takes some seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long nothing may come before a topic counts as read to its end.
-const IDLE: Duration = Duration::from_secs(6);
+/// How long nothing may come after the last record that is expected before a topic counts as read to its end.
+const IDLE: Duration = Duration::from_secs(2);
 
 pub(crate) fn wait_for<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
@@ -58,6 +59,10 @@ impl Tool {
             .spawn()
             .unwrap();
         Self { child, output }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for its end; how it ended and what it wrote.
@@ -120,7 +125,7 @@ impl Producer {
 
     /// Lets it hand over what it has, and ends it.
     pub(crate) fn stop(self) -> Written {
-        kill_process(Pid::from_child(&self.0.child), Signal::TERM).unwrap();
+        self.0.signal(Signal::TERM);
         self.written(true)
     }
 
@@ -163,18 +168,31 @@ pub(crate) fn values(prefix: u32, count: u32) -> Vec<String> {
     (0..count).map(|number| format!("{prefix}.{number}")).collect()
 }
 
-/// Reads a topic from its beginning until nothing more comes. A consumer whose first record is late, as on a machine on
-/// which several clusters start, gives up without any: then another one reads.
-pub(crate) fn read(directory: &Path, bootstrap: &str, topic: &str) -> Vec<String> {
-    let tries = (0..3).map(|_| read_once(directory, bootstrap, topic));
-    tries.into_iter().find(|read| !read.is_empty()).unwrap_or_default()
+/// Asserts that a topic holds each of `written` once and nothing else, as Kafka's own consumer reads it.
+#[track_caller]
+pub(crate) fn assert_holds(directory: &Path, bootstrap: &str, topic: &str, written: &[String]) {
+    assert_exactly(&read(directory, bootstrap, topic, written.len()), written);
 }
 
-fn read_once(directory: &Path, bootstrap: &str, topic: &str) -> Vec<String> {
-    let idle = IDLE.as_millis().to_string();
-    let arguments =
-        ["--bootstrap-server", bootstrap, "--topic", topic, "--from-beginning", "--timeout-ms", &idle];
-    let (_, output, errors) = Tool::start(directory, "consumer.ConsoleConsumer", &arguments).finish();
+/// Reads a topic from its beginning until `expected` records are there and nothing more comes, or until nothing has
+/// come for long: how long the first record takes says nothing on a machine on which several clusters start.
+fn read(directory: &Path, bootstrap: &str, topic: &str, expected: usize) -> Vec<String> {
+    let arguments = ["--bootstrap-server", bootstrap, "--topic", topic, "--from-beginning"];
+    let consumer = Tool::start(directory, "consumer.ConsoleConsumer", &arguments);
+    let (mut read, mut since) = (0, Instant::now());
+    loop {
+        let now = fs::read(&consumer.output).unwrap().iter().filter(|byte| **byte == b'\n').count();
+        if now != read {
+            (read, since) = (now, Instant::now());
+        }
+        let idle = if read < expected { PATIENCE } else { IDLE };
+        if since.elapsed() > idle {
+            break;
+        }
+        sleep(Duration::from_millis(100));
+    }
+    consumer.signal(Signal::TERM);
+    let (_, output, errors) = consumer.finish();
     let read: Vec<String> = output.lines().map(str::to_owned).collect();
     let told = format!("Processed a total of {} messages", read.len());
     assert!(errors.contains(&told), "the consumer tells how much it read: {errors}");

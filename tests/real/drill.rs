@@ -29,6 +29,12 @@ replication-factor = 2
 min-insync-replicas = 1
 "#;
 
+const FIVE_AND_THREE: &str = r#"
+program = "ha"
+[hosts]
+subnet = "SUBNET"
+"#;
+
 /// Stops a broker as its operator would, and has it stay down; or starts it again.
 fn set_running(stack: &Stack, broker: &str, running: bool) {
     wait_for(async {
@@ -76,33 +82,43 @@ fn confirmed(report: &Value) -> &Value {
     &confirmation["account"]
 }
 
-/// On a cluster of another test's. Machines that run tests are busy: here only a whole minute counts as too long.
-pub(crate) fn neither_a_killed_broker_nor_an_octad_killed_in_a_roll_loses_a_record(stack: &Stack) {
-    let drill = ["drill", "broker-crash", "roll-killed", "--yes", "--max-interruption", "60s"];
-    let run = stack.octad(&[&drill[..], &["--output", "json"]].concat()).exits(0);
+/// Drills what takes registrations of brokers away, on a cluster of another test's; the fault's part of the report.
+/// Machines that run tests are busy: here only a whole minute counts as too long, and fewer records are written.
+pub(crate) fn a_drill_loses_no_record(stack: &Stack, fault: &str) -> Value {
+    let drill = ["drill", fault, "--yes", "--max-interruption", "60s", "--rate", "5", "--output", "json"];
+    let run = stack.octad(&drill).exits(0);
     let report: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("no report: {run:?}"));
-    let faults = report["faults"].as_array().unwrap();
-    let names: Vec<_> = faults.iter().map(|fault| fault["fault"].as_str().unwrap()).collect();
-    assert_eq!(names, ["broker-crash", "roll-killed"]);
-    for fault in faults {
-        let account = &fault["account"];
-        assert!(account["acked"].as_u64() > Some(100), "{report:#}");
-        for wrong in ["lost", "duplicates", "reorders"] {
-            assert_eq!(account[wrong], 0, "{wrong}: {report:#}");
-        }
-        assert_eq!(fault["trials"][0]["confirmation"]["java"]["disputed"], 0, "{report:#}");
-        let evidence = fault["trials"][0]["evidence"].as_array().unwrap();
-        assert!(!evidence.is_empty(), "{report:#}");
-        for one in evidence {
-            let sign = one["sign"].as_str().unwrap();
-            assert!(sign.starts_with("ZooKeeper ended the registration of broker-"), "{report:#}");
-            assert!(one["seen_after_ms"].is_u64(), "{report:#}");
-        }
+    let drilled = &report["faults"][0];
+    assert_eq!(drilled["fault"], fault);
+    let account = &drilled["account"];
+    assert!(account["acked"].as_u64() > Some(100), "{report:#}");
+    for wrong in ["lost", "duplicates", "reorders"] {
+        assert_eq!(account[wrong], 0, "{wrong}: {report:#}");
     }
-    // Each broker was restarted, whoever did it.
-    let elections = &faults[1]["trials"][0]["replication"]["elections"];
-    assert!(elections.as_u64() >= Some(5), "{report:#}");
+    assert_eq!(drilled["trials"][0]["confirmation"]["java"]["disputed"], 0, "{report:#}");
+    let evidence = drilled["trials"][0]["evidence"].as_array().unwrap();
+    assert!(!evidence.is_empty(), "{report:#}");
+    for one in evidence {
+        let sign = one["sign"].as_str().unwrap();
+        assert!(sign.starts_with("ZooKeeper ended the registration of broker-"), "{report:#}");
+        assert!(one["seen_after_ms"].is_u64(), "{report:#}");
+    }
     stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
+    drilled.clone()
+}
+
+#[test]
+#[ignore = "takes minutes: `.ci/run long` asks for it"]
+fn an_octad_killed_in_a_roll_loses_no_record() {
+    let bench = Bench::for_a_whole_cluster();
+    let stack = bench.stack("killed", "127.94.3.", FIVE_AND_THREE);
+    stack.up();
+    let drilled = a_drill_loses_no_record(&stack, "roll-killed");
+    // Each broker was restarted, whoever did it.
+    let elections = &drilled["trials"][0]["replication"]["elections"];
+    assert!(elections.as_u64() >= Some(5), "{drilled:#}");
+    stack.destroy();
+    stack.assert_gone();
 }
 
 #[test]
@@ -125,7 +141,13 @@ fn a_drill_tells_of_records_that_a_broker_lost_and_only_of_those() {
             set_running(&stack, "broker-1", true);
         })
     };
-    let (code, report) = restarted_around(&mut || {});
+    // Once in a while librdkafka's consumer (2.12.1) gets nothing more of a partition whose only leader was restarted,
+    // however long one waits: that is a client's fault, told by the drill, and no broker's.
+    let stuck = |report: &Value| matches!(&missed(report)[..], [one] if one.starts_with("records acknowledged that never came to the consumers"));
+    let (code, report) = match restarted_around(&mut || {}) {
+        (1, report) if stuck(&report) => restarted_around(&mut || {}),
+        drilled => drilled,
+    };
     let account = &report["faults"][0]["account"];
     assert_eq!(code, 0, "a broker that comes back with its data has lost nothing: {report:#}");
     assert!(account["acked"].as_u64() > Some(100), "{report:#}");

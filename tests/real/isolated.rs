@@ -65,6 +65,7 @@ fn lose(stack: &Stack, subnet: [u8; 3], brokers: &[u8]) {
 }
 
 #[test]
+#[ignore = "takes a minute: `.ci/run long` asks for it"]
 fn a_leader_that_is_cut_off_from_its_peers_only_is_stopped_by_its_watchdog_and_comes_back() {
     if let Some(lacking) = lacking() {
         skip(&format!("nothing is cut off: {lacking}"));

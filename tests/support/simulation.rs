@@ -24,6 +24,11 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+/// How many cases a property is tried with: `few` for each change, PROPTEST_CASES where somebody has more time.
+pub(crate) fn cases(few: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(few)
+}
+
 /// Three ZooKeeper servers and three brokers with one topic: small enough to read.
 pub const THREE_AND_THREE: &str = r#"
 program = "ha"
