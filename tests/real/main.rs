@@ -9,10 +9,11 @@ mod cluster;
 #[cfg(feature = "drill")]
 mod drill;
 #[cfg(feature = "drill")]
-mod isolated;
+mod long;
 #[cfg(feature = "drill")]
 #[path = "../support/skip.rs"]
 mod skip;
+mod slow;
 mod small;
 mod traces;
 mod watch;

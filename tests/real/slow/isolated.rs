@@ -1,7 +1,6 @@
 //! Brokers on hosts that can be cut off.
 
 use std::fs;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,22 +8,10 @@ use futures_util::future::join_all;
 use octad::host::{Ability, Backend as _, Cut, Host, LocalBackend};
 use octad::resource::{HostInputs, Isolation};
 use octad::wire::{NetworkWire, Wire as _};
-use serde_json::Value;
 
 use crate::bench::{Bench, Stack, until};
 use crate::client::wait_for;
 use crate::skip::skip;
-
-const THREE_AND_ONE: &str = r#"
-program = "ha"
-[hosts]
-subnet = "SUBNET"
-isolation = "netns"
-[zookeeper]
-servers = 1
-[kafka]
-brokers = 3
-"#;
 
 const FIVE_AND_ONE: &str = r#"
 program = "ha"
@@ -38,7 +25,7 @@ partitions = 10
 "#;
 
 /// Why such hosts can't be had here.
-fn lacking() -> Option<String> {
+pub(crate) fn lacking() -> Option<String> {
     let host = host("nowhere".as_ref(), "any", [10, 94, 2, 1]);
     host.check().err().map(|error| error.to_string()).or_else(|| host.lacks(Ability::Cut))
 }
@@ -65,36 +52,7 @@ fn lose(stack: &Stack, subnet: [u8; 3], brokers: &[u8]) {
 }
 
 #[test]
-#[ignore = "takes a minute: `.ci/run long` asks for it"]
-fn a_leader_that_is_cut_off_from_its_peers_only_is_stopped_by_its_watchdog_and_comes_back() {
-    if let Some(lacking) = lacking() {
-        skip(&format!("nothing is cut off: {lacking}"));
-        return;
-    }
-    let bench = Bench::new();
-    let stack = bench.stack("apart", "10.94.2.", THREE_AND_ONE);
-    stack.up();
-
-    // How soon is for a quiet machine. Here it counts that others lead while it is still cut off.
-    let drill = ["drill", "cut-off-peers", "--yes", "--max-interruption", "2m", "--output", "json"];
-    let drilled = stack.octad(&drill);
-    let report: Value = serde_json::from_str(&drilled.stdout).unwrap_or_else(|_| panic!("{drilled:?}"));
-    let verdict = &report["faults"][0];
-    assert_eq!((drilled.code, &verdict["missed"]), (0, &Value::Array(vec![])), "{report:#}");
-    assert!(verdict["interruption_ms"].as_u64() > Some(2_000), "it was cut off at all: {report:#}");
-    assert_eq!(verdict["account"]["lost"], 0);
-
-    let hit = verdict["trials"][0]["target"].as_str().unwrap();
-    let log = fs::read_to_string(stack.site().join(format!("hosts/{hit}/log/{hit}.log"))).unwrap();
-    assert!(log.contains("stopped it so that they lead"), "{log}");
-    stack.octad(&["status"]).exits(0);
-    stack.destroy();
-    stack.assert_gone();
-    let holders = Command::new("ip").args(["-o", "address", "show", "to", "10.94.2.0/24"]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&holders.stdout), "", "the switch is left");
-}
-
-#[test]
+#[ignore = "takes minutes: `scripts/test --all` asks for it"]
 fn no_watchdog_stops_those_who_are_left_where_most_hosts_are_lost() {
     if let Some(lacking) = lacking() {
         skip(&format!("no host is lost: {lacking}"));

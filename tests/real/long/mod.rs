@@ -1,0 +1,4 @@
+//! What `.ci/run long` tries.
+
+mod drill;
+mod isolated;
