@@ -4,7 +4,9 @@
 #[path = "support/simulation.rs"]
 mod simulation;
 
-use octad::host::fake::Cut;
+use octad::cli::CliError;
+use octad::engine;
+use octad::host::fake::{Cut, Moment};
 use octad::kafka::TopicView;
 use proptest::prelude::*;
 use simulation::{Ended, Simulation, THREE_AND_THREE, Terms, cases};
@@ -139,4 +141,38 @@ proptest! {
         let again = up(&simulation).unwrap();
         prop_assert!(matches!(again, Ended::Nothing), "{:?}", again);
     }
+}
+
+fn refusals(result: Result<Ended, CliError>) -> Vec<String> {
+    match result {
+        Err(CliError::Refused { refusals }) => {
+            refusals.into_iter().map(|one| format!("{}: {}", one.key, one.reason)).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_topic_that_an_old_look_lacks_is_neither_deleted_nor_forgotten() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.up().unwrap();
+    simulation.preview().unwrap();
+    simulation.preview().unwrap();
+    simulation.world.grow_topic("kafka", "orders", 1);
+    simulation.set("topics.orders", Some(Value::Table("partitions = 1".parse().unwrap())));
+    let (stack, state) = (simulation.declare().unwrap(), simulation.state());
+    let inventory = simulation.observe(&stack, &state);
+    let key = "topic/orders".parse().unwrap();
+    let records = engine::import(&simulation.registry, &stack, &state, &inventory, &key).unwrap();
+    simulation.edit("import", "import topic/orders".into(), records);
+    simulation.set("topics.orders", None);
+    // The controller isn't heard, and the others have not heard of the topic yet: it is protected all the same.
+    simulation.world.script(vec![Moment::Old; 3]);
+    let told = refusals(simulation.up());
+    assert!(told.iter().any(|one| one.starts_with("topic/orders: it is protected")), "{told:?}");
+    simulation.world.script(vec![Moment::Old; 3]);
+    let state = simulation.state();
+    let inventory = simulation.observe(&simulation.declare().unwrap(), &state);
+    let refreshed = engine::refresh(&simulation.registry, &state, &inventory);
+    assert_eq!(refreshed.records(&state), []);
 }

@@ -496,10 +496,11 @@ impl Kind for TopicKind {
                     Observed::Unknown("no controller is known".into())
                 }
                 Ok((view, inherited)) => match (view.topics.get(&key.name), &view.reassignments) {
-                    (None, _) => Observed::Absent,
-                    (Some(_), None) => Observed::Unknown(
+                    // Nor whether there is one that the others haven't heard of yet.
+                    (_, None) => Observed::Unknown(
                         "the controller doesn't tell which replicas are on their way".into(),
                     ),
+                    (None, Some(_)) => Observed::Absent,
                     (Some(topic), Some(moving)) => {
                         let detail = json!(found(&key.name, topic, moving, inherited));
                         Observed::Present {
