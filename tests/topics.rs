@@ -176,3 +176,18 @@ fn a_topic_that_an_old_look_lacks_is_neither_deleted_nor_forgotten() {
     let refreshed = engine::refresh(&simulation.registry, &state, &inventory);
     assert_eq!(refreshed.records(&state), []);
 }
+
+#[test]
+fn one_that_was_never_made_takes_none_with_it_that_another_hand_made_of_its_name() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.up().unwrap();
+    simulation.set("topics.orders.partitions", Some(Value::Integer(1)));
+    simulation.world.cut_at(1, Cut::KilledBefore);
+    assert!(matches!(simulation.up().unwrap(), Ended::Killed));
+    simulation.world.fail_never();
+    simulation.set("topics.orders", None);
+    // The plan sees none. While the question waits, somebody makes one.
+    let made = |_: &_| simulation.world.grow_topic("kafka", "orders", 1);
+    let ended = simulation.change(&simulation.declare().unwrap(), made);
+    assert!(topics(&simulation).contains_key("orders"), "{ended:?}");
+}

@@ -58,7 +58,7 @@ impl Graph {
     /// What went with its group is forgotten only once every member is gone: until then it may still be there.
     pub(super) fn forgotten_after(&mut self, groups: &BTreeMap<String, Group>) {
         for step in 0..self.steps.len() {
-            let Action::Forget { with, .. } = &self.steps[step].action else { continue };
+            let Action::Forget { with: Some(with), .. } = &self.steps[step].action else { continue };
             let members = groups.get(with).map(|group| &group.members).into_iter().flatten();
             let gone: BTreeSet<usize> = members.filter_map(|member| self.step_of(member)).collect();
             self.steps[step].after.extend(gone);

@@ -114,12 +114,12 @@ pub enum Action {
         /// What is lost by it; may be empty.
         loses: String,
     },
-    /// Forgets a resource that went with its group.
+    /// Forgets a resource that went with its group, or is gone already.
     Forget {
         /// Which.
         key: Key,
         /// The group.
-        with: String,
+        with: Option<String>,
         /// What is lost by it.
         #[serde(default)]
         loses: String,

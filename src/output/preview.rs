@@ -43,14 +43,11 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
             Action::Forget { key, with, loses } => {
                 *counts.entry("to delete").or_default() += 1;
                 let loses = if loses.is_empty() { String::new() } else { format!(", loses {loses}") };
-                line(
-                    &mut out,
-                    &style.bad("-"),
-                    key,
-                    &style.bad(&format!("goes with {with}{loses}")),
-                    "",
-                    style,
-                );
+                let how = match with {
+                    Some(group) => format!("goes with {group}{loses}"),
+                    None => "is gone already".into(),
+                };
+                line(&mut out, &style.bad("-"), key, &style.bad(&how), "", style);
             }
             Action::Roll { members, .. } => {
                 *counts.entry("to restart").or_default() += members.len();

@@ -141,10 +141,10 @@ pub enum Decision {
         /// What is lost by it, for people; empty where nothing is.
         loses: String,
     },
-    /// Forget it once the group that holds it is gone: it goes with it.
+    /// Forget it: it goes with the group that holds it, once that is gone, or is gone already.
     Forget {
         /// The group.
-        with: String,
+        with: Option<String>,
         /// What is lost by it, for people.
         loses: String,
     },

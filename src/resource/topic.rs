@@ -280,12 +280,14 @@ impl Kind for TopicKind {
     fn decide(&self, subject: &Subject<'_>) -> Decision {
         let key = subject.key;
         let Some(declared) = subject.declared else {
-            let loses = match subject.observed {
-                Observed::Absent => String::new(),
-                _ => "all its records".into(),
-            };
+            let gone = *subject.observed == Observed::Absent;
+            let loses = if gone { String::new() } else { "all its records".into() };
             if let Some(group) = subject.group.as_ref().filter(|group| group.declared == 0) {
-                return Decision::Forget { with: group.name.to_owned(), loses };
+                return Decision::Forget { with: Some(group.name.to_owned()), loses };
+            }
+            // One that another hand makes from now on is nobody's here.
+            if gone {
+                return Decision::Forget { with: None, loses };
             }
             return match subject.recorded.and_then(|recorded| another(recorded, subject.observed)) {
                 Some(another) => refuse(
