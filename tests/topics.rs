@@ -191,3 +191,15 @@ fn one_that_was_never_made_takes_none_with_it_that_another_hand_made_of_its_name
     let ended = simulation.change(&simulation.declare().unwrap(), made);
     assert!(topics(&simulation).contains_key("orders"), "{ended:?}");
 }
+
+#[test]
+fn a_topic_is_not_forgotten_because_its_cluster_is_no_longer_declared() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.up().unwrap();
+    simulation.file = "program = \"none\"".parse().unwrap();
+    let only = Terms { target: vec!["topic/activity".into()], ..Terms::default() };
+    let told = refusals(simulation.change_on(&simulation.declare().unwrap(), &only, |_| {}));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("topic/activity: it is protected"), "{told:?}");
+    assert!(simulation.state().resources.contains_key(&"topic/activity".parse().unwrap()));
+}

@@ -526,7 +526,7 @@ impl Planner<'_> {
         let protected = |recorded: &Recorded| recorded.is_protected(kind);
         match decision {
             // What is lost already needs no consent.
-            Decision::Delete { loses }
+            Decision::Delete { loses } | Decision::Forget { loses, .. }
                 if !self.stack.is_removal()
                     && !loses.is_empty()
                     && subject.recorded.is_some_and(protected) =>

@@ -16,7 +16,7 @@ use octad::output::StackStatus;
 use octad::program::{Programs, StackFile};
 use octad::report::ending;
 use octad::resource::Key;
-use octad::stack::{Name, ValidStack};
+use octad::stack::{Name, Stack, ValidStack};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -28,6 +28,9 @@ use tokio::runtime::Runtime;
 pub(crate) fn cases(few: u32) -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(few)
 }
+
+/// The program `none`, which declares nothing.
+fn none(_: &mut Stack, _: toml::Table) {}
 
 /// Three ZooKeeper servers and three brokers with one topic: small enough to read.
 pub const THREE_AND_THREE: &str = r#"
@@ -151,7 +154,7 @@ impl Simulation {
 
     pub fn declare(&self) -> Result<ValidStack, CliError> {
         let file = StackFile::of_text(Self::name(), &self.file.to_string());
-        let programs = Programs::standard().program("named", named::named);
+        let programs = Programs::standard().program("named", named::named).program("none", none);
         Ok(file.declare(&programs, &self.registry)?)
     }
 
