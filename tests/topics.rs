@@ -5,9 +5,10 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine;
+use octad::engine::{self, SavedPlan, SavedPlanError};
 use octad::host::fake::{Cut, Moment};
 use octad::kafka::TopicView;
+use octad::stack::ValidStack;
 use proptest::prelude::*;
 use simulation::{Ended, Simulation, THREE_AND_THREE, Terms, cases};
 use std::collections::{BTreeMap, BTreeSet};
@@ -202,4 +203,33 @@ fn a_topic_is_not_forgotten_because_its_cluster_is_no_longer_declared() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("topic/activity: it is protected"), "{told:?}");
     assert!(simulation.state().resources.contains_key(&"topic/activity".parse().unwrap()));
+}
+
+#[test]
+fn a_saved_plan_consents_to_no_loss_but_what_it_tells() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.up().unwrap();
+    simulation.set("kafka.settings.log.retention.hours", Some(Value::Integer(24)));
+    let consent = Terms { allow_loss: vec!["group/kafka".into()], ..Terms::default() };
+    let stack = consent.applied_to(&simulation.declare().unwrap());
+    let path = simulation.site().join("saved.plan");
+    SavedPlan::write(&path, &simulation.plan_of(&stack).unwrap()).unwrap();
+    // Whoever read the plan was told of time only.
+    simulation.world.add_line("broker-1", "server.properties", "log.retention.bytes=-1");
+    let terms = Terms { plan: Some(path), ..Terms::default() };
+    let error = simulation.change_on(&simulation.declare().unwrap(), &terms, |_| {}).unwrap_err();
+    assert!(matches!(error, CliError::SavedPlan(SavedPlanError::Stale { .. })), "{error:?}");
+}
+
+#[test]
+fn a_saved_destroy_takes_nothing_with_it_that_it_did_not_tell() {
+    let simulation = Simulation::of(THREE_AND_THREE);
+    simulation.up().unwrap();
+    let stack = ValidStack::empty("sim".parse().unwrap());
+    let path = simulation.site().join("gone.plan");
+    SavedPlan::write(&path, &simulation.plan_of(&stack).unwrap()).unwrap();
+    simulation.world.grow_topic("kafka", "orders", 1);
+    let terms = Terms { plan: Some(path), ..Terms::default() };
+    let error = simulation.change_on(&stack, &terms, |_| {}).unwrap_err();
+    assert!(matches!(error, CliError::SavedPlan(SavedPlanError::Stale { .. })), "{error:?}");
 }

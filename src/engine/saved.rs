@@ -219,6 +219,8 @@ impl SavedPlan {
                 (None, None) => None,
             });
         }
+        let untold = plan.losses.difference(&self.plan.losses);
+        differences.extend(untold.map(|loss| format!("{}: it told nothing of {}", loss.of, loss.what)));
         if differences.is_empty() {
             return Ok(());
         }
