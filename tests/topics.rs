@@ -233,3 +233,16 @@ fn a_saved_destroy_takes_nothing_with_it_that_it_did_not_tell() {
     let error = simulation.change_on(&stack, &terms, |_| {}).unwrap_err();
     assert!(matches!(error, CliError::SavedPlan(SavedPlanError::Stale { .. })), "{error:?}");
 }
+
+#[test]
+fn consent_to_the_removal_of_a_topic_is_not_consent_to_that_of_the_next_one() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.set("topics.orders.partitions", Some(Value::Integer(1)));
+    simulation.up().unwrap();
+    simulation.unprotect("topic/orders");
+    simulation.world.delete_topic("orders");
+    simulation.up().unwrap();
+    simulation.set("topics.orders", None);
+    assert_eq!(refusals(simulation.up()).len(), 1);
+    assert!(topics(&simulation).contains_key("orders"));
+}

@@ -274,6 +274,10 @@ impl Worker {
     async fn create(&self, key: &Key, inputs: &Value, detail: &Value) -> Result<(), StepError> {
         let inputs = self.context.resolve(inputs);
         let kind = self.kind(key)?;
+        // What somebody consented to was the removal of the one before.
+        if self.is_unprotected(key) {
+            self.append(Record::Protect { key: key.clone(), protected: true })?;
+        }
         let act = kind.create(&self.context, key, &inputs, detail);
         self.journalled("create", key, &inputs, act).await
     }
@@ -412,6 +416,11 @@ impl Worker {
 
     fn kind(&self, key: &Key) -> Result<&Arc<dyn crate::resource::Kind>, StepError> {
         self.context.registry().kind(&key.kind).ok_or_else(|| StepError::UnknownKind(key.clone()))
+    }
+
+    fn is_unprotected(&self, key: &Key) -> bool {
+        let store = self.store.lock().expect("no holder of the store panics");
+        store.state().resources.get(key).is_some_and(|recorded| recorded.unprotected)
     }
 
     fn append(&self, record: Record) -> Result<(), StateError> {
