@@ -246,3 +246,20 @@ fn consent_to_the_removal_of_a_topic_is_not_consent_to_that_of_the_next_one() {
     assert_eq!(refusals(simulation.up()).len(), 1);
     assert!(topics(&simulation).contains_key("orders"));
 }
+
+#[test]
+fn what_lies_in_a_file_is_read_as_java_reads_it() {
+    for line in [
+        "log.retention.hours 720",
+        "log.retention.hours\\\n  :720",
+        "  log.retention.h\\u006Furs = 720",
+        "log.retention.hours=7\\\n   20",
+    ] {
+        let simulation = Simulation::of(THREE_AND_THREE);
+        simulation.up().unwrap();
+        simulation.world.add_line("broker-1", "server.properties", line);
+        let told = refusals(simulation.up());
+        let lost = "group/kafka: the brokers' retention.ms 30days → 7days: records are deleted sooner";
+        assert_eq!(told, [lost], "{line}");
+    }
+}

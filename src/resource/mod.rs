@@ -25,7 +25,7 @@ pub use kind::{Files, Fitted, Kind, KindError, Work};
 pub use node::NodeKind;
 pub(crate) use node::counted_on_hint;
 pub use output::{Format, NotYetKnown, Output, Reference, references, resolve};
-pub use properties::property;
+pub use properties::{properties, property};
 pub(crate) use retention::lasts;
 pub use retention::{Disks, Lasts};
 pub use topic::{TopicInputs, TopicKind};

@@ -8,7 +8,7 @@ use crate::causes::with_causes;
 use crate::kafka::{
     BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, Safeguards, TopicPartition,
 };
-use crate::resource::{NodeFacts, Output};
+use crate::resource::{NodeFacts, Output, properties};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use seen::{Seen, cluster, consented, decided, id_of, quiet, scarce, serving};
@@ -101,13 +101,6 @@ impl Broker {
 
 /// The file of a broker's settings.
 const PROPERTIES: &str = "server.properties";
-
-/// The settings in such a file that another hand may have written: `name=value` or `name: value`, the last one counts.
-fn read_properties(text: &str) -> BTreeMap<String, String> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', '!']));
-    let settings = lines.filter_map(|line| line.split_once(['=', ':']));
-    settings.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
-}
 
 /// Settings that name the form in which records and requests are written.
 const FORMATS: [&str; 2] = ["inter.broker.protocol.version", "log.message.format.version"];
@@ -424,7 +417,7 @@ impl Role for Broker {
         altered: &BTreeMap<String, String>,
         after: &NodeFacts,
     ) -> Vec<String> {
-        let lying = altered.get(PROPERTIES).map(|text| read_properties(text));
+        let lying = altered.get(PROPERTIES).map(|text| properties(text));
         let before = Safeguards::of_broker(|name| match &lying {
             Some(lying) => lying.get(name).cloned(),
             None => setting(before, name),
