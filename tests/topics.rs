@@ -263,3 +263,30 @@ fn what_lies_in_a_file_is_read_as_java_reads_it() {
         assert_eq!(told, [lost], "{line}");
     }
 }
+
+#[test]
+fn consent_that_names_nothing_is_told() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.up().unwrap();
+    simulation.set("topics.activity.partitions", Some(Value::Integer(4)));
+    let stack = simulation.declare().unwrap();
+    let up = |terms: Terms| simulation.change_on(&stack, &terms, |_| {});
+    let nearest = |result: Result<Ended, CliError>| match result {
+        Err(CliError::UnknownName(error)) => (error.name, error.nearest),
+        other => panic!("{other:?}"),
+    };
+    for (name, meant) in [
+        ("topic/activty", "topic/activity"),
+        ("group/kafak", "group/kafka"),
+        ("node/broker-1", "node/broker-1"),
+    ] {
+        let (told, near) = nearest(up(Terms { allow_loss: vec![name.into()], ..Terms::default() }));
+        assert_eq!(told, name);
+        assert_eq!(near.as_deref(), Some(meant).filter(|meant| *meant != name), "{name}");
+    }
+    let typo = Terms { interrupt: vec!["activty".into()], ..Terms::default() };
+    assert_eq!(nearest(up(typo)), ("activty".into(), Some("activity".into())));
+    // One that nobody declared can be interrupted all the same.
+    simulation.world.grow_topic("kafka", "orders", 1);
+    up(Terms { interrupt: vec!["orders".into()], ..Terms::default() }).unwrap();
+}

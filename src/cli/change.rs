@@ -52,6 +52,7 @@ pub(super) async fn planned(
     selection: &Selection,
 ) -> Result<Planned, CliError> {
     let inventory = engine::observe(context, stack, state).await;
+    engine::consent(context.registry(), stack, state, &inventory)?;
     let plan = engine::plan_within(selection, context.registry(), stack, state, &inventory);
     let mut plan = engine::check(plan, context.registry(), stack, &inventory)?;
     for refusal in &mut plan.refusals {

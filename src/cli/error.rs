@@ -52,7 +52,7 @@ pub enum CliError {
         /// Of which stack.
         stack: String,
     },
-    /// `--target` or `--exclude` names something that isn't there.
+    /// `--target`, `--exclude`, `--interrupt` or `--allow-loss` names something that isn't there.
     #[error(transparent)]
     UnknownName(#[from] UnknownName),
     /// Something that the plan needs is missing.

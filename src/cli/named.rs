@@ -2,7 +2,7 @@
 
 use super::CliError;
 use crate::resource::{Key, NodeKind};
-use crate::stack::ValidStack;
+use crate::stack::{ValidStack, nearest};
 use std::collections::BTreeSet;
 
 /// The nodes of a declared stack that an option names.
@@ -24,7 +24,10 @@ pub(super) fn named<'a>(wanted: &str, keys: impl Iterator<Item = &'a Key>) -> Re
         [key] => Ok((*key).clone()),
         [] => Err(CliError::Usage {
             message: format!("there is no resource `{wanted}`"),
-            hint: format!("there are: {}", listed(&keys)),
+            hint: match nearest(wanted, keys.iter().map(|key| key.name.as_str())) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("there are: {}", listed(&keys)),
+            },
         }),
         several => Err(CliError::Usage {
             message: format!("`{wanted}` is the name of several resources"),

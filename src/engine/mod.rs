@@ -6,6 +6,7 @@
 mod apply;
 mod cancel;
 mod check;
+mod consent;
 mod context;
 mod event;
 mod files;
@@ -35,6 +36,7 @@ mod state;
 pub use apply::{ApplyError, Options, StepError, apply, lacking, prepare};
 pub use cancel::{HolderError, cancel, unlock};
 pub use check::{Violation, check};
+pub use consent::consent;
 pub use context::Context;
 pub use event::{EVENT_VERSION, Event, Events, StepAction};
 pub use files::{FileChange, FileChanges, file_changes};

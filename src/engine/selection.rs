@@ -39,6 +39,18 @@ pub struct UnknownName {
     pub known: Vec<String>,
 }
 
+impl UnknownName {
+    /// That `name` is none of those that are `known`.
+    pub(super) fn among(stack: &ValidStack, name: &str, known: &BTreeSet<String>) -> Self {
+        Self {
+            stack: stack.name().to_string(),
+            name: name.to_owned(),
+            nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
+            known: known.iter().cloned().collect(),
+        }
+    }
+}
+
 /// What a selection comes to.
 #[derive(Debug, Default)]
 pub(super) struct Confined {
@@ -228,12 +240,7 @@ fn named(names: &[String], stack: &ValidStack, state: &State) -> Result<BTreeSet
             } else {
                 keys.iter().map(|key| key.name.clone()).collect()
             };
-            return Err(UnknownName {
-                stack: stack.name().to_string(),
-                name: name.clone(),
-                nearest: nearest(name, known.iter().map(String::as_str)).map(str::to_owned),
-                known: known.into_iter().collect(),
-            });
+            return Err(UnknownName::among(stack, name, &known));
         }
         all.extend(found);
     }

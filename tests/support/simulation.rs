@@ -210,6 +210,7 @@ impl Simulation {
     pub fn plan_within(&self, stack: &ValidStack, selection: &Selection) -> Result<Plan<Checked>, CliError> {
         let state = self.state();
         let inventory = self.observe(stack, &state);
+        engine::consent(&self.registry, stack, &state, &inventory)?;
         let plan = engine::plan_within(selection, &self.registry, stack, &state, &inventory);
         Ok(engine::check(plan, &self.registry, stack, &inventory)?)
     }
