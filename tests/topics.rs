@@ -290,3 +290,23 @@ fn consent_that_names_nothing_is_told() {
     simulation.world.grow_topic("kafka", "orders", 1);
     up(Terms { interrupt: vec!["orders".into()], ..Terms::default() }).unwrap();
 }
+
+#[test]
+fn a_bound_that_is_found_is_not_lowered_because_it_was_forgotten() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.set("kafka.disk-mib", Some(Value::Integer(100 * 1024)));
+    simulation.up().unwrap();
+    let bound = |simulation: &Simulation| topics(simulation)["activity"].configs["retention.bytes"].clone();
+    let before = bound(&simulation);
+    let key = "topic/activity".parse().unwrap();
+    let forget = engine::forget(&simulation.registry, &simulation.state(), &key, false).unwrap();
+    simulation.edit("state rm", "forget topic/activity".into(), vec![forget]);
+    simulation.set("kafka.disk-mib", Some(Value::Integer(50 * 1024)));
+    let stack = simulation.declare().unwrap();
+    let inventory = simulation.observe(&stack, &simulation.state());
+    let records =
+        engine::import(&simulation.registry, &stack, &simulation.state(), &inventory, &key).unwrap();
+    simulation.edit("import", "import topic/activity".into(), records);
+    simulation.up().unwrap();
+    assert_eq!(bound(&simulation), before);
+}

@@ -34,7 +34,10 @@ pub fn import(
     if state.resources.get(key).is_some_and(|recorded| !kind.is_another(recorded, observed)) {
         return Err(refuse("it belongs to this stack already", "`octad preview` shows how it differs"));
     }
-    let inputs = resolve(&declared.inputs, &|reference| state.lookup(reference));
+    // What the kind would set itself is of interest as well as what is declared.
+    let fitted = kind.fit(stack, state, inventory).inputs;
+    let inputs = fitted.get(key).unwrap_or(&declared.inputs);
+    let inputs = resolve(inputs, &|reference| state.lookup(reference));
     let subject = Subject {
         key,
         declared: Some(&inputs),
