@@ -310,3 +310,19 @@ fn a_bound_that_is_found_is_not_lowered_because_it_was_forgotten() {
     simulation.up().unwrap();
     assert_eq!(bound(&simulation), before);
 }
+
+#[test]
+fn settings_are_compared_in_the_form_in_which_kafka_tells_them() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    let configs = |simulation: &mut Simulation, values: [&str; 4]| {
+        let names = ["cleanup.policy", "retention.ms", "unclean.leader.election.enable", "segment.ms"];
+        for (name, value) in names.into_iter().zip(values) {
+            let path = format!("topics.activity.configs.{name}");
+            simulation.set(&path, Some(Value::String(value.into())));
+        }
+    };
+    configs(&mut simulation, ["compact, delete", " 0604800000", "False ", "+604800000"]);
+    simulation.up().unwrap();
+    configs(&mut simulation, ["compact,delete", "604800000", "false", "604800000"]);
+    assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
+}

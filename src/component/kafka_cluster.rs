@@ -236,7 +236,9 @@ impl KafkaCluster {
                 format!("write 1 to {}, or more brokers", self.brokers),
             ));
         }
-        let min = topic.configs.get("min.insync.replicas").and_then(|text| text.parse::<u16>().ok());
+        let configs = topic.configs.iter().map(|(name, value)| (name.clone(), as_told(name, value)));
+        let configs: BTreeMap<String, String> = configs.collect();
+        let min = configs.get("min.insync.replicas").and_then(|text| text.parse::<u16>().ok());
         if let Some(min) = min.filter(|min| *min > replicas) {
             stack.fault(Fault::new(
                 at(".configs.min.insync.replicas"),
@@ -259,9 +261,23 @@ impl KafkaCluster {
                 cluster: self.name.clone(),
                 partitions,
                 replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
-                configs: topic.configs.clone(),
+                configs,
             },
         );
+    }
+}
+
+/// A topic's setting in the form in which Kafka tells it, in which the two are compared.
+fn as_told(name: &str, value: &str) -> String {
+    let value = value.trim();
+    match (value.parse::<i64>(), value.parse::<f64>()) {
+        // The one setting of a topic's that has a fraction.
+        (_, Ok(ratio)) if name == "min.cleanable.dirty.ratio" => format!("{ratio:?}"),
+        (Ok(number), _) => number.to_string(),
+        _ if ["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word)) => {
+            value.to_ascii_lowercase()
+        }
+        _ => value.split(',').map(str::trim).collect::<Vec<_>>().join(","),
     }
 }
 
