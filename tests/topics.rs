@@ -326,3 +326,14 @@ fn settings_are_compared_in_the_form_in_which_kafka_tells_them() {
     configs(&mut simulation, ["compact,delete", "604800000", "false", "604800000"]);
     assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
 }
+
+#[test]
+fn segments_of_any_size_are_reckoned_with() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.set("kafka.disk-mib", Some(Value::Integer(1024)));
+    for topic in ["activity", "orders"] {
+        simulation.set(&format!("topics.{topic}.partitions"), Some(Value::Integer(1)));
+        simulation.set(&format!("topics.{topic}.configs.segment.bytes"), Some(Value::Integer(i64::MAX)));
+    }
+    assert_eq!(refusals(simulation.up()).len(), 2);
+}

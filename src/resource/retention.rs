@@ -133,15 +133,19 @@ pub(super) fn fit(topics: &[Topic<'_>], disks: &Disks, size: Size) -> Fit {
     };
     let all: u64 = parts.iter().map(|part| part.replicas).sum();
     let small = (bytes / (SEGMENTS * all.max(1)) / MIB * MIB).max(MIB);
-    for part in parts.iter_mut().filter(|part| part.topic.recorded.is_none() && part.why == Why::Share) {
+    let is_free = |part: &&mut Part<'_>| {
+        let Topic { declared, recorded, .. } = part.topic;
+        recorded.is_none() && part.why == Why::Share && !declared.configs.contains_key(SEGMENT)
+    };
+    for part in parts.iter_mut().filter(is_free) {
         part.segment = part.segment.min(small);
     }
     let rate = disks.write_rate.unwrap_or(DEFAULT_RATE);
     let factor =
         topics.iter().map(|topic| topic.declared.replication_factor.unsigned_abs()).max().unwrap_or(1);
     let writes = rate.saturating_mul(OVERDUE).saturating_mul(u64::from(factor)) / disks.brokers.max(1);
-    let segments: u64 = parts.iter().map(|part| part.replicas.saturating_mul(part.segment)).sum();
-    let room = signed(bytes - bytes / RESERVED) - signed(writes) - signed(segments);
+    let segments: i128 = parts.iter().map(|part| signed(part.replicas) * signed(part.segment)).sum();
+    let room = signed(bytes - bytes / RESERVED) - signed(writes) - segments;
     let taken = |parts: &[Part<'_>], counts: &dyn Fn(&Part<'_>) -> bool| -> i128 {
         let of = |part: &Part<'_>| match part.bound {
             Bound::Bytes(bytes) => i128::from(part.replicas) * i128::from(bytes),
