@@ -337,3 +337,24 @@ fn segments_of_any_size_are_reckoned_with() {
     }
     assert_eq!(refusals(simulation.up()).len(), 2);
 }
+
+#[test]
+fn a_topic_that_is_left_out_takes_its_room_all_the_same() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.set("kafka.disk-mib", Some(Value::Integer(10 * 1024)));
+    let large = |simulation: &mut Simulation, topic: &str| {
+        simulation.set(&format!("topics.{topic}.partitions"), Some(Value::Integer(1)));
+        let path = format!("topics.{topic}.configs.retention.bytes");
+        simulation.set(&path, Some(Value::Integer(5 << 30)));
+    };
+    large(&mut simulation, "orders");
+    simulation.up().unwrap();
+    simulation.set("topics.orders", None);
+    large(&mut simulation, "purchases");
+    let only = Terms { target: vec!["topic/purchases".into()], ..Terms::default() };
+    let told = refusals(simulation.change_on(&simulation.declare().unwrap(), &only, |_| {}));
+    assert!(told[0].contains("don't fit"), "{told:?}");
+    // Where it goes, there is room.
+    simulation.unprotect("topic/orders");
+    simulation.up().unwrap();
+}

@@ -3,7 +3,7 @@
 //! The bound of a topic is its own, so that a topic that joins changes no other's. It never falls by itself: a topic that
 //! keeps more than its share keeps it, and others get less. Half of the room is left to topics to come.
 
-use super::{Fitted, Key, Refusal, TopicInputs, TopicKind};
+use super::{Fitted, Key, Recorded, Refusal, TopicInputs, TopicKind};
 use crate::engine::{Inventory, State};
 use crate::kafka::Safeguards;
 use crate::stack::ValidStack;
@@ -203,17 +203,23 @@ pub(super) fn fit_cluster(
         let inputs = TopicInputs::deserialize(inputs).ok();
         inputs.filter(|inputs| inputs.cluster == cluster)
     };
-    let topics = stack.resources.iter().filter(|(key, _)| key.kind == TopicKind::NAME);
-    let topics: Vec<Topic<'_>> = topics
-        .filter_map(|(key, declared)| {
-            Some(Topic {
-                key,
-                declared: read(&declared.inputs)?,
-                recorded: state.resources.get(key).and_then(|recorded| read(&recorded.inputs)),
-                rate: inventory.rates.get(&key.name).copied(),
-            })
+    let topic = |key, declared, recorded: Option<&Recorded>| {
+        Some(Topic {
+            key,
+            declared: read(declared)?,
+            recorded: recorded.and_then(|recorded| read(&recorded.inputs)),
+            rate: inventory.rates.get(&key.name).copied(),
         })
-        .collect();
+    };
+    let declared = stack.resources.iter().filter(|(key, _)| key.kind == TopicKind::NAME);
+    let declared = declared.filter_map(|(key, one)| topic(key, &one.inputs, state.resources.get(key)));
+    // One that is no longer declared takes its room until somebody consents to its removal.
+    let stays = |(key, recorded): &(&Key, &Recorded)| {
+        key.kind == TopicKind::NAME && !stack.resources.contains_key(*key) && !recorded.unprotected
+    };
+    let left = state.resources.iter().filter(stays);
+    let left = left.filter_map(|(key, recorded)| topic(key, &recorded.inputs, Some(recorded)));
+    let topics: Vec<Topic<'_>> = declared.chain(left).collect();
     let shared = inventory.shared_disks.get(&disks.backend);
     let size = match (disks.each, shared) {
         (Some(bytes), _) => Size::Declared(bytes),
@@ -227,7 +233,7 @@ pub(super) fn fit_cluster(
             fitted.inputs.insert(topic.key.clone(), json!(inputs));
         }
     }
-    fitted.told.extend(told);
+    fitted.told.extend(told.into_iter().filter(|(key, _)| stack.resources.contains_key(key)));
     fitted.refusals.extend(refusals);
 }
 
