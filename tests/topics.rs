@@ -358,3 +358,17 @@ fn a_topic_that_is_left_out_takes_its_room_all_the_same() {
     simulation.unprotect("topic/orders");
     simulation.up().unwrap();
 }
+
+#[test]
+fn one_that_could_not_be_made_is_made_by_the_up_that_starts_its_cluster_again() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.up().unwrap();
+    simulation.set("topics.orders.partitions", Some(Value::Integer(1)));
+    simulation.world.cut_at(1, Cut::KilledBefore);
+    assert!(matches!(simulation.up().unwrap(), Ended::Killed));
+    simulation.world.fail_never();
+    simulation.stop().unwrap();
+    simulation.up().unwrap();
+    assert!(topics(&simulation).contains_key("orders"));
+    assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
+}

@@ -322,6 +322,9 @@ impl Kind for TopicKind {
                 };
                 Decision::Create { reason: reason.into(), detail: Value::Null }
             }
+            (Some(_), Observed::Unknown(_)) if subject.recorded.is_some_and(never_ended) => {
+                Decision::Create { reason: "an earlier up could not make it".into(), detail: Value::Null }
+            }
             (Some(recorded), Observed::Unknown(_)) => decide_change(key, &recorded, &declared, ""),
             (Some(recorded), Observed::Present { .. }) => {
                 let (Some(known), Some(found)) = (subject.recorded, Found::read(subject.observed)) else {
