@@ -372,3 +372,15 @@ fn one_that_could_not_be_made_is_made_by_the_up_that_starts_its_cluster_again() 
     assert!(topics(&simulation).contains_key("orders"));
     assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
 }
+
+#[test]
+fn a_roll_of_what_was_recorded_then_puts_nothing_back() {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.up().unwrap();
+    // It waits for the lock, and another octad changes the stack meanwhile.
+    let roll = simulation.recorded(&["broker-1".into()]).unwrap();
+    simulation.set("kafka.settings.num.io.threads", Some(Value::Integer(9)));
+    simulation.up().unwrap();
+    refusals(simulation.change(&roll, |_| {}));
+    assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
+}

@@ -282,7 +282,10 @@ pub fn plan_within(
         needed_by: needed_by(state),
         graph: Graph::default(),
         rolls: BTreeMap::new(),
-        refusals: identity::strangers(registry, state, inventory),
+        refusals: identity::strangers(registry, state, inventory)
+            .into_iter()
+            .chain(outdated(stack, state))
+            .collect(),
         losses: BTreeSet::new(),
         left_alone: BTreeMap::new(),
         same: 0,
@@ -336,6 +339,15 @@ pub fn plan_within(
         told,
         stage: PhantomData,
     }
+}
+
+/// Why what was recorded once is not declared any more: others changed it since, and would find it put back.
+fn outdated(stack: &ValidStack, state: &State) -> Option<Refusal> {
+    stack.recorded_at().filter(|serial| *serial != state.serial).map(|_| Refusal {
+        key: Key::new("stack", stack.name().as_ref()),
+        reason: "it was changed since it was read".into(),
+        hint: "run the same command again".into(),
+    })
 }
 
 fn needed_by(state: &State) -> BTreeMap<&Key, Vec<(&Key, &Recorded)>> {

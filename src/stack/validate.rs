@@ -12,6 +12,8 @@ pub struct ValidStack {
     name: Name,
     declaration: Declaration,
     removal: bool,
+    /// Serial of the state that it was read from, where it declares what is recorded.
+    serial: Option<u64>,
     refill: BTreeSet<Key>,
     restart: BTreeSet<Key>,
     interrupts: BTreeSet<String>,
@@ -40,7 +42,17 @@ impl ValidStack {
         let resources =
             state.resources.iter().map(|(key, recorded)| (key.clone(), declared(recorded))).collect();
         let (groups, outputs) = (state.groups.clone(), state.outputs.clone());
-        Self::of(name, Declaration { resources, groups, outputs, ..Declaration::default() })
+        let serial = Some(state.serial);
+        Self {
+            serial,
+            ..Self::of(name, Declaration { resources, groups, outputs, ..Declaration::default() })
+        }
+    }
+
+    /// Serial of the state that it was read from, where it declares what is recorded. With a later one it declares what
+    /// others have changed since.
+    pub fn recorded_at(&self) -> Option<u64> {
+        self.serial
     }
 
     fn of(name: Name, declaration: Declaration) -> Self {
@@ -49,6 +61,7 @@ impl ValidStack {
             name,
             declaration,
             removal: false,
+            serial: None,
             refill,
             restart,
             interrupts,
