@@ -384,3 +384,16 @@ fn a_roll_of_what_was_recorded_then_puts_nothing_back() {
     refusals(simulation.change(&roll, |_| {}));
     assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
 }
+
+#[test]
+fn a_bound_is_lower_however_java_reads_it() {
+    for value in ["60000\u{1}", "\u{666}\u{660}\u{660}\u{660}\u{660}", "\u{0}60000 "] {
+        for path in ["topics.activity.configs.retention.ms", "kafka.settings.log.retention.ms"] {
+            let mut simulation = Simulation::of(THREE_AND_THREE);
+            simulation.up().unwrap();
+            simulation.set(path, Some(Value::String(value.into())));
+            let told = refusals(simulation.up());
+            assert!(told.iter().all(|one| one.contains("deleted sooner")), "{path}={value:?}: {told:?}");
+        }
+    }
+}

@@ -269,7 +269,8 @@ impl KafkaCluster {
 
 /// A topic's setting in the form in which Kafka tells it, in which the two are compared.
 fn as_told(name: &str, value: &str) -> String {
-    let value = value.trim();
+    // What Java's `trim` takes for blank.
+    let value = value.trim_matches(|character| character <= ' ');
     match (value.parse::<i64>(), value.parse::<f64>()) {
         // The one setting of a topic's that has a fraction.
         (_, Ok(ratio)) if name == "min.cleanable.dirty.ratio" => format!("{ratio:?}"),

@@ -134,9 +134,9 @@ impl Safeguards {
                 .find_map(|(name, unit)| Some((value(name)?, *unit)))
                 .unwrap_or_else(|| (setting.default.to_owned(), 1));
             // Less than none is for ever, in whatever unit.
-            let value = match value.trim().parse::<i64>() {
+            let value = match trimmed(&value).parse::<i64>() {
                 Ok(count) if unit > 1 && count >= 0 => count.saturating_mul(unit).to_string(),
-                _ => value.trim().to_owned(),
+                _ => trimmed(&value).to_owned(),
             };
             (setting.name.to_owned(), value)
         };
@@ -148,7 +148,7 @@ impl Safeguards {
     pub fn with_topic(&self, configs: &BTreeMap<String, String>) -> Self {
         let mut all = self.0.clone();
         for (name, value) in configs.iter().filter(|(name, _)| SETTINGS.iter().any(|s| s.name == **name)) {
-            all.insert(name.clone(), value.trim().to_owned());
+            all.insert(name.clone(), trimmed(value).to_owned());
         }
         Self(all)
     }
@@ -183,8 +183,11 @@ fn worse(setting: &Setting, old: Option<&String>, new: Option<&String>) -> Optio
     let number = |value: &String| value.parse::<i64>().ok();
     let bound = |value: &String| number(value).map(|bound| if bound < 0 { i64::MAX } else { bound });
     let lower = |of: &dyn Fn(&String) -> Option<i64>| match (old, new) {
-        // What Kafka can't read it refuses: it never held, nor will it.
-        (Some(old), Some(new)) => of(old).zip(of(new)).is_some_and(|(old, new)| new < old),
+        (Some(old), Some(new)) => match of(old).zip(of(new)) {
+            Some((old, new)) => new < old,
+            // What Kafka can't read it refuses: it never held, nor will it. Java reads digits of other scripts too.
+            None => !(old.is_ascii() && new.is_ascii()),
+        },
         _ => true,
     };
     match setting.says {
@@ -211,7 +214,12 @@ fn worse(setting: &Setting, old: Option<&String>, new: Option<&String>) -> Optio
 }
 
 fn policies(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim)
+    value.split(',').map(trimmed)
+}
+
+/// A value as Kafka reads it: without what Java's `trim` takes for blank, which is all up to the space.
+fn trimmed(value: &str) -> &str {
+    value.trim_matches(|character| character <= ' ')
 }
 
 /// A value for people.
