@@ -6,6 +6,7 @@ mod simulation;
 
 use octad::cli::CliError;
 use octad::engine::{self, SavedPlan, SavedPlanError};
+use octad::host::FakeWorld;
 use octad::host::fake::{Cut, Moment};
 use octad::kafka::TopicView;
 use octad::stack::ValidStack;
@@ -394,6 +395,158 @@ fn a_bound_is_lower_however_java_reads_it() {
             simulation.set(path, Some(Value::String(value.into())));
             let told = refusals(simulation.up());
             assert!(told.iter().all(|one| one.contains("deleted sooner")), "{path}={value:?}: {told:?}");
+        }
+    }
+}
+
+/// What another hand, or somebody at the command line, does to three topics.
+#[derive(Debug, Clone)]
+enum Hostile {
+    Declare(usize, Option<u32>),
+    Undeclare(usize),
+    Make(usize),
+    Remake(usize),
+    Delete(usize),
+    Alter(usize, Option<u32>),
+    Forget(usize),
+    Import(usize),
+    Refresh,
+    Stop,
+    Up(Vec<Moment>, Option<(usize, Cut)>, bool),
+}
+
+const NAMES: [&str; 3] = ["activity", "orders", "purchases"];
+
+fn hostile() -> impl Strategy<Value = Hostile> {
+    let which = 0..NAMES.len();
+    let value = || prop::option::of(604_799_998..604_800_003u32);
+    let moment = prop_oneof![
+        Just(Moment::Truth),
+        Just(Moment::Nobody),
+        Just(Moment::Half { odd: false }),
+        Just(Moment::Half { odd: true }),
+        Just(Moment::Old),
+        Just(Moment::Late),
+        Just(Moment::HostsSilent),
+    ];
+    let cut = prop_oneof![
+        Just(Cut::Refused),
+        Just(Cut::AnswerLost),
+        Just(Cut::KilledBefore),
+        Just(Cut::KilledAfter)
+    ];
+    prop_oneof![
+        3 => (which.clone(), value()).prop_map(|(which, value)| Hostile::Declare(which, value)),
+        2 => which.clone().prop_map(Hostile::Undeclare),
+        1 => which.clone().prop_map(Hostile::Make),
+        1 => which.clone().prop_map(Hostile::Remake),
+        1 => which.clone().prop_map(Hostile::Delete),
+        2 => (which.clone(), value()).prop_map(|(which, value)| Hostile::Alter(which, value)),
+        1 => which.clone().prop_map(Hostile::Forget),
+        1 => which.prop_map(Hostile::Import),
+        1 => Just(Hostile::Refresh),
+        1 => Just(Hostile::Stop),
+        6 => (prop::collection::vec(moment, 0..6), prop::option::of((1..4usize, cut)), any::<bool>())
+            .prop_map(|(moments, cut, raced)| Hostile::Up(moments, cut, raced)),
+    ]
+}
+
+/// The topics that there are, whoever can be asked: ids, names, and for how many milliseconds each keeps its records.
+fn kept(world: &FakeWorld) -> BTreeMap<String, (String, u64)> {
+    let world: serde_json::Value = serde_json::from_slice(&world.to_json()).unwrap();
+    let topics = world["clusters"]["kafka"]["topics"].as_object().into_iter().flatten();
+    let of = |name: &String, topic: &serde_json::Value| {
+        let bound = topic["configs"]["retention.ms"].as_str().unwrap_or("604800000").parse().unwrap();
+        (topic["id"].as_str().unwrap().to_owned(), (name.clone(), bound))
+    };
+    topics.map(|(name, topic)| of(name, topic)).collect()
+}
+
+fn exists(world: &FakeWorld, topic: &str) -> bool {
+    kept(world).values().any(|(name, _)| name == topic)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(16), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn without_consent_no_topic_goes_and_none_keeps_less(deeds in prop::collection::vec(hostile(), 1..14)) {
+        let mut simulation = Simulation::of(THREE_AND_THREE);
+        simulation.world.set_lag(0);
+        simulation.up().unwrap();
+        let retention = |which: usize| format!("topics.{}.configs.retention.ms", NAMES[which]);
+        for deed in deeds {
+            let world = simulation.world.clone();
+            match deed.clone() {
+                Hostile::Declare(which, value) => {
+                    let partitions = Value::Integer(if which == 0 { 3 } else { 1 });
+                    simulation.set(&format!("topics.{}.partitions", NAMES[which]), Some(partitions));
+                    simulation.set(&retention(which), value.map(|value| Value::Integer(value.into())));
+                }
+                Hostile::Undeclare(which) => simulation.set(&format!("topics.{}", NAMES[which]), None),
+                Hostile::Make(which) if !exists(&world, NAMES[which]) => {
+                    world.grow_topic("kafka", NAMES[which], 1);
+                }
+                Hostile::Remake(which) | Hostile::Delete(which) | Hostile::Alter(which, _)
+                    if !exists(&world, NAMES[which]) => {}
+                Hostile::Make(_) => {}
+                Hostile::Remake(which) => world.remake_topic(NAMES[which]),
+                Hostile::Delete(which) => world.delete_topic(NAMES[which]),
+                Hostile::Alter(which, value) => {
+                    let value = value.map(|value| value.to_string());
+                    world.alter_topic(NAMES[which], "retention.ms", value.as_deref());
+                }
+                Hostile::Forget(which) => {
+                    let key = format!("topic/{}", NAMES[which]).parse().unwrap();
+                    let state = simulation.state();
+                    if state.resources.contains_key(&key)
+                        && let Ok(record) = engine::forget(&simulation.registry, &state, &key, false)
+                    {
+                        simulation.edit("state rm", String::new(), vec![record]);
+                    }
+                }
+                Hostile::Import(which) => {
+                    let key = format!("topic/{}", NAMES[which]).parse().unwrap();
+                    let (stack, state) = (simulation.declare().unwrap(), simulation.state());
+                    let inventory = simulation.observe(&stack, &state);
+                    if let Ok(records) = engine::import(&simulation.registry, &stack, &state, &inventory, &key) {
+                        simulation.edit("import", String::new(), records);
+                    }
+                }
+                Hostile::Refresh => {
+                    let state = simulation.state();
+                    let inventory = simulation.observe(&simulation.declare().unwrap(), &state);
+                    let records = engine::refresh(&simulation.registry, &state, &inventory).records(&state);
+                    simulation.edit("refresh", String::new(), records);
+                }
+                Hostile::Stop => drop(simulation.stop()),
+                Hostile::Up(moments, cut, raced) => {
+                    if let Some((at, cut)) = cut {
+                        world.cut_at(at, cut);
+                    }
+                    world.script(moments);
+                    let mut before = kept(&world);
+                    let stack = simulation.declare().unwrap();
+                    let ended = simulation.change_on(&stack, &Terms::default(), |_| {
+                        if raced && exists(&world, "orders") {
+                            world.alter_topic("orders", "retention.ms", Some("604800009"));
+                        }
+                        if raced && exists(&world, "purchases") {
+                            world.remake_topic("purchases");
+                        } else if raced {
+                            world.grow_topic("kafka", "purchases", 1);
+                        }
+                        before = kept(&world);
+                    });
+                    world.truth();
+                    world.fail_never();
+                    let after = kept(&world);
+                    for (id, (name, bound)) in before {
+                        let now = after.get(&id).map(|(_, now)| *now);
+                        prop_assert!(now >= Some(bound), "{name}: {bound} → {now:?}, {ended:?}");
+                    }
+                }
+            }
         }
     }
 }
