@@ -12,6 +12,8 @@ use crate::host::HostError;
 use crate::program::{StackFaults, StackFileError};
 use crate::resource::{KindError, counted_on_hint};
 use crate::role::NotSafe;
+#[cfg(feature = "drill")]
+use crate::stack::nearest;
 use crate::supervisor::SupervisorError;
 use crate::tool::{self, Installer};
 
@@ -321,7 +323,10 @@ fn hint(error: &CliError) -> Option<String> {
 #[cfg(feature = "drill")]
 fn drill(error: &DrillError) -> Option<String> {
     match error {
-        DrillError::UnknownFault { known, .. } => Some(format!("it can be one of: {}", known.join(", "))),
+        DrillError::UnknownFault { name, known } => Some(match nearest(name, known.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`? `octad drill list` tells what there is"),
+            None => "`octad drill list` tells what there is".into(),
+        }),
         DrillError::Refused { fault: "roll", .. } => Some("`octad preview` shows what is in the way".into()),
         DrillError::Refused { .. } | DrillError::NoMember { .. } => {
             Some("`octad drill list` tells what can be drilled".into())

@@ -214,13 +214,19 @@ fn a_drill_says_what_there_is_and_does_nothing_without_consent() {
     let (code, said) = refused(&["broker-crush"]);
     assert_eq!(code, Some(64));
     assert!(
-        said.starts_with("error: there is no fault `broker-crush`\nhint: it can be one of: broker-stop, "),
+        said.starts_with("error: there is no fault `broker-crush`\nhint: did you mean `broker-crash`? "),
+        "{said}"
+    );
+    let (code, said) = refused(&[]);
+    assert_eq!(code, Some(64));
+    assert!(
+        said.contains("`octad drill list` tells what there is; `octad drill --all` drills all"),
         "{said}"
     );
     let (code, said) = refused(&["broker-crash"]);
     assert_eq!(code, Some(1));
     assert!(said.starts_with("error: there is no stack ha in .octad\n"), "{said}");
-    for arguments in [&[][..], &["--all", "broker-crash"], &["broker-crash", "--under-load", "5mb"]] {
+    for arguments in [&["--all", "broker-crash"][..], &["broker-crash", "--under-load", "5mb"]] {
         assert_eq!(refused(arguments).0, Some(64), "{arguments:?}");
     }
 }

@@ -20,7 +20,8 @@ use std::time::Duration;
     after_help = "A disk that its server has written to is well. One that is empty must hold the leave to begin with \
     nothing, the file `octad-fresh`, which who formats it puts there. It says `new`, and is worth nothing where the \
     cluster counts on the server already; or `refill`, and is worth nothing where the others don't have all that it \
-    had. It is gone with the next start once the server has written.\n\nExamples:\n  \
+    had. It is gone with the next start once the server has written. Without leave a broker isn't started, and a \
+    ZooKeeper server asks the others for all that it lacks before it votes.\n\nExamples:\n  \
     octad admit --data /var/lib/octad --zookeeper 10.0.0.11:2181,10.0.0.12:2181 --broker 3 --min-insync-replicas 2\n  \
     octad admit --data /var/lib/octad --servers 10.0.0.11:2181,10.0.0.12:2181,10.0.0.13:2181"
 )]
@@ -128,7 +129,7 @@ fn told(error: &NotEmpty) -> String {
     let hint = match error {
         NotEmpty::Assigned { .. } => {
             "; bring its disk back, or move its replicas away, or, where the others have all of it, format the disk \
-             with --refill"
+             with `octad-format-data-disk --refill`"
         }
         NotEmpty::HeldByTooFew { .. } => "; bring the others back first",
         NotEmpty::Unknown(_) => "",

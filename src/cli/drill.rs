@@ -17,7 +17,6 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
     after_help = "Examples:\n  octad drill list\n  octad drill broker-crash\n  octad drill --all --yes --report drill.html\n  \
                   octad drill broker-crash controller-crash --runs 5 --output json\n\n\
                   Each fault is undone afterwards, also when the drill fails or is stopped. `octad drill external` measures \
@@ -27,7 +26,7 @@ pub(super) struct Drill {
     #[command(subcommand)]
     verb: Option<DrillVerb>,
     /// What is to go wrong, one after the other; `octad drill list` tells what there is
-    #[arg(value_name = "FAULT", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "FAULT", conflicts_with = "all")]
     faults: Vec<String>,
     /// Everything that can be had here
     #[arg(long)]
@@ -169,6 +168,12 @@ impl Drill {
     fn chosen(&self) -> Result<Vec<Box<dyn Fault>>, CliError> {
         if self.all {
             return Ok(drill::all_faults());
+        }
+        if self.faults.is_empty() {
+            return Err(CliError::Usage {
+                message: "`drill` needs to be told what is to go wrong".into(),
+                hint: "`octad drill list` tells what there is; `octad drill --all` drills all that can be had here".into(),
+            });
         }
         Ok(self.faults.iter().map(|name| drill::fault_named(name)).collect::<Result<_, _>>()?)
     }

@@ -18,7 +18,7 @@ pub enum NotEmpty {
         first: TopicPartition,
     },
     /// The others don't have all that it is to be filled with.
-    #[error("beside it {first} is in sync only on {others:?}, and min.insync.replicas={min_insync}")]
+    #[error("beside it {first} is in sync {}, and min.insync.replicas={min_insync}", only_on(.others))]
     HeldByTooFew {
         /// A partition in whose ISR it is.
         first: TopicPartition,
@@ -30,6 +30,11 @@ pub enum NotEmpty {
     /// ZooKeeper could not be asked.
     #[error(transparent)]
     Unknown(#[from] LookError),
+}
+
+/// Where else a partition is in sync, in words.
+pub(crate) fn only_on(others: &[i32]) -> String {
+    if others.is_empty() { "on no other broker".into() } else { format!("only on {others:?}") }
 }
 
 /// The partitions of which a replica is assigned to a broker, as the ensemble has them now, within `limit`.

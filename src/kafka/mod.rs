@@ -28,6 +28,7 @@ use async_trait::async_trait;
 
 pub use client::{Client, Timeouts};
 pub use connection::RESPONSE_LIMIT;
+pub(crate) use empty::only_on;
 pub use empty::{NotEmpty, assigned, is_new, is_spared};
 pub use error::{Attempt, ConnectionError, ErrorCode, KafkaError, PartitionFailure};
 pub use fence::{FenceError, Fenced, Registration, fence};

@@ -146,6 +146,7 @@ fn plain(error: &Error, path: Option<&str>) -> Fault {
     let (found, expected) = message.trim_end().split_once(", expected ").unwrap_or((message.trim_end(), ""));
     let hint = match expected {
         "" => String::new(),
+        "a boolean" => "write true or false".into(),
         whole => match integer_range(whole) {
             Some((least, most)) => format!("write a whole number from {least} to {most}"),
             None => format!("write {whole}"),
@@ -225,12 +226,13 @@ mod tests {
 
     #[test]
     fn keys_values_and_what_the_whole_makes_of_them_are_told_together() {
-        let text = "program = \"ha\"\n[zookeeper]\nservers = 2\n[kafka]\nbrokrs = 4\nheap-mib = \"big\"\n\
+        let text = "program = \"ha\"\n[zookeeper]\nservers = 2\n[kafka]\nbrokrs = 4\nheap-mib = \"big\"\nfence = 1\n\
                     settings = { colour = [1] }\n[topics.a]\nconfigs = {}\n[topics.b]\npartitions = -1\n[more]\n";
         insta::assert_snapshot!(faults(text).join("\n"), @r#"
         zookeeper.servers: an ensemble of 2 servers can't be | 2 tolerate no more failures than 1: write 1 or 3
         kafka.brokrs: there is no key `brokrs` here | did you mean `brokers`?
         kafka.heap-mib: invalid type: string "big" | write a whole number from 0 to 4294967295
+        kafka.fence: invalid type: integer `1` | write true or false
         kafka.settings.colour: no setting | write a text, a number, true or false
         topics.a: `partitions` is missing | write `partitions = …` there
         topics.b.partitions: invalid value: integer `-1` | write a whole number from 0 to 4294967295

@@ -173,7 +173,10 @@ impl NodeKind {
             Err(KindError::NotRefilled { source, .. }) => refuse(
                 key,
                 format!("its data is gone, and the others can't refill it: {source}"),
-                "bring the others back first, or restore its data",
+                &format!(
+                    "bring the others back first (`octad up --exclude {}` starts them), or restore its data",
+                    key.name
+                ),
             ),
             Err(error) => refuse(key, error.to_string(), "use a program that has this role"),
         }

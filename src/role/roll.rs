@@ -1,6 +1,7 @@
 //! Changing running members one at a time: what a roll knows, and what may come next. Pure data.
 
 use super::{GroupView, Standing};
+use crate::kafka::only_on;
 use crate::resource::ProcessSeen;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -217,8 +218,9 @@ pub enum NotSafe {
     },
     /// Too few others have what a member held.
     #[error(
-        "beside it {topic}-{partition} with replicas {replicas:?} is in sync only on {others:?}, \
+        "beside it {topic}-{partition} with replicas {replicas:?} is in sync {}, \
          and min.insync.replicas={min_insync}{}",
+        only_on(.others),
         also(*.further)
     )]
     HeldByTooFew {

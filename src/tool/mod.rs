@@ -84,8 +84,8 @@ impl fmt::Display for Purpose {
             Self::Build => "building octad",
             Self::Servers => "running the servers",
             Self::Jars => "fetching the servers' jars",
-            Self::Netns => "isolation = \"netns\"",
-            Self::Disks => "disk-mib",
+            Self::Netns => "isolation = \"netns\", as root",
+            Self::Disks => "disk-mib, as root",
             Self::Measure => "the scripts that measure",
         })
     }
