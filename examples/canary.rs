@@ -110,7 +110,7 @@ log4j.appender.console.layout.ConversionPattern=[%p] %m (%c{1})%n
 ";
 
 /// The stack file has nothing to say.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {}
 

@@ -12,12 +12,13 @@
 use octad::Program;
 use octad::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
 use octad::stack::{Fault, Stack};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 /// What the stack file may say.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Config {
     /// How long orders are kept.

@@ -85,6 +85,8 @@ pub mod wire;
 pub mod zookeeper;
 
 pub use program::Program;
+/// What a configuration of a [`Program`] tells editors of itself with.
+pub use schemars;
 
 /// Runs the command line of this process with a program of the user's own: all verbs, and the hidden one with which
 /// local hosts supervise their nodes. The first thing that `main` does, and the last: nothing may have started a

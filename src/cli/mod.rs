@@ -24,6 +24,7 @@ mod overview;
 mod preview;
 mod refresh;
 mod roll;
+mod schema;
 mod session;
 mod state;
 mod status;
@@ -196,6 +197,7 @@ enum Verb {
     Admit(admit::Admit),
     Fence(fence::Fence),
     Watchdog(watchdog::Watchdog),
+    Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -280,6 +282,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::Admit(verb) => verb.run(session).await,
         Verb::Fence(verb) => verb.run(session).await,
         Verb::Watchdog(_) => unreachable!("it was run without a session"),
+        Verb::Schema(verb) => verb.run(session),
         Verb::Completions(verb) => verb.run(session),
         Verb::Man(verb) => verb.run(session),
     }

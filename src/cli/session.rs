@@ -65,6 +65,11 @@ impl Session {
         &self.interrupt
     }
 
+    /// The programs that stack files may name.
+    pub(super) fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
     pub(super) fn output(&self) -> &Output {
         &self.output
     }

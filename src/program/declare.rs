@@ -13,10 +13,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, Error, ValueDeserializer};
 
 /// The key that names the program.
-const PROGRAM: &str = "program";
+pub(super) const PROGRAM: &str = "program";
 
 /// The key that tells of renames, whatever the program is.
-const MOVED: &str = "moved";
+pub(super) const MOVED: &str = "moved";
 
 /// An entry under [`MOVED`].
 #[derive(Clone, Deserialize)]

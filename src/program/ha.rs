@@ -4,11 +4,12 @@ use crate::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
 use crate::host::LocalBackend;
 use crate::resource::{Isolation, Machine, Output};
 use crate::stack::{Fault, Stack};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Configuration of the program `ha`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Ha {
     /// Where the hosts come from.
@@ -22,7 +23,7 @@ pub struct Ha {
 }
 
 /// Where hosts come from.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HostsConfig {
     /// The backend. Default: `local`, processes on this machine.
@@ -41,7 +42,7 @@ pub struct HostsConfig {
 }
 
 /// Machines that NixOS runs.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MachineConfig {
     /// How they boot: the format of one of the flake's images, or `own`.
@@ -62,7 +63,7 @@ fn labelled_disk() -> String {
 }
 
 /// The ZooKeeper ensemble.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ZookeeperConfig {
     /// How many servers; odd. Default: 3.
@@ -78,7 +79,7 @@ pub struct ZookeeperConfig {
 }
 
 /// The Kafka cluster.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct KafkaConfig {
     /// How many brokers. Default: 5.
@@ -108,7 +109,7 @@ pub struct KafkaConfig {
 }
 
 /// A topic.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TopicConfig {
     /// How many partitions.
@@ -121,7 +122,7 @@ pub struct TopicConfig {
 }
 
 /// A setting's value as one writes it in TOML; properties files only know text.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged, expecting = "no setting, expected a text, a number, true or false")]
 pub enum Scalar {
     /// `true` or `false`.

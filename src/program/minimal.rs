@@ -3,11 +3,12 @@
 
 use super::ha::{Ha, HostsConfig, KafkaConfig, TopicConfig, ZookeeperConfig, ha};
 use crate::stack::Stack;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Configuration of the program `minimal`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Minimal {
     /// Where the hosts come from.

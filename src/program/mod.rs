@@ -7,6 +7,7 @@ mod file;
 mod ha;
 mod minimal;
 mod own;
+mod schema;
 
 pub use faults::{Located, StackFaults};
 pub use file::{StackFile, StackFileError};
@@ -15,16 +16,22 @@ pub use minimal::{Minimal, minimal};
 pub use own::Program;
 
 use crate::stack::Stack;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 /// A program, with its configuration still to be read.
 type Run = Box<dyn Fn(&mut Stack, toml::de::Deserializer<'_>) -> Result<(), toml::de::Error> + Send + Sync>;
 
+/// Makes the schema of a configuration.
+type Configuration = fn(&mut SchemaGenerator) -> Schema;
+
 /// The programs that a stack file may name, and the stacks that need no file.
 #[derive(Default)]
 pub struct Programs {
     programs: BTreeMap<&'static str, Run>,
+    /// What the configuration of each may be.
+    configurations: BTreeMap<&'static str, Configuration>,
     /// Texts of stack files, for those who write none.
     stacks: BTreeMap<&'static str, String>,
     /// The stack where none is named.
@@ -44,7 +51,7 @@ impl Programs {
     /// Adds a program. Its configuration *is* the stack file, but for the line that names the program and for what
     /// `[[moved]]` says ([`Stack::moved`]).
     #[must_use]
-    pub fn program<C: DeserializeOwned + 'static>(
+    pub fn program<C: DeserializeOwned + JsonSchema + 'static>(
         mut self,
         name: &'static str,
         program: impl Fn(&mut Stack, C) + Send + Sync + 'static,
@@ -54,6 +61,7 @@ impl Programs {
             Ok(())
         });
         self.programs.insert(name, run);
+        self.configurations.insert(name, C::json_schema);
         self
     }
 

@@ -5,6 +5,7 @@ use crate::engine::Registry;
 use crate::host::Backend;
 use crate::role::Role;
 use crate::stack::Stack;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 /// A program of the user's own, for [`crate::run`]. It has all of Octad's verbs, kinds, roles and backends; its stack
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 /// use octad::stack::Stack;
 ///
 /// /// What its stack file may say.
-/// #[derive(serde::Deserialize)]
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
 /// #[serde(deny_unknown_fields)]
 /// struct Config {
 ///     servers: u16,
@@ -53,7 +54,7 @@ impl Program {
     /// that line is all of it; a configuration that can't be read from nothing needs [`Program::stack_file`].
     ///
     /// `name` must be a [stack's name](crate::stack::Name), since the program's own stack is called so.
-    pub fn new<C: DeserializeOwned + 'static>(
+    pub fn new<C: DeserializeOwned + JsonSchema + 'static>(
         name: &'static str,
         declare: impl Fn(&mut Stack, C) + Send + Sync + 'static,
     ) -> Self {

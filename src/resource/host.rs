@@ -8,6 +8,7 @@ use crate::clock::Until;
 use crate::engine::Context;
 use crate::tool::Lack;
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,7 @@ pub struct HostInputs {
 }
 
 /// What keeps hosts of one machine apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// Nothing: they share the machine's network.

@@ -5,11 +5,12 @@ use octad::host::FakeWorld;
 use octad::program::{Ha, HostsConfig, KafkaConfig, TopicConfig, ZookeeperConfig, ha};
 use octad::resource::NodeFacts;
 use octad::stack::{Needs, Stack};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// As [`Ha`], with names.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Named {
     /// The names of nodes that are not to have those that `ha` gives them, by the latter.
