@@ -13,7 +13,11 @@ impl Programs {
             .configurations
             .iter()
             .map(|(program, configuration)| {
-                let mut schema = configuration(&mut generator).to_value();
+                // A configuration that may be anything has no object for a schema.
+                let mut schema = match configuration(&mut generator).to_value() {
+                    schema @ Value::Object(_) => schema,
+                    _ => json!({ "type": "object" }),
+                };
                 let properties = &mut schema["properties"];
                 properties[PROGRAM] = json!({
                     "description": "What the stack is made of: the program that reads the rest of this file.",
@@ -72,6 +76,12 @@ mod tests {
         let (file, whole): (Value, _) = (toml::from_str(text).unwrap(), Programs::standard().schema());
         let of_program = |schema: &&Value| schema["properties"][PROGRAM]["const"] == file[PROGRAM];
         unknown(&file, whole["oneOf"].as_array().unwrap().iter().find(of_program).unwrap(), &whole)
+    }
+
+    #[test]
+    fn a_program_that_takes_anything_has_a_schema_too() {
+        let schema = Programs::default().program("any", |_, _: Value| ()).schema();
+        assert_eq!(schema["oneOf"][0]["required"], json!(["program"]));
     }
 
     #[test]

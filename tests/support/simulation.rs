@@ -30,7 +30,7 @@ pub(crate) fn cases(few: u32) -> u32 {
 }
 
 /// The program `none`, which declares nothing.
-fn none(_: &mut Stack, _: toml::Table) {}
+fn none(_: &mut Stack, _: std::collections::BTreeMap<String, serde_json::Value>) {}
 
 /// Three ZooKeeper servers and three brokers with one topic: small enough to read.
 pub const THREE_AND_THREE: &str = r#"
