@@ -43,7 +43,8 @@ fn texts(directory: &Path) -> BTreeMap<PathBuf, String> {
 /// The facts of all nodes on machines in all stack files, as `STACK/NODE.json`.
 fn declared() -> BTreeMap<PathBuf, Value> {
     let mut facts = BTreeMap::new();
-    for (file, text) in texts(&repository().join("stacks")) {
+    let files = texts(&repository().join("stacks")).into_iter();
+    for (file, text) in files.filter(|(file, _)| file.extension().is_some_and(|ending| ending == "toml")) {
         let stack = file.file_stem().unwrap().to_str().unwrap();
         let declared = StackFile::of_text(stack.parse().unwrap(), &text)
             .declare(&Programs::standard(), &Registry::standard())
