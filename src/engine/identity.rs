@@ -31,7 +31,7 @@ pub fn strangers(registry: &Registry, state: &State, inventory: &Inventory) -> V
 }
 
 /// Why the group that a view shows is not the one that the state knows.
-pub(super) fn stranger(registry: &Registry, state: &State, group: &str, view: &GroupView) -> Option<Refusal> {
+pub fn stranger(registry: &Registry, state: &State, group: &str, view: &GroupView) -> Option<Refusal> {
     let (known, role) = (state.identities.get(group)?, &state.groups.get(group)?.role);
     let found = registry.role_named(role)?.identity(view)?;
     (found != *known).then(|| Refusal {

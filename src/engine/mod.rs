@@ -44,7 +44,7 @@ pub use forget::forget;
 pub use gate::{GATE_TIMEOUT, GateError};
 pub use halt::{HaltError, halt};
 pub use history::{Ending, History, Update};
-pub use identity::{first_seen, strangers};
+pub use identity::{first_seen, stranger, strangers};
 pub use import::import;
 pub use interrupt::{Interrupt, Interrupter, interrupt};
 pub use journal::{Outcome, Record};

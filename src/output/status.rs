@@ -1,7 +1,7 @@
 //! How a stack is, for people and for scripts.
 
 use super::Style;
-use crate::engine::{Inventory, Registry, State, strangers};
+use crate::engine::{Inventory, Registry, State, stranger};
 use crate::resource::{Key, Lasts, NodeFacts, NodeKind, Observed, Output, ProcessSeen, TopicKind, lasts};
 use crate::role::Health;
 use comfy_table::{Cell, ColumnConstraint, Table, presets};
@@ -189,17 +189,16 @@ fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) 
         .collect();
     let gone =
         |key: &Key| inventory.resources.get(key).is_none_or(|seen| seen.process() == Some(ProcessSeen::Gone));
-    let another = strangers(registry, state, inventory).into_iter().find(|other| other.key.name == name);
-    let health = match another {
+    let view = inventory.groups.get(name);
+    let health = match view.and_then(|view| stranger(registry, state, name, view)) {
         Some(another) => Health::Unhealthy(another.reason),
-        None => match (registry.role_named(&group.role), inventory.groups.get(name)) {
+        None => match (registry.role_named(&group.role), view) {
             _ if group.members.iter().all(gone) => Health::Unhealthy("stopped".into()),
             (Some(role), Some(view)) => role.health(view, &members),
             (None, _) => Health::Unhealthy(format!("this program doesn't know the role {}", group.role)),
             (_, None) => Health::Unhealthy("no member exists".into()),
         },
     };
-    let view = inventory.groups.get(name);
     GroupStatus {
         healthy: health.is_healthy(),
         reason: match health {
