@@ -1,6 +1,7 @@
 //! A Kafka cluster: brokers on hosts of their own whose metadata is in a ZooKeeper ensemble, and its topics. Pure.
 
 use super::{EVERY_JVM, Hosts, overlay, software, timeouts, warn_of_unknown};
+use crate::kafka::trimmed;
 use crate::resource::{Disks, FACTS_VERSION, Jvm, NodeFacts, Output, TopicInputs};
 use crate::role::Broker;
 use crate::stack::{Fault, Name, Stack, TopicName};
@@ -269,8 +270,7 @@ impl KafkaCluster {
 
 /// A topic's setting in the form in which Kafka tells it, in which the two are compared.
 fn as_told(name: &str, value: &str) -> String {
-    // What Java's `trim` takes for blank.
-    let value = value.trim_matches(|character| character <= ' ');
+    let value = trimmed(value);
     match (value.parse::<i64>(), value.parse::<f64>()) {
         // The one setting of a topic's that has a fraction.
         (_, Ok(ratio)) if name == "min.cleanable.dirty.ratio" => format!("{ratio:?}"),

@@ -33,6 +33,7 @@ pub use empty::{NotEmpty, assigned, is_new, is_spared};
 pub use error::{Attempt, ConnectionError, ErrorCode, KafkaError, PartitionFailure};
 pub use fence::{FenceError, Fenced, Registration, fence};
 pub use safeguards::Safeguards;
+pub(crate) use safeguards::trimmed;
 pub use view::{
     BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ControllerStanding, LocatedPartition,
     PartitionView, Reassignment, TopicPartition, TopicView,

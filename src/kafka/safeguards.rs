@@ -218,7 +218,7 @@ fn policies(value: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A value as Kafka reads it: without what Java's `trim` takes for blank, which is all up to the space.
-fn trimmed(value: &str) -> &str {
+pub(crate) fn trimmed(value: &str) -> &str {
     value.trim_matches(|character| character <= ' ')
 }
 
