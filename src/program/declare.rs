@@ -7,6 +7,7 @@ use super::{Located, Programs};
 use crate::engine::Registry;
 use crate::resource::Key;
 use crate::stack::{Fault, Faults, Name, Stack, ValidStack, nearest};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::ops::Range;
 use toml::Spanned;
@@ -18,11 +19,15 @@ pub(super) const PROGRAM: &str = "program";
 /// The key that tells of renames, whatever the program is.
 pub(super) const MOVED: &str = "moved";
 
-/// An entry under [`MOVED`].
-#[derive(Clone, Deserialize)]
+/// A name that is new for what a stack holds already: it is renamed, where it would else be removed and another be made.
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Moved {
+pub(super) struct Moved {
+    /// What it was declared as, such as `topic/orders`.
+    #[schemars(with = "String")]
     from: Key,
+    /// What it is declared as by now.
+    #[schemars(with = "String")]
     to: Key,
 }
 

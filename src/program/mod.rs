@@ -26,12 +26,16 @@ type Run = Box<dyn Fn(&mut Stack, toml::de::Deserializer<'_>) -> Result<(), toml
 /// Makes the schema of a configuration.
 type Configuration = fn(&mut SchemaGenerator) -> Schema;
 
+/// What reads a stack file.
+struct Reader {
+    run: Run,
+    schema: Configuration,
+}
+
 /// The programs that a stack file may name, and the stacks that need no file.
 #[derive(Default)]
 pub struct Programs {
-    programs: BTreeMap<&'static str, Run>,
-    /// What the configuration of each may be.
-    configurations: BTreeMap<&'static str, Configuration>,
+    programs: BTreeMap<&'static str, Reader>,
     /// Texts of stack files, for those who write none.
     stacks: BTreeMap<&'static str, String>,
     /// The stack where none is named.
@@ -60,8 +64,7 @@ impl Programs {
             program(stack, C::deserialize(text)?);
             Ok(())
         });
-        self.programs.insert(name, run);
-        self.configurations.insert(name, C::json_schema);
+        self.programs.insert(name, Reader { run, schema: C::json_schema });
         self
     }
 
@@ -79,7 +82,7 @@ impl Programs {
     }
 
     fn find(&self, name: &str) -> Option<&Run> {
-        self.programs.get(name)
+        self.programs.get(name).map(|reader| &reader.run)
     }
 
     fn names(&self) -> Vec<&'static str> {

@@ -1,7 +1,8 @@
 //! The JSON Schema of stack files, by which editors complete and check them while they are written. Pure.
 
-use super::Programs;
-use super::declare::{MOVED, PROGRAM};
+use super::declare::{MOVED, Moved, PROGRAM};
+use super::{Configuration, Programs};
+use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
@@ -9,36 +10,9 @@ impl Programs {
     /// The schema of all stack files that these programs read, of draft 7, which most editors know.
     pub fn schema(&self) -> Value {
         let mut generator = SchemaSettings::draft07().into_generator();
-        let one_of: Vec<Value> = self
-            .configurations
-            .iter()
-            .map(|(program, configuration)| {
-                // A configuration that may be anything has no object for a schema.
-                let mut schema = match configuration(&mut generator).to_value() {
-                    schema @ Value::Object(_) => schema,
-                    _ => json!({ "type": "object" }),
-                };
-                let properties = &mut schema["properties"];
-                properties[PROGRAM] = json!({
-                    "description": "What the stack is made of: the program that reads the rest of this file.",
-                    "const": program,
-                });
-                properties[MOVED] = json!({
-                    "description": "Names that are new for what a stack holds already, as in `topic/orders`: it is \
-                                    renamed, where it would else be removed and another be made.",
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": { "from": { "type": "string" }, "to": { "type": "string" } },
-                        "required": ["from", "to"],
-                        "additionalProperties": false,
-                    },
-                });
-                let required = schema["required"].as_array().cloned().unwrap_or_default();
-                schema["required"] = [json!(PROGRAM)].into_iter().chain(required).collect();
-                schema
-            })
-            .collect();
+        let programs = self.programs.iter();
+        let one_of: Vec<Value> =
+            programs.map(|(name, reader)| file_of(name, reader.schema, &mut generator)).collect();
         json!({
             "$schema": "http://json-schema.org/draft-07/schema#",
             "title": "Octad's stack files",
@@ -46,6 +20,24 @@ impl Programs {
             "definitions": generator.take_definitions(true),
         })
     }
+}
+
+/// A program's configuration, with what every stack file may say besides.
+fn file_of(program: &str, configuration: Configuration, generator: &mut SchemaGenerator) -> Value {
+    // A configuration that may be anything has no object for a schema.
+    let mut schema = match configuration(generator).to_value() {
+        schema @ Value::Object(_) => schema,
+        _ => json!({ "type": "object" }),
+    };
+    let properties = &mut schema["properties"];
+    properties[PROGRAM] = json!({
+        "description": "What the stack is made of: the program that reads the rest of this file.",
+        "const": program,
+    });
+    properties[MOVED] = generator.subschema_for::<Vec<Moved>>().to_value();
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    schema["required"] = [json!(PROGRAM)].into_iter().chain(required).collect();
+    schema
 }
 
 #[cfg(test)]
