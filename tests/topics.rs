@@ -162,11 +162,7 @@ fn a_topic_that_an_old_look_lacks_is_neither_deleted_nor_forgotten() {
     simulation.preview().unwrap();
     simulation.world.grow_topic("kafka", "orders", 1);
     simulation.set("topics.orders", Some(Value::Table("partitions = 1".parse().unwrap())));
-    let (stack, state) = (simulation.declare().unwrap(), simulation.state());
-    let inventory = simulation.observe(&stack, &state);
-    let key = "topic/orders".parse().unwrap();
-    let records = engine::import(&simulation.registry, &stack, &state, &inventory, &key).unwrap();
-    simulation.edit("import", "import topic/orders".into(), records);
+    simulation.import("topic/orders").unwrap();
     simulation.set("topics.orders", None);
     // The controller isn't heard, and the others have not heard of the topic yet: it is protected all the same.
     simulation.world.script(vec![Moment::Old; 3]);
@@ -299,15 +295,9 @@ fn a_bound_that_is_found_is_not_lowered_because_it_was_forgotten() {
     simulation.up().unwrap();
     let bound = |simulation: &Simulation| topics(simulation)["activity"].configs["retention.bytes"].clone();
     let before = bound(&simulation);
-    let key = "topic/activity".parse().unwrap();
-    let forget = engine::forget(&simulation.registry, &simulation.state(), &key, false).unwrap();
-    simulation.edit("state rm", "forget topic/activity".into(), vec![forget]);
+    simulation.forget("topic/activity", false).unwrap();
     simulation.set("kafka.disk-mib", Some(Value::Integer(50 * 1024)));
-    let stack = simulation.declare().unwrap();
-    let inventory = simulation.observe(&stack, &simulation.state());
-    let records =
-        engine::import(&simulation.registry, &stack, &simulation.state(), &inventory, &key).unwrap();
-    simulation.edit("import", "import topic/activity".into(), records);
+    simulation.import("topic/activity").unwrap();
     simulation.up().unwrap();
     assert_eq!(bound(&simulation), before);
 }
@@ -497,21 +487,14 @@ proptest! {
                     world.alter_topic(NAMES[which], "retention.ms", value.as_deref());
                 }
                 Hostile::Forget(which) => {
-                    let key = format!("topic/{}", NAMES[which]).parse().unwrap();
-                    let state = simulation.state();
-                    if state.resources.contains_key(&key)
-                        && let Ok(record) = engine::forget(&simulation.registry, &state, &key, false)
-                    {
-                        simulation.edit("state rm", String::new(), vec![record]);
+                    let key = format!("topic/{}", NAMES[which]);
+                    if simulation.state().resources.contains_key(&key.parse().unwrap()) {
+                        // What is refused changes nothing.
+                        let _ = simulation.forget(&key, false);
                     }
                 }
                 Hostile::Import(which) => {
-                    let key = format!("topic/{}", NAMES[which]).parse().unwrap();
-                    let (stack, state) = (simulation.declare().unwrap(), simulation.state());
-                    let inventory = simulation.observe(&stack, &state);
-                    if let Ok(records) = engine::import(&simulation.registry, &stack, &state, &inventory, &key) {
-                        simulation.edit("import", String::new(), records);
-                    }
+                    let _ = simulation.import(&format!("topic/{}", NAMES[which]));
                 }
                 Hostile::Refresh => {
                     let state = simulation.state();

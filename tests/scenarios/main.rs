@@ -134,21 +134,15 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         }
         ["history"] => return history(simulation),
         ["refresh"] => return refresh(simulation),
-        ["import", key] => return import(simulation, key),
+        ["import", key] => return edited(simulation.import(key)),
         ["state", "list"] => return resources_text(&simulation.state()),
         ["state", "rm", key, force @ ..] => {
-            let (state, key) = (simulation.state(), key.parse().unwrap());
-            return edited(
-                simulation,
-                "state rm",
-                &key,
-                engine::forget(&simulation.registry, &state, &key, force == ["--force"]),
-            );
+            return edited(simulation.forget(key, force == ["--force"]));
         }
         ["state", verb @ ("protect" | "unprotect"), key] => {
-            let key: Key = key.parse().unwrap();
-            let record = Record::Protect { key: key.clone(), protected: *verb == "protect" };
-            return edited(simulation, &format!("state {verb}"), &key, Ok(record));
+            let record = Record::Protect { key: key.parse().unwrap(), protected: *verb == "protect" };
+            simulation.edit(&format!("state {verb}"), format!("state {verb} {key}"), vec![record]);
+            return String::new();
         }
         ["state", "show", key] => {
             let state = simulation.state();
@@ -258,25 +252,9 @@ fn refresh(simulation: &Simulation) -> String {
     format!("{}{taken} taken into the state\n", refresh_text(&found))
 }
 
-fn import(simulation: &Simulation, key: &str) -> String {
-    let (stack, state) = (simulation.declare().unwrap(), simulation.state());
-    let (inventory, key) = (simulation.observe(&stack, &state), key.parse().unwrap());
-    match engine::import(&simulation.registry, &stack, &state, &inventory, &key) {
-        Ok(records) => simulation.edit("import", format!("import {key}"), records),
-        Err(refusal) => return told(&CliError::Refusal(refusal)),
-    }
-    String::new()
-}
-
-/// Writes a record of a change of the state alone, unless it was refused.
-fn edited(simulation: &Simulation, verb: &str, key: &Key, record: Result<Record, Refusal>) -> String {
-    match record {
-        Ok(record) => {
-            simulation.edit(verb, format!("{verb} {key}"), vec![record]);
-            String::new()
-        }
-        Err(refusal) => told(&CliError::Refusal(refusal)),
-    }
+/// What is said of a change of the state alone.
+fn edited(result: Result<(), Refusal>) -> String {
+    result.map_or_else(|refusal| told(&CliError::Refusal(refusal)), |()| String::new())
 }
 
 fn told(error: &CliError) -> String {

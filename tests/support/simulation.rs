@@ -15,7 +15,7 @@ use octad::host::FakeWorld;
 use octad::output::StackStatus;
 use octad::program::{Programs, StackFile};
 use octad::report::ending;
-use octad::resource::Key;
+use octad::resource::{Key, Refusal};
 use octad::stack::{Name, Stack, ValidStack};
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -230,6 +230,22 @@ impl Simulation {
         records.into_iter().for_each(|record| store.append(record).unwrap());
         store.fold().unwrap();
         history.end(Ending::Ok).unwrap();
+    }
+
+    /// Takes over a declared resource as it is found.
+    pub fn import(&self, key: &str) -> Result<(), Refusal> {
+        let (stack, state) = (self.declare().expect("what is imported is declared"), self.state());
+        let inventory = self.observe(&stack, &state);
+        let records = engine::import(&self.registry, &stack, &state, &inventory, &key.parse().unwrap())?;
+        self.edit("import", format!("import {key}"), records);
+        Ok(())
+    }
+
+    /// Takes a resource out of the state.
+    pub fn forget(&self, key: &str, force: bool) -> Result<(), Refusal> {
+        let record = engine::forget(&self.registry, &self.state(), &key.parse().unwrap(), force)?;
+        self.edit("state rm", format!("state rm {key}"), vec![record]);
+        Ok(())
     }
 
     /// Consents to the removal of a resource with what it holds.
