@@ -1,17 +1,21 @@
 //! Real ZooKeeper and Kafka servers on loopback addresses, gone when the test is.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::thread;
+use std::time::Duration;
 
 use octad::artifact::{ArtifactSet, Store};
 use octad::tool::Environment;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use tempfile::TempDir;
+
+use crate::bench::until;
 
 /// Which server's jars.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +86,16 @@ impl Server {
     /// Stops it where it stands: it keeps its connections and answers nothing.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
+        // Its threads stop one after the other, a moment after they were told to.
+        let stands = |task: io::Result<DirEntry>| {
+            let stat = fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+            // One that is gone answers nothing either.
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        };
+        let tasks = format!("/proc/{}/task", self.child.id());
+        until("a process that stands still", Duration::from_secs(10), || {
+            if fs::read_dir(&tasks).unwrap().all(stands) { Ok(()) } else { Err("a thread runs".into()) }
+        });
     }
 
     /// Ends [`freeze`](Server::freeze).
