@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use octad::kafka::{BrokerAnswer, ClusterView, Timeouts};
+use octad::kafka::{BrokerAnswer, ClusterView, Kafka, Timeouts};
 use octad::wire::{NetworkWire, Wire as _};
 
 use crate::client::wait_for;
@@ -30,10 +30,15 @@ pub(crate) struct Watch {
     thread: JoinHandle<Seen>,
 }
 
+/// A client of the cluster.
+pub(crate) fn kafka(bootstrap: &str) -> Arc<dyn Kafka> {
+    let bootstrap: Vec<String> = bootstrap.split(',').map(str::to_owned).collect();
+    NetworkWire::default().kafka(&bootstrap, &[])
+}
+
 /// The cluster as it is now.
 pub(crate) fn describe(bootstrap: &str) -> ClusterView {
-    let bootstrap: Vec<String> = bootstrap.split(',').map(str::to_owned).collect();
-    wait_for(async { NetworkWire::default().kafka(&bootstrap, &[]).describe().await }).unwrap()
+    wait_for(async { kafka(bootstrap).describe().await }).unwrap()
 }
 
 impl Watch {

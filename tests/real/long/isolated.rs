@@ -6,8 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::bench::Bench;
-use crate::skip::skip;
-use crate::slow::isolated::lacking;
+use crate::slow::isolated::can_be_had;
 
 const THREE_AND_ONE: &str = r#"
 program = "ha"
@@ -23,8 +22,7 @@ brokers = 3
 #[test]
 #[ignore = "takes minutes: `.ci/run long` asks for it"]
 fn a_leader_that_is_cut_off_from_its_peers_only_is_stopped_by_its_watchdog_and_comes_back() {
-    if let Some(lacking) = lacking() {
-        skip(&format!("nothing is cut off: {lacking}"));
+    if !can_be_had("nothing is cut off") {
         return;
     }
     let bench = Bench::new();

@@ -2,21 +2,14 @@
 //! and disks that are lost.
 
 use std::fs;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bench::{Bench, Stack, until};
 use crate::client::{Producer, assert_holds, wait_for};
 use crate::cluster::{FIVE_AND_THREE, RECOVERY, turns};
-use crate::watch::describe;
-use octad::kafka::{Kafka, KafkaError, NewTopic};
-use octad::wire::{NetworkWire, Wire as _};
+use crate::watch::{describe, kafka};
+use octad::kafka::{KafkaError, NewTopic};
 use rustix::process::{Pid, Signal, kill_process};
-
-fn kafka(bootstrap: &str) -> Arc<dyn Kafka> {
-    let bootstrap: Vec<String> = bootstrap.split(',').map(str::to_owned).collect();
-    NetworkWire::default().kafka(&bootstrap, &[])
-}
 
 #[test]
 #[ignore = "takes minutes: `scripts/test --all` asks for it"]

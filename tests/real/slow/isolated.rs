@@ -24,10 +24,14 @@ servers = 1
 partitions = 10
 "#;
 
-/// Why such hosts can't be had here.
-pub(crate) fn lacking() -> Option<String> {
+/// Whether such hosts can be had here; where not, what a test doesn't show is told, and why.
+pub(crate) fn can_be_had(what: &str) -> bool {
     let host = host("nowhere".as_ref(), "any", [10, 94, 2, 1]);
-    host.check().err().map(|error| error.to_string()).or_else(|| host.lacks(Ability::Cut))
+    let lacking = host.check().err().map(|error| error.to_string()).or_else(|| host.lacks(Ability::Cut));
+    lacking.is_none_or(|lacking| {
+        skip(&format!("{what}: {lacking}"));
+        false
+    })
 }
 
 fn host(site: &std::path::Path, name: &str, address: [u8; 4]) -> Arc<dyn Host> {
@@ -54,8 +58,7 @@ fn lose(stack: &Stack, subnet: [u8; 3], brokers: &[u8]) {
 #[test]
 #[ignore = "takes minutes: `scripts/test --all` asks for it"]
 fn no_watchdog_stops_those_who_are_left_where_most_hosts_are_lost() {
-    if let Some(lacking) = lacking() {
-        skip(&format!("no host is lost: {lacking}"));
+    if !can_be_had("no host is lost") {
         return;
     }
     let bench = Bench::for_a_whole_cluster();
