@@ -3,10 +3,12 @@
 //!
 //! `cargo bench --bench journal` prints a table and draws docs/pictures/journal.svg. docs/scale.md tells more.
 
-use octad::engine::{Outcome, Record, Registry, State, Store};
+use octad::engine::{Outcome, Record, State, Store};
 use octad::host::FakeWorld;
+use octad::model::Key;
 use octad::program::{Programs, StackFile};
-use octad::resource::{Key, NodeKind, Recorded};
+use octad::registry::Registry;
+use octad::resource::{NodeKind, Recorded};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde_json::json;

@@ -10,7 +10,7 @@
 use async_trait::async_trait;
 use octad::Program;
 use octad::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble, software};
-use octad::resource::{FACTS_VERSION, Jvm, NodeFacts, Output};
+use octad::model::{FACTS_VERSION, Jvm, NodeFacts, Output};
 use octad::role::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll, Standing};
 use octad::stack::{Name, Stack};
 use octad::wire::Wire;

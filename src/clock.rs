@@ -8,6 +8,10 @@ use std::time::Duration;
 /// group learns what became of its members, last 12 s.
 pub(crate) const LOOK_HOLDS: Duration = Duration::from_secs(10);
 
+/// How long a group may take to become healthy, as a rule: the start of a broker of 1 CPU with tens of gigabytes of log to
+/// recover takes minutes.
+pub(crate) const GATE_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// How long nobody may know of any topic until there must be none, where none is recorded; where one is, that is waited
 /// for. A new controller tells brokers of each other first and of topics later; its whole failover takes 9.6 s with 2,000
 /// partitions.

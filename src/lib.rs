@@ -13,7 +13,8 @@
 //! that adds a [`role`] of its own. A program only declares:
 //! ```
 //! use octad::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
-//! use octad::engine::{self, Action, Context, Events, Registry, State};
+//! use octad::engine::{self, Action, Context, Events, State};
+//! use octad::registry::Registry;
 //! use octad::host::FakeWorld;
 //! use octad::stack::Stack;
 //!
@@ -73,8 +74,10 @@ pub mod drill;
 pub mod engine;
 pub mod host;
 pub mod kafka;
+pub mod model;
 pub mod output;
 pub mod program;
+pub mod registry;
 pub mod report;
 pub mod resource;
 pub mod role;

@@ -1,7 +1,7 @@
 //! The shipped program.
 
-use octad::engine::Registry;
 use octad::program::Programs;
+use octad::registry::Registry;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

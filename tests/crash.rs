@@ -8,7 +8,7 @@ mod simulation;
 use octad::cli::CliError;
 use octad::engine::{self, HaltError, Lock, LockError};
 use octad::host::FakeWorld;
-use octad::resource::Refusal;
+use octad::model::Refusal;
 use rustix::process::{Signal, getpid, kill_process};
 use simulation::{Ended, Simulation, THREE_AND_THREE, Watcher, site};
 use std::collections::BTreeSet;

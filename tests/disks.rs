@@ -5,7 +5,7 @@
 mod simulation;
 
 use octad::engine::{Action, Checked, Plan};
-use octad::resource::Key;
+use octad::model::Key;
 use simulation::{Simulation, THREE_AND_THREE};
 
 /// The number of the step that does something with a resource.

@@ -5,12 +5,12 @@
 mod skip;
 
 use octad::clock::Until;
-use octad::engine::Registry;
 use octad::host::{
     Ability, Backend, Cut, Deployment, FakeWorld, Host, HostError, LocalBackend, NodeObservation, RunState,
 };
+use octad::model::{HostInputs, Key, NodeFacts, Output};
 use octad::program::{Programs, StackFile};
-use octad::resource::{HostInputs, Key, NodeFacts, Output};
+use octad::registry::Registry;
 use octad::supervisor::{UnitName, UnitSpec};
 use sha2::{Digest as _, Sha256};
 use skip::skip;

@@ -7,9 +7,10 @@
 mod skip;
 
 use octad::artifact::Java;
-use octad::engine::Registry;
+use octad::model::{NodeFacts, property};
 use octad::program::{Programs, StackFile};
-use octad::resource::{NodeFacts, NodeKind, property};
+use octad::registry::Registry;
+use octad::resource::NodeKind;
 use octad::role::{Layout, Role};
 use octad::supervisor::LEAVE_FILE;
 use octad::tool::Environment;

@@ -9,6 +9,7 @@ use octad::cli::CliError;
 use octad::engine::{self, Violation};
 use octad::host::fake::{Cause, Cut, Loss, Moment};
 use octad::kafka::TopicPartition;
+use octad::resource::Surroundings as _;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use simulation::{Ended, Simulation, Terms, cases};

@@ -4,7 +4,7 @@
 mod simulation;
 
 use octad::engine::{Action, Event};
-use octad::resource::Key;
+use octad::model::Key;
 use simulation::{Ended, Simulation};
 
 #[test]

@@ -11,7 +11,7 @@ use octad::causes::with_causes;
 use octad::cli::CliError;
 use octad::engine::{Lock, State, StateError, Store};
 use octad::host::FakeWorld;
-use octad::report::{Invocation, Report};
+use octad::report::Invocation;
 use simulation::{Ended, Simulation, site};
 use skip::skip;
 use std::fs;
@@ -72,7 +72,7 @@ impl Files {
 }
 
 fn told(error: &CliError, directory: &Path) -> String {
-    let report = Report::of(error, &Invocation::default());
+    let report = error.report(&Invocation::default());
     let text = format!("{}exit {}", octad::output::failure_text(&report), report.code);
     text.replace(&*directory.to_string_lossy(), "[DIR]")
 }

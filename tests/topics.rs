@@ -9,6 +9,7 @@ use octad::engine::{self, SavedPlan, SavedPlanError};
 use octad::host::FakeWorld;
 use octad::host::fake::{Cut, Moment};
 use octad::kafka::TopicView;
+use octad::resource::Surroundings as _;
 use octad::stack::ValidStack;
 use proptest::prelude::*;
 use simulation::{Ended, Simulation, THREE_AND_THREE, Terms, cases};

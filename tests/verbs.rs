@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 use octad::engine::Lock;
-use octad::resource::{FACTS_VERSION, NodeFacts};
+use octad::model::{FACTS_VERSION, NodeFacts};
 use serde_json::Value;
 use tempfile::TempDir;
 

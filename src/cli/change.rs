@@ -7,7 +7,6 @@ use crate::engine::{
     self, Checked, Context, Ending, Event, FileChanges, History, Plan, Record, SavedPlan, Selection, State,
     Store,
 };
-use crate::report::ending;
 use crate::stack::ValidStack;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -190,7 +189,7 @@ async fn provide(
 
 /// Notes the end of an update. What was done is done: that it can't be noted as well is told and changes nothing.
 pub(super) fn note_end<T>(session: &Session, history: History, result: &Result<T, CliError>) {
-    if let Err(error) = history.end(result.as_ref().err().map_or(Ending::Ok, ending)) {
+    if let Err(error) = history.end(result.as_ref().err().map_or(Ending::Ok, CliError::ending)) {
         session.events().notice(format!("the history lacks how this ended: {}", with_causes(&error)));
     }
 }

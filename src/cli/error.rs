@@ -5,8 +5,9 @@ use crate::drill::DrillError;
 use crate::engine::{
     ApplyError, HaltError, HolderError, LockError, SavedPlanError, StateError, UnknownName, Violation,
 };
+use crate::model::Refusal;
 use crate::program::StackFileError;
-use crate::resource::{KindError, Refusal};
+use crate::resource::KindError;
 use crate::tool::{self, InstallError, Lack};
 use std::io;
 use std::path::PathBuf;

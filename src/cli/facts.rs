@@ -3,8 +3,9 @@
 use super::CliError;
 use super::named::named;
 use super::session::Session;
+use crate::model::Key;
 use crate::report::exit;
-use crate::resource::{Key, NodeKind};
+use crate::resource::NodeKind;
 use clap::Args;
 use serde_json::Value;
 use std::collections::BTreeMap;

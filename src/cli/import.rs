@@ -4,8 +4,8 @@ use super::CliError;
 use super::edit::{Edit, Editing};
 use super::session::Session;
 use crate::engine;
+use crate::model::Key;
 use crate::report::exit;
-use crate::resource::Key;
 use clap::Args;
 
 /// Take over a declared resource that exists already, such as a topic

@@ -3,8 +3,10 @@
 use super::CliError;
 use super::session::Session;
 use crate::host::LogQuery;
+use crate::model::{Key, NodeFacts};
 use crate::report::exit;
-use crate::resource::{HostKind, Key, NodeFacts, NodeKind};
+use crate::resource::NodeKind;
+use crate::resource::Surroundings as _;
 use crate::stack::ValidStack;
 use clap::Args;
 use std::time::{Duration, SystemTime};
@@ -56,8 +58,7 @@ impl Logs {
             let Ok(facts) = serde_json::from_value::<NodeFacts>(state.resources[key].inputs.clone()) else {
                 continue;
             };
-            let host =
-                context.host(&Key::new(HostKind::NAME, &facts.host.name)).map_err(CliError::Prepare)?;
+            let host = context.host(&facts.host.key()).map_err(CliError::Prepare)?;
             let mut log =
                 host.logs(&key.name, query).await.map_err(|error| CliError::Prepare(error.into()))?;
             let (sender, node) = (sender.clone(), key.name.clone());

@@ -23,6 +23,7 @@ mod outputs;
 mod overview;
 mod preview;
 mod refresh;
+mod report;
 mod roll;
 mod schema;
 mod session;
@@ -36,11 +37,12 @@ mod watchdog;
 
 pub use error::CliError;
 
-use crate::engine::{Options, Registry, Selection, State};
+use crate::engine::{Options, Selection, State};
+use crate::model::Key;
 use crate::output::{ColorChoice, OutputFormat};
 use crate::program::Programs;
-use crate::report::{Report, exit};
-use crate::resource::Key;
+use crate::registry::Registry;
+use crate::report::exit;
 use crate::stack::{TopicName, ValidStack};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use session::Session;
@@ -242,7 +244,7 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
     let code = match &result {
         Ok(code) => *code,
         Err(error) => {
-            let report = Report::of(error, &session.invocation());
+            let report = error.report(&session.invocation());
             session.show_failure(&report);
             report.code
         }

@@ -1,7 +1,8 @@
 //! Resources as people name them on the command line.
 
 use super::CliError;
-use crate::resource::{Key, NodeKind};
+use crate::model::Key;
+use crate::resource::NodeKind;
 use crate::stack::{ValidStack, nearest};
 use std::collections::BTreeSet;
 

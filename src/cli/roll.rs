@@ -5,7 +5,6 @@ use super::session::Session;
 use super::{Changing, CliError, Consent};
 use crate::engine::Selection;
 use crate::report::exit;
-use crate::stack::ValidStack;
 use clap::Args;
 
 /// Restart nodes as they are, one at a time, each only where the others can do without it
@@ -31,7 +30,7 @@ impl Roll {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let name = session.stack_name()?;
         let state = session.existing_state(&name)?;
-        let stack = ValidStack::recorded(name, &state);
+        let stack = state.as_stack(name);
         let selected = Selection::only(&self.nodes, &stack, &state)?;
         let keys = stack.resources.keys().filter(|key| selected.names(key)).cloned().collect();
         let stack = self.consent.given_to(stack.with_restart(keys));

@@ -3,11 +3,11 @@
 use super::{CliError, DEFAULT_STATE_DIR, Global};
 use crate::causes::with_causes;
 use crate::engine::{
-    self, Context, Events, Interrupt, Interrupter, Inventory, Lock, LockError, Registry, State, Store,
-    interrupt,
+    self, Context, Events, Interrupt, Interrupter, Inventory, Lock, LockError, State, Store, interrupt,
 };
 use crate::output::{Output, StackStatus};
 use crate::program::{Programs, StackFile, StackFileError};
+use crate::registry::Registry;
 use crate::report::{Invocation, Report};
 use crate::stack::{Name, ValidStack};
 use crate::tool::{self, Installer, Lack};

@@ -1,7 +1,7 @@
 //! Hosts of one backend, each with an address of its own. Pure.
 
 use crate::host::LocalBackend;
-use crate::resource::{HostFacts, HostInputs, Isolation, Machine, Output};
+use crate::model::{HostFacts, HostInputs, Isolation, Machine, Output};
 use crate::stack::{Fault, Name, Stack, nearest};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

@@ -2,7 +2,8 @@
 
 use super::{EVERY_JVM, Hosts, overlay, software, timeouts, warn_of_unknown};
 use crate::kafka::trimmed;
-use crate::resource::{Disks, FACTS_VERSION, Jvm, NodeFacts, Output, TopicInputs};
+use crate::model::{FACTS_VERSION, Jvm, NodeFacts, Output};
+use crate::resource::{Disks, TopicInputs};
 use crate::role::Broker;
 use crate::stack::{Fault, Name, Stack, TopicName};
 use std::collections::BTreeMap;

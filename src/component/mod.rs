@@ -11,7 +11,7 @@ pub use kafka_cluster::{KafkaCluster, TopicSpec};
 pub use zookeeper_ensemble::ZookeeperEnsemble;
 
 use crate::artifact::ArtifactSet;
-use crate::resource::{Output, Software};
+use crate::model::{Output, Software};
 use crate::stack::{Fault, Stack, nearest};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! What the timeouts of a cluster and of its ensemble must be to each other. A setting that breaks one of these rules
 //! would do nothing, or harm, without a word from either server. Pure.
 
-use crate::resource::Output;
+use crate::model::Output;
 use crate::role::{Broker, Zookeeper};
 use crate::stack::{Fault, Stack};
 use std::collections::BTreeMap;

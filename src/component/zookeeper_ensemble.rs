@@ -1,7 +1,7 @@
 //! A ZooKeeper ensemble: servers on hosts of their own that elect a leader. Pure.
 
 use super::{EVERY_JVM, Hosts, overlay, software, warn_of_unknown};
-use crate::resource::{FACTS_VERSION, Jvm, NodeFacts, Output};
+use crate::model::{FACTS_VERSION, Jvm, NodeFacts, Output};
 use crate::role::Zookeeper;
 use crate::stack::{Fault, Name, Stack};
 use std::collections::BTreeMap;

@@ -34,7 +34,7 @@ pub enum DrillError {
     },
     /// Another group answers at the addresses of the stack's own, and is not to be disturbed.
     #[error("{}: {}", .0.key, .0.reason)]
-    Stranger(crate::resource::Refusal),
+    Stranger(crate::model::Refusal),
     /// The stack isn't healthy, so that a drill would tell nothing.
     #[error("the stack is not healthy: {reason}")]
     Unhealthy {

@@ -4,10 +4,12 @@
 use super::TOPIC;
 use super::error::DrillError;
 use super::placement::Zoned;
-use crate::engine::{self, Context, Events, Lock, Options, Registry, State};
+use crate::engine::{self, Context, Events, Lock, Options, State};
 use crate::host::{Ability, Cut, Host, RunState};
 use crate::kafka::Kafka;
-use crate::resource::{HostKind, Key, KindError, NodeFacts, NodeKind};
+use crate::model::NodeFacts;
+use crate::registry::Registry;
+use crate::resource::{self, KindError, NodeKind, Surroundings as _};
 use crate::role::{Broker, Health, Zookeeper};
 use crate::stack::ValidStack;
 use crate::supervisor::Signal;
@@ -239,7 +241,7 @@ impl Scene {
     ) -> Result<&'a NodeFacts, DrillError> {
         let missing = DrillError::NoMember { role: what };
         let Some(group) = members.first().map(|facts| &facts.group) else { return Err(missing) };
-        let view = engine::view(&self.context, group).await;
+        let view = resource::view(self.context.as_ref(), group).await;
         let leader = view.as_ref().and_then(|view| view.leader());
         members.iter().find(|facts| Some(facts.node.as_str()) == leader).ok_or(missing)
     }
@@ -368,10 +370,11 @@ impl Scene {
             let mut wrong = None;
             for group in &groups {
                 let members = self.context.made_members(group);
-                let health = match (self.context.role_of(group), engine::view(&self.context, group).await) {
-                    (Some(role), Some(view)) => role.health(&view, &members),
-                    _ => Health::Unhealthy("nobody of it can be asked".into()),
-                };
+                let health =
+                    match (self.context.role_of(group), resource::view(self.context.as_ref(), group).await) {
+                        (Some(role), Some(view)) => role.health(&view, &members),
+                        _ => Health::Unhealthy("nobody of it can be asked".into()),
+                    };
                 if let Health::Unhealthy(reason) = health {
                     wrong = Some(format!("{group}: {reason}"));
                     break;
@@ -388,7 +391,7 @@ impl Scene {
     /// Puts leaders where they belong, so that each run of a fault begins alike.
     pub async fn settle(&self) {
         for group in self.state.groups.keys() {
-            let seen = engine::view(&self.context, group).await;
+            let seen = resource::view(self.context.as_ref(), group).await;
             if let (Some(role), Some(view)) = (self.context.role_of(group), seen) {
                 // A comfort, not a condition.
                 let _ = role.settle(self.registry().wire().as_ref(), &view).await;
@@ -402,7 +405,7 @@ impl Scene {
     }
 
     fn host(&self, facts: &NodeFacts) -> Result<Arc<dyn Host>, KindError> {
-        self.context.host(&Key::new(HostKind::NAME, &facts.host.name))
+        self.context.host(&facts.host.key())
     }
 
     fn disturb(&self, node: &str) -> Result<(), DrillError> {

@@ -51,8 +51,8 @@ fn section<'a>(table: &'a mut Table, name: &str) -> &'a mut Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Registry;
     use crate::program::{Programs, StackFile};
+    use crate::registry::Registry;
     use crate::resource::NodeKind;
     use std::collections::BTreeSet;
 

@@ -7,7 +7,7 @@ use super::probe::Library;
 use super::run::Terms;
 use super::scene::Scene;
 use super::trial::{AsShipped, Confirmation, Trial};
-use crate::resource::NodeFacts;
+use crate::model::NodeFacts;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;

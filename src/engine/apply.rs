@@ -7,10 +7,11 @@ use super::gate::{self, Members};
 use super::order::Order;
 use super::plan::{Action, Change, Checked, Plan};
 use super::state::{StateError, Store};
-use super::{Context, Event, GATE_TIMEOUT, GateError, Interrupt, Outcome, Record, identity, moves};
+use super::{Context, Event, GateError, Interrupt, Outcome, Record, identity, moves};
 use crate::causes::with_causes;
-use crate::clock::Until;
-use crate::resource::{Key, Kind, KindError, Refusal, Work};
+use crate::clock::{GATE_TIMEOUT, Until};
+use crate::model::{Key, Refusal};
+use crate::resource::{Kind, KindError, Surroundings as _, Work};
 use crate::role::{GroupView, NotSafe, Standing};
 use crate::stack::{ValidStack, direct_needs};
 use crate::tool::Lack;
@@ -252,7 +253,7 @@ impl Worker {
         });
         let begun = Instant::now();
         let result = match &step.action {
-            Action::Create { key, inputs, detail } => self.create(key, inputs, detail).await,
+            Action::Create { key, inputs, detail, what: _ } => self.create(key, inputs, detail).await,
             Action::Update(change) => self.update_at_rest(change).await,
             Action::Delete { key, before, .. } => self.delete(key, before).await,
             Action::Forget { key, .. } => self.forget(key),
@@ -278,21 +279,21 @@ impl Worker {
         if self.is_unprotected(key) {
             self.append(Record::Protect { key: key.clone(), protected: true })?;
         }
-        let act = kind.create(&self.context, key, &inputs, detail);
+        let act = kind.create(self.context.as_ref(), key, &inputs, detail);
         self.journalled("create", key, &inputs, act).await
     }
 
     async fn update_at_rest(&self, change: &Change) -> Result<(), StepError> {
         let after = self.context.resolve(&change.after);
         let kind = self.kind(&change.key)?;
-        let act = kind.update_at_rest(&self.context, &change.key, &change.before, &after);
+        let act = kind.update_at_rest(self.context.as_ref(), &change.key, &change.before, &after);
         self.journalled("update", &change.key, &after, act).await
     }
 
     async fn update(&self, change: &Change, until: Option<Until>) -> Result<(), StepError> {
         let after = self.context.resolve(&change.after);
         let kind = self.kind(&change.key)?;
-        let act = kind.update(&self.context, &change.key, &change.before, &after, until);
+        let act = kind.update(self.context.as_ref(), &change.key, &change.before, &after, until);
         self.journalled("update", &change.key, &after, act).await
     }
 
@@ -327,7 +328,7 @@ impl Worker {
             inputs: before.clone(),
             needs: BTreeSet::new(),
         })?;
-        match self.kind(key)?.delete(&self.context, key, before).await {
+        match self.kind(key)?.delete(self.context.as_ref(), key, before).await {
             Ok(()) => self.forget(key),
             Err(source) => Err(self.failed("delete", key, source)),
         }

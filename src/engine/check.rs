@@ -3,8 +3,10 @@
 
 use super::order::Order;
 use super::plan::{Action, Checked, Plan, Step};
-use super::{Inventory, Registry, roll};
-use crate::resource::{Observed, ProcessSeen};
+use super::{Inventory, roll};
+use crate::model::ProcessSeen;
+use crate::registry::Registry;
+use crate::resource::Observed;
 use crate::role::{GroupView, Next, NotSafe, Role, Roll, Standing};
 use crate::stack::ValidStack;
 use std::collections::{BTreeMap, BTreeSet};
@@ -201,7 +203,7 @@ fn prove_roll(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::NodeFacts;
+    use crate::model::NodeFacts;
     use crate::role::{Health, Layout, MemberView, Process};
     use crate::wire::Wire;
     use async_trait::async_trait;

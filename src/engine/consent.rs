@@ -1,7 +1,8 @@
 //! Whether consent names what there is: a name that was mistyped consents to nothing, and nobody would notice. Pure.
 
-use super::{Inventory, Registry, State, UnknownName};
-use crate::resource::Key;
+use super::{Inventory, State, UnknownName};
+use crate::model::Key;
+use crate::registry::Registry;
 use crate::stack::ValidStack;
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -1,12 +1,15 @@
 //! What kinds need to act: the hosts and groups of the stack, how to reach services, where events go.
 
-use super::{Event, Events, Registry, State, moves};
+use super::{Event, Events, State, moves};
 use crate::host::{Backend, Host, Progress};
 use crate::kafka::Kafka;
-use crate::resource::{HostInputs, HostKind, Key, KindError, NodeFacts, references, resolve};
+use crate::model::{HostInputs, Key, NodeFacts, references, resolve};
+use crate::registry::Registry;
+use crate::resource::{KindError, Surroundings};
 use crate::role::Broker;
 use crate::role::{Group, Role};
 use crate::stack::ValidStack;
+use crate::wire::Wire;
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,21 +74,6 @@ impl Context {
         Self { site: site.to_owned(), registry, events, roster, losses }
     }
 
-    /// Whether somebody consented to what a change of this lets go.
-    pub fn allows_loss(&self, of: &Key) -> bool {
-        self.losses.contains(of)
-    }
-
-    /// A field of what a resource told of itself when it was made; `None` where it was never made.
-    pub fn output(&self, key: &Key, field: &str) -> Option<Value> {
-        self.roster(|roster| roster.outputs.get(key)?.get(field).cloned())
-    }
-
-    /// Inputs that operations without a recorded end were to bring a resource to.
-    pub fn attempted(&self, key: &Key) -> Vec<Value> {
-        self.roster(|roster| roster.attempted.get(key).cloned().unwrap_or_default())
-    }
-
     /// The kinds, roles and backends.
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -94,58 +82,6 @@ impl Context {
     /// Where events go.
     pub fn events(&self) -> &Events {
         &self.events
-    }
-
-    /// Where backends tell how far long work has come.
-    pub fn progress(&self) -> Box<Progress> {
-        let events = self.events.clone();
-        Box::new(move |what, done, total| {
-            events.emit(Event::Progress { what: what.to_owned(), done, total });
-        })
-    }
-
-    /// A field of a resource's inputs as last applied, or as declared where it was never made.
-    pub fn input(&self, key: &Key, field: &str) -> Option<Value> {
-        self.roster(|roster| roster.inputs.get(key)?.get(field).cloned())
-    }
-
-    /// A handle on a declared or recorded host.
-    ///
-    /// # Errors
-    /// Where there is no such host or its backend isn't known.
-    pub fn host(&self, key: &Key) -> Result<Arc<dyn Host>, KindError> {
-        let inputs = self.roster(|roster| roster.inputs.get(key).cloned()).unwrap_or_default();
-        self.host_of(key, &inputs)
-    }
-
-    /// A handle on the host with these inputs.
-    ///
-    /// # Errors
-    /// Where they aren't a host's or its backend isn't known.
-    pub fn host_of(&self, key: &Key, inputs: &Value) -> Result<Arc<dyn Host>, KindError> {
-        let inputs: HostInputs = serde_json::from_value(inputs.clone())
-            .map_err(|source| KindError::Inputs { key: key.clone(), source })?;
-        let backend = self.backend_for(key, &inputs.backend)?;
-        Ok(backend.host(&self.site, &key.name, &inputs)?)
-    }
-
-    /// The name of a host's backend.
-    ///
-    /// # Errors
-    /// Where there is no such host.
-    pub fn backend_of(&self, host: &Key) -> Result<String, KindError> {
-        let inputs = self.roster(|roster| roster.inputs.get(host).cloned()).unwrap_or_default();
-        let inputs: HostInputs = serde_json::from_value(inputs)
-            .map_err(|source| KindError::Inputs { key: host.clone(), source })?;
-        Ok(inputs.backend)
-    }
-
-    /// The backend of this name.
-    ///
-    /// # Errors
-    /// Where it isn't known.
-    pub fn backend(&self, name: &str) -> Result<Arc<dyn Backend>, KindError> {
-        self.backend_for(&Key::new(HostKind::NAME, "?"), name)
     }
 
     /// Bytes that are free on the file system that hosts of a backend share in this stack, where they do.
@@ -161,12 +97,6 @@ impl Context {
         })
     }
 
-    /// The members of a group that exist. Each has its present name, also while it still has another on its host.
-    pub fn made_members(&self, group: &str) -> Vec<Arc<NodeFacts>> {
-        let of = |roster: &Roster| Some(roster.members.get(group)?.values().cloned().collect());
-        self.roster(of).unwrap_or_default()
-    }
-
     /// Keys and resolved inputs of the members that exist.
     pub fn made_inputs(&self, group: &str) -> BTreeMap<Key, Value> {
         self.roster(|roster| {
@@ -178,44 +108,14 @@ impl Context {
         })
     }
 
-    /// The names of the resources that exist within a group, such as a cluster's topics.
-    pub fn made_within(&self, group: &str) -> BTreeSet<String> {
-        self.roster(|roster| {
-            let within = |key: &&Key| {
-                let holder = self.registry.kind(&key.kind).zip(roster.inputs.get(*key));
-                holder.and_then(|(kind, inputs)| kind.held_by(inputs)).is_some_and(|holder| holder == group)
-            };
-            roster.made.iter().filter(within).map(|key| key.name.clone()).collect()
-        })
-    }
-
-    /// Whether a group is to be there afterwards too, whoever leaves it.
-    pub fn goes_on(&self, group: &str) -> bool {
-        self.roster(|roster| roster.declared.contains(group))
-    }
-
     /// Whether resources are held within a group, as topics are in a cluster.
     pub fn is_cluster(&self, group: &str) -> bool {
         !self.made_within(group).is_empty()
     }
 
-    /// The role that the members of a group have.
-    pub fn role_of(&self, group: &str) -> Option<Arc<dyn Role>> {
-        let role = self.roster(|roster| roster.groups.get(group).map(|group| group.role.clone()))?;
-        self.registry.role_named(&role).cloned()
-    }
-
     /// The names of all groups.
     pub fn groups(&self) -> Vec<String> {
         self.roster(|roster| roster.groups.keys().cloned().collect())
-    }
-
-    /// The cluster that a group's existing members form; `None` where none exists.
-    pub fn kafka(&self, group: &str) -> Option<Arc<dyn Kafka>> {
-        let members = self.made_members(group);
-        let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
-        let ensemble = Broker::ensemble(&members);
-        if bootstrap.is_empty() { None } else { Some(self.registry.wire().kafka(&bootstrap, &ensemble)) }
     }
 
     /// Fills in what is known of the references within `inputs`.
@@ -253,6 +153,89 @@ impl Context {
 
     fn change(&self, write: impl FnOnce(&mut Roster)) {
         write(&mut self.roster.write().expect("no holder of the roster panics"));
+    }
+}
+
+impl Surroundings for Context {
+    fn allows_loss(&self, of: &Key) -> bool {
+        self.losses.contains(of)
+    }
+
+    fn output(&self, key: &Key, field: &str) -> Option<Value> {
+        self.roster(|roster| roster.outputs.get(key)?.get(field).cloned())
+    }
+
+    fn attempted(&self, key: &Key) -> Vec<Value> {
+        self.roster(|roster| roster.attempted.get(key).cloned().unwrap_or_default())
+    }
+
+    fn progress(&self) -> Box<Progress> {
+        let events = self.events.clone();
+        Box::new(move |what, done, total| {
+            events.emit(Event::Progress { what: what.to_owned(), done, total });
+        })
+    }
+
+    fn input(&self, key: &Key, field: &str) -> Option<Value> {
+        self.roster(|roster| roster.inputs.get(key)?.get(field).cloned())
+    }
+
+    fn host(&self, key: &Key) -> Result<Arc<dyn Host>, KindError> {
+        let inputs = self.roster(|roster| roster.inputs.get(key).cloned()).unwrap_or_default();
+        self.host_of(key, &inputs)
+    }
+
+    fn host_of(&self, key: &Key, inputs: &Value) -> Result<Arc<dyn Host>, KindError> {
+        let inputs: HostInputs = serde_json::from_value(inputs.clone())
+            .map_err(|source| KindError::Inputs { key: key.clone(), source })?;
+        let backend = self.backend_for(key, &inputs.backend)?;
+        Ok(backend.host(&self.site, &key.name, &inputs)?)
+    }
+
+    fn backend_of(&self, host: &Key) -> Result<String, KindError> {
+        let inputs = self.roster(|roster| roster.inputs.get(host).cloned()).unwrap_or_default();
+        let inputs: HostInputs = serde_json::from_value(inputs)
+            .map_err(|source| KindError::Inputs { key: host.clone(), source })?;
+        Ok(inputs.backend)
+    }
+
+    fn backend(&self, name: &str) -> Result<Arc<dyn Backend>, KindError> {
+        self.backend_for(&Key::new(HostInputs::KIND, "?"), name)
+    }
+
+    fn made_members(&self, group: &str) -> Vec<Arc<NodeFacts>> {
+        let of = |roster: &Roster| Some(roster.members.get(group)?.values().cloned().collect());
+        self.roster(of).unwrap_or_default()
+    }
+
+    fn made_within(&self, group: &str) -> BTreeSet<String> {
+        self.roster(|roster| {
+            let within = |key: &&Key| {
+                let holder = self.registry.kind(&key.kind).zip(roster.inputs.get(*key));
+                holder.and_then(|(kind, inputs)| kind.held_by(inputs)).is_some_and(|holder| holder == group)
+            };
+            roster.made.iter().filter(within).map(|key| key.name.clone()).collect()
+        })
+    }
+
+    fn goes_on(&self, group: &str) -> bool {
+        self.roster(|roster| roster.declared.contains(group))
+    }
+
+    fn role_of(&self, group: &str) -> Option<Arc<dyn Role>> {
+        let role = self.roster(|roster| roster.groups.get(group).map(|group| group.role.clone()))?;
+        self.registry.role_named(&role).cloned()
+    }
+
+    fn kafka(&self, group: &str) -> Option<Arc<dyn Kafka>> {
+        let members = self.made_members(group);
+        let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
+        let ensemble = Broker::ensemble(&members);
+        if bootstrap.is_empty() { None } else { Some(self.registry.wire().kafka(&bootstrap, &ensemble)) }
+    }
+
+    fn wire(&self) -> &dyn Wire {
+        self.registry.wire().as_ref()
     }
 }
 

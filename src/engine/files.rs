@@ -3,7 +3,8 @@
 use super::Context;
 use super::plan::Plan;
 use crate::causes::with_causes;
-use crate::resource::{Key, KindError};
+use crate::model::Key;
+use crate::resource::KindError;
 use std::collections::BTreeSet;
 
 /// The files of one resource that a plan changes.

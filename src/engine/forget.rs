@@ -1,7 +1,9 @@
 //! Forgets a resource without touching it. Pure.
 
-use super::{Outcome, Record, Registry, State};
-use crate::resource::{Key, Recorded, Refusal};
+use super::{Outcome, Record, State};
+use crate::model::{Key, Refusal};
+use crate::registry::Registry;
+use crate::resource::Recorded;
 
 /// The record with which the state no longer knows `key`, which must be recorded. With `force` it may be one that
 /// others are recorded as needing.

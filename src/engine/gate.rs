@@ -1,15 +1,13 @@
 //! Waiting until a group is healthy as a whole, and saying for what.
 
 use super::{Context, Interrupt};
-use crate::resource::{Key, Observed};
+use crate::model::Key;
+use crate::resource::{Observed, Surroundings as _};
 use crate::role::{GroupView, Health, MemberView};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// How long a group may take to be healthy. A broker of 1 CPU with tens of gigabytes to recover takes minutes.
-pub const GATE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// How often a gate asks at first; a healthy group is rarely more than this late.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

@@ -2,7 +2,7 @@
 
 use super::order::Order;
 use super::plan::{Action, Step};
-use crate::resource::Key;
+use crate::model::Key;
 use crate::role::Group;
 use crate::stack::Needs;
 use std::collections::{BTreeMap, BTreeSet};

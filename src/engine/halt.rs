@@ -2,7 +2,8 @@
 
 use super::{Context, Event, Interrupt, State, StepAction};
 use crate::causes::with_causes;
-use crate::resource::{Key, KindError};
+use crate::model::Key;
+use crate::resource::KindError;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

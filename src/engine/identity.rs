@@ -1,8 +1,10 @@
 //! Whether it is the stack's own groups that answer at its addresses: each is known by the id that it has of its own
 //! (Kafka: the cluster's). Pure.
 
-use super::{Inventory, Record, Registry, State};
-use crate::resource::{Key, Observed, ProcessSeen, Refusal};
+use super::{Inventory, Record, State};
+use crate::model::{Key, ProcessSeen, Refusal};
+use crate::registry::Registry;
+use crate::resource::Observed;
 use crate::role::{Group, GroupView};
 
 /// What the state is to know of groups that it sees for the first time. Only a member that answers, and whose host says
@@ -46,7 +48,7 @@ pub fn stranger(registry: &Registry, state: &State, group: &str, view: &GroupVie
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::NodeFacts;
+    use crate::model::NodeFacts;
     use crate::role::{Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll, Standing};
     use crate::wire::Wire;
     use async_trait::async_trait;

@@ -1,7 +1,10 @@
 //! Takes over a declared resource that exists and that the state has never heard of, or in whose place another is. Pure.
 
-use super::{Inventory, Outcome, Record, Registry, State, identity};
-use crate::resource::{Adopted, Key, Observed, Refusal, Subject, resolve};
+use super::plan::siblings;
+use super::{Inventory, Outcome, Record, State, identity};
+use crate::model::{Key, Refusal, resolve};
+use crate::registry::Registry;
+use crate::resource::{Adopted, Observed, Subject};
 use crate::stack::{ValidStack, direct_needs};
 
 /// The records with which the state knows `key` as it was found. What differs from its declaration is the next plan's.
@@ -35,7 +38,7 @@ pub fn import(
         return Err(refuse("it belongs to this stack already", "`octad preview` shows how it differs"));
     }
     // What the kind would set itself is of interest as well as what is declared.
-    let fitted = kind.fit(stack, state, inventory).inputs;
+    let fitted = kind.fit(&siblings(&key.kind, stack, state, inventory)).inputs;
     let inputs = fitted.get(key).unwrap_or(&declared.inputs);
     let inputs = resolve(inputs, &|reference| state.lookup(reference));
     let subject = Subject {

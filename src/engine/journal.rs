@@ -2,7 +2,7 @@
 //! depend on how large the state is.
 
 use super::state::StateError;
-use crate::resource::Key;
+use crate::model::Key;
 use crate::role::Group;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

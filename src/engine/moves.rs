@@ -1,7 +1,7 @@
 //! Renames that a declaration tells of (`moved`): what the state has under an old name goes on under a new one. Pure.
 
 use super::State;
-use crate::resource::Key;
+use crate::model::Key;
 use crate::stack::{Move, ValidStack};
 use std::borrow::Cow;
 use std::collections::BTreeMap;

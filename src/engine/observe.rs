@@ -1,7 +1,8 @@
 //! Looks at everything that is declared or recorded. Reads only.
 
 use super::{Context, State, moves};
-use crate::resource::{Key, Observed};
+use crate::model::Key;
+use crate::resource::{Observed, Surroundings as _, view};
 use crate::role::GroupView;
 use crate::stack::ValidStack;
 use serde_json::Value;
@@ -68,13 +69,4 @@ pub async fn observe(context: &Context, stack: &ValidStack, state: &State) -> In
         resources: resources.into_iter().flatten().collect(),
         groups: groups.into_iter().filter_map(|(name, view)| Some((name, view?))).collect(),
     }
-}
-
-/// One group over the wire; `None` where none of its members exists or its role isn't known.
-pub async fn view(context: &Context, group: &str) -> Option<GroupView> {
-    let members = context.made_members(group);
-    if members.is_empty() {
-        return None;
-    }
-    Some(context.role_of(group)?.observe(context.registry().wire().as_ref(), &members).await)
 }

@@ -3,11 +3,10 @@
 
 use super::graph::Graph;
 use super::selection::Decisions;
-use super::{Inventory, Registry, Selection, State, StepAction, identity, moves, roll};
-use crate::resource::{
-    Decision, Fitted, GroupSubject, Key, Kind, Loss, NodeFacts, Observed, PropertyChange, Recorded,
-    Reference, Refusal, Subject, resolve,
-};
+use super::{Inventory, Selection, State, StepAction, identity, moves, roll};
+use crate::model::{Key, NodeFacts, PropertyChange, Reference, Refusal, resolve};
+use crate::registry::Registry;
+use crate::resource::{Decision, Fitted, GroupSubject, Kind, Loss, Observed, Recorded, Siblings, Subject};
 use crate::role::{Absence, Group, Health, NotSafe};
 use crate::stack::ValidStack;
 use serde::{Deserialize, Serialize};
@@ -100,6 +99,9 @@ pub enum Action {
         key: Key,
         /// Its inputs, references filled in as far as known.
         inputs: Value,
+        /// What it is, for people.
+        #[serde(default)]
+        what: String,
         /// The kind's instructions to itself.
         detail: Value,
     },
@@ -256,6 +258,23 @@ pub fn plan(registry: &Registry, stack: &ValidStack, state: &State, inventory: &
     plan_within(&Selection::All, registry, stack, state, inventory)
 }
 
+/// All resources of a kind.
+pub(super) fn siblings<'a>(
+    kind: &str,
+    stack: &'a ValidStack,
+    state: &'a State,
+    inventory: &'a Inventory,
+) -> Siblings<'a> {
+    let declared = stack.resources.iter().filter(|(key, _)| key.kind == kind);
+    Siblings {
+        declared: declared.map(|(key, declared)| (key, &declared.inputs)).collect(),
+        recorded: state.resources.iter().filter(|(key, _)| key.kind == kind).collect(),
+        disks: &stack.disks,
+        shared_disks: &inventory.shared_disks,
+        rates: &inventory.rates,
+    }
+}
+
 /// Decides what is to be done of the part that `selection` names.
 pub fn plan_within(
     selection: &Selection,
@@ -293,7 +312,7 @@ pub fn plan_within(
         fitted: Fitted::default(),
     };
     for kind in registry.kinds() {
-        let Fitted { inputs, refusals, told } = kind.fit(stack, state, inventory);
+        let Fitted { inputs, refusals, told } = kind.fit(&siblings(kind.name(), stack, state, inventory));
         planner.fitted.inputs.extend(inputs);
         planner.fitted.refusals.extend(refusals);
         planner.fitted.told.extend(told);
@@ -511,7 +530,9 @@ impl Planner<'_> {
             Decision::Same => {}
             Decision::Refuse(refusal) => self.refusals.push(refusal),
             Decision::Create { reason, detail } => {
-                self.graph.add(key, Action::Create { key: key.clone(), inputs, detail }, reason);
+                let what =
+                    self.registry.kind(&key.kind).map(|kind| kind.describe(&inputs)).unwrap_or_default();
+                self.graph.add(key, Action::Create { key: key.clone(), inputs, what, detail }, reason);
             }
             Decision::Delete { loses } => {
                 let before = before();
@@ -682,7 +703,7 @@ impl Planner<'_> {
     /// Which step waits for which: what is made waits for what it needs, what is removed for what needs it.
     fn order(&mut self) {
         for (key, declared) in &self.stack.resources {
-            let referred = crate::resource::references(&declared.inputs).into_iter().map(|r| r.resource);
+            let referred = crate::model::references(&declared.inputs).into_iter().map(|r| r.resource);
             let mut needs: BTreeSet<crate::stack::Needs> = declared.needs.clone();
             needs.extend(referred.map(crate::stack::Needs::Resource));
             self.graph.needs(key, needs);

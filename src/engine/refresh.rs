@@ -1,7 +1,9 @@
 //! Brings the state in line with what is there, and changes nothing there. Pure.
 
-use super::{Inventory, Outcome, Record, Registry, State, identity};
-use crate::resource::{Drift, Key, Kind, Observed};
+use super::{Inventory, Outcome, Record, State, identity};
+use crate::model::Key;
+use crate::registry::Registry;
+use crate::resource::{Drift, Kind, Observed};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

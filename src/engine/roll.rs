@@ -2,7 +2,8 @@
 
 use super::Inventory;
 use super::plan::Change;
-use crate::resource::{Observed, ProcessSeen};
+use crate::model::ProcessSeen;
+use crate::resource::Observed;
 use crate::role::{GroupView, Next, NotSafe, Role, Roll};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,7 +9,7 @@
 use super::Selection;
 use super::format::format_of;
 use super::plan::{Action, Checked, Draft, Plan, Step};
-use crate::resource::Key;
+use crate::model::Key;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};

@@ -6,7 +6,8 @@
 //! runs serves those that need it, with its old configuration too.
 
 use super::{State, moves};
-use crate::resource::{Decision, GroupSubject, Key, Refusal};
+use crate::model::{Key, Refusal};
+use crate::resource::{Decision, GroupSubject};
 use crate::role::{Group, Role};
 use crate::stack::{ValidStack, direct_needs, nearest};
 use serde::{Deserialize, Serialize};

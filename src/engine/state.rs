@@ -8,8 +8,10 @@
 use super::format::format_of;
 use super::journal::{Journal, Outcome, Record};
 use super::lock;
-use crate::resource::{Key, Recorded};
+use crate::model::Key;
+use crate::resource::Recorded;
 use crate::role::Group;
+use crate::stack::{Declaration, Declared, Name, Needs, ValidStack};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -197,6 +199,19 @@ impl State {
         Err(StateError::OtherStack { path: path.to_owned(), found: state.stack, wanted: stack.to_owned() })
     }
 
+    /// A stack that declares what is recorded: applying it changes nothing but what another hand changed.
+    pub fn as_stack(&self, name: Name) -> ValidStack {
+        let declared = |recorded: &Recorded| Declared {
+            inputs: recorded.inputs.clone(),
+            needs: recorded.needs.iter().cloned().map(Needs::Resource).collect(),
+        };
+        let resources =
+            self.resources.iter().map(|(key, recorded)| (key.clone(), declared(recorded))).collect();
+        let (groups, outputs) = (self.groups.clone(), self.outputs.clone());
+        let declaration = Declaration { resources, groups, outputs, ..Declaration::default() };
+        ValidStack::recorded(name, self.serial, declaration)
+    }
+
     /// Takes a journal's text in. Records that the snapshot has already are passed over. Pure; `path` is for the error.
     ///
     /// # Errors
@@ -221,7 +236,7 @@ impl State {
     }
 
     /// The field of a resource's outputs that a reference names, where it is known.
-    pub fn lookup(&self, reference: &crate::resource::Reference) -> Option<Value> {
+    pub fn lookup(&self, reference: &crate::model::Reference) -> Option<Value> {
         self.resources.get(&reference.resource)?.outputs.get(&reference.field).cloned()
     }
 }

@@ -9,7 +9,7 @@ pub use fake::{FakeBackend, FakeWorld};
 pub use local::LocalBackend;
 
 use crate::clock::Until;
-use crate::resource::{HostInputs, NodeFacts};
+use crate::model::{HostInputs, NodeFacts};
 use crate::role::Role;
 use crate::supervisor::Signal;
 use crate::tool::Lack;

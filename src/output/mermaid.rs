@@ -1,7 +1,7 @@
 //! The architecture of a declared stack as a Mermaid flowchart: groups of hosts with their nodes, what holds which
 //! topics, and which group needs which. The same declaration gives the same text.
 
-use crate::resource::{Key, NodeFacts};
+use crate::model::{Key, NodeFacts};
 use crate::stack::{Declaration, Needs};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

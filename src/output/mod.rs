@@ -23,9 +23,10 @@ pub use style::{ColorChoice, Style};
 
 use crate::engine::{Checked, EVENT_VERSION, Event, Events, FileChanges, Plan, Refresh, State, Update};
 use crate::host::LogLine;
+use crate::model::{Key, resolve};
 use crate::program::StackFaults;
 use crate::report::{Invocation, Report};
-use crate::resource::{Key, Recorded, resolve};
+use crate::resource::Recorded;
 use crate::stack::Declaration;
 use clap::ValueEnum;
 use plain::Plain;

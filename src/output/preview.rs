@@ -2,7 +2,7 @@
 
 use super::Style;
 use crate::engine::{Action, Plan, Step};
-use crate::resource::{Key, NodeFacts, PropertyChange};
+use crate::model::{Key, PropertyChange};
 use crate::role::{Absence, InSync};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +20,9 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
     }
     for step in &plan.steps {
         match &step.action {
-            Action::Create { key, inputs, .. } => {
+            Action::Create { key, what, .. } => {
                 *counts.entry("to create").or_default() += 1;
-                line(&mut out, &style.good("+"), key, &described(inputs), &step.reason, style);
+                line(&mut out, &style.good("+"), key, what, &step.reason, style);
                 told(&mut out, plan.told.get(key), style);
             }
             Action::Update(change) => {
@@ -176,29 +176,6 @@ fn line(out: &mut String, sign: &str, key: &Key, what: &str, reason: &str, style
         let _ = write!(text, " {}", style.dim(&format!("({reason})")));
     }
     let _ = writeln!(out, "{}", text.trim_end());
-}
-
-/// A few words on what a new resource is.
-fn described(inputs: &Value) -> String {
-    if let Ok(facts) = serde_json::from_value::<NodeFacts>(inputs.clone()) {
-        let heap = facts.jvm.map(|jvm| format!(", heap {} MiB", jvm.heap_mib)).unwrap_or_default();
-        return format!("{} {} on {}{heap}", facts.software.name, facts.software.version, facts.host.name);
-    }
-    let field = |name: &str| inputs.get(name).map(plain);
-    let counted = |name: &str, thing: &str| match field(name).unwrap_or_default().as_str() {
-        "1" => format!("1 {thing}"),
-        number => format!("{number} {thing}s"),
-    };
-    match (field("partitions"), field("backend")) {
-        (Some(_), _) => {
-            format!("{}, {}", counted("partitions", "partition"), counted("replication_factor", "replica"))
-        }
-        (None, Some(backend)) => match field("address") {
-            Some(address) => format!("{backend} {address}"),
-            None => format!("{backend}, address known after up"),
-        },
-        (None, None) => String::new(),
-    }
 }
 
 fn plain(value: &Value) -> String {

@@ -1,8 +1,10 @@
 //! How a stack is, for people and for scripts.
 
 use super::Style;
-use crate::engine::{Inventory, Registry, State, stranger};
-use crate::resource::{Key, Lasts, NodeFacts, NodeKind, Observed, Output, ProcessSeen, TopicKind, lasts};
+use crate::engine::{Inventory, State, stranger};
+use crate::model::{Key, NodeFacts, Output, ProcessSeen};
+use crate::registry::Registry;
+use crate::resource::{Lasts, NodeKind, Observed, TopicKind, lasts};
 use crate::role::Health;
 use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde::Serialize;

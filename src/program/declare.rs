@@ -4,8 +4,8 @@
 //! again: a key that nobody knows or a value of the wrong kind then counts as not written, and has its default.
 
 use super::{Located, Programs};
-use crate::engine::Registry;
-use crate::resource::Key;
+use crate::model::Key;
+use crate::registry::Registry;
 use crate::stack::{Fault, Faults, Name, Stack, ValidStack, nearest};
 use schemars::JsonSchema;
 use serde::Deserialize;

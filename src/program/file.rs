@@ -1,7 +1,7 @@
 //! Stack files: where one is found, and what it is called.
 
 use super::{Programs, StackFaults, declare};
-use crate::engine::Registry;
+use crate::registry::Registry;
 use crate::stack::{Name, NameError, ValidStack};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use crate::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
 use crate::host::LocalBackend;
-use crate::resource::{Isolation, Machine, Output};
+use crate::model::{Isolation, Machine, Output};
 use crate::stack::{Fault, Stack};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! A program of the user's own, with whatever it adds to Octad.
 
 use super::Programs;
-use crate::engine::Registry;
 use crate::host::Backend;
+use crate::registry::Registry;
 use crate::role::Role;
 use crate::stack::Stack;
 use schemars::JsonSchema;

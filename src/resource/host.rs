@@ -1,67 +1,32 @@
 //! The kind `host`: a machine, or what stands for one, that runs nodes. What a host is made of is its backend's.
 
-use super::{
-    Decision, Drift, Key, Kind, KindError, Observed, ProcessSeen, Recorded, Refusal, Subject, Work, compare,
-};
+use super::{Decision, Drift, Kind, KindError, Malformed, Observed, Recorded, Subject, Surroundings, Work};
 use crate::causes::with_causes;
 use crate::clock::Until;
-use crate::engine::Context;
+use crate::model::{HostInputs, Key, ProcessSeen, Refusal, compare};
 use crate::tool::Lack;
 use async_trait::async_trait;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
-
-/// Inputs of a host.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HostInputs {
-    /// The backend's name, such as `local`.
-    pub backend: String,
-    /// The address at which others reach it, for backends that don't assign one themselves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<Ipv4Addr>,
-    /// The failure domain; where none is declared, the host is its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
-    /// What keeps hosts of one machine apart.
-    #[serde(default, skip_serializing_if = "Isolation::is_none")]
-    pub isolation: Isolation,
-    /// Size in MiB of the disk that each node has for its data; where none is declared, it shares the machine's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disk_mib: Option<u32>,
-}
-
-/// What keeps hosts of one machine apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Isolation {
-    /// Nothing: they share the machine's network.
-    #[default]
-    None,
-    /// Each is a network namespace, with a cable to a switch of the stack: it can be cut off.
-    Netns,
-}
-
-impl Isolation {
-    /// Whether there is none.
-    pub fn is_none(&self) -> bool {
-        *self == Self::None
-    }
-}
 
 /// The kind `host`.
-#[derive(Debug, Clone, Copy)]
-pub struct HostKind;
+#[derive(Debug, Clone)]
+pub struct HostKind {
+    backends: BTreeSet<&'static str>,
+}
 
 /// The status of a host with which nothing is wrong.
 const UP: &str = "up";
 
 impl HostKind {
     /// The kind's name.
-    pub const NAME: &'static str = "host";
+    pub const NAME: &'static str = HostInputs::KIND;
+
+    /// The kind, where these backends are known.
+    pub fn new(backends: BTreeSet<&'static str>) -> Self {
+        Self { backends }
+    }
 }
 
 /// What a host told of itself.
@@ -121,8 +86,30 @@ impl Kind for HostKind {
         Self::NAME
     }
 
-    fn validate(&self, inputs: &Value) -> Result<(), String> {
-        serde_json::from_value::<HostInputs>(inputs.clone()).map(|_| ()).map_err(|e| e.to_string())
+    fn validate(&self, inputs: &Value) -> Result<(), Malformed> {
+        let HostInputs { backend, .. } = HostInputs::deserialize(inputs)?;
+        if self.backends.contains(backend.as_str()) {
+            return Ok(());
+        }
+        let known: Vec<_> = self.backends.iter().copied().collect();
+        Err(Malformed {
+            path: Some("hosts.backend".into()),
+            message: format!("there is no host backend `{backend}`"),
+            hint: format!("known: {}", known.join(", ")),
+        })
+    }
+
+    fn claims(&self, inputs: &Value) -> Vec<String> {
+        let address = inputs.get("address").and_then(Value::as_str);
+        address.map(|address| format!("the address {address}")).into_iter().collect()
+    }
+
+    fn describe(&self, inputs: &Value) -> String {
+        match HostInputs::deserialize(inputs) {
+            Ok(HostInputs { backend, address: Some(address), .. }) => format!("{backend} {address}"),
+            Ok(HostInputs { backend, .. }) => format!("{backend}, address known after up"),
+            Err(_) => String::new(),
+        }
     }
 
     fn decide(&self, subject: &Subject<'_>) -> Decision {
@@ -169,9 +156,13 @@ impl Kind for HostKind {
         }
     }
 
-    async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed> {
+    async fn observe(
+        &self,
+        surroundings: &dyn Surroundings,
+        subjects: &BTreeMap<Key, Value>,
+    ) -> BTreeMap<Key, Observed> {
         let looks = subjects.iter().map(|(key, value)| async move {
-            let observed = match context.host_of(key, value) {
+            let observed = match surroundings.host_of(key, value) {
                 Err(error) => Observed::Unknown(with_causes(&error)),
                 Ok(host) => match host.power().await {
                     Ok(None) => Observed::Absent,
@@ -197,46 +188,51 @@ impl Kind for HostKind {
         futures_util::future::join_all(looks).await.into_iter().collect()
     }
 
-    async fn lacking(&self, context: &Context, work: &[Work]) -> Result<Vec<Lack>, KindError> {
+    async fn lacking(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<Vec<Lack>, KindError> {
         let mut lacking = Vec::new();
         for item in work {
-            lacking.extend(context.host_of(&item.key, &item.inputs)?.lacking());
+            lacking.extend(surroundings.host_of(&item.key, &item.inputs)?.lacking());
         }
         Ok(lacking)
     }
 
-    async fn prepare(&self, context: &Context, work: &[Work]) -> Result<(), KindError> {
+    async fn prepare(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<(), KindError> {
         for item in work {
-            context.host_of(&item.key, &item.inputs)?.check()?;
+            surroundings.host_of(&item.key, &item.inputs)?.check()?;
         }
         Ok(())
     }
 
     async fn create(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         value: &Value,
         _detail: &Value,
     ) -> Result<Value, KindError> {
-        let address = context.host_of(key, value)?.boot().await?;
+        let address = surroundings.host_of(key, value)?.boot().await?;
         let zone = KindError::read::<HostInputs>(key, value)?.zone.unwrap_or_else(|| key.name.clone());
         Ok(json!({ "address": address, "zone": zone }))
     }
 
     async fn update(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         _before: &Value,
         after: &Value,
         _until: Option<Until>,
     ) -> Result<Value, KindError> {
-        self.create(context, key, after, &Value::Null).await
+        self.create(surroundings, key, after, &Value::Null).await
     }
 
-    async fn halt(&self, context: &Context, key: &Key, inputs: &Value) -> Result<bool, KindError> {
-        let host = context.host_of(key, inputs)?;
+    async fn halt(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        inputs: &Value,
+    ) -> Result<bool, KindError> {
+        let host = surroundings.host_of(key, inputs)?;
         if host.power().await? != Some(true) {
             return Ok(false);
         }
@@ -244,8 +240,13 @@ impl Kind for HostKind {
         Ok(true)
     }
 
-    async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError> {
-        let host = context.host_of(key, before)?;
+    async fn delete(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        before: &Value,
+    ) -> Result<(), KindError> {
+        let host = surroundings.host_of(key, before)?;
         // Those that the stack knew of are removed by now.
         let left: Vec<String> = host.nodes().await?.into_iter().collect();
         if !left.is_empty() {

@@ -1,11 +1,10 @@
 //! What the engine asks of a kind of resource.
 
-use super::{Adopted, Decision, Drift, Key, Loss, Observed, Recorded, Refusal, Subject};
+use super::{Adopted, Decision, Disks, Drift, Loss, Observed, Recorded, Subject, Surroundings};
 use crate::clock::Until;
-use crate::engine::{Context, Inventory, State};
 use crate::host::HostError;
 use crate::kafka::KafkaError;
-use crate::stack::ValidStack;
+use crate::model::{Key, Refusal};
 use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -21,8 +20,19 @@ pub trait Kind: Send + Sync {
     /// The kind's name, as it stands in keys.
     fn name(&self) -> &'static str;
 
-    /// Checks the form of declared inputs. The error is one sentence without the resource's name.
-    fn validate(&self, inputs: &Value) -> Result<(), String>;
+    /// Checks the form of declared inputs.
+    fn validate(&self, inputs: &Value) -> Result<(), Malformed>;
+
+    /// What only one resource of a stack may have (an address, a port of a host), each as it stands in a sentence. As a
+    /// rule nothing.
+    fn claims(&self, _inputs: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A few words on what a resource with these inputs is, for people; references in them may not be known yet.
+    fn describe(&self, _inputs: &Value) -> String {
+        String::new()
+    }
 
     /// The group that holds a resource which is not itself a member of it, such as a topic's cluster.
     fn held_by(&self, _inputs: &Value) -> Option<String> {
@@ -31,7 +41,7 @@ pub trait Kind: Send + Sync {
 
     /// What the declared resources of this kind are to be where they share something (topics: their brokers' disks), which
     /// no one of them can tell by itself. As a rule nothing is shared. Pure.
-    fn fit(&self, _stack: &ValidStack, _state: &State, _inventory: &Inventory) -> Fitted {
+    fn fit(&self, _all: &Siblings<'_>) -> Fitted {
         Fitted::default()
     }
 
@@ -95,19 +105,27 @@ pub trait Kind: Send + Sync {
     }
 
     /// Looks at all subjects of this kind at once. A resource that can't be asked for is [`Observed::Unknown`].
-    async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed>;
+    async fn observe(
+        &self,
+        surroundings: &dyn Surroundings,
+        subjects: &BTreeMap<Key, Value>,
+    ) -> BTreeMap<Key, Observed>;
 
     /// What this machine lacks for this work; changes nothing. As a rule nothing.
     ///
     /// # Errors
     /// Where that can't be told.
-    async fn lacking(&self, _context: &Context, _work: &[Work]) -> Result<Vec<Lack>, KindError> {
+    async fn lacking(
+        &self,
+        _surroundings: &dyn Surroundings,
+        _work: &[Work],
+    ) -> Result<Vec<Lack>, KindError> {
         Ok(Vec::new())
     }
 
     /// Does what can fail without changing the stack, before the first step: finds programs, fetches files, finds
     /// ports in use.
-    async fn prepare(&self, _context: &Context, _work: &[Work]) -> Result<(), KindError> {
+    async fn prepare(&self, _surroundings: &dyn Surroundings, _work: &[Work]) -> Result<(), KindError> {
         Ok(())
     }
 
@@ -115,7 +133,7 @@ pub trait Kind: Send + Sync {
     /// it has none.
     async fn files(
         &self,
-        _context: &Context,
+        _surroundings: &dyn Surroundings,
         _key: &Key,
         _inputs: &Value,
     ) -> Result<Option<(Files, Files)>, KindError> {
@@ -125,7 +143,7 @@ pub trait Kind: Send + Sync {
     /// Makes the resource and returns its outputs.
     async fn create(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         inputs: &Value,
         detail: &Value,
@@ -135,12 +153,12 @@ pub trait Kind: Send + Sync {
     /// be disturbed. For kinds that nothing is disturbed by, it is the same as `update`.
     async fn update_at_rest(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         before: &Value,
         after: &Value,
     ) -> Result<Value, KindError> {
-        self.update(context, key, before, after, None).await
+        self.update(surroundings, key, before, after, None).await
     }
 
     /// Changes the resource and returns its outputs. What interrupts it is begun before `until`, or not at all.
@@ -149,7 +167,7 @@ pub trait Kind: Send + Sync {
     /// [`HostError::TooLate`] where it was too late for that.
     async fn update(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         before: &Value,
         after: &Value,
@@ -162,12 +180,55 @@ pub trait Kind: Send + Sync {
     }
 
     /// Stops the resource and keeps all that it holds. Returns whether there was anything to stop.
-    async fn halt(&self, _context: &Context, _key: &Key, _inputs: &Value) -> Result<bool, KindError> {
+    async fn halt(
+        &self,
+        _surroundings: &dyn Surroundings,
+        _key: &Key,
+        _inputs: &Value,
+    ) -> Result<bool, KindError> {
         Ok(false)
     }
 
     /// Removes the resource with all that it holds.
-    async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError>;
+    async fn delete(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        before: &Value,
+    ) -> Result<(), KindError>;
+}
+
+/// What is wrong with declared inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed {
+    /// Where in the stack file, as a dotted path, where that is known; several resources may then have the same fault, and
+    /// it is told once.
+    pub path: Option<String>,
+    /// One sentence without the resource's name.
+    pub message: String,
+    /// What to write instead; may be empty.
+    pub hint: String,
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Self {
+        Self { path: None, message: error.to_string(), hint: String::new() }
+    }
+}
+
+/// All resources of one kind side by side, and what they share.
+#[derive(Debug)]
+pub struct Siblings<'a> {
+    /// The inputs of those that are declared.
+    pub declared: BTreeMap<&'a Key, &'a Value>,
+    /// Those that the state has.
+    pub recorded: BTreeMap<&'a Key, &'a Recorded>,
+    /// The disks of clusters, as declared.
+    pub disks: &'a BTreeMap<String, Disks>,
+    /// Bytes that are free on the file system that hosts of each backend share, where they do.
+    pub shared_disks: &'a BTreeMap<String, u64>,
+    /// Bytes that the busiest partition of each topic takes in a second, where that could be measured.
+    pub rates: &'a BTreeMap<String, f64>,
 }
 
 /// What resources that share something come to.

@@ -1,10 +1,10 @@
 //! A member leaves a group that goes on. That nobody counts on it was so when the plan was made; it is looked at again
 //! right before its process stops, and once more when it has: what was under way to it meanwhile shows then.
 
-use super::{Key, KindError, NodeFacts};
+use super::{KindError, Surroundings, view};
 use crate::clock::{LOOK_HOLDS, UNTOLD, Until};
-use crate::engine::{self, Context};
 use crate::host::{Host, RunState};
+use crate::model::{Key, NodeFacts};
 use crate::role::{NotSafe, Role, Standing};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -22,7 +22,7 @@ const NEWS: Duration = Duration::from_secs(1);
 
 /// A member that is to leave.
 pub(super) struct Leaving<'a> {
-    pub(super) context: &'a Context,
+    pub(super) surroundings: &'a dyn Surroundings,
     pub(super) key: &'a Key,
     pub(super) facts: &'a NodeFacts,
     pub(super) role: &'a dyn Role,
@@ -61,7 +61,7 @@ impl Leaving<'_> {
     /// Waits until nobody would miss it, `stopped` or not. Returns for how long that holds.
     async fn missed_by_nobody(&self, stopped: bool) -> Result<Until, NotSafe> {
         let begun = Instant::now();
-        let nothing_recorded = self.context.made_within(&self.facts.group).is_empty();
+        let nothing_recorded = self.surroundings.made_within(&self.facts.group).is_empty();
         let mut since: Option<Instant> = None;
         loop {
             let until = Until::within(LOOK_HOLDS);
@@ -81,11 +81,15 @@ impl Leaving<'_> {
 
     async fn look(&self, stopped: bool) -> Result<(), NotSafe> {
         let group = &self.facts.group;
-        let view = engine::view(self.context, group).await.ok_or(NotSafe::NobodyAnswers)?;
+        let view = view(self.surroundings, group).await.ok_or(NotSafe::NobodyAnswers)?;
         self.role.allows_removal(self.facts, &view)?;
         if stopped && view.standing(&self.key.name) != Some(Standing::Out) {
             return Err(NotSafe::StillCounted { member: self.key.name.clone() });
         }
-        if self.role.knows(&view, &self.context.made_within(group)) { Ok(()) } else { Err(NotSafe::Untold) }
+        if self.role.knows(&view, &self.surroundings.made_within(group)) {
+            Ok(())
+        } else {
+            Err(NotSafe::Untold)
+        }
     }
 }

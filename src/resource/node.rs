@@ -2,13 +2,13 @@
 
 use super::leave::Leaving;
 use super::{
-    Decision, Drift, Files, HostKind, Key, Kind, KindError, Loss, NodeFacts, Observed, ProcessSeen, Recorded,
-    Refusal, Subject, Work, compare, place,
+    Decision, Drift, Files, Kind, KindError, Loss, Malformed, Observed, Recorded, Subject, Surroundings,
+    Work, place, view,
 };
 use crate::causes::with_causes;
-use crate::clock::Until;
-use crate::engine::{self, Context};
+use crate::clock::{GATE_TIMEOUT, Until};
 use crate::host::{Deployment, Host, HostError, NodeObservation, RunState};
+use crate::model::{Key, NodeFacts, ProcessSeen, Refusal, compare};
 use crate::role::{GroupView, NotSafe, Role};
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -34,7 +34,7 @@ pub struct NodeKind {
 
 impl NodeKind {
     /// The kind's name.
-    pub const NAME: &'static str = "node";
+    pub const NAME: &'static str = NodeFacts::KIND;
 
     /// The kind with these roles.
     pub fn new(roles: BTreeMap<&'static str, Arc<dyn Role>>) -> Self {
@@ -50,15 +50,15 @@ impl NodeKind {
     /// Installs what a node is to be and starts it anew. Its process has so long to end in order.
     async fn restart(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         after: &Value,
         patience: Duration,
         until: Option<Until>,
     ) -> Result<Value, KindError> {
         let deployment = self.deployment(key, after)?;
-        let host = context.host(&host_key(&deployment.facts))?;
-        place::rename(host.as_ref(), context, key, patience, until).await?;
+        let host = surroundings.host(&deployment.facts.host.key())?;
+        place::rename(host.as_ref(), surroundings, key, patience, until).await?;
         let generation = host.install(&deployment).await?;
         host.stop(&key.name, patience, until).await?;
         host.start(&key.name).await?;
@@ -67,7 +67,7 @@ impl NodeKind {
 
     fn deployment(&self, key: &Key, inputs: &Value) -> Result<Deployment, KindError> {
         let facts = facts(key, inputs)?;
-        if !super::references(inputs).is_empty() {
+        if !crate::model::references(inputs).is_empty() {
             return Err(KindError::NotYetKnown { key: key.clone() });
         }
         let role = self.role(key, &facts)?.clone();
@@ -248,24 +248,35 @@ fn refuse(key: &Key, reason: String, hint: &str) -> Decision {
     Decision::Refuse(Refusal { key: key.clone(), reason, hint: hint.into() })
 }
 
-/// The key of the host that a node's facts name.
-pub(crate) fn host_key(facts: &NodeFacts) -> Key {
-    Key::new(HostKind::NAME, &facts.host.name)
-}
-
 #[async_trait]
 impl Kind for NodeKind {
     fn name(&self) -> &'static str {
         Self::NAME
     }
 
-    fn validate(&self, inputs: &Value) -> Result<(), String> {
-        let facts: NodeFacts = serde_json::from_value(inputs.clone()).map_err(|e| e.to_string())?;
+    fn validate(&self, inputs: &Value) -> Result<(), Malformed> {
+        let facts = NodeFacts::deserialize(inputs)?;
         if self.roles.contains_key(facts.role.as_str()) {
             return Ok(());
         }
         let known: Vec<_> = self.roles.keys().copied().collect();
-        Err(format!("the role `{}` is not known (known: {})", facts.role, known.join(", ")))
+        Err(Malformed {
+            path: None,
+            message: format!("the role `{}` is not known", facts.role),
+            hint: format!("known: {}", known.join(", ")),
+        })
+    }
+
+    fn claims(&self, inputs: &Value) -> Vec<String> {
+        let Ok(facts) = NodeFacts::deserialize(inputs) else { return Vec::new() };
+        let ports = facts.ports.values().map(|port| format!("port {port} of host {}", facts.host.name));
+        ports.chain([format!("id {} in the group {}", facts.id, facts.group)]).collect()
+    }
+
+    fn describe(&self, inputs: &Value) -> String {
+        let Ok(facts) = NodeFacts::deserialize(inputs) else { return String::new() };
+        let heap = facts.jvm.map(|jvm| format!(", heap {} MiB", jvm.heap_mib)).unwrap_or_default();
+        format!("{} {} on {}{heap}", facts.software.name, facts.software.version, facts.host.name)
     }
 
     fn decide(&self, subject: &Subject<'_>) -> Decision {
@@ -409,15 +420,19 @@ impl Kind for NodeKind {
         }
     }
 
-    async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed> {
+    async fn observe(
+        &self,
+        surroundings: &dyn Surroundings,
+        subjects: &BTreeMap<Key, Value>,
+    ) -> BTreeMap<Key, Observed> {
         let looks = subjects.iter().map(|(key, inputs)| async move {
-            let host = facts(key, inputs).and_then(|facts| context.host(&host_key(&facts)));
+            let host = facts(key, inputs).and_then(|facts| surroundings.host(&facts.host.key()));
             let observed = match host {
                 Err(error) => Observed::Unknown(with_causes(&error)),
-                Ok(host) => match place::look(host.as_ref(), context, key).await {
+                Ok(host) => match place::look(host.as_ref(), surroundings, key).await {
                     Ok(None) => Observed::Absent,
                     Ok(Some(found)) => {
-                        let altered_files = altered_files(host.as_ref(), context, key, &found).await;
+                        let altered_files = altered_files(host.as_ref(), surroundings, key, &found).await;
                         let (status, broken) = (status(&found).into(), broken(&found.run));
                         let process = process_seen(&found.run);
                         let detail = json!(Seen { found, altered_files });
@@ -431,72 +446,72 @@ impl Kind for NodeKind {
         futures_util::future::join_all(looks).await.into_iter().collect()
     }
 
-    async fn lacking(&self, context: &Context, work: &[Work]) -> Result<Vec<Lack>, KindError> {
+    async fn lacking(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<Vec<Lack>, KindError> {
         let mut by_backend: BTreeMap<String, Vec<Deployment>> = BTreeMap::new();
         for item in work {
             let Ok(deployment) = self.deployment(&item.key, &item.inputs) else { continue };
-            let backend = context.backend_of(&host_key(&deployment.facts))?;
+            let backend = surroundings.backend_of(&deployment.facts.host.key())?;
             by_backend.entry(backend).or_default().push(deployment);
         }
         let mut lacking = Vec::new();
         for (backend, all) in by_backend {
-            lacking.extend(context.backend(&backend)?.lacking(&all).await);
+            lacking.extend(surroundings.backend(&backend)?.lacking(&all).await);
         }
         Ok(lacking)
     }
 
-    async fn prepare(&self, context: &Context, work: &[Work]) -> Result<(), KindError> {
+    async fn prepare(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<(), KindError> {
         let mut by_backend: BTreeMap<String, (Vec<_>, Vec<_>)> = BTreeMap::new();
         for item in work {
             // What waits for an address of a host yet to be made is prepared when it is deployed.
             let Ok(deployment) = self.deployment(&item.key, &item.inputs) else { continue };
-            let host = host_key(&deployment.facts);
-            let (starting, all) = by_backend.entry(context.backend_of(&host)?).or_default();
-            let handle = context.host(&host)?;
+            let host = deployment.facts.host.key();
+            let (starting, all) = by_backend.entry(surroundings.backend_of(&host)?).or_default();
+            let handle = surroundings.host(&host)?;
             // What has a process has its ports.
-            let found = place::look(handle.as_ref(), context, &item.key).await?;
+            let found = place::look(handle.as_ref(), surroundings, &item.key).await?;
             if found.is_none_or(|found| !found.run.has_process()) {
                 starting.push((handle, deployment.clone()));
             }
             all.push(deployment);
         }
         for (backend, (starting, all)) in by_backend {
-            context.backend(&backend)?.prepare(&starting, &all, &context.progress()).await?;
+            surroundings.backend(&backend)?.prepare(&starting, &all, &surroundings.progress()).await?;
         }
         Ok(())
     }
 
     async fn files(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         inputs: &Value,
     ) -> Result<Option<(Files, Files)>, KindError> {
         let deployment = self.deployment(key, inputs)?;
-        let host = context.host(&host_key(&deployment.facts))?;
-        let lying = host.files(&place::name(host.as_ref(), context, key).await?).await?;
+        let host = surroundings.host(&deployment.facts.host.key())?;
+        let lying = host.files(&place::name(host.as_ref(), surroundings, key).await?).await?;
         Ok(Some((readable(lying), readable(host.render(&deployment)))))
     }
 
     async fn create(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         inputs: &Value,
         detail: &Value,
     ) -> Result<Value, KindError> {
         let deployment = self.deployment(key, inputs)?;
-        let host = context.host(&host_key(&deployment.facts))?;
+        let host = surroundings.host(&deployment.facts.host.key())?;
         let told = |what: &str| detail.get(what).and_then(Value::as_bool).unwrap_or(false);
         let bootstrap = told("bootstrap");
         if told("refill") {
             // The others may have moved on since the plan was made.
-            let view = engine::view(context, &deployment.facts.group).await;
+            let view = view(surroundings, &deployment.facts.group).await;
             self.refill(key, &deployment.facts, view.as_ref())?;
-        } else if place::look(host.as_ref(), context, key).await?.is_none_or(|found| !found.data) {
-            vacant(context, key, &deployment).await?;
+        } else if place::look(host.as_ref(), surroundings, key).await?.is_none_or(|found| !found.data) {
+            vacant(surroundings, key, &deployment).await?;
         }
-        place::rename(host.as_ref(), context, key, STOP_TIMEOUT, None).await?;
+        place::rename(host.as_ref(), surroundings, key, STOP_TIMEOUT, None).await?;
         host.format(&deployment, bootstrap).await?;
         let generation = host.install(&deployment).await?;
         host.start(&key.name).await?;
@@ -505,7 +520,7 @@ impl Kind for NodeKind {
 
     async fn update_at_rest(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         before: &Value,
         after: &Value,
@@ -513,17 +528,17 @@ impl Kind for NodeKind {
         // A host that was down starts its nodes by itself as soon as it is up. Such a node may serve by now, and to
         // restart it would take a healthy member away outside a roll.
         let deployment = self.deployment(key, after)?;
-        let host = context.host(&host_key(&deployment.facts))?;
+        let host = surroundings.host(&deployment.facts.host.key())?;
         // A process that runs by the time of the stop came back as well.
         let until = Some(Until::within(Duration::ZERO));
-        match place::look(host.as_ref(), context, key).await? {
+        match place::look(host.as_ref(), surroundings, key).await? {
             Some(found) if runs_as_declared(&found, &deployment.facts) => {
                 Ok(json!({ "generation": host.install(&deployment).await? }))
             }
             Some(found) if matches!(found.run, RunState::Running { .. } | RunState::Frozen) => {
                 Err(KindError::CameBack { key: key.clone() })
             }
-            _ => match self.update(context, key, before, after, until).await {
+            _ => match self.update(surroundings, key, before, after, until).await {
                 Err(KindError::Host(HostError::TooLate { .. })) => {
                     Err(KindError::CameBack { key: key.clone() })
                 }
@@ -534,15 +549,15 @@ impl Kind for NodeKind {
 
     async fn update(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         _before: &Value,
         after: &Value,
         until: Option<Until>,
     ) -> Result<Value, KindError> {
-        let host = context.host(&host_key(&facts(key, after)?))?;
-        let name = place::name(host.as_ref(), context, key).await?;
-        self.restart(context, key, after, patience(host.as_ref(), &name).await?, until).await
+        let host = surroundings.host(&facts(key, after)?.host.key())?;
+        let name = place::name(host.as_ref(), surroundings, key).await?;
+        self.restart(surroundings, key, after, patience(host.as_ref(), &name).await?, until).await
     }
 
     fn reversible(&self, key: &Key, before: &Value, after: &Value) -> bool {
@@ -550,9 +565,14 @@ impl Kind for NodeKind {
         self.role(key, &after).is_ok_and(|role| role.reversible(&before, &after))
     }
 
-    async fn halt(&self, context: &Context, key: &Key, inputs: &Value) -> Result<bool, KindError> {
-        let host = context.host(&host_key(&facts(key, inputs)?))?;
-        let name = place::name(host.as_ref(), context, key).await?;
+    async fn halt(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        inputs: &Value,
+    ) -> Result<bool, KindError> {
+        let host = surroundings.host(&facts(key, inputs)?.host.key())?;
+        let name = place::name(host.as_ref(), surroundings, key).await?;
         match host.node(&name).await? {
             None => Ok(false),
             Some(found) => {
@@ -563,13 +583,19 @@ impl Kind for NodeKind {
         }
     }
 
-    async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError> {
+    async fn delete(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        before: &Value,
+    ) -> Result<(), KindError> {
         let facts = facts(key, before)?;
-        let host = context.host(&host_key(&facts))?;
-        let name = place::name(host.as_ref(), context, key).await?;
-        if context.goes_on(&facts.group) {
+        let host = surroundings.host(&facts.host.key())?;
+        let name = place::name(host.as_ref(), surroundings, key).await?;
+        if surroundings.goes_on(&facts.group) {
             let role = self.role(key, &facts)?.as_ref();
-            let leaving = Leaving { context, key, facts: &facts, role, host: host.as_ref(), name: &name };
+            let leaving =
+                Leaving { surroundings, key, facts: &facts, role, host: host.as_ref(), name: &name };
             return leaving.leave(patience(host.as_ref(), &name).await?).await;
         }
         // All data of the group goes, so there is nothing that a long goodbye would save.
@@ -588,11 +614,16 @@ struct Seen {
 }
 
 /// The text of the files that another hand changed; none where they can't be read.
-async fn altered_files(host: &dyn Host, context: &Context, key: &Key, found: &NodeObservation) -> Files {
+async fn altered_files(
+    host: &dyn Host,
+    surroundings: &dyn Surroundings,
+    key: &Key,
+    found: &NodeObservation,
+) -> Files {
     if found.altered.is_empty() {
         return Files::new();
     }
-    let read = async || Ok::<_, KindError>(host.files(&place::name(host, context, key).await?).await?);
+    let read = async || Ok::<_, KindError>(host.files(&place::name(host, surroundings, key).await?).await?);
     let mut files = read().await.unwrap_or_default();
     files.retain(|name, _| found.altered.contains(name));
     files
@@ -602,10 +633,14 @@ async fn altered_files(host: &dyn Host, context: &Context, key: &Key, found: &No
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Waits until it is known that nobody counts on what a new member's disk would hold.
-async fn vacant(context: &Context, key: &Key, deployment: &Deployment) -> Result<(), KindError> {
+async fn vacant(
+    surroundings: &dyn Surroundings,
+    key: &Key,
+    deployment: &Deployment,
+) -> Result<(), KindError> {
     let begun = tokio::time::Instant::now();
     loop {
-        match deployment.role.vacant(context.registry().wire().as_ref(), &deployment.facts).await {
+        match deployment.role.vacant(surroundings.wire(), &deployment.facts).await {
             Ok(()) => return Ok(()),
             Err(reason) if reason.may_pass() && begun.elapsed() < SILENCE => {
                 tokio::time::sleep(Duration::from_millis(250)).await;
@@ -640,7 +675,7 @@ fn runs_as_declared(found: &NodeObservation, facts: &NodeFacts) -> bool {
 
 /// For so long after its start a process that doesn't serve yet is taken for one that is reading its data. A broker of 1
 /// CPU with tens of gigabytes of log to recover takes minutes, and one that is stopped at that begins it again.
-const YOUNG: Duration = engine::GATE_TIMEOUT;
+const YOUNG: Duration = GATE_TIMEOUT;
 
 fn process_seen(run: &RunState) -> ProcessSeen {
     match run {

@@ -3,10 +3,9 @@
 //! The bound of a topic is its own, so that a topic that joins changes no other's. It never falls by itself: a topic that
 //! keeps more than its share keeps it, and others get less. Half of the room is left to topics to come.
 
-use super::{Fitted, Key, Recorded, Refusal, TopicInputs, TopicKind};
-use crate::engine::{Inventory, State};
+use super::{Fitted, Recorded, Siblings, TopicInputs, TopicKind};
 use crate::kafka::Safeguards;
-use crate::stack::ValidStack;
+use crate::model::{Key, Refusal};
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -191,14 +190,7 @@ pub(super) fn fit(topics: &[Topic<'_>], disks: &Disks, size: Size) -> Fit {
 }
 
 /// Divides the room of one cluster's disks among its declared topics.
-pub(super) fn fit_cluster(
-    cluster: &str,
-    disks: &Disks,
-    stack: &ValidStack,
-    state: &State,
-    inventory: &Inventory,
-    fitted: &mut Fitted,
-) {
+pub(super) fn fit_cluster(cluster: &str, disks: &Disks, all: &Siblings<'_>, fitted: &mut Fitted) {
     let read = |inputs: &Value| {
         let inputs = TopicInputs::deserialize(inputs).ok();
         inputs.filter(|inputs| inputs.cluster == cluster)
@@ -208,19 +200,19 @@ pub(super) fn fit_cluster(
             key,
             declared: read(declared)?,
             recorded: recorded.and_then(|recorded| read(&recorded.inputs)),
-            rate: inventory.rates.get(&key.name).copied(),
+            rate: all.rates.get(&key.name).copied(),
         })
     };
-    let declared = stack.resources.iter().filter(|(key, _)| key.kind == TopicKind::NAME);
-    let declared = declared.filter_map(|(key, one)| topic(key, &one.inputs, state.resources.get(key)));
+    let declared = all.declared.iter();
+    let declared = declared.filter_map(|(key, inputs)| topic(*key, inputs, all.recorded.get(key).copied()));
     // One that is no longer declared takes its room until somebody consents to its removal.
-    let stays = |(key, recorded): &(&Key, &Recorded)| {
-        key.kind == TopicKind::NAME && !stack.resources.contains_key(*key) && !recorded.unprotected
-    };
-    let left = state.resources.iter().filter(stays);
-    let left = left.filter_map(|(key, recorded)| topic(key, &recorded.inputs, Some(recorded)));
+    let left = all
+        .recorded
+        .iter()
+        .filter(|(key, recorded)| !all.declared.contains_key(*key) && !recorded.unprotected);
+    let left = left.filter_map(|(key, recorded)| topic(*key, &recorded.inputs, Some(recorded)));
     let topics: Vec<Topic<'_>> = declared.chain(left).collect();
-    let shared = inventory.shared_disks.get(&disks.backend);
+    let shared = all.shared_disks.get(&disks.backend);
     let size = match (disks.each, shared) {
         (Some(bytes), _) => Size::Declared(bytes),
         (None, Some(free)) => Size::Shared(free / disks.brokers.max(1)),
@@ -233,7 +225,7 @@ pub(super) fn fit_cluster(
             fitted.inputs.insert(topic.key.clone(), json!(inputs));
         }
     }
-    fitted.told.extend(told.into_iter().filter(|(key, _)| stack.resources.contains_key(key)));
+    fitted.told.extend(told.into_iter().filter(|(key, _)| all.declared.contains_key(key)));
     fitted.refusals.extend(refusals);
 }
 

@@ -1,13 +1,12 @@
 //! The kind `topic`: a topic of a Kafka cluster, with its partitions and its configuration.
 
 use super::{
-    Adopted, Decision, Drift, Fitted, Key, Kind, KindError, Loss, Observed, ProcessSeen, Recorded, Refusal,
-    Subject, compare, retention,
+    Adopted, Decision, Drift, Fitted, Kind, KindError, Loss, Malformed, Observed, Recorded, Siblings,
+    Subject, Surroundings, retention,
 };
 use crate::clock::Until;
-use crate::engine::{Context, Inventory, State};
 use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, Reassignment, Safeguards, TopicView};
-use crate::stack::ValidStack;
+use crate::model::{Key, ProcessSeen, Refusal, compare};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -222,18 +221,18 @@ async fn inherited(kafka: &Arc<dyn Kafka>) -> Safeguards {
 /// Brings a topic that exists to what its inputs say. Of the settings that Octad set or may have set, those that are no
 /// longer declared go.
 async fn bring(
-    context: &Context,
+    surroundings: &dyn Surroundings,
     kafka: &Arc<dyn Kafka>,
     key: &Key,
     now: &TopicView,
     inputs: &TopicInputs,
 ) -> Result<(), KindError> {
-    let recorded = context.input(key, "configs").map(|configs| json!({ "configs": configs }));
-    let ours = settings_in(context.attempted(key).iter().chain(&recorded));
+    let recorded = surroundings.input(key, "configs").map(|configs| json!({ "configs": configs }));
+    let ours = settings_in(surroundings.attempted(key).iter().chain(&recorded));
     let mut now = found(&key.name, now, &[], &Safeguards::default());
     let after = now.brought_to(inputs, &ours);
     // The plan asked for consent to what it saw; another hand may have been here since.
-    if after != now.configs && !context.allows_loss(key) {
+    if after != now.configs && !surroundings.allows_loss(key) {
         now.inherited = inherited(kafka).await;
         if let Some(what) = now.losses(&after).into_iter().next() {
             return Err(KindError::WouldLose { key: key.clone(), what });
@@ -261,18 +260,28 @@ impl Kind for TopicKind {
         Self::NAME
     }
 
-    fn validate(&self, inputs: &Value) -> Result<(), String> {
-        serde_json::from_value::<TopicInputs>(inputs.clone()).map(|_| ()).map_err(|e| e.to_string())
+    fn validate(&self, inputs: &Value) -> Result<(), Malformed> {
+        TopicInputs::deserialize(inputs)?;
+        Ok(())
+    }
+
+    fn describe(&self, inputs: &Value) -> String {
+        let Ok(TopicInputs { partitions, replication_factor, .. }) = TopicInputs::deserialize(inputs) else {
+            return String::new();
+        };
+        let counted =
+            |number: i32, thing: &str| format!("{number} {thing}{}", if number == 1 { "" } else { "s" });
+        format!("{}, {}", counted(partitions, "partition"), counted(replication_factor.into(), "replica"))
     }
 
     fn held_by(&self, inputs: &Value) -> Option<String> {
         Some(inputs.get("cluster")?.as_str()?.to_owned())
     }
 
-    fn fit(&self, stack: &ValidStack, state: &State, inventory: &Inventory) -> Fitted {
+    fn fit(&self, all: &Siblings<'_>) -> Fitted {
         let mut fitted = Fitted::default();
-        for (cluster, disks) in &stack.disks {
-            retention::fit_cluster(cluster, disks, stack, state, inventory, &mut fitted);
+        for (cluster, disks) in all.disks {
+            retention::fit_cluster(cluster, disks, all, &mut fitted);
         }
         fitted
     }
@@ -477,7 +486,11 @@ impl Kind for TopicKind {
         }
     }
 
-    async fn observe(&self, context: &Context, subjects: &BTreeMap<Key, Value>) -> BTreeMap<Key, Observed> {
+    async fn observe(
+        &self,
+        surroundings: &dyn Surroundings,
+        subjects: &BTreeMap<Key, Value>,
+    ) -> BTreeMap<Key, Observed> {
         let mut clusters: BTreeMap<String, Result<(ClusterView, Safeguards), String>> = BTreeMap::new();
         let mut all = BTreeMap::new();
         for (key, value) in subjects {
@@ -486,7 +499,7 @@ impl Kind for TopicKind {
                 continue;
             };
             if !clusters.contains_key(&inputs.cluster) {
-                let view = match context.kafka(&inputs.cluster) {
+                let view = match surroundings.kafka(&inputs.cluster) {
                     Some(kafka) => match described(&kafka).await {
                         Ok(view) => Ok((view, inherited(&kafka).await)),
                         Err(error) => Err(error.to_string()),
@@ -524,14 +537,14 @@ impl Kind for TopicKind {
 
     async fn create(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         value: &Value,
         detail: &Value,
     ) -> Result<Value, KindError> {
         let inputs = read(key, value)?;
         let kafka =
-            context.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
+            surroundings.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
         let topic = NewTopic {
             name: key.name.clone(),
             partitions: inputs.partitions,
@@ -553,7 +566,7 @@ impl Kind for TopicKind {
                         if !as_seen && found.inputs(&inputs.cluster, |_| true) != inputs {
                             return Err(KindError::MadeMeanwhile { key: key.clone() });
                         }
-                        bring(context, &kafka, key, &now, &inputs).await?;
+                        bring(surroundings, &kafka, key, &now, &inputs).await?;
                         return Ok(json!({ "id": now.id }));
                     }
                     // One that was just deleted still has the name.
@@ -567,7 +580,7 @@ impl Kind for TopicKind {
 
     async fn update(
         &self,
-        context: &Context,
+        surroundings: &dyn Surroundings,
         key: &Key,
         _before: &Value,
         after: &Value,
@@ -575,24 +588,29 @@ impl Kind for TopicKind {
     ) -> Result<Value, KindError> {
         let inputs = read(key, after)?;
         let kafka =
-            context.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
+            surroundings.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
         let Some(now) = current(&kafka, key).await? else {
-            return self.create(context, key, after, &Value::Null).await;
+            return self.create(surroundings, key, after, &Value::Null).await;
         };
         // The plan may be as old as the question that was asked about it.
-        if let (Some(known), Some(found)) = (known_id(context.output(key, "id").as_ref()), &now.id)
+        if let (Some(known), Some(found)) = (known_id(surroundings.output(key, "id").as_ref()), &now.id)
             && known != *found
         {
             return Err(KindError::Another { key: key.clone(), found: found.clone(), known });
         }
-        bring(context, &kafka, key, &now, &inputs).await?;
+        bring(surroundings, &kafka, key, &now, &inputs).await?;
         Ok(json!({ "id": now.id }))
     }
 
-    async fn delete(&self, context: &Context, key: &Key, before: &Value) -> Result<(), KindError> {
+    async fn delete(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        before: &Value,
+    ) -> Result<(), KindError> {
         let inputs = read(key, before)?;
-        let Some(kafka) = context.kafka(&inputs.cluster) else { return Ok(()) };
-        let id = match known_id(context.output(key, "id").as_ref()) {
+        let Some(kafka) = surroundings.kafka(&inputs.cluster) else { return Ok(()) };
+        let id = match known_id(surroundings.output(key, "id").as_ref()) {
             Some(id) => Some(id),
             None => current(&kafka, key).await?.and_then(|topic| topic.id),
         };

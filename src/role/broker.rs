@@ -8,7 +8,7 @@ use crate::causes::with_causes;
 use crate::kafka::{
     BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, Safeguards, TopicPartition,
 };
-use crate::resource::{NodeFacts, Output, properties};
+use crate::model::{NodeFacts, Output, properties};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use seen::{Seen, cluster, consented, decided, id_of, quiet, scarce, serving};
@@ -450,7 +450,7 @@ const LOG4J: &str = include_str!("log4j.properties");
 mod tests {
     use super::*;
     use crate::kafka::{BrokerView, PartitionView, TopicPartition, TopicView};
-    use crate::resource::{HostFacts, ProcessSeen, Software};
+    use crate::model::{HostFacts, ProcessSeen, Software};
     use crate::role::Standing;
 
     /// A broker as it answers.

@@ -1,6 +1,6 @@
 //! A group of nodes that are one service together (an ensemble, a cluster), and how it looks from outside. Pure data.
 
-use crate::resource::Key;
+use crate::model::Key;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};

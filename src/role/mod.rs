@@ -16,7 +16,7 @@ pub use roll::{Next, NotSafe, Roll, ScarceTopic};
 pub use zookeeper::Zookeeper;
 
 use crate::kafka::KafkaError;
-use crate::resource::{NodeFacts, Refusal};
+use crate::model::{NodeFacts, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,7 @@
 
 use super::{GroupView, Standing};
 use crate::kafka::only_on;
-use crate::resource::ProcessSeen;
+use crate::model::ProcessSeen;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! The role `zookeeper`: a member of a ZooKeeper ensemble, which keeps Kafka's metadata and elects its controller.
 
 use super::{Absence, GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll, Standing};
-use crate::resource::{Key, NodeFacts, NodeKind, Output, Refusal};
+use crate::model::{NodeFacts, Output, Refusal};
 use crate::wire::Wire;
 use crate::zookeeper::{self, EnsembleView, Mode};
 use async_trait::async_trait;
@@ -198,7 +198,7 @@ impl Role for Zookeeper {
             return Ok(());
         }
         Err(Refusal {
-            key: Key::new(NodeKind::NAME, &after.node),
+            key: after.key(),
             reason: format!(
                 "the ensemble can't change from {} to {} members yet: \
                  empty new members could outvote the one that holds the data",
@@ -232,7 +232,7 @@ const LOGBACK: &str = include_str!("logback.xml");
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::{HostFacts, ProcessSeen, Software};
+    use crate::model::{HostFacts, ProcessSeen, Software};
     use crate::zookeeper::{Latency, MemberView as Answer, Serving};
 
     const RUNS: Option<ProcessSeen> = Some(ProcessSeen::Runs);

@@ -1,10 +1,9 @@
 //! What a program builds: resources, groups and outputs. Pure; nothing is checked across resources here.
 
 use super::{Fault, Name, TopicName, ValidStack};
-use crate::engine::Registry;
-use crate::resource::{
-    Disks, HostInputs, HostKind, Key, NodeFacts, NodeKind, Output, Reference, TopicInputs, TopicKind,
-};
+use crate::model::{HostInputs, Key, NodeFacts, Output, Reference};
+use crate::registry::Registry;
+use crate::resource::{Disks, TopicInputs, TopicKind};
 use crate::role::Group;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,8 +55,8 @@ pub struct Declaration {
 /// The stack that a program declares resources in.
 ///
 /// ```
-/// use octad::engine::Registry;
-/// use octad::resource::HostInputs;
+/// use octad::registry::Registry;
+/// use octad::model::HostInputs;
 /// use octad::stack::{Fault, Stack};
 ///
 /// let mut stack = Stack::new("shop".parse()?);
@@ -93,7 +92,7 @@ impl Stack {
 
     /// Declares a host and returns its address: known where the inputs give it, else known after up.
     pub fn host(&mut self, name: &Name, inputs: &HostInputs) -> Output<String> {
-        let key = Key::new(HostKind::NAME, name.as_ref());
+        let key = Key::new(HostInputs::KIND, name.as_ref());
         let address = match inputs.address {
             Some(address) => Output::Known(address.to_string()),
             None => Output::Reference(Reference { resource: key.clone(), field: "address".into() }),
@@ -104,15 +103,15 @@ impl Stack {
 
     /// The names of the hosts that are declared by now.
     pub fn host_names(&self) -> BTreeSet<String> {
-        let keys = self.declaration.resources.keys().filter(|key| key.kind == HostKind::NAME);
+        let keys = self.declaration.resources.keys().filter(|key| key.kind == HostInputs::KIND);
         keys.map(|key| key.name.clone()).collect()
     }
 
     /// Declares a node as a member of the group that its facts name. It is made once its host and the groups in
     /// `after` are in place.
     pub fn node(&mut self, facts: &NodeFacts, after: impl IntoIterator<Item = String>) {
-        let key = Key::new(NodeKind::NAME, &facts.node);
-        let host = Needs::Resource(Key::new(HostKind::NAME, &facts.host.name));
+        let key = facts.key();
+        let host = Needs::Resource(facts.host.key());
         let needs = after.into_iter().map(Needs::Group).chain([host]).collect();
         let group = self
             .declaration
@@ -150,7 +149,7 @@ impl Stack {
     /// and may stay. A stack file says the same with `[[moved]]`.
     ///
     /// ```
-    /// use octad::engine::Registry;
+    /// use octad::registry::Registry;
     /// use octad::stack::Stack;
     ///
     /// let mut stack = Stack::new("shop".parse()?);

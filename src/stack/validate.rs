@@ -1,8 +1,9 @@
 //! The checks on a whole declaration. What passes is a [`ValidStack`]; there is no other way to make one.
 
 use super::{Declaration, Declared, Fault, Faults, Move, Name, Needs};
-use crate::engine::{Registry, State};
-use crate::resource::{HostKind, Key, NodeFacts, NodeKind, Recorded, Refusal, references};
+use crate::model::{Key, NodeFacts, Refusal, references};
+use crate::registry::Registry;
+use crate::resource::Malformed;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A declaration that was checked: every reference and every need names something declared, nothing goes in circles,
@@ -32,21 +33,9 @@ impl ValidStack {
         Self { removal: true, ..Self::of(name, Declaration::default()) }
     }
 
-    /// A stack that declares what is recorded: applying it changes nothing but what another hand changed. It was valid
-    /// when it was made.
-    pub fn recorded(name: Name, state: &State) -> Self {
-        let declared = |recorded: &Recorded| Declared {
-            inputs: recorded.inputs.clone(),
-            needs: recorded.needs.iter().cloned().map(Needs::Resource).collect(),
-        };
-        let resources =
-            state.resources.iter().map(|(key, recorded)| (key.clone(), declared(recorded))).collect();
-        let (groups, outputs) = (state.groups.clone(), state.outputs.clone());
-        let serial = Some(state.serial);
-        Self {
-            serial,
-            ..Self::of(name, Declaration { resources, groups, outputs, ..Declaration::default() })
-        }
+    /// A stack that declares what a state of this serial holds. It was valid when it was made.
+    pub(crate) fn recorded(name: Name, serial: u64, declaration: Declaration) -> Self {
+        Self { serial: Some(serial), ..Self::of(name, declaration) }
     }
 
     /// Serial of the state that it was read from, where it declares what is recorded. With a later one it declares what
@@ -79,7 +68,8 @@ impl ValidStack {
     /// compare with timeouts as shipped.
     #[must_use]
     pub fn with_settings(mut self, role: &str, settings: &[(&str, i64)]) -> Self {
-        for (_, node) in self.declaration.resources.iter_mut().filter(|(key, _)| key.kind == NodeKind::NAME) {
+        for (_, node) in self.declaration.resources.iter_mut().filter(|(key, _)| key.kind == NodeFacts::KIND)
+        {
             if node.inputs["role"] == role {
                 settings
                     .iter()
@@ -158,10 +148,9 @@ pub(super) fn validate(
     registry: &Registry,
 ) -> Result<ValidStack, Faults> {
     forms(&declaration, registry, &mut faults);
-    backends(&declaration, registry, &mut faults);
     needs(&declaration, &mut faults);
     circles(&declaration, &mut faults);
-    endpoints(&declaration, &mut faults);
+    claims(&declaration, registry, &mut faults);
     moves(&declaration, registry, &mut faults);
     if !faults.is_empty() {
         return Err(Faults(faults));
@@ -171,26 +160,17 @@ pub(super) fn validate(
 
 fn forms(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>) {
     for (key, Declared { inputs, .. }) in &declaration.resources {
-        match registry.kind(&key.kind) {
-            None => faults.push(Fault::new("", format!("{key} is of a kind that is not known"), "")),
-            Some(kind) => {
-                if let Err(message) = kind.validate(inputs) {
-                    faults.push(Fault::new("", format!("{key}: {message}"), ""));
-                }
+        let fault = match registry.kind(&key.kind).map(|kind| kind.validate(inputs)) {
+            None => Fault::new("", format!("{key} is of a kind that is not known"), ""),
+            Some(Ok(())) => continue,
+            Some(Err(Malformed { path: Some(path), message, hint })) => Fault::new(path, message, hint),
+            Some(Err(Malformed { path: None, message, hint })) => {
+                Fault::new("", format!("{key}: {message}"), hint)
             }
+        };
+        if !faults.contains(&fault) {
+            faults.push(fault);
         }
-    }
-}
-
-fn backends(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>) {
-    let hosts = declaration.resources.iter().filter(|(key, _)| key.kind == HostKind::NAME);
-    let named: BTreeSet<&str> = hosts.filter_map(|(_, host)| host.inputs.get("backend")?.as_str()).collect();
-    for name in named.into_iter().filter(|name| registry.backend_named(name).is_none()) {
-        faults.push(Fault::new(
-            "hosts.backend",
-            format!("there is no host backend `{name}`"),
-            format!("known: {}", registry.backend_names().join(", ")),
-        ));
     }
 }
 
@@ -258,30 +238,15 @@ fn circles(declaration: &Declaration, faults: &mut Vec<Fault>) {
     }
 }
 
-fn endpoints(declaration: &Declaration, faults: &mut Vec<Fault>) {
-    let mut taken: BTreeMap<String, String> = BTreeMap::new();
-    let mut claim = |place: String, by: &str| {
-        if let Some(other) = taken.insert(place.clone(), by.to_owned()) {
-            faults.push(Fault::new(
-                "",
-                format!("{other} and {by} both claim {place}"),
-                "give one of them another",
-            ));
-        }
-    };
-    for (key, declared) in &declaration.resources {
-        if key.kind == HostKind::NAME
-            && let Some(address) = declared.inputs.get("address").and_then(|address| address.as_str())
-        {
-            claim(format!("the address {address}"), &key.to_string());
-        }
-        if key.kind == NodeKind::NAME
-            && let Ok(facts) = serde_json::from_value::<NodeFacts>(declared.inputs.clone())
-        {
-            for port in facts.ports.values() {
-                claim(format!("port {port} of host {}", facts.host.name), &key.to_string());
+fn claims(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>) {
+    let mut taken: BTreeMap<String, &Key> = BTreeMap::new();
+    for (key, Declared { inputs, .. }) in &declaration.resources {
+        for claim in registry.kind(&key.kind).map(|kind| kind.claims(inputs)).unwrap_or_default() {
+            if let Some(other) = taken.get(&claim) {
+                let message = format!("{other} and {key} both claim {claim}");
+                faults.push(Fault::new("", message, "give one of them another"));
             }
-            claim(format!("id {} in the group {}", facts.id, facts.group), &key.to_string());
+            taken.insert(claim, key);
         }
     }
 }
@@ -325,7 +290,7 @@ fn moves(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::HostInputs;
+    use crate::model::HostInputs;
     use crate::stack::Stack;
 
     fn host(address: Option<&str>) -> HostInputs {

@@ -10,12 +10,13 @@ mod simulation;
 use octad::cli::CliError;
 use octad::engine::{self, Checked, Event, Plan, Record, SavedPlan};
 use octad::host::fake::Cut;
+use octad::model::{Key, Refusal};
 use octad::output::{
     diff_text, failure_text, history_text, mermaid, preview_text, refresh_text, resolved_outputs,
     resources_text, status_text,
 };
-use octad::report::{Invocation, Report};
-use octad::resource::{Key, Refusal};
+use octad::report::Invocation;
+use octad::resource::Surroundings as _;
 use octad::stack::ValidStack;
 use simulation::{Ended, Simulation, THREE_AND_THREE, Terms};
 use std::fmt::Write as _;
@@ -258,7 +259,7 @@ fn edited(result: Result<(), Refusal>) -> String {
 }
 
 fn told(error: &CliError) -> String {
-    let report = Report::of(error, &Invocation::default());
+    let report = error.report(&Invocation::default());
     // Plans lie in a directory of the run's own.
     let text = failure_text(&report);
     let words: Vec<String> = text

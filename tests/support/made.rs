@@ -1,7 +1,8 @@
 //! A stack that counts as made, of which nothing exists.
 
-use octad::engine::{Outcome, Record, Registry, Store};
+use octad::engine::{Outcome, Record, Store};
 use octad::program::{Programs, StackFile};
+use octad::registry::Registry;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;

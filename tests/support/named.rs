@@ -1,9 +1,9 @@
 //! The program `named`: as `ha`, with names of its nodes that the stack file chooses.
 
-use octad::engine::Registry;
 use octad::host::FakeWorld;
+use octad::model::NodeFacts;
 use octad::program::{Ha, HostsConfig, KafkaConfig, TopicConfig, ZookeeperConfig, ha};
-use octad::resource::NodeFacts;
+use octad::registry::Registry;
 use octad::stack::{Needs, Stack};
 use schemars::JsonSchema;
 use serde::Deserialize;

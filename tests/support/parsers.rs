@@ -3,11 +3,12 @@
 
 #![allow(unreachable_pub, reason = "shared by crates")]
 
-use octad::engine::{self, Draft, Inventory, Plan, Registry, State};
+use octad::engine::{self, Draft, Inventory, Plan, State};
 use octad::host::FakeWorld;
+use octad::model::NodeFacts;
 use octad::output::preview_text;
 use octad::program::{Programs, StackFile};
-use octad::resource::NodeFacts;
+use octad::registry::Registry;
 use octad::role::Layout;
 use octad::stack::ValidStack;
 use serde::Serialize;

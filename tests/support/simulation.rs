@@ -9,13 +9,13 @@ mod named;
 use octad::cli::CliError;
 use octad::engine::{
     self, Checked, Context, Ending, Event, Events, FileChanges, History, Interrupt, Inventory, Options, Plan,
-    Record, Registry, SavedPlan, Selection, State, Store, Update,
+    Record, SavedPlan, Selection, State, Store, Update,
 };
 use octad::host::FakeWorld;
+use octad::model::{Key, Refusal};
 use octad::output::StackStatus;
 use octad::program::{Programs, StackFile};
-use octad::report::ending;
-use octad::resource::{Key, Refusal};
+use octad::registry::Registry;
 use octad::stack::{Name, Stack, ValidStack};
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -321,7 +321,7 @@ impl Simulation {
         match &result {
             Ok(Ended::Killed) => {}
             Ok(_) => history.end(Ending::Ok)?,
-            Err(error) => history.end(ending(error))?,
+            Err(error) => history.end(error.ending())?,
         }
         result
     }
@@ -333,7 +333,7 @@ impl Simulation {
     /// The recorded stack, with the wish to restart these nodes.
     pub fn recorded(&self, names: &[String]) -> Result<ValidStack, CliError> {
         let state = self.state();
-        let stack = ValidStack::recorded(Self::name(), &state);
+        let stack = state.as_stack(Self::name());
         let selected = Selection::only(names, &stack, &state)?;
         let keys = stack.resources.keys().filter(|key| selected.names(key)).cloned().collect();
         Ok(stack.with_restart(keys))
@@ -344,7 +344,7 @@ impl Simulation {
         let context = self.context(&stack, &state);
         let history = History::begin(&self.site, "stop", vec!["stop all nodes".into()])?;
         let result = self.wait(engine::halt(&context, &state, &Interrupt::never())).map_err(CliError::Halt);
-        history.end(result.as_ref().err().map_or(Ending::Ok, ending))?;
+        history.end(result.as_ref().err().map_or(Ending::Ok, CliError::ending))?;
         result
     }
 

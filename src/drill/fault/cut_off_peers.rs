@@ -5,7 +5,7 @@ use super::{Fault, Objective, Sign, Strike, addresses};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::host::{Ability, Cut};
-use crate::resource::NodeFacts;
+use crate::model::NodeFacts;
 use async_trait::async_trait;
 use std::time::Duration;
 

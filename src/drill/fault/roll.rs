@@ -5,7 +5,7 @@ use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
 use crate::engine::{self, Checked, Plan, Store};
 use crate::host::RunState;
-use crate::resource::{Key, NodeFacts, NodeKind};
+use crate::model::{Key, NodeFacts};
 use crate::stack::ValidStack;
 use crate::supervisor::Signal;
 use async_trait::async_trait;
@@ -68,8 +68,7 @@ impl Roll {
             let reason = "the stack is not as its file declares it".into();
             return Err(DrillError::Refused { fault, reason });
         }
-        let brokers: BTreeSet<Key> =
-            brokers.into_iter().map(|facts| Key::new(NodeKind::NAME, &facts.node)).collect();
+        let brokers: BTreeSet<Key> = brokers.into_iter().map(|facts| facts.key()).collect();
         let rolled = stack.clone().with_restart(brokers);
         let plan = engine::check(planned(&rolled), scene.registry(), &rolled, &inventory)?;
         match plan.refusals.first() {

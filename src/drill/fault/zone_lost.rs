@@ -4,7 +4,7 @@ use super::host_lost::how_lost;
 use super::{BOUND, Fault, Lasts, Objective, Sign, Strike};
 use crate::drill::error::DrillError;
 use crate::drill::scene::{Scene, Unsynced, names};
-use crate::resource::NodeFacts;
+use crate::model::NodeFacts;
 use crate::role::{Broker, Zookeeper};
 use async_trait::async_trait;
 use std::time::Duration;

@@ -7,11 +7,11 @@
 use super::{StepError, Worker};
 use crate::clock::{LOOK_HOLDS, UNTOLD, Until};
 use crate::engine::gate::{self, GateError};
-use crate::engine::observe;
 use crate::engine::plan::Change;
 use crate::engine::roll::Pending;
 use crate::host::HostError;
-use crate::resource::{Key, KindError, Observed, ProcessSeen};
+use crate::model::{Key, ProcessSeen};
+use crate::resource::{self, KindError, Observed, Surroundings as _};
 use crate::role::{GroupView, Health, Next, NotSafe, Roll, Standing};
 use crate::stack::direct_needs;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +48,7 @@ pub(super) async fn roll(
         // What another group and the hosts say is no younger than what the group says of itself.
         let lacking = needs_unhealthy(worker, group).await;
         let mut until = Until::within(LOOK_HOLDS);
-        let Some(first) = observe::view(&worker.context, group).await else {
+        let Some(first) = resource::view(worker.context.as_ref(), group).await else {
             return Err(stopped(NotSafe::NobodyAnswers));
         };
         let open = look(worker, members, &pending, &first).await;
@@ -57,7 +57,7 @@ pub(super) async fn roll(
             true => first,
             false => {
                 until = Until::within(LOOK_HOLDS);
-                observe::view(&worker.context, group).await.unwrap_or(first)
+                resource::view(worker.context.as_ref(), group).await.unwrap_or(first)
             }
         };
         // Whoever knows of one topic was told of all.
@@ -157,7 +157,7 @@ async fn look<'a>(
 
 async fn process(worker: &Worker, change: &Change) -> Option<ProcessSeen> {
     let subject = BTreeMap::from([(change.key.clone(), change.before.clone())]);
-    let found = worker.kind(&change.key).ok()?.observe(&worker.context, &subject).await;
+    let found = worker.kind(&change.key).ok()?.observe(worker.context.as_ref(), &subject).await;
     found.get(&change.key).and_then(Observed::process)
 }
 
@@ -179,10 +179,11 @@ async fn needs_unhealthy(worker: &Worker, group: &str) -> Option<NotSafe> {
         .iter()
         .filter(|(name, other)| *name != group && !other.members.is_disjoint(&needs));
     for (needed, _) in needed {
-        let health = match (worker.context.role_of(needed), observe::view(&worker.context, needed).await) {
-            (Some(role), Some(view)) => role.health(&view, &worker.context.made_members(needed)),
-            _ => Health::Unhealthy("it could not be asked".into()),
-        };
+        let health =
+            match (worker.context.role_of(needed), resource::view(worker.context.as_ref(), needed).await) {
+                (Some(role), Some(view)) => role.health(&view, &worker.context.made_members(needed)),
+                _ => Health::Unhealthy("it could not be asked".into()),
+            };
         if let Health::Unhealthy(reason) = health {
             return Some(NotSafe::NeedsUnhealthy { group: needed.clone(), lacks: reason });
         }
@@ -215,7 +216,7 @@ async fn put_back(
     if !(worker.options.put_back && failed && !change.changes.is_empty() && reversible) {
         return error.into();
     }
-    let view = match observe::view(&worker.context, group).await {
+    let view = match resource::view(worker.context.as_ref(), group).await {
         Some(view) if is_away(worker, change, &view).await => view,
         _ => return error.into(),
     };

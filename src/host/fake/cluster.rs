@@ -3,7 +3,7 @@
 use super::record::Loss;
 use super::world::{Due, World};
 use crate::kafka::TopicPartition;
-use crate::resource::NodeFacts;
+use crate::model::NodeFacts;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

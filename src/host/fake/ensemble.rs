@@ -2,7 +2,7 @@
 
 use super::record::Loss;
 use super::world::{Due, World};
-use crate::resource::NodeFacts;
+use crate::model::NodeFacts;
 use crate::zookeeper::{Latency, MemberView, Mode, Serving};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -19,7 +19,7 @@ pub use record::{Breach, Cause, Cut, Deed, Loss};
 
 use super::{Backend, Deployment, Host, HostError, Progress};
 use crate::kafka::{Kafka, LookError, TopicPartition};
-use crate::resource::HostInputs;
+use crate::model::HostInputs;
 use crate::wire::Wire;
 use crate::zookeeper::{EnsembleView, Zookeeper};
 use async_trait::async_trait;

@@ -6,7 +6,7 @@ use super::ensemble::Ensemble;
 use super::lies::Lies;
 use super::record::{Breach, Cause, Cut, Deed, Loss};
 use crate::host::{Deployment, FACTS_FILE, HostError, NodeObservation, RunState};
-use crate::resource::{NodeFacts, Output};
+use crate::model::{NodeFacts, Output};
 use crate::role::{Broker, Layout, Zookeeper};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

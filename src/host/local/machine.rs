@@ -7,7 +7,7 @@ use super::{SoftwareOnHand, generation, layout};
 use crate::artifact::ArtifactSet;
 use crate::clock::{self, Until};
 use crate::host::{Ability, Cut, Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
-use crate::resource::{HostInputs, Isolation, Jvm};
+use crate::model::{HostInputs, Isolation, Jvm};
 use crate::role::{Layout, Process};
 use crate::supervisor::{
     AfterEnd, ArchiveSpec, Beginning, Begun, DumpCommand, Ending, Exit, LEAVE_FILE, LogFollower, RefusalCode,

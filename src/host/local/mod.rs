@@ -11,7 +11,7 @@ mod program;
 
 use super::{Backend, Deployment, Host, HostError, Progress};
 use crate::artifact::{ArtifactSet, ClassPath, Java, Store, archive_path};
-use crate::resource::HostInputs;
+use crate::model::HostInputs;
 use crate::tool::{self, Environment, Lack, Tool};
 use async_trait::async_trait;
 use machine::Machine;

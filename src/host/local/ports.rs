@@ -1,7 +1,7 @@
 //! Finds ports and addresses in use before anything starts.
 
 use crate::host::HostError;
-use crate::resource::NodeFacts;
+use crate::model::NodeFacts;
 use std::io::ErrorKind;
 use std::net::{IpAddr, TcpListener};
 

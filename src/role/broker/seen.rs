@@ -2,7 +2,7 @@
 //! controller's word, what would be missed. Pure.
 
 use crate::kafka::{BrokerAnswer, ClusterView, LocatedPartition, TopicPartition};
-use crate::resource::NodeFacts;
+use crate::model::NodeFacts;
 use crate::role::{GroupView, MemberView, NotSafe, ScarceTopic, Standing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use octad::host::{Ability, Backend as _, Cut, Host, LocalBackend};
-use octad::resource::{HostInputs, Isolation};
+use octad::model::{HostInputs, Isolation};
 use octad::wire::{NetworkWire, Wire as _};
 
 use crate::bench::{Bench, Stack, until};

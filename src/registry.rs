@@ -55,12 +55,13 @@ impl Registry {
     #[must_use]
     pub fn backend(mut self, backend: impl Backend + 'static) -> Self {
         self.backends.insert(backend.name(), Arc::new(backend));
-        self
+        self.with_kinds()
     }
 
     fn with_kinds(mut self) -> Self {
+        let hosts = HostKind::new(self.backends.keys().copied().collect());
         let kinds: [Arc<dyn Kind>; 3] =
-            [Arc::new(HostKind), Arc::new(NodeKind::new(self.roles.clone())), Arc::new(TopicKind)];
+            [Arc::new(hosts), Arc::new(NodeKind::new(self.roles.clone())), Arc::new(TopicKind)];
         self.kinds = kinds.into_iter().map(|kind| (kind.name(), kind)).collect();
         self
     }

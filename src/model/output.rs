@@ -60,7 +60,7 @@ impl<T> Output<T> {
 }
 
 /// ```
-/// use octad::resource::{Key, Output, Reference, references, resolve};
+/// use octad::model::{Key, Output, Reference, references, resolve};
 /// use serde_json::json;
 ///
 /// let address = Output::Reference(Reference { resource: Key::new("host", "web-1"), field: "address".into() });

@@ -1,7 +1,7 @@
 //! What a node is, as one versioned document: the single owner of a node's settings. Local hosts render it, NixOS
 //! modules read it. Pure data.
 
-use super::{Output, property};
+use super::{HostInputs, Key, Output, property};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -47,6 +47,16 @@ pub struct NodeFacts {
     pub jvm: Option<Jvm>,
 }
 
+impl NodeFacts {
+    /// The kind of resources that have facts for inputs.
+    pub const KIND: &'static str = "node";
+
+    /// The key of the resource with these facts.
+    pub fn key(&self) -> Key {
+        Key::new(Self::KIND, &self.node)
+    }
+}
+
 /// The host's part of a node's facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +70,13 @@ pub struct HostFacts {
     /// What NixOS is to know of the machine; `None` where the host isn't one that NixOS runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
+}
+
+impl HostFacts {
+    /// The key of the host.
+    pub fn key(&self) -> Key {
+        Key::new(HostInputs::KIND, &self.name)
+    }
 }
 
 /// A machine that runs NixOS, apart from the node on it.

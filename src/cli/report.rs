@@ -1,0 +1,455 @@
+//! What a failure tells people and scripts: causes, effect, hint and exit code are decided here and nowhere else.
+
+use super::CliError;
+use crate::artifact::{ArtifactError, JavaError};
+use crate::causes::{causes, with_causes};
+#[cfg(feature = "drill")]
+use crate::drill::DrillError;
+use crate::engine::{
+    ApplyError, Ending, GateError, HaltError, HolderError, LockError, SavedPlanError, StateError, StepError,
+};
+use crate::host::HostError;
+use crate::program::StackFileError;
+use crate::report::{Invocation, Report, exit};
+use crate::resource::{KindError, counted_on_hint};
+use crate::role::NotSafe;
+#[cfg(feature = "drill")]
+use crate::stack::nearest;
+use crate::supervisor::SupervisorError;
+use crate::tool::{self, Installer};
+
+impl CliError {
+    /// What it tells. Each command of the hint is told as `invocation` has it.
+    pub fn report(&self, invocation: &Invocation) -> Report {
+        let mut causes = causes(self);
+        let message = causes.remove(0);
+        if let Self::Lacking { lacks, .. } = self {
+            causes.extend(lacks.iter().map(|lack| lack.why.clone()));
+        }
+        let hint = hint(self).map(|hint| invocation.in_text(&hint));
+        let faults = match self {
+            Self::StackFile(StackFileError::Faults(faults)) => Some(faults.clone()),
+            _ => None,
+        };
+        Report { message, causes, faults, effect: effect(self), hint, code: code(self) }
+    }
+
+    /// What it is in the stack's history, as the failure of a verb.
+    pub fn ending(&self) -> Ending {
+        let (why, done) = match self {
+            Self::Apply(ApplyError { error, done, .. }) => (with_causes(error), done.clone()),
+            _ => (with_causes(self), Vec::new()),
+        };
+        match code(self) {
+            exit::CANCELLED => Ending::Interrupted { done },
+            _ => Ending::Failed { why, done },
+        }
+    }
+}
+
+fn effect(error: &CliError) -> Vec<String> {
+    let nothing = || vec!["nothing was changed".to_owned()];
+    match error {
+        CliError::Apply(ApplyError { done, not_done, error: _ }) => {
+            let listed = |what: &[String]| match what.len() {
+                0 => "nothing".to_owned(),
+                1..=8 => what.join(", "),
+                n => format!("{} and {} more", what[..8].join(", "), n - 8),
+            };
+            vec![format!("done: {}", listed(done)), format!("not done: {}", listed(not_done))]
+        }
+        CliError::Refused { .. }
+        | CliError::Refusal(_)
+        | CliError::SavedPlan(_)
+        | CliError::Unexpected { .. }
+        | CliError::UnknownName(_)
+        | CliError::Prepare(_)
+        | CliError::Lacking { installed: false, .. }
+        | CliError::Check(_)
+        | CliError::NoConsent { .. }
+        | CliError::Cancelled
+        | CliError::Lock(_) => nothing(),
+        _ => Vec::new(),
+    }
+}
+
+fn code(error: &CliError) -> u8 {
+    match error {
+        CliError::StackFile(_)
+        | CliError::NoConsent { .. }
+        | CliError::Usage { .. }
+        | CliError::UnknownName(_) => exit::USAGE,
+        CliError::SavedPlan(error) => match error {
+            SavedPlanError::Read { .. } | SavedPlanError::Write { .. } => exit::FAILED,
+            SavedPlanError::Stale { .. } => exit::REFUSED,
+            SavedPlanError::NotAPlan { .. }
+            | SavedPlanError::FromTheFuture { .. }
+            | SavedPlanError::Edited { .. }
+            | SavedPlanError::OtherStack { .. } => exit::USAGE,
+        },
+        CliError::Declined
+        | CliError::Cancelled
+        | CliError::InstallCancelled
+        | CliError::Halt(HaltError::Interrupted) => exit::CANCELLED,
+        CliError::Lock(LockError::Held { .. }) | CliError::State(StateError::LockTaken { .. }) => {
+            exit::LOCKED
+        }
+        CliError::Refused { .. } | CliError::Refusal(_) => exit::REFUSED,
+        CliError::Check(_) => exit::DEFECT,
+        #[cfg(feature = "drill")]
+        CliError::Drill(error) => match error {
+            DrillError::UnknownFault { .. } => exit::USAGE,
+            DrillError::Refused { .. } | DrillError::Stranger(_) | DrillError::Unhealthy { .. } => {
+                exit::REFUSED
+            }
+            DrillError::Check(_) => exit::DEFECT,
+            DrillError::Interrupted => exit::CANCELLED,
+            _ => exit::FAILED,
+        },
+        CliError::Interrupted => exit::CANCELLED,
+        CliError::Apply(ApplyError { error, .. }) => match error {
+            StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => exit::CANCELLED,
+            StepError::PutBack { .. } => exit::PUT_BACK,
+            StepError::Gate(_)
+            | StepError::NotSafe { .. }
+            | StepError::Stranger(_)
+            | StepError::Act {
+                source:
+                    KindError::CameBack { .. }
+                    | KindError::Host(HostError::TooLate { .. })
+                    | KindError::NotRefilled { .. }
+                    | KindError::Another { .. }
+                    | KindError::MadeMeanwhile { .. }
+                    | KindError::WouldLose { .. }
+                    | KindError::NotRemoved { .. }
+                    | KindError::NotBegun { .. }
+                    | KindError::HoldsNodes { .. },
+                ..
+            } => exit::REFUSED,
+            StepError::State(StateError::LockTaken { .. }) => exit::LOCKED,
+            StepError::Act { .. } | StepError::UnknownKind(_) | StepError::State(_) => exit::FAILED,
+        },
+        CliError::Lock(LockError::File(_))
+        | CliError::State(_)
+        | CliError::Unexpected { .. }
+        | CliError::Prepare(_)
+        | CliError::Lacking { .. }
+        | CliError::Install(_)
+        | CliError::NoStack { .. }
+        | CliError::Unhealthy
+        | CliError::Halt(HaltError::Act(_))
+        | CliError::Holder(_)
+        | CliError::Drifted { .. }
+        | CliError::Io { .. } => exit::FAILED,
+    }
+}
+
+fn hint(error: &CliError) -> Option<String> {
+    match error {
+        // Not as a whole command line: one without this stack's name would be meant for another.
+        CliError::NoConsent { .. } => Some("add `--yes`, or run it on a terminal".into()),
+        CliError::Usage { hint, .. } => Some(hint.clone()),
+        CliError::Refusal(refusal) => Some(refusal.hint.clone()),
+        CliError::Drifted { .. } => Some(
+            "`octad preview` shows how `up` would mend it; `octad refresh` takes it into the state".into(),
+        ),
+        CliError::Unexpected { .. } => {
+            Some("`octad preview` shows what differs from the stack file, `octad up` makes it so".into())
+        }
+        CliError::UnknownName(error) => Some(match &error.nearest {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("it has: {}", error.known.join(", ")),
+        }),
+        CliError::SavedPlan(error) => saved_plan(error),
+        CliError::StackFile(error) => stack_file(error),
+        CliError::Declined | CliError::Cancelled | CliError::Unhealthy | CliError::Refused { .. } => None,
+        CliError::Lock(LockError::Held { holder: Some(holder), .. }) if !holder.is_here() => Some(format!(
+            "wait for it, with `--lock-timeout 10m`, or `octad cancel` on {}; where that machine is gone, \
+             `octad unlock {}`",
+            holder.host, holder.id
+        )),
+        CliError::Lock(LockError::Held { .. }) => {
+            Some("wait for it, with `--lock-timeout 10m`, or `octad cancel` to have it stop".into())
+        }
+        CliError::Holder(error) => holder(error),
+        CliError::Lock(LockError::File(error)) | CliError::State(error) => state(error),
+        CliError::NoStack { .. } => {
+            Some("`octad up` makes it; if it was made elsewhere, name that place with --state-dir".into())
+        }
+        CliError::Lacking { installed: true, .. } => Some(
+            "`octad doctor` tells what it looks for; an OCTAD_JAVA, JAVA_HOME or PATH may lead elsewhere"
+                .into(),
+        ),
+        CliError::Lacking { lacks, .. } => Some(match Installer::of_this_machine() {
+            Some(installer) => {
+                format!("add `--install` to have octad run `{}`", installer.command(lacks))
+            }
+            None => format!("{}, then the same command again", tool::how_to_get(lacks)),
+        }),
+        CliError::InstallCancelled => {
+            Some("the stack was not changed; `apt-get -f install` finishes what was cut off".into())
+        }
+        CliError::Install(_) => {
+            Some("it has said why above; the same command goes on from here once that is mended".into())
+        }
+        CliError::Check(_) => {
+            Some("run it again; if it says the same, this is a defect of Octad: please report it".into())
+        }
+        CliError::Prepare(error) | CliError::Halt(HaltError::Act(error)) => kind(error),
+        CliError::Halt(HaltError::Interrupted) | CliError::Interrupted => {
+            Some("the same command goes on from here".into())
+        }
+        CliError::Apply(ApplyError { error, .. }) => match error {
+            StepError::Act { source, .. } => {
+                kind(source).or_else(|| Some("the same command goes on from here once that is mended".into()))
+            }
+            StepError::Gate(GateError::Broken { member, .. }) => {
+                Some(format!("`octad logs {member}` tells what it said; the same command goes on from here"))
+            }
+            StepError::Gate(GateError::TimedOut { .. }) => {
+                Some("`octad status` and `octad logs` tell more; the same command goes on from here".into())
+            }
+            StepError::PutBack { member, .. } => Some(format!(
+                "`octad logs {member}` tells what it said; correct the stack file, then `octad up`"
+            )),
+            StepError::NotSafe { reason: NotSafe::NothingToSpare { topics }, .. } => {
+                let flags: Vec<String> =
+                    topics.iter().map(|one| format!("--interrupt {}", one.topic)).collect();
+                Some(format!(
+                    "the same command with `{}` consents to that and goes on from here",
+                    flags.join(" ")
+                ))
+            }
+            StepError::NotSafe { reason: NotSafe::Starting { member }, .. } => Some(format!(
+                "`octad logs {member}` tells what it is at; where it hangs, end its process: a member without one is \
+                 changed at once"
+            )),
+            StepError::NotSafe { reason: NotSafe::Untold, .. } => Some(
+                "`octad preview` tells which topics are recorded and not there; `octad up --target topic/NAME` makes \
+                 one anew, `octad state rm topic/NAME` forgets it"
+                    .into(),
+            ),
+            StepError::NotSafe { .. } => Some(
+                "`octad status` tells what is away; the same command goes on from here once it is back"
+                    .into(),
+            ),
+            StepError::Stranger(refusal) => Some(refusal.hint.clone()),
+            StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => {
+                Some("the same command goes on from here".into())
+            }
+            StepError::Gate(GateError::UnknownRole { .. }) | StepError::UnknownKind(_) => {
+                Some("use the program that made this stack".into())
+            }
+            StepError::State(error) => state(error),
+        },
+        #[cfg(feature = "drill")]
+        CliError::Drill(error) => drill(error),
+        CliError::Io { .. } => None,
+    }
+}
+
+#[cfg(feature = "drill")]
+fn drill(error: &DrillError) -> Option<String> {
+    match error {
+        DrillError::UnknownFault { name, known } => Some(match nearest(name, known.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`? `octad drill list` tells what there is"),
+            None => "`octad drill list` tells what there is".into(),
+        }),
+        DrillError::Refused { fault: "roll", .. } => Some("`octad preview` shows what is in the way".into()),
+        DrillError::Refused { .. } | DrillError::NoMember { .. } => {
+            Some("`octad drill list` tells what can be drilled".into())
+        }
+        DrillError::Stranger(refusal) => Some(refusal.hint.clone()),
+        DrillError::Unhealthy { .. } => Some("`octad up` mends it; drill it after that".into()),
+        DrillError::NotRecovered { .. } | DrillError::NotFinished { .. } | DrillError::Roll(_) => {
+            Some("`octad status` and `octad logs` tell more; `octad up` mends it".into())
+        }
+        DrillError::Host { source, .. } => kind(source),
+        DrillError::LogUnread { .. } | DrillError::Kafka { .. } | DrillError::Client { .. } => {
+            Some("`octad status` tells whether the cluster serves".into())
+        }
+        DrillError::NoJavaClients { .. } => Some("leave `--clients java` away, or mend what it says".into()),
+        DrillError::Interrupted => Some("what was disturbed is put right; `octad status` tells".into()),
+        DrillError::State(error) => state(error),
+        DrillError::NoMark { .. } | DrillError::Check(_) | DrillError::Io { .. } => None,
+    }
+}
+
+fn stack_file(error: &StackFileError) -> Option<String> {
+    match error {
+        StackFileError::NoFile { .. } | StackFileError::NotFound { .. } => Some(
+            "`--stack FILE` takes the file of a stack of your own, `--stack ha` one that needs none".into(),
+        ),
+        StackFileError::Name(_) => Some("rename the file, to `my-cluster.toml` for instance".into()),
+        // Each fault has its own.
+        StackFileError::Read { .. } | StackFileError::Faults(_) => None,
+    }
+}
+
+fn saved_plan(error: &SavedPlanError) -> Option<String> {
+    match error {
+        SavedPlanError::Read { .. } => None,
+        SavedPlanError::Write { .. } => {
+            Some("name a file in a directory that exists and can be written".into())
+        }
+        SavedPlanError::FromTheFuture { .. } => Some("use the newer Octad that wrote it".into()),
+        SavedPlanError::OtherStack { found, .. } => Some(format!("`octad up --stack {found}` takes it")),
+        SavedPlanError::NotAPlan { path, .. }
+        | SavedPlanError::Edited { path }
+        | SavedPlanError::Stale { path, .. } => {
+            let path = path.display();
+            Some(format!("`octad preview --save-plan {path}` makes a new one (with --destroy for a destroy)"))
+        }
+    }
+}
+
+fn state(error: &StateError) -> Option<String> {
+    match error {
+        StateError::Io { .. } => Some("look at the disk's free space and the file's permissions".into()),
+        StateError::Damaged { path, line: None, .. } => Some(format!(
+            "nothing was lost yet: put a copy of {} aside before anything else, and restore it from a backup",
+            path.display()
+        )),
+        StateError::Damaged { path, line: Some(line), .. } => Some(format!(
+            "put a copy of it aside, then empty that line: `sed -i '{line}s/.*//' {}`; the next `octad preview` looks \
+             at what is really there",
+            path.display()
+        )),
+        StateError::Gap { path, .. } => Some(format!(
+            "put the state.json back that belongs to it; {} may be it",
+            path.with_file_name("state.copy.json").display()
+        )),
+        StateError::LockTaken { .. } => Some("see who works on the stack before you run it again".into()),
+        StateError::FromTheFuture { .. } => Some("use the newer Octad that wrote it".into()),
+        StateError::OtherStack { .. } => Some("use another --stack or --state-dir".into()),
+    }
+}
+
+fn holder(error: &HolderError) -> Option<String> {
+    match error {
+        HolderError::Elsewhere { holder, .. } => Some(format!(
+            "`octad cancel` on {}; where that machine is gone, `octad unlock {}`",
+            holder.host, holder.id
+        )),
+        HolderError::NotSeen { holder: Some(holder), .. } => Some(format!(
+            "it may run in a container: `octad cancel` there, or, where it is gone, `octad unlock {}`",
+            holder.id
+        )),
+        HolderError::NotSeen { holder: None, .. } => {
+            Some("`fuser` tells which processes have it open".into())
+        }
+        HolderError::NotAllowed { .. } => Some("`octad cancel` as that user, or as root".into()),
+        HolderError::StillWorking { .. } => {
+            Some("give it time, or `octad cancel --force`; the next `octad up` goes on from there".into())
+        }
+        HolderError::OtherLock { .. } => None,
+        HolderError::Alive { holder } => Some(format!(
+            "`octad cancel`, or `octad cancel --force`; where it hangs all the same, `kill -9 {}` frees the lock",
+            holder.pid
+        )),
+        HolderError::File(error) => state(error),
+    }
+}
+
+fn kind(error: &KindError) -> Option<String> {
+    match error {
+        KindError::Host(error) => host(error),
+        KindError::Artifact(error) => artifact(error),
+        KindError::Java(error) => java(error),
+        KindError::CameBack { .. } => Some("`octad up` again: it takes the node into a roll".into()),
+        KindError::NotRefilled { .. } => Some(
+            "bring the others back first, or restore its data; the same command goes on from here".into(),
+        ),
+        KindError::Another { key, .. } => Some(format!(
+            "`octad import {key}` takes that one over; `octad state rm {key}` has this stack forget it"
+        )),
+        KindError::MadeMeanwhile { key } => Some(format!("`octad import {key}` takes it over as it is")),
+        KindError::WouldLose { key, .. } => {
+            Some(format!("`--allow-loss {key}` consents to it; the same command goes on from here"))
+        }
+        KindError::NotBegun { key, .. } => Some(format!(
+            "`octad up --exclude {}` brings the others up; then {}",
+            key.name,
+            counted_on_hint(&key.name)
+        )),
+        KindError::HoldsNodes { .. } => Some("`octad up` or `octad destroy` again tells what to do".into()),
+        KindError::NotRemoved { .. } => Some(
+            "put the old number of brokers back, or move what it holds away with Kafka's own tools; then `octad up`"
+                .into(),
+        ),
+        KindError::UnknownRole { .. } => Some("use the program that has this role".into()),
+        KindError::UnknownBackend { .. } => Some("correct `backend` under [hosts] in the stack file".into()),
+        KindError::Kafka(_) | KindError::Inputs { .. } | KindError::NotYetKnown { .. } => None,
+    }
+}
+
+fn host(error: &HostError) -> Option<String> {
+    match error {
+        HostError::PortTaken { address, .. } => Some(format!(
+            "`ss -ltnp 'sport = :{}'` tells who listens there; end it, or give this stack other addresses \
+             with `subnet = \"127.x.y.0/24\"` under [hosts]",
+            address.rsplit(':').next().unwrap_or_default()
+        )),
+        HostError::AddressUnusable { .. } => {
+            Some("give this stack addresses within 127.0.0.0/8 with `subnet` under [hosts]".into())
+        }
+        HostError::TooLate { .. } => {
+            Some("see what slows this machine down; the same command goes on from here".into())
+        }
+        HostError::NameTaken { name, .. } => {
+            Some(format!("give it another name than {name}, or rename that one first"))
+        }
+        HostError::ForeignData { directory, .. } => Some(format!("look into {directory} and move it away")),
+        HostError::NotStarted { node, .. } => Some(format!("`octad logs {node}` tells what it said")),
+        HostError::Lacking { hint, .. } => Some(hint.clone()),
+        HostError::SubnetTaken { .. } => {
+            Some("give this stack another private network with `subnet` under [hosts]".into())
+        }
+        HostError::Artifact(error) => artifact(error),
+        HostError::Java(error) => java(error),
+        HostError::Tool { .. }
+        | HostError::NoSuchNode { .. }
+        | HostError::Down { .. }
+        | HostError::Unable { .. }
+        | HostError::Incomplete { .. }
+        | HostError::Io { .. } => None,
+        HostError::Supervisor { source, .. } => supervisor(source),
+    }
+}
+
+fn supervisor(error: &SupervisorError) -> Option<String> {
+    match error {
+        SupervisorError::Unresponsive { pid: Some(pid), .. } => Some(format!(
+            "`ps -o stat= -p {pid}` tells whether it was halted (T), and `kill -CONT {pid}` has it go on; \
+             `kill -KILL {pid}` ends it with all that runs on its host. The same command then goes on from here"
+        )),
+        SupervisorError::NotEnded { pid, .. } => Some(format!(
+            "`cat /proc/{pid}/stack` tells what it waits for; the same command goes on from here once it is gone"
+        )),
+        _ => None,
+    }
+}
+
+fn artifact(error: &ArtifactError) -> Option<String> {
+    error.hint()
+}
+
+fn java(error: &JavaError) -> Option<String> {
+    error.hint()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_in_a_hint_name_the_stack_that_was_asked_for() {
+        let invocation = Invocation { program: "./octad".into(), flags: " --stack s".into() };
+        let hint =
+            invocation.in_text("`octad status` tells more; `ss -ltn` too; `octad up --stack x` makes it");
+        assert_eq!(
+            hint,
+            "`./octad status --stack s` tells more; `ss -ltn` too; `./octad up --stack x` makes it"
+        );
+    }
+}

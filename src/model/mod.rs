@@ -1,0 +1,20 @@
+//! The words that all others share: names, facts, values that are not known yet, what differs, what is refused. Data
+//! without behaviour: it knows no other module.
+
+mod change;
+mod facts;
+mod host;
+mod key;
+mod output;
+mod process;
+mod properties;
+mod refusal;
+
+pub use change::{PropertyChange, compare};
+pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software};
+pub use host::{HostInputs, Isolation};
+pub use key::{Key, NotAKey};
+pub use output::{Format, NotYetKnown, Output, Reference, references, resolve};
+pub use process::ProcessSeen;
+pub use properties::{properties, property};
+pub use refusal::Refusal;

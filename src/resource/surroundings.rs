@@ -1,0 +1,81 @@
+//! What kinds see of the run that they are part of: hosts, groups, services, and what is recorded. The engine's context is
+//! the one that there is.
+
+use super::KindError;
+use crate::host::{Backend, Host, Progress};
+use crate::kafka::Kafka;
+use crate::model::{Key, NodeFacts};
+use crate::role::{GroupView, Role};
+use crate::wire::Wire;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The surroundings of a kind at work.
+pub trait Surroundings: Send + Sync {
+    /// Whether somebody consented to what a change of this lets go.
+    fn allows_loss(&self, of: &Key) -> bool;
+
+    /// A field of a resource's inputs as last applied, or as declared where it was never made.
+    fn input(&self, key: &Key, field: &str) -> Option<Value>;
+
+    /// A field of what a resource told of itself when it was made; `None` where it was never made.
+    fn output(&self, key: &Key, field: &str) -> Option<Value>;
+
+    /// Inputs that operations without a recorded end were to bring a resource to.
+    fn attempted(&self, key: &Key) -> Vec<Value>;
+
+    /// A handle on a declared or recorded host.
+    ///
+    /// # Errors
+    /// Where there is no such host or its backend isn't known.
+    fn host(&self, key: &Key) -> Result<Arc<dyn Host>, KindError>;
+
+    /// A handle on the host with these inputs.
+    ///
+    /// # Errors
+    /// Where they aren't a host's or its backend isn't known.
+    fn host_of(&self, key: &Key, inputs: &Value) -> Result<Arc<dyn Host>, KindError>;
+
+    /// The name of a host's backend.
+    ///
+    /// # Errors
+    /// Where there is no such host.
+    fn backend_of(&self, host: &Key) -> Result<String, KindError>;
+
+    /// The backend of this name.
+    ///
+    /// # Errors
+    /// Where it isn't known.
+    fn backend(&self, name: &str) -> Result<Arc<dyn Backend>, KindError>;
+
+    /// Where backends tell how far long work has come.
+    fn progress(&self) -> Box<Progress>;
+
+    /// The members of a group that exist. Each has its present name, also while it still has another on its host.
+    fn made_members(&self, group: &str) -> Vec<Arc<NodeFacts>>;
+
+    /// The names of the resources that exist within a group, such as a cluster's topics.
+    fn made_within(&self, group: &str) -> BTreeSet<String>;
+
+    /// Whether a group is to be there afterwards too, whoever leaves it.
+    fn goes_on(&self, group: &str) -> bool;
+
+    /// The role that the members of a group have.
+    fn role_of(&self, group: &str) -> Option<Arc<dyn Role>>;
+
+    /// The cluster that a group's existing members form; `None` where none exists.
+    fn kafka(&self, group: &str) -> Option<Arc<dyn Kafka>>;
+
+    /// How services are reached.
+    fn wire(&self) -> &dyn Wire;
+}
+
+/// One group over the wire; `None` where none of its members exists or its role isn't known.
+pub async fn view(surroundings: &dyn Surroundings, group: &str) -> Option<GroupView> {
+    let members = surroundings.made_members(group);
+    if members.is_empty() {
+        return None;
+    }
+    Some(surroundings.role_of(group)?.observe(surroundings.wire(), &members).await)
+}
