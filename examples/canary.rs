@@ -10,8 +10,8 @@
 use async_trait::async_trait;
 use octad::Program;
 use octad::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble, software};
-use octad::model::{FACTS_VERSION, Jvm, NodeFacts, Output};
-use octad::role::{GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll, Standing};
+use octad::model::{FACTS_VERSION, File, Jvm, Layout, NodeFacts, Output, Process};
+use octad::role::{GroupView, Health, MemberView, Next, NotSafe, Role, Roll, Standing};
 use octad::stack::{Name, Stack};
 use octad::wire::Wire;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,18 +37,18 @@ impl Role for Canary {
         Self::NAME
     }
 
-    fn files(&self, _facts: &NodeFacts, _layout: &Layout) -> BTreeMap<String, String> {
-        BTreeMap::from([("log4j.properties".into(), LOG4J.into())])
+    fn files(&self, _facts: &NodeFacts) -> BTreeMap<String, File> {
+        [("log4j.properties".into(), File::text(LOG4J))].into()
     }
 
-    fn process(&self, facts: &NodeFacts, layout: &Layout) -> Process {
+    fn process(&self, facts: &NodeFacts) -> Process {
         let setting = |name: &str| facts.settings.get(name).and_then(|value| value.known().ok()).cloned();
         let address = facts.host.address.known().cloned().unwrap_or_default();
         let port = facts.ports.get(MANAGEMENT.0).copied().unwrap_or(MANAGEMENT.1);
         let management = |name: &str, value: String| format!("-Dcom.sun.management.jmxremote.{name}={value}");
         Process::Java {
             options: vec![
-                format!("-Dlog4j.configuration=file:{}", layout.config.join("log4j.properties").display()),
+                format!("-Dlog4j.configuration=file:{}/log4j.properties", Layout::CONFIG),
                 management("host", address),
                 management("port", port.to_string()),
                 management("rmi.port", port.to_string()),

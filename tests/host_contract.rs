@@ -6,14 +6,16 @@ mod skip;
 
 use octad::clock::Until;
 use octad::host::{
-    Ability, Backend, Cut, Deployment, FakeWorld, Host, HostError, LocalBackend, NodeObservation, RunState,
+    Ability, Backend, Cut, FakeWorld, Host, HostError, LocalBackend, NodeObservation, RunState,
 };
-use octad::model::{HostInputs, Key, NodeFacts, Output};
+use octad::model::{Deployment, HostInputs, Key, NodeFacts, Output};
 use octad::program::{Programs, StackFile};
 use octad::registry::Registry;
+use octad::role::{Role as _, Zookeeper};
 use octad::supervisor::{UnitName, UnitSpec};
 use sha2::{Digest as _, Sha256};
 use skip::skip;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -42,6 +44,13 @@ trait Harm: Send + Sync {
     fn nothing_is_left(&self) -> bool;
 }
 
+/// What the data directory of a server of this ensemble begins with.
+fn data(bootstrap: bool) -> BTreeMap<String, String> {
+    let myid = ("myid".to_owned(), "1\n".to_owned());
+    let trusted = bootstrap.then(|| ("initialize".to_owned(), String::new()));
+    std::iter::once(myid).chain(trusted).collect()
+}
+
 impl Bench {
     fn name(&self) -> &str {
         &self.deployment.facts.node
@@ -50,7 +59,7 @@ impl Bench {
     fn with_setting(&self, name: &str, value: &str) -> Deployment {
         let mut other = self.deployment.clone();
         other.facts.settings.insert(name.into(), Output::from(value));
-        other
+        Zookeeper.deployment(other.facts)
     }
 
     async fn node(&self) -> NodeObservation {
@@ -60,7 +69,7 @@ impl Bench {
     /// Brings the node up.
     async fn made(&self) -> &Self {
         self.host.boot().await.unwrap();
-        self.host.format(&self.deployment, true).await.unwrap();
+        self.host.format(&self.deployment, &data(true)).await.unwrap();
         self.host.install(&self.deployment).await.unwrap();
         self.host.start(self.name()).await.unwrap();
         self
@@ -93,9 +102,9 @@ async fn a_host_comes_to_be_once(bench: &Bench) {
 
 async fn a_node_is_formatted_once(bench: &Bench) {
     bench.host.boot().await.unwrap();
-    bench.host.format(&bench.deployment, true).await.unwrap();
-    bench.host.format(&bench.deployment, true).await.unwrap();
-    bench.host.format(&bench.deployment, false).await.unwrap();
+    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
+    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
+    bench.host.format(&bench.deployment, &data(false)).await.unwrap();
     assert_eq!(bench.host.nodes().await.unwrap(), [bench.name().to_owned()].into());
     let node = bench.node().await;
     assert!(node.data);
@@ -106,7 +115,7 @@ async fn foreign_data_is_not_formatted(bench: &Bench) {
     bench.host.boot().await.unwrap();
     bench.harm.put_foreign_data();
     for _ in 0..2 {
-        let refused = bench.host.format(&bench.deployment, true).await;
+        let refused = bench.host.format(&bench.deployment, &data(true)).await;
         assert!(matches!(refused, Err(HostError::ForeignData { .. })), "{refused:?}");
     }
     assert!(!bench.node().await.data);
@@ -115,12 +124,12 @@ async fn foreign_data_is_not_formatted(bench: &Bench) {
 
 async fn data_of_another_id_is_foreign(bench: &Bench) {
     bench.host.boot().await.unwrap();
-    bench.host.format(&bench.deployment, true).await.unwrap();
+    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
     let mut other = bench.deployment.clone();
     other.facts.id += 1;
-    let refused = bench.host.format(&other, true).await;
+    let refused = bench.host.format(&other, &data(true)).await;
     assert!(matches!(refused, Err(HostError::ForeignData { .. })), "{refused:?}");
-    bench.host.format(&bench.deployment, true).await.unwrap();
+    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
 }
 
 async fn the_same_files_are_the_same_generation(bench: &Bench) {
@@ -157,7 +166,7 @@ async fn a_node_without_data_does_not_start(bench: &Bench) {
     let refused = bench.host.start(bench.name()).await;
     assert!(matches!(refused, Err(HostError::NotStarted { .. })), "{refused:?}");
     assert!(matches!(bench.node().await.run, RunState::Failed { .. }));
-    bench.host.format(&bench.deployment, true).await.unwrap();
+    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
     bench.host.start(bench.name()).await.unwrap();
     assert!(bench.is_current().await);
 }
@@ -175,7 +184,7 @@ async fn a_node_that_lost_its_data_can_be_given_an_empty_disk(bench: &Bench) {
     bench.made().await;
     bench.host.stop(bench.name(), STOP, None).await.unwrap();
     bench.harm.lose_data();
-    bench.host.format(&bench.deployment, true).await.unwrap();
+    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
     assert!(bench.node().await.data);
     bench.host.start(bench.name()).await.unwrap();
     assert!(bench.is_current().await);
@@ -244,9 +253,9 @@ async fn a_renamed_node_goes_on_with_its_data(bench: &Bench) {
     // It holds what it held, and its marker has the new name.
     let mut other = renamed.clone();
     other.facts.id += 1;
-    let refused = bench.host.format(&other, true).await;
+    let refused = bench.host.format(&other, &data(true)).await;
     assert!(matches!(refused, Err(HostError::ForeignData { .. })), "{refused:?}");
-    bench.host.format(&renamed, true).await.unwrap();
+    bench.host.format(&renamed, &data(true)).await.unwrap();
     bench.host.install(&renamed).await.unwrap();
     bench.host.start("zk-a").await.unwrap();
     let node = there().await.unwrap().unwrap();
@@ -258,7 +267,7 @@ async fn a_renamed_node_goes_on_with_its_data(bench: &Bench) {
     bench.host.halt().await.unwrap();
     bench.host.boot().await.unwrap();
     assert_eq!(bench.host.node(bench.name()).await.unwrap(), None);
-    bench.host.format(&bench.deployment, true).await.unwrap();
+    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
     let taken = bench.host.rename(bench.name(), "zk-a").await;
     assert!(matches!(taken, Err(HostError::NameTaken { .. })), "{taken:?}");
 }
@@ -387,8 +396,7 @@ fn declared(
     let host: HostInputs = serde_json::from_value(inputs("host")).unwrap();
     let facts: NodeFacts = serde_json::from_value(inputs("node")).unwrap();
     let host = registry.backend_named(name).unwrap().host(site, node, &host).unwrap();
-    let role = registry.role_named(&facts.role).unwrap().clone();
-    (host, Deployment { facts, role })
+    (host, registry.role_named(&facts.role).unwrap().deployment(facts))
 }
 
 impl Harm for FakeWorld {

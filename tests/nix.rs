@@ -7,11 +7,11 @@
 mod skip;
 
 use octad::artifact::Java;
-use octad::model::{NodeFacts, property};
+use octad::model::{Layout, NodeFacts, property};
 use octad::program::{Programs, StackFile};
 use octad::registry::Registry;
 use octad::resource::NodeKind;
-use octad::role::{Layout, Role};
+use octad::role::Role;
 use octad::supervisor::LEAVE_FILE;
 use octad::tool::Environment;
 use serde_json::Value;
@@ -172,8 +172,10 @@ fn nixos_writes_what_local_hosts_read() {
         let name = node.display().to_string().replace('/', "-");
         let facts: NodeFacts = serde_json::from_value(facts).unwrap();
         let role = role(&facts.role);
-        let ours = role.files(&facts, &layout);
-        for file in ["server.properties", "zoo.cfg"].into_iter().filter(|file| ours.contains_key(*file)) {
+        let files = role.files(&facts);
+        let ours: BTreeMap<_, _> =
+            files.iter().map(|(name, file)| (name.as_str(), layout.file(file))).collect();
+        for file in ["server.properties", "zoo.cfg"].into_iter().filter(|file| ours.contains_key(file)) {
             let theirs = golden.get(&Path::new(&name).join(file)).unwrap_or_else(|| panic!("{name}/{file}"));
             assert_eq!(theirs, &ours[file], "{name}/{file}");
             compared += 1;

@@ -203,8 +203,8 @@ fn prove_roll(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::NodeFacts;
-    use crate::role::{Health, Layout, MemberView, Process};
+    use crate::model::{File, NodeFacts, Process};
+    use crate::role::{Health, MemberView};
     use crate::wire::Wire;
     use async_trait::async_trait;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -221,10 +221,10 @@ mod tests {
         fn name(&self) -> &'static str {
             "leader-first"
         }
-        fn files(&self, _: &NodeFacts, _: &Layout) -> BTreeMap<String, String> {
+        fn files(&self, _: &NodeFacts) -> BTreeMap<String, File> {
             BTreeMap::new()
         }
-        fn process(&self, _: &NodeFacts, _: &Layout) -> Process {
+        fn process(&self, _: &NodeFacts) -> Process {
             Process::Java { options: vec![], main: String::new(), arguments: vec![] }
         }
         async fn observe(&self, _: &dyn Wire, _: &[Arc<NodeFacts>]) -> GroupView {

@@ -48,8 +48,8 @@ pub fn stranger(registry: &Registry, state: &State, group: &str, view: &GroupVie
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::NodeFacts;
-    use crate::role::{Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll, Standing};
+    use crate::model::{File, NodeFacts, Process};
+    use crate::role::{Health, MemberView, Next, NotSafe, Role, Roll, Standing};
     use crate::wire::Wire;
     use async_trait::async_trait;
     use std::collections::{BTreeMap, BTreeSet};
@@ -63,10 +63,10 @@ mod tests {
         fn name(&self) -> &'static str {
             "telling"
         }
-        fn files(&self, _: &NodeFacts, _: &Layout) -> BTreeMap<String, String> {
+        fn files(&self, _: &NodeFacts) -> BTreeMap<String, File> {
             BTreeMap::new()
         }
-        fn process(&self, _: &NodeFacts, _: &Layout) -> Process {
+        fn process(&self, _: &NodeFacts) -> Process {
             Process::Java { options: vec![], main: String::new(), arguments: vec![] }
         }
         async fn observe(&self, _: &dyn Wire, _: &[Arc<NodeFacts>]) -> GroupView {

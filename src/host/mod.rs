@@ -9,8 +9,7 @@ pub use fake::{FakeBackend, FakeWorld};
 pub use local::LocalBackend;
 
 use crate::clock::Until;
-use crate::model::{HostInputs, NodeFacts};
-use crate::role::Role;
+use crate::model::{Deployment, HostInputs};
 use crate::supervisor::Signal;
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -56,15 +55,6 @@ pub trait Backend: Send + Sync {
 /// Where a backend tells how far long work has come: what, how much is done, of how much.
 pub type Progress = dyn Fn(&str, u64, u64) + Send + Sync;
 
-/// A node together with its role: what is put on a host.
-#[derive(Clone)]
-pub struct Deployment {
-    /// The node's facts, resolved.
-    pub facts: NodeFacts,
-    /// Its role.
-    pub role: Arc<dyn Role>,
-}
-
 /// The name of the file that holds a generation's facts.
 pub const FACTS_FILE: &str = "facts.json";
 
@@ -104,7 +94,11 @@ pub trait Host: Send + Sync {
     ///
     /// # Errors
     /// [`HostError::ForeignData`] where the directory holds something else.
-    async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError>;
+    async fn format(
+        &self,
+        deployment: &Deployment,
+        files: &BTreeMap<String, String>,
+    ) -> Result<(), HostError>;
 
     /// Puts a node's files in place as a new generation and returns its id. What runs goes on as it is until it is
     /// stopped and started.

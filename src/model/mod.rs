@@ -2,6 +2,7 @@
 //! without behaviour: it knows no other module.
 
 mod change;
+mod deployment;
 mod facts;
 mod host;
 mod key;
@@ -11,10 +12,12 @@ mod properties;
 mod refusal;
 
 pub use change::{PropertyChange, compare};
+pub use deployment::{Deployment, File, Form, Layout, Process};
 pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software};
 pub use host::{HostInputs, Isolation};
 pub use key::{Key, NotAKey};
 pub use output::{Format, NotYetKnown, Output, Reference, references, resolve};
 pub use process::ProcessSeen;
+use properties::escaped;
 pub use properties::{properties, property};
 pub use refusal::Refusal;

@@ -27,6 +27,13 @@ pub fn property(name: &str, value: &str) -> String {
     line
 }
 
+/// A directory's path as it stands within a value.
+pub(super) fn escaped(path: &str) -> String {
+    let mut text = String::new();
+    path.chars().for_each(|character| escape(&mut text, character));
+    text
+}
+
 fn escape(line: &mut String, character: char) {
     match character {
         '\\' => line.push_str("\\\\"),

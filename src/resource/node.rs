@@ -7,8 +7,8 @@ use super::{
 };
 use crate::causes::with_causes;
 use crate::clock::{GATE_TIMEOUT, Until};
-use crate::host::{Deployment, Host, HostError, NodeObservation, RunState};
-use crate::model::{Key, NodeFacts, ProcessSeen, Refusal, compare};
+use crate::host::{Host, HostError, NodeObservation, RunState};
+use crate::model::{Deployment, Key, NodeFacts, ProcessSeen, Refusal, compare};
 use crate::role::{GroupView, NotSafe, Role};
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -70,8 +70,7 @@ impl NodeKind {
         if !crate::model::references(inputs).is_empty() {
             return Err(KindError::NotYetKnown { key: key.clone() });
         }
-        let role = self.role(key, &facts)?.clone();
-        Ok(Deployment { facts, role })
+        Ok(self.role(key, &facts)?.deployment(facts))
     }
 
     fn decide_removal(&self, subject: &Subject<'_>) -> Decision {
@@ -503,16 +502,17 @@ impl Kind for NodeKind {
         let deployment = self.deployment(key, inputs)?;
         let host = surroundings.host(&deployment.facts.host.key())?;
         let told = |what: &str| detail.get(what).and_then(Value::as_bool).unwrap_or(false);
-        let bootstrap = told("bootstrap");
         if told("refill") {
             // The others may have moved on since the plan was made.
             let view = view(surroundings, &deployment.facts.group).await;
             self.refill(key, &deployment.facts, view.as_ref())?;
         } else if place::look(host.as_ref(), surroundings, key).await?.is_none_or(|found| !found.data) {
-            vacant(surroundings, key, &deployment).await?;
+            let role = self.role(key, &deployment.facts)?.as_ref();
+            vacant(surroundings, key, role, &deployment.facts).await?;
         }
         place::rename(host.as_ref(), surroundings, key, STOP_TIMEOUT, None).await?;
-        host.format(&deployment, bootstrap).await?;
+        let files = self.role(key, &deployment.facts)?.data_files(&deployment.facts, told("bootstrap"));
+        host.format(&deployment, &files).await?;
         let generation = host.install(&deployment).await?;
         host.start(&key.name).await?;
         Ok(json!({ "generation": generation }))
@@ -636,11 +636,12 @@ const SILENCE: Duration = Duration::from_secs(30);
 async fn vacant(
     surroundings: &dyn Surroundings,
     key: &Key,
-    deployment: &Deployment,
+    role: &dyn Role,
+    facts: &NodeFacts,
 ) -> Result<(), KindError> {
     let begun = tokio::time::Instant::now();
     loop {
-        match deployment.role.vacant(surroundings.wire(), &deployment.facts).await {
+        match role.vacant(surroundings.wire(), facts).await {
             Ok(()) => return Ok(()),
             Err(reason) if reason.may_pass() && begun.elapsed() < SILENCE => {
                 tokio::time::sleep(Duration::from_millis(250)).await;

@@ -3,12 +3,12 @@
 mod seen;
 
 use super::roll::starts;
-use super::{Absence, GroupView, Health, InSync, Layout, Next, NotSafe, Process, Role, Roll};
+use super::{Absence, GroupView, Health, InSync, Next, NotSafe, Role, Roll};
 use crate::causes::with_causes;
 use crate::kafka::{
     BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, Safeguards, TopicPartition,
 };
-use crate::model::{NodeFacts, Output, properties};
+use crate::model::{File, Layout, NodeFacts, Output, Process, properties};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use seen::{Seen, cluster, consented, decided, id_of, quiet, scarce, serving};
@@ -102,6 +102,9 @@ impl Broker {
 /// The file of a broker's settings.
 const PROPERTIES: &str = "server.properties";
 
+/// The file that says what it logs.
+const LOG: &str = "log4j.properties";
+
 /// Settings that name the form in which records and requests are written.
 const FORMATS: [&str; 2] = ["inter.broker.protocol.version", "log.message.format.version"];
 
@@ -126,22 +129,16 @@ impl Role for Broker {
         Self::NAME
     }
 
-    fn files(&self, facts: &NodeFacts, layout: &Layout) -> BTreeMap<String, String> {
-        let properties = facts.properties(("log.dirs", &layout.data.to_string_lossy()));
-        BTreeMap::from([
-            (PROPERTIES.to_owned(), properties),
-            ("log4j.properties".to_owned(), LOG4J.to_owned()),
-        ])
+    fn files(&self, facts: &NodeFacts) -> BTreeMap<String, File> {
+        let properties = facts.properties(("log.dirs", Layout::DATA));
+        [(PROPERTIES.into(), File::properties(properties)), (LOG.into(), File::text(LOG4J))].into()
     }
 
-    fn process(&self, _facts: &NodeFacts, layout: &Layout) -> Process {
+    fn process(&self, _facts: &NodeFacts) -> Process {
         Process::Java {
-            options: vec![format!(
-                "-Dlog4j.configuration=file:{}",
-                layout.config.join("log4j.properties").display()
-            )],
+            options: vec![format!("-Dlog4j.configuration=file:{}/{LOG}", Layout::CONFIG)],
             main: "kafka.Kafka".into(),
-            arguments: vec![layout.config.join("server.properties").display().to_string()],
+            arguments: vec![format!("{}/{PROPERTIES}", Layout::CONFIG)],
         }
     }
 

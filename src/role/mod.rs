@@ -16,11 +16,10 @@ pub use roll::{Next, NotSafe, Roll, ScarceTopic};
 pub use zookeeper::Zookeeper;
 
 use crate::kafka::KafkaError;
-use crate::model::{NodeFacts, Refusal};
+use crate::model::{Deployment, File, NodeFacts, Process, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a service is and how it is run, looked after and changed.
@@ -31,11 +30,11 @@ pub trait Role: Send + Sync {
     /// The role's name, as it stands in facts.
     fn name(&self) -> &'static str;
 
-    /// Configuration files by file name. `facts` are resolved.
-    fn files(&self, facts: &NodeFacts, layout: &Layout) -> BTreeMap<String, String>;
+    /// Configuration files by file name, with placeholders for the host's directories. `facts` are resolved.
+    fn files(&self, facts: &NodeFacts) -> BTreeMap<String, File>;
 
-    /// The process to run.
-    fn process(&self, facts: &NodeFacts, layout: &Layout) -> Process;
+    /// The process to run, with placeholders for the host's directories.
+    fn process(&self, facts: &NodeFacts) -> Process;
 
     /// Files that a new, empty data directory starts with. `bootstrap`: the group has never held data, so that this
     /// member may trust its emptiness. As a rule none.
@@ -76,6 +75,18 @@ pub trait Role: Send + Sync {
     fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
         let _ = facts;
         None
+    }
+
+    /// All that a host needs to run a node with these facts. Nothing else of a role reaches one.
+    fn deployment(&self, facts: NodeFacts) -> Deployment {
+        Deployment {
+            files: self.files(&facts),
+            process: self.process(&facts),
+            written: self.written().map(str::to_owned),
+            fence: self.fence(&facts),
+            watchdog: self.watchdog(&facts),
+            facts,
+        }
     }
 
     /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
@@ -172,29 +183,4 @@ pub trait Role: Send + Sync {
         let _ = (wire, view);
         Ok(false)
     }
-}
-
-/// Where a host keeps the parts of one node. The only paths that a role sees.
-#[derive(Debug, Clone)]
-pub struct Layout {
-    /// The directory of the configuration files.
-    pub config: PathBuf,
-    /// The data disk's directory.
-    pub data: PathBuf,
-    /// A directory for what may vanish at a restart.
-    pub runtime: PathBuf,
-}
-
-/// A process to run.
-#[derive(Debug, Clone)]
-pub enum Process {
-    /// A main class of the node's software, in a Java virtual machine.
-    Java {
-        /// Options apart from heap and class path.
-        options: Vec<String>,
-        /// The main class.
-        main: String,
-        /// Its arguments.
-        arguments: Vec<String>,
-    },
 }

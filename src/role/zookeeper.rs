@@ -1,7 +1,7 @@
 //! The role `zookeeper`: a member of a ZooKeeper ensemble, which keeps Kafka's metadata and elects its controller.
 
-use super::{Absence, GroupView, Health, Layout, MemberView, Next, NotSafe, Process, Role, Roll, Standing};
-use crate::model::{NodeFacts, Output, Refusal};
+use super::{Absence, GroupView, Health, MemberView, Next, NotSafe, Role, Roll, Standing};
+use crate::model::{File, Layout, NodeFacts, Output, Process, Refusal};
 use crate::wire::Wire;
 use crate::zookeeper::{self, EnsembleView, Mode};
 use async_trait::async_trait;
@@ -98,19 +98,16 @@ impl Role for Zookeeper {
         Self::NAME
     }
 
-    fn files(&self, facts: &NodeFacts, layout: &Layout) -> BTreeMap<String, String> {
-        let config = facts.properties(("dataDir", &layout.data.to_string_lossy()));
-        BTreeMap::from([("zoo.cfg".to_owned(), config), ("logback.xml".to_owned(), LOGBACK.to_owned())])
+    fn files(&self, facts: &NodeFacts) -> BTreeMap<String, File> {
+        let config = facts.properties(("dataDir", Layout::DATA));
+        [("zoo.cfg".into(), File::properties(config)), ("logback.xml".into(), File::text(LOGBACK))].into()
     }
 
-    fn process(&self, _facts: &NodeFacts, layout: &Layout) -> Process {
+    fn process(&self, _facts: &NodeFacts) -> Process {
         Process::Java {
-            options: vec![format!(
-                "-Dlogback.configurationFile={}",
-                layout.config.join("logback.xml").display()
-            )],
+            options: vec![format!("-Dlogback.configurationFile={}/logback.xml", Layout::CONFIG)],
             main: "org.apache.zookeeper.server.quorum.QuorumPeerMain".into(),
-            arguments: vec![layout.config.join("zoo.cfg").display().to_string()],
+            arguments: vec![format!("{}/zoo.cfg", Layout::CONFIG)],
         }
     }
 

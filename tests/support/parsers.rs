@@ -5,11 +5,10 @@
 
 use octad::engine::{self, Draft, Inventory, Plan, State};
 use octad::host::FakeWorld;
-use octad::model::NodeFacts;
+use octad::model::{Layout, NodeFacts};
 use octad::output::preview_text;
 use octad::program::{Programs, StackFile};
 use octad::registry::Registry;
-use octad::role::Layout;
 use octad::stack::ValidStack;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -92,7 +91,8 @@ pub fn facts(text: &[u8]) -> bool {
     let _ = facts.endpoint("client");
     let Some(role) = SETTING.registry.role_named(&facts.role) else { return true };
     let layout = Layout { config: "/c".into(), data: "/d".into(), runtime: "/r".into() };
-    let _ = (role.files(&facts, &layout), role.process(&facts, &layout), role.data_files(&facts, true));
+    let _ = role.data_files(&facts, true);
+    role.deployment(facts).files.values().for_each(|file| drop(layout.file(file)));
     true
 }
 

@@ -2,7 +2,8 @@
 
 use super::FakeWorld;
 use crate::clock::Until;
-use crate::host::{Deployment, Host, HostError, LogLine, LogQuery, NodeObservation};
+use crate::host::{Host, HostError, LogLine, LogQuery, NodeObservation};
+use crate::model::Deployment;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -55,9 +56,13 @@ impl Host for FakeHost {
             .unwrap_or_default())
     }
 
-    async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError> {
+    async fn format(
+        &self,
+        deployment: &Deployment,
+        files: &BTreeMap<String, String>,
+    ) -> Result<(), HostError> {
         let node = &deployment.facts.node;
-        let format = |world: &mut super::World| world.format(&self.name, deployment, bootstrap);
+        let format = |world: &mut super::World| world.format(&self.name, deployment, files);
         self.world.act("format", node, format, cut_off("format", node)).await
     }
 

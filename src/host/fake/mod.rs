@@ -17,9 +17,9 @@ mod world;
 pub use lies::Moment;
 pub use record::{Breach, Cause, Cut, Deed, Loss};
 
-use super::{Backend, Deployment, Host, HostError, Progress};
+use super::{Backend, Host, HostError, Progress};
 use crate::kafka::{Kafka, LookError, TopicPartition};
-use crate::model::HostInputs;
+use crate::model::{Deployment, HostInputs};
 use crate::wire::Wire;
 use crate::zookeeper::{EnsembleView, Zookeeper};
 use async_trait::async_trait;

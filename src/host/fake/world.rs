@@ -5,9 +5,9 @@ use super::cluster::Cluster;
 use super::ensemble::Ensemble;
 use super::lies::Lies;
 use super::record::{Breach, Cause, Cut, Deed, Loss};
-use crate::host::{Deployment, FACTS_FILE, HostError, NodeObservation, RunState};
-use crate::model::{NodeFacts, Output};
-use crate::role::{Broker, Layout, Zookeeper};
+use crate::host::{FACTS_FILE, HostError, NodeObservation, RunState};
+use crate::model::{Deployment, Layout, NodeFacts, Output};
+use crate::role::{Broker, Zookeeper};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -186,7 +186,8 @@ fn marker_of(facts: &NodeFacts) -> Value {
 /// The files of a node, as every simulated host would have them.
 pub(super) fn rendered(deployment: &Deployment) -> BTreeMap<String, String> {
     let nowhere = Layout { config: "".into(), data: "".into(), runtime: "".into() };
-    let mut files = deployment.role.files(&deployment.facts, &nowhere);
+    let files = deployment.files.iter();
+    let mut files: BTreeMap<_, _> = files.map(|(name, file)| (name.clone(), nowhere.file(file))).collect();
     files.insert(FACTS_FILE.into(), json!(deployment.facts).to_string());
     files
 }
@@ -402,7 +403,7 @@ impl World {
         &mut self,
         host: &str,
         deployment: &Deployment,
-        bootstrap: bool,
+        files: &BTreeMap<String, String>,
     ) -> Result<(), HostError> {
         let facts = &deployment.facts;
         let number = self.number();
@@ -415,7 +416,7 @@ impl World {
             };
         }
         // ZooKeeper's own sign that an empty data directory may be trusted.
-        let trusted = deployment.role.data_files(facts, bootstrap).contains_key("initialize");
+        let trusted = files.contains_key("initialize");
         node.disk = Some(Disk { number, marker: Some(marker_of(facts)), trusted, zxid: 0 });
         node.formats += 1;
         self.members.entry(facts.group.clone()).or_default().insert(facts.node.clone());

@@ -2,8 +2,8 @@
 //! old, then a link is moved.
 
 use super::layout;
-use crate::host::{Deployment, FACTS_FILE, HostError};
-use crate::role::Layout;
+use crate::host::{FACTS_FILE, HostError};
+use crate::model::{Deployment, Layout};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -42,14 +42,13 @@ pub(super) fn render(host: &Path, deployment: &Deployment) -> BTreeMap<String, S
 fn fresh(host: &Path, deployment: &Deployment) -> Fresh {
     let node = &deployment.facts.node;
     let facts = serde_json::to_vec_pretty(&deployment.facts).expect("facts have only text keys");
-    // The id must not depend on where the host is, so it is that of the files for an empty root.
-    let nowhere = Layout { config: "".into(), data: "".into(), runtime: "".into() };
+    // Of the texts with their placeholders: the id must not depend on where the host is.
     let id = {
         let mut hash = Sha256::new();
         hash.update(&facts);
-        for (name, content) in deployment.role.files(&deployment.facts, &nowhere) {
-            hash.update(format!("{name}\0{}\0", content.len()));
-            hash.update(content);
+        for (name, file) in &deployment.files {
+            hash.update(format!("{name}\0{}\0", file.text.len()));
+            hash.update(&file.text);
         }
         hex(&hash.finalize())[..12].to_owned()
     };
@@ -58,7 +57,8 @@ fn fresh(host: &Path, deployment: &Deployment) -> Fresh {
         data: layout::data(host, node),
         runtime: layout::runtime(host, node),
     };
-    let mut files = deployment.role.files(&deployment.facts, &place);
+    let files = deployment.files.iter();
+    let mut files: BTreeMap<_, _> = files.map(|(name, file)| (name.clone(), place.file(file))).collect();
     files.insert(FACTS_FILE.into(), String::from_utf8_lossy(&facts).into_owned());
     Fresh { id, place, files }
 }

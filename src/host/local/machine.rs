@@ -6,9 +6,8 @@ use super::program::may_administer;
 use super::{SoftwareOnHand, generation, layout};
 use crate::artifact::ArtifactSet;
 use crate::clock::{self, Until};
-use crate::host::{Ability, Cut, Deployment, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
-use crate::model::{HostInputs, Isolation, Jvm};
-use crate::role::{Layout, Process};
+use crate::host::{Ability, Cut, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
+use crate::model::{Deployment, HostInputs, Isolation, Jvm, Layout, Process};
 use crate::supervisor::{
     AfterEnd, ArchiveSpec, Beginning, Begun, DumpCommand, Ending, Exit, LEAVE_FILE, LogFollower, RefusalCode,
     Signal, Supervisor, SupervisorError, UnitName, UnitSpec, UnitState, rename_logs, unit_logs,
@@ -119,7 +118,7 @@ impl Machine {
     /// What tells whether a node's disk was ever written to, where that matters to its role.
     fn beginning(&self, deployment: &Deployment) -> Option<Beginning> {
         let data = layout::data(&self.directory, &deployment.facts.node);
-        deployment.role.written().map(|file| Beginning::on(&data, file))
+        deployment.written.as_ref().map(|file| Beginning::on(&data, file))
     }
 
     /// Whether a node's disk is empty and may not be, by what it was last installed with.
@@ -167,17 +166,17 @@ impl Machine {
 
     /// What the supervisor runs behind a process: the role's fence.
     fn after_end(&self, deployment: &Deployment) -> Result<Option<AfterEnd>, HostError> {
-        let Some(arguments) = deployment.role.fence(&deployment.facts) else { return Ok(None) };
-        let args = std::iter::once("fence".to_owned()).chain(arguments).collect();
+        let Some(arguments) = &deployment.fence else { return Ok(None) };
+        let args = std::iter::once("fence".to_owned()).chain(arguments.iter().cloned()).collect();
         Ok(Some(AfterEnd::new(self.kept_program()?, args)))
     }
 
     /// What the supervisor runs in front of a process: the role's watchdog.
     fn launcher(&self, deployment: &Deployment) -> Result<Vec<String>, HostError> {
-        let Some(arguments) = deployment.role.watchdog(&deployment.facts) else { return Ok(Vec::new()) };
+        let Some(arguments) = &deployment.watchdog else { return Ok(Vec::new()) };
         let program = self.kept_program()?.to_string_lossy().into_owned();
         let verb = [program, "watchdog".to_owned()];
-        Ok(verb.into_iter().chain(arguments).chain(["--".to_owned()]).collect())
+        Ok(verb.into_iter().chain(arguments.iter().cloned()).chain(["--".to_owned()]).collect())
     }
 
     async fn unit_spec(
@@ -187,7 +186,9 @@ impl Machine {
         place: &Layout,
     ) -> Result<UnitSpec, HostError> {
         let facts = &deployment.facts;
-        let Process::Java { options, main, arguments } = deployment.role.process(facts, place);
+        let Process::Java { options, main, arguments } = &deployment.process;
+        let filled =
+            |texts: &[String]| -> Vec<String> { texts.iter().map(|text| place.fill(text)).collect() };
         let java = self.software.java().await?;
         let quiet = |_: &str, _, _| {};
         let class_path =
@@ -212,9 +213,9 @@ impl Machine {
             ]
             .concat(),
         );
-        let mut args = with_class_path([flags, options].concat());
-        args.push(main);
-        args.extend(arguments);
+        let mut args = with_class_path([flags, filled(options)].concat());
+        args.push(main.clone());
+        args.extend(filled(arguments));
         Ok(UnitSpec {
             working_dir: Some(place.runtime.clone()),
             requires: vec![layout::marker(&self.directory, &facts.node)],
@@ -383,7 +384,11 @@ impl Host for Machine {
         }
     }
 
-    async fn format(&self, deployment: &Deployment, bootstrap: bool) -> Result<(), HostError> {
+    async fn format(
+        &self,
+        deployment: &Deployment,
+        files: &BTreeMap<String, String>,
+    ) -> Result<(), HostError> {
         let node = &deployment.facts.node;
         let data = layout::data(&self.directory, node);
         let marker = layout::marker(&self.directory, node);
@@ -414,8 +419,8 @@ impl Host for Machine {
                 return Err(HostError::Io { action: "read", path: marker.display().to_string(), source });
             }
         }
-        let mut files = deployment.role.data_files(&deployment.facts, bootstrap);
-        if deployment.role.written().is_some() {
+        let mut files = files.clone();
+        if deployment.written.is_some() {
             files.insert(LEAVE_FILE.to_owned(), LEAVE.to_owned());
         }
         // A first formatting that was cut off left some of its own files and no marker.

@@ -9,9 +9,9 @@ mod network;
 mod ports;
 mod program;
 
-use super::{Backend, Deployment, Host, HostError, Progress};
+use super::{Backend, Host, HostError, Progress};
 use crate::artifact::{ArtifactSet, ClassPath, Java, Store, archive_path};
-use crate::model::HostInputs;
+use crate::model::{Deployment, HostInputs};
 use crate::tool::{self, Environment, Lack, Tool};
 use async_trait::async_trait;
 use machine::Machine;
