@@ -6,7 +6,7 @@ mod skip;
 
 use octad::clock::Until;
 use octad::host::{
-    Ability, Backend, Cut, FakeWorld, Host, HostError, LocalBackend, NodeObservation, RunState,
+    Ability, Backend, Cut, Drillable, FakeWorld, Host, HostError, LocalBackend, NodeObservation, RunState,
 };
 use octad::model::{Deployment, HostInputs, Key, NodeFacts, Output};
 use octad::program::{Programs, StackFile};
@@ -42,6 +42,11 @@ trait Harm: Send + Sync {
     fn lose_data(&self);
     /// Whether nothing is left of the host.
     fn nothing_is_left(&self) -> bool;
+}
+
+/// The bench's host, for what drills do.
+fn drilled(bench: &Bench) -> &dyn Drillable {
+    bench.host.drillable().expect("local hosts can be drilled")
 }
 
 /// What the data directory of a server of this ensemble begins with.
@@ -600,23 +605,23 @@ async fn an_isolated_host_that_is_cut_off_says_nothing_until_it_is_mended() {
         for cut in [Cut::off(), Cut::off_from(machine), Cut::deaf()] {
             let mut before = TcpStream::connect(address).await.unwrap();
             for _ in 0..2 {
-                bench.host.cut(&cut).await.unwrap();
+                drilled(&bench).cut(&cut).await.unwrap();
             }
-            assert_eq!(bench.host.disturbance(), Some("cut off"));
+            assert_eq!(drilled(&bench).disturbance(), Some("cut off"));
             assert!(asked(address).await.is_none(), "{cut:?}: a new connection hears of it");
             let silent = tokio::time::timeout(Duration::from_secs(1), answered(&mut before)).await;
             assert!(silent.is_err(), "{cut:?}: an old connection hears of it: {silent:?}");
             // Packets that got lost are sent again.
-            bench.host.mend().await.unwrap();
-            assert_eq!(bench.host.disturbance(), None);
+            drilled(&bench).mend().await.unwrap();
+            assert_eq!(drilled(&bench).disturbance(), None);
             serves(address).await;
             let mut rest = String::new();
             let late = tokio::time::timeout(Duration::from_secs(20), before.read_to_string(&mut rest)).await;
             assert!(matches!(late, Ok(Ok(_))) && rest == "imok", "{cut:?}: {late:?} {rest}");
         }
-        bench.host.cut(&Cut::off_from([[10, 91, 101, 77].into()])).await.unwrap();
+        drilled(&bench).cut(&Cut::off_from([[10, 91, 101, 77].into()])).await.unwrap();
         serves(address).await;
-        bench.host.cut(&Cut::off()).await.unwrap();
+        drilled(&bench).cut(&Cut::off()).await.unwrap();
         bench.host.boot().await.unwrap();
         serves(address).await;
     })
@@ -631,10 +636,10 @@ async fn a_disk_of_its_own_is_filled_freed_and_never_taken_for_lost_while_it_is_
         let write = || std::fs::write(&file, [1; 1 << 16]);
         write().unwrap();
         std::fs::remove_file(&file).unwrap();
-        bench.host.fill_disk(bench.name()).await.unwrap();
-        assert_eq!(bench.host.disturbance(), Some("left with a full disk"));
+        drilled(&bench).fill_disk(bench.name()).await.unwrap();
+        assert_eq!(drilled(&bench).disturbance(), Some("left with a full disk"));
         assert_eq!(write().map_err(|error| error.kind()), Err(std::io::ErrorKind::StorageFull));
-        bench.host.mend().await.unwrap();
+        drilled(&bench).mend().await.unwrap();
         write().unwrap();
 
         bench.host.stop(bench.name(), STOP, None).await.unwrap();
@@ -667,7 +672,7 @@ async fn a_host_that_loses_power_comes_back_without_what_was_not_on_its_disk_yet
             || [&lost, &synced, &spared].map(|file| std::fs::read(file).unwrap_or_default() == b"written");
 
         write();
-        bench.host.lose().await.unwrap();
+        drilled(&bench).lose().await.unwrap();
         bench.host.boot().await.unwrap();
         assert_eq!(left(), [true; 3], "the detector: the kernel keeps what a killed process has written");
         serves(address).await;
@@ -675,9 +680,9 @@ async fn a_host_that_loses_power_comes_back_without_what_was_not_on_its_disk_yet
         rustix::fs::syncfs(std::fs::File::open(&data).unwrap()).unwrap();
 
         write();
-        bench.host.lose().await.unwrap();
-        bench.host.shut_disks_down("expendable").await.unwrap();
-        assert_eq!(bench.host.disturbance(), Some("left with a disk that was shut down"));
+        drilled(&bench).lose().await.unwrap();
+        drilled(&bench).shut_disks_down("expendable").await.unwrap();
+        assert_eq!(drilled(&bench).disturbance(), Some("left with a disk that was shut down"));
         assert!(std::fs::write(data.join("more"), "").is_err(), "nothing is written any more");
         assert!(bench.node().await.data, "it is not taken for lost");
         // Another process with mounts of its own has it mounted for a while longer.
@@ -689,7 +694,7 @@ async fn a_host_that_loses_power_comes_back_without_what_was_not_on_its_disk_yet
         std::io::Read::read_exact(elsewhere.stdout.as_mut().unwrap(), &mut [0]).unwrap();
         bench.host.boot().await.unwrap();
         elsewhere.wait().unwrap();
-        assert_eq!((bench.host.disturbance(), left()), (None, [false, true, true]));
+        assert_eq!((drilled(&bench).disturbance(), left()), (None, [false, true, true]));
         serves(address).await;
     })
     .await;
@@ -702,11 +707,11 @@ async fn a_host_tells_whom_its_packets_reach() {
         let machine = std::net::TcpListener::bind("10.91.104.254:0").unwrap();
         let (taken, refused) = (machine.local_addr().unwrap(), "10.91.104.254:1".parse().unwrap());
         for address in [taken, refused] {
-            assert!(bench.host.reaches(address).await.unwrap(), "{address}");
+            assert!(drilled(&bench).reaches(address).await.unwrap(), "{address}");
         }
-        bench.host.cut(&Cut::off()).await.unwrap();
+        drilled(&bench).cut(&Cut::off()).await.unwrap();
         for address in [taken, refused] {
-            assert!(!bench.host.reaches(address).await.unwrap(), "{address}");
+            assert!(!drilled(&bench).reaches(address).await.unwrap(), "{address}");
         }
     })
     .await;

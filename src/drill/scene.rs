@@ -272,7 +272,7 @@ impl Scene {
     /// Where its host can't.
     pub async fn signal(&self, facts: &NodeFacts, signal: Signal) -> Result<(), DrillError> {
         self.disturb(&facts.node)?;
-        let sent = async { Ok(self.host(facts)?.signal(&facts.node, signal).await?) };
+        let sent = async { Ok(self.host(facts)?.drill()?.signal(&facts.node, signal).await?) };
         said("signal", &facts.node, sent.await)
     }
 
@@ -324,7 +324,7 @@ impl Scene {
     /// Where its host can't.
     pub async fn cut(&self, facts: &NodeFacts, cut: &Cut) -> Result<(), DrillError> {
         self.disturb(&facts.node)?;
-        let made = async { Ok(self.host(facts)?.cut(cut).await?) };
+        let made = async { Ok(self.host(facts)?.drill()?.cut(cut).await?) };
         said("cut off", &facts.node, made.await)
     }
 
@@ -334,7 +334,7 @@ impl Scene {
     /// Where its host can't.
     pub async fn fill_disk(&self, facts: &NodeFacts) -> Result<(), DrillError> {
         self.disturb(&facts.node)?;
-        let filled = async { Ok(self.host(facts)?.fill_disk(&facts.node).await?) };
+        let filled = async { Ok(self.host(facts)?.drill()?.fill_disk(&facts.node).await?) };
         said("fill the disk of", &facts.node, filled.await)
     }
 
@@ -442,6 +442,7 @@ enum Step {
 
 /// Takes a step, where the host has it.
 async fn lost(host: &dyn Host, step: Step, unsynced: Unsynced) -> Result<(), KindError> {
+    let host = host.drill()?;
     let can = |ability| host.lacks(ability).is_none();
     match step {
         Step::Cut if can(Ability::Cut) => host.cut(&Cut::off()).await?,
@@ -484,7 +485,7 @@ async fn restored(host: &dyn Host, node: &str) -> Result<(), KindError> {
     match run_state(host, node).await? {
         // One that was halted a moment ago may still count as running.
         Some(found @ (RunState::Running { .. } | RunState::Frozen)) => {
-            if let Err(error) = host.signal(node, Signal::Cont).await {
+            if let Err(error) = host.drill()?.signal(node, Signal::Cont).await {
                 // One that has ended since is not frozen.
                 if run_state(host, node).await?.is_some_and(|now| now == found) {
                     return Err(error.into());

@@ -156,7 +156,10 @@ impl Look {
                 return told(&chronicle.lock().expect("no holder of the chronicle panics"), *from, *of);
             }
             Self::Closed(address) => is_closed(*address).await,
-            Self::Apart { host, to } => matches!(host.reaches(*to).await, Ok(false)),
+            Self::Apart { host, to } => match host.drill() {
+                Ok(host) => matches!(host.reaches(*to).await, Ok(false)),
+                Err(_) => false,
+            },
             Self::Frozen { host, node } => {
                 let found = host.node(node).await;
                 matches!(found, Ok(Some(found)) if found.run == RunState::Frozen)

@@ -1,22 +1,22 @@
 //! Hosts: where nodes run. A backend is one file here; every backend passes the contract in `tests/host_contract.rs`.
 
 mod cut;
+mod drillable;
 pub mod fake;
 mod local;
 
 pub use cut::{Cut, Peers};
+pub use drillable::{Ability, Drillable};
 pub use fake::{FakeBackend, FakeWorld};
 pub use local::LocalBackend;
 
 use crate::clock::Until;
 use crate::model::{Deployment, HostInputs};
-use crate::supervisor::Signal;
 use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -79,8 +79,8 @@ pub trait Host: Send + Sync {
         false
     }
 
-    /// Makes the host exist and reachable, mends what a drill has left of [`Host::cut`], [`Host::fill_disk`] and
-    /// [`Host::shut_disks_down`], and returns its address.
+    /// Makes the host exist and reachable, mends what a drill has left ([`Drillable::mend`]), and
+    /// returns its address.
     async fn boot(&self) -> Result<String, HostError>;
 
     /// How a node stands; `None` where the host has never heard of it.
@@ -127,76 +127,8 @@ pub trait Host: Send + Sync {
     /// [`HostError::NameTaken`] where both exist; any where `from` still runs.
     async fn rename(&self, from: &str, to: &str) -> Result<(), HostError>;
 
-    /// Sends a signal to a node's process, for drills. What is wanted of the node doesn't change by it.
-    ///
-    /// # Errors
-    /// [`HostError::Unable`] where the backend can't, as one does unless it knows better.
-    async fn signal(&self, node: &str, signal: Signal) -> Result<(), HostError> {
-        let _ = signal;
-        Err(HostError::Unable { subject: node.to_owned(), what: "signal a process" })
-    }
-
-    /// Ends the host at once with all that runs on it, for drills; [`Host::boot`] brings it back.
-    ///
-    /// # Errors
-    /// [`HostError::Unable`] where the backend can't, as one does unless it knows better.
-    async fn lose(&self) -> Result<(), HostError> {
-        Err(HostError::Unable { subject: "the host".into(), what: "end a host at once" })
-    }
-
-    /// Why a drill can't have this of the host, for people; `None` where it can. Unless a backend knows better, it can
-    /// have nothing.
-    fn lacks(&self, ability: Ability) -> Option<String> {
-        Some(format!("the backend of its hosts can't {ability}"))
-    }
-
-    /// Has packets vanish on their way, of new connections and of those that there are, without a word to either side:
-    /// no end, no reset, no "unreachable". Replaces an earlier cut.
-    ///
-    /// # Errors
-    /// [`HostError::Unable`] where the backend can't, as one does unless it knows better.
-    async fn cut(&self, cut: &Cut) -> Result<(), HostError> {
-        let _ = cut;
-        Err(HostError::Unable { subject: "the host".into(), what: "cut a host off" })
-    }
-
-    /// Whether packets get from this host to an address: a connection is taken there, or refused. One that has no answer
-    /// within two seconds gets nowhere. For drills.
-    ///
-    /// # Errors
-    /// [`HostError::Unable`] where the backend can't tell, as one can't unless it knows better.
-    async fn reaches(&self, address: SocketAddr) -> Result<bool, HostError> {
-        let _ = address;
-        Err(HostError::Unable { subject: "the host".into(), what: "connect from a host" })
-    }
-
-    /// Fills the disk of a node's data to the last byte.
-    ///
-    /// # Errors
-    /// [`HostError::Unable`] where the backend can't, as one does unless it knows better.
-    async fn fill_disk(&self, node: &str) -> Result<(), HostError> {
-        Err(HostError::Unable { subject: node.to_owned(), what: "fill a disk" })
-    }
-
-    /// Has a host that was just lost ([`Host::lose`]) have lost power: what wasn't on the disks of its nodes yet is gone
-    /// once [`Host::boot`] has brought them back. Spared is what was written to all but directories at their tops whose
-    /// names begin with `expendable`.
-    ///
-    /// # Errors
-    /// [`HostError::Unable`] where the backend can't, as one does unless it knows better.
-    async fn shut_disks_down(&self, expendable: &str) -> Result<(), HostError> {
-        let _ = expendable;
-        Err(HostError::Unable { subject: "the host".into(), what: "lose what isn't on a disk yet" })
-    }
-
-    /// Undoes every [`Host::cut`] and [`Host::fill_disk`], by whichever process they were made. [`Host::boot`] does so
-    /// too.
-    async fn mend(&self) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    /// What [`Host::mend`] would undo, to stand behind "is"; `None` where there is nothing.
-    fn disturbance(&self) -> Option<&'static str> {
+    /// What drills do to it; `None` where the backend has nothing for drills.
+    fn drillable(&self) -> Option<&dyn Drillable> {
         None
     }
 
@@ -215,37 +147,6 @@ pub trait Host: Send + Sync {
         node: &str,
         query: LogQuery,
     ) -> Result<tokio::sync::mpsc::Receiver<LogLine>, HostError>;
-}
-
-/// What a drill may want of a host beyond running nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ability {
-    /// [`Host::cut`].
-    Cut,
-    /// [`Host::fill_disk`].
-    FillDisk,
-    /// [`Host::shut_disks_down`].
-    ShutDisksDown,
-}
-
-impl Ability {
-    /// What hosts must be for it, for people.
-    pub fn needs(self) -> &'static str {
-        match self {
-            Self::Cut => "hosts with `isolation = \"netns\"`",
-            Self::FillDisk | Self::ShutDisksDown => "hosts with disks of their own (`disk-mib`)",
-        }
-    }
-}
-
-impl std::fmt::Display for Ability {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Cut => "cut them off",
-            Self::FillDisk => "fill their disks",
-            Self::ShutDisksDown => "lose what isn't on a disk yet",
-        })
-    }
 }
 
 /// Which log lines.

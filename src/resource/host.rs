@@ -3,6 +3,7 @@
 use super::{Decision, Drift, Kind, KindError, Malformed, Observed, Recorded, Subject, Surroundings, Work};
 use crate::causes::with_causes;
 use crate::clock::Until;
+use crate::host::Drillable;
 use crate::model::{HostInputs, Key, ProcessSeen, Refusal, compare};
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -169,7 +170,8 @@ impl Kind for HostKind {
                     Ok(Some(up)) => match host.nodes().await {
                         Ok(nodes) => Observed::Present {
                             status: host
-                                .disturbance()
+                                .drillable()
+                                .and_then(Drillable::disturbance)
                                 .filter(|_| up)
                                 .unwrap_or(if up { UP } else { "down" })
                                 .into(),

@@ -1,25 +1,26 @@
 //! One local host.
 
+mod drill;
+
 use super::disk::Disk;
 use super::network::{self, Network};
 use super::program::may_administer;
 use super::{SoftwareOnHand, generation, layout};
 use crate::artifact::ArtifactSet;
 use crate::clock::{self, Until};
-use crate::host::{Ability, Cut, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
+use crate::host::{Drillable, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
 use crate::model::{Deployment, HostInputs, Isolation, Jvm, Layout, Process};
 use crate::supervisor::{
     AfterEnd, ArchiveSpec, Beginning, Begun, DumpCommand, Ending, Exit, LEAVE_FILE, LogFollower, RefusalCode,
-    Signal, Supervisor, SupervisorError, UnitName, UnitSpec, UnitState, rename_logs, unit_logs,
+    Supervisor, SupervisorError, UnitName, UnitSpec, UnitState, rename_logs, unit_logs,
 };
 use crate::tool::{self, Lack};
 use async_trait::async_trait;
-use rustix::process::{Pid, kill_process};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -530,83 +531,8 @@ impl Host for Machine {
         rename().map_err(|source| HostError::Io { action: "rename", path: old.display().to_string(), source })
     }
 
-    async fn signal(&self, node: &str, signal: Signal) -> Result<(), HostError> {
-        self.supervisor().await?.kill(&self.unit(node)?, signal).await.map_err(self.failed())?;
-        Ok(())
-    }
-
-    async fn lose(&self) -> Result<(), HostError> {
-        let Some(supervisor) = self.connected().await? else { return Ok(()) };
-        let pid = i32::try_from(supervisor.hello().pid).ok().and_then(Pid::from_raw);
-        // Its children ask the kernel to die with it.
-        let killed = pid.map_or(Ok(()), |pid| kill_process(pid, rustix::process::Signal::KILL));
-        killed.map_err(|error| HostError::Io {
-            action: "kill the supervisor of",
-            path: self.directory.display().to_string(),
-            source: error.into(),
-        })
-    }
-
-    fn lacks(&self, ability: Ability) -> Option<String> {
-        let (has, shared) = match ability {
-            Ability::Cut => (self.network.is_some(), "share one network: declare `isolation = \"netns\"`"),
-            Ability::FillDisk | Ability::ShutDisksDown => {
-                (self.disk_mib.is_some(), "share one file system: declare `disk-mib`")
-            }
-        };
-        if !has {
-            return Some(format!("local hosts {shared} under [hosts]"));
-        }
-        let lacking = self.lacking();
-        let told = || format!("this machine lacks {}: {}", tool::names(&lacking), tool::how_to_get(&lacking));
-        (!lacking.is_empty()).then(told)
-    }
-
-    async fn cut(&self, cut: &Cut) -> Result<(), HostError> {
-        match &self.network {
-            Some(network) => network.cut(cut).await,
-            None => Err(HostError::Unable { subject: self.name.clone(), what: "cut a host off" }),
-        }
-    }
-
-    async fn fill_disk(&self, node: &str) -> Result<(), HostError> {
-        let disk = self.disk(node);
-        if !disk.exists() {
-            return Err(HostError::Unable { subject: node.to_owned(), what: "fill a disk" });
-        }
-        disk.fill()
-    }
-
-    async fn shut_disks_down(&self, expendable: &str) -> Result<(), HostError> {
-        for disk in self.disks() {
-            let expendable = expendable.to_owned();
-            let shut_down = tokio::task::spawn_blocking(move || disk.shut_down(&expendable));
-            shut_down.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))?;
-        }
-        Ok(())
-    }
-
-    async fn reaches(&self, address: SocketAddr) -> Result<bool, HostError> {
-        let namespace = self.network.as_ref().map(Network::namespace);
-        let reached = tokio::task::spawn_blocking(move || network::reaches(namespace.as_deref(), address));
-        let reached = reached.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
-        reached.map_err(|source| HostError::Io { action: "connect to", path: address.to_string(), source })
-    }
-
-    async fn mend(&self) -> Result<(), HostError> {
-        if let Some(network) = &self.network {
-            network.mend().await?;
-        }
-        self.disks().iter().try_for_each(Disk::free)
-    }
-
-    fn disturbance(&self) -> Option<&'static str> {
-        match &self.network {
-            Some(network) if network.is_cut() => Some("cut off"),
-            _ if self.disks().iter().any(Disk::is_filled) => Some("left with a full disk"),
-            _ if self.disks().iter().any(Disk::is_shut_down) => Some("left with a disk that was shut down"),
-            _ => None,
-        }
+    fn drillable(&self) -> Option<&dyn Drillable> {
+        Some(self)
     }
 
     async fn remove(&self, node: &str) -> Result<(), HostError> {

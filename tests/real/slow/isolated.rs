@@ -46,10 +46,10 @@ fn lose(stack: &Stack, subnet: [u8; 3], brokers: &[u8]) {
     let hosts = brokers.iter().map(|id| host(&stack.site(), &format!("broker-{id}"), [a, b, c, 100 + id]));
     let hosts: Vec<_> = hosts.collect();
     wait_for(async {
-        for cut in join_all(hosts.iter().map(|host| async { host.cut(&Cut::off()).await })).await {
+        for cut in join_all(hosts.iter().map(|host| async { host.drill()?.cut(&Cut::off()).await })).await {
             cut.unwrap();
         }
-        for lost in join_all(hosts.iter().map(|host| host.lose())).await {
+        for lost in join_all(hosts.iter().map(|host| async { host.drill()?.lose().await })).await {
             lost.unwrap();
         }
     });
