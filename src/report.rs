@@ -17,7 +17,7 @@ use crate::stack::nearest;
 use crate::supervisor::SupervisorError;
 use crate::tool::{self, Installer};
 
-/// Exit codes, as the README lists them.
+/// Exit codes, as docs/commands.md lists them.
 pub mod exit {
     /// All went well.
     pub const OK: u8 = 0;
