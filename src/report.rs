@@ -3,7 +3,7 @@
 
 use crate::program::StackFaults;
 
-/// Exit codes, as the README lists them.
+/// Exit codes, as docs/commands.md lists them.
 pub mod exit {
     /// All went well.
     pub const OK: u8 = 0;

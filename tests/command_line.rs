@@ -188,10 +188,10 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
-fn the_readme_shows_the_default_stack_as_it_is_drawn() {
+fn the_docs_show_the_default_stack_as_it_is_drawn() {
     let here = tempfile::tempdir().unwrap();
-    let readme = include_str!("../README.md");
-    assert!(readme.contains(&format!("```mermaid\n{}```\n", says(here.path(), &["graph"]))));
+    let shown = include_str!("../docs/commands.md");
+    assert!(shown.contains(&format!("```mermaid\n{}```\n", says(here.path(), &["graph"]))));
 }
 
 #[cfg(feature = "drill")]

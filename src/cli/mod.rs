@@ -76,7 +76,8 @@ Examples:
   octad destroy                   remove it with its data
 
 Exit codes:
-  0 ok    1 failed    2 there are changes (preview --detailed-exitcode)    8 cancelled
+  0 ok    1 failed    2 there are changes (preview --detailed-exitcode)
+  3 nobody saw that a fault had its effect (drill)    8 cancelled
   10 refused, or not healthy in time    11 a node was put back to what it was
   12 locked by another octad
   64 wrong usage    255 a defect of octad";

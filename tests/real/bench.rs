@@ -227,6 +227,11 @@ impl Stack {
         fs::write(&self.file, text.replace(from, to)).unwrap();
     }
 
+    /// The stack's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where a node keeps its data.
     pub(crate) fn data(&self, node: &str) -> PathBuf {
         self.site().join("hosts").join(node).join("nodes").join(node).join("data")

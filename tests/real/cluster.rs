@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::bench::{Bench, Stack, until};
 use crate::client::{Producer, assert_exactly, assert_holds, values};
+use crate::documents;
 use crate::watch::Watch;
 use octad::kafka::{Fenced, Registration};
 use rustix::process::Signal;
@@ -70,6 +71,8 @@ fn it_is_up_and_a_second_up_changes_nothing(stack: &Stack) {
     let nodes = status["nodes"].as_array().unwrap();
     assert_eq!(nodes.len(), 8);
     assert!(nodes.iter().all(|node| node["process"] == "running" && node["restarts"] == 0), "{status:#}");
+    documents::show_what_it_says(stack, &first, &again);
+    documents::tell_where_things_lie(stack);
 }
 
 fn it_serves_strangers(bench: &Bench, stack: &Stack) -> Vec<String> {

@@ -6,6 +6,7 @@ mod artifacts;
 mod bench;
 mod client;
 mod cluster;
+mod documents;
 #[cfg(feature = "drill")]
 mod drill;
 #[cfg(feature = "drill")]
