@@ -8,7 +8,7 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine::{self, Checked, Event, Plan, Record, SavedPlan};
+use octad::engine::{self, Checked, Event, Plan, SavedPlan};
 use octad::host::fake::Cut;
 use octad::output::{
     diff_text, failure_text, history_text, mermaid, preview_text, refresh_text, resolved_outputs,
@@ -140,9 +140,12 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             return edited(simulation.forget(key, force == ["--force"]));
         }
         ["state", verb @ ("protect" | "unprotect"), key] => {
-            let record = Record::Protect { key: key.parse().unwrap(), protected: *verb == "protect" };
-            simulation.edit(&format!("state {verb}"), format!("state {verb} {key}"), vec![record]);
-            return String::new();
+            let parsed: Key = key.parse().unwrap();
+            let record =
+                engine::protect(&simulation.registry, &simulation.state(), &parsed, *verb == "protect");
+            return edited(record.map(|record| {
+                simulation.edit(&format!("state {verb}"), format!("state {verb} {key}"), vec![record]);
+            }));
         }
         ["state", "show", key] => {
             let state = simulation.state();
