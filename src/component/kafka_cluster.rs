@@ -216,7 +216,7 @@ impl KafkaCluster {
             stack.fault(Fault::new(
                 at("heap-mib"),
                 format!("{} MiB are too little for a broker", self.heap_mib),
-                "write 384 to 448 for a machine of 1 GB",
+                "write 128 or more: 384 to 448 for a machine of 1 GB",
             ));
         }
     }
