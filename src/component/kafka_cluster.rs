@@ -2,7 +2,7 @@
 
 use super::{EVERY_JVM, Hosts, overlay, software, timeouts, warn_of_unknown};
 use crate::kafka::trimmed;
-use crate::resource::{Disks, FACTS_VERSION, Jvm, NodeFacts, Output, TopicInputs};
+use crate::resource::{Disks, FACTS_VERSION, HostFacts, Jvm, NodeFacts, Output, TopicInputs};
 use crate::role::Broker;
 use crate::stack::{Fault, Name, Stack, TopicName};
 use std::collections::BTreeMap;
@@ -147,7 +147,7 @@ impl KafkaCluster {
                 role: Broker::NAME.into(),
                 group: self.name.clone(),
                 id: i32::from(id),
-                host: hosts.facts(&name, address),
+                host: HostFacts { zone: Some(hosts.zone(&name)), ..hosts.facts(&name, address) },
                 ports: Broker::PORTS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
                 software: software.clone(),
                 settings,

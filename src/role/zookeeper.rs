@@ -239,7 +239,7 @@ mod tests {
 
     fn facts(id: i32) -> Arc<NodeFacts> {
         let (node, host) = (format!("zk-{id}"), format!("10.0.0.{id}"));
-        let host = HostFacts { name: host.clone(), address: host.into(), zone: "z".into(), machine: None };
+        let host = HostFacts { name: host.clone(), address: host.into(), zone: None, machine: None };
         let software = Software { name: "zookeeper".into(), version: "3.9.3".into(), digest: "d".into() };
         Arc::new(NodeFacts {
             version: 1,
