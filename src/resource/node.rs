@@ -9,7 +9,7 @@ use crate::causes::with_causes;
 use crate::clock::Until;
 use crate::engine::{self, Context};
 use crate::host::{Deployment, Host, HostError, NodeObservation, RunState};
-use crate::role::{GroupView, NotSafe, Role};
+use crate::role::{Altered, GroupView, NotSafe, Role};
 use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -583,19 +583,23 @@ impl Kind for NodeKind {
 struct Seen {
     #[serde(flatten)]
     found: NodeObservation,
-    #[serde(default, skip_serializing_if = "Files::is_empty")]
-    altered_files: Files,
+    #[serde(default, skip_serializing_if = "Altered::is_empty")]
+    altered_files: Altered,
 }
 
-/// The text of the files that another hand changed; none where they can't be read.
-async fn altered_files(host: &dyn Host, context: &Context, key: &Key, found: &NodeObservation) -> Files {
+/// The files that another hand changed, as they lie there; one that is gone isn't among them.
+async fn altered_files(host: &dyn Host, context: &Context, key: &Key, found: &NodeObservation) -> Altered {
     if found.altered.is_empty() {
-        return Files::new();
+        return Altered::new();
     }
     let read = async || Ok::<_, KindError>(host.files(&place::name(host, context, key).await?).await?);
-    let mut files = read().await.unwrap_or_default();
-    files.retain(|name, _| found.altered.contains(name));
-    files
+    let altered = found.altered.iter().cloned();
+    match read().await {
+        Ok(mut files) => {
+            altered.filter_map(|name| files.remove(&name).map(|text| (name, Some(text)))).collect()
+        }
+        Err(_) => altered.map(|name| (name, None)).collect(),
+    }
 }
 
 /// How long those may be silent who know whether a new member is counted on. They were healthy a moment ago.

@@ -3,7 +3,7 @@
 mod seen;
 
 use super::roll::starts;
-use super::{Absence, GroupView, Health, InSync, Layout, Next, NotSafe, Process, Role, Roll};
+use super::{Absence, Altered, GroupView, Health, InSync, Layout, Next, NotSafe, Process, Role, Roll};
 use crate::causes::with_causes;
 use crate::kafka::{
     BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, Safeguards, TopicPartition,
@@ -411,13 +411,18 @@ impl Role for Broker {
         topics.filter(|(_, topic)| !topic.internal).map(|(name, _)| name.clone()).collect()
     }
 
-    fn losses(
-        &self,
-        before: &NodeFacts,
-        altered: &BTreeMap<String, String>,
-        after: &NodeFacts,
-    ) -> Vec<String> {
-        let lying = altered.get(PROPERTIES).map(|text| properties(text));
+    fn losses(&self, before: &NodeFacts, altered: &Altered, after: &NodeFacts) -> Vec<String> {
+        let lying = match altered.get(PROPERTIES) {
+            Some(None) => {
+                return vec![format!(
+                    "what {} keeps now is not known, since another hand changed its {PROPERTIES} and it can't be read: \
+                     it may be less afterwards",
+                    before.node
+                )];
+            }
+            Some(Some(text)) => Some(properties(text)),
+            None => None,
+        };
         let before = Safeguards::of_broker(|name| match &lying {
             Some(lying) => lying.get(name).cloned(),
             None => setting(before, name),

@@ -133,13 +133,8 @@ pub trait Role: Send + Sync {
     }
 
     /// What the group may delete sooner, or lose, where a member's facts change so; a sentence each. `altered` are the
-    /// files that another hand changed, as they lie on its host; they are put back.
-    fn losses(
-        &self,
-        before: &NodeFacts,
-        altered: &BTreeMap<String, String>,
-        after: &NodeFacts,
-    ) -> Vec<String> {
+    /// files that another hand changed; they are put back.
+    fn losses(&self, before: &NodeFacts, altered: &Altered, after: &NodeFacts) -> Vec<String> {
         let _ = (before, altered, after);
         Vec::new()
     }
@@ -173,6 +168,10 @@ pub trait Role: Send + Sync {
         Ok(false)
     }
 }
+
+/// Files that another hand changed, by name, as they lie on a host; `None` for one that can't be read, so that nothing is
+/// known of what is in it.
+pub type Altered = BTreeMap<String, Option<String>>;
 
 /// Where a host keeps the parts of one node. The only paths that a role sees.
 #[derive(Debug, Clone)]

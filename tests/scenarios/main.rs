@@ -204,6 +204,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["restore-data", node] => world.restore_data(node),
         ["alter-file", node, file] => world.alter_file(node, file),
         ["alter-file", node, file, line] => world.add_line(node, file, line),
+        ["unreadable-files", node] => world.unreadable_files(node),
         ["lose-host", host] => world.lose_host(host),
         ["fatal-setting", name, value] => world.fatal_setting(name, value),
         ["refuse-start", node, reason @ ..] => world.refuse_start(node, &reason.join(" ")),
