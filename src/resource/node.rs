@@ -173,10 +173,7 @@ impl NodeKind {
             Err(KindError::NotRefilled { source, .. }) => refuse(
                 key,
                 format!("its data is gone, and the others can't refill it: {source}"),
-                &format!(
-                    "bring the others back first (`octad up --exclude {}` starts them), or restore its data",
-                    key.name
-                ),
+                &refill_hint(&key.name, &source),
             ),
             Err(error) => refuse(key, error.to_string(), "use a program that has this role"),
         }
@@ -230,6 +227,30 @@ pub(crate) fn counted_on_hint(node: &str) -> String {
         "mount its disk, or bring its directory back; if it is lost for good, `octad up --refill {node}` has the others \
          fill an empty one, where they have all of it"
     )
+}
+
+/// What helps where the others don't have all that a member had.
+fn refill_hint(node: &str, reason: &NotSafe) -> String {
+    match reason {
+        NotSafe::HeldByTooFew { topic, replicas, .. } if replicas.len() == 1 => format!(
+            "nobody else has {topic}: restore its data; if it is lost for good, `octad state unprotect topic/{topic}` and an \
+             `octad up --exclude {node}` without it in the stack file remove what is left of it"
+        ),
+        // All others that there can be are in sync, and have all of it.
+        NotSafe::HeldByTooFew { topic, replicas, others, min_insync, .. }
+            if replicas.len() <= *min_insync as usize && others.len() + 1 == replicas.len() =>
+        {
+            format!(
+                "{topic} has no replica to spare: with `min.insync.replicas = {left}` under its `configs`, `octad up \
+                 --exclude {node} --allow-loss topic/{topic}` lowers that first; then `octad up --refill {node}` has it \
+                 filled, and the old figure can be put back",
+                left = others.len()
+            )
+        }
+        _ => format!(
+            "bring the others back first (`octad up --exclude {node}` starts them), or restore its data"
+        ),
+    }
 }
 
 /// What helps where a member can't leave.
@@ -578,7 +599,7 @@ impl Kind for NodeKind {
     }
 }
 
-/// How a node stands on its host, with the text of the files that another hand changed.
+/// How a node stands on its host, with the files that another hand changed.
 #[derive(Serialize, Deserialize)]
 struct Seen {
     #[serde(flatten)]
