@@ -406,6 +406,10 @@ impl Role for Broker {
         cluster(view)?.cluster_id.clone()
     }
 
+    fn tells_all(&self, view: &GroupView) -> bool {
+        cluster(view).is_some_and(|cluster| decided(cluster, None).is_ok())
+    }
+
     fn holds(&self, view: &GroupView) -> BTreeSet<String> {
         let topics = cluster(view).into_iter().flat_map(|cluster| &cluster.topics);
         topics.filter(|(_, topic)| !topic.internal).map(|(name, _)| name.clone()).collect()

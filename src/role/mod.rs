@@ -126,6 +126,12 @@ pub trait Role: Send + Sync {
         None
     }
 
+    /// Whether a view tells of all that the group holds, by the word of those who decide: what it lacks is not there.
+    fn tells_all(&self, view: &GroupView) -> bool {
+        let _ = view;
+        true
+    }
+
     /// The names of what users keep in the group, as far as a view tells (Kafka: topics).
     fn holds(&self, view: &GroupView) -> BTreeSet<String> {
         let _ = view;
