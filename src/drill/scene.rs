@@ -376,7 +376,7 @@ impl Scene {
             for group in &groups {
                 let members = self.context.made_members(group);
                 let health = match (self.context.role_of(group), engine::view(&self.context, group).await) {
-                    (Some(role), Some(view)) => role.health(&view, &members),
+                    (Some(role), Some(view)) => role.health(&view, &members, &BTreeSet::new()),
                     _ => Health::Unhealthy("nobody of it can be asked".into()),
                 };
                 if let Some(reason) = health.lacks() {

@@ -11,7 +11,7 @@ use crate::kafka::{
 use crate::resource::{NodeFacts, Output, properties};
 use crate::wire::Wire;
 use async_trait::async_trait;
-use seen::{Seen, cluster, consented, decided, id_of, quiet, scarce, serving};
+use seen::{Seen, cluster, consented, decided, id_of, left_out, quiet, scarce, serving};
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -190,12 +190,13 @@ impl Role for Broker {
         Seen { cluster, closed, why, asked, members: members.to_vec() }.view()
     }
 
-    fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>]) -> Health {
+    fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health {
         let Some(cluster) = cluster(view) else {
             let why = view.detail::<Seen>().and_then(|seen| seen.why.clone());
             return Health::Unhealthy(why.unwrap_or_else(|| "no broker answers".into()));
         };
-        let away = view.away();
+        let mut away = view.away();
+        away.retain(|name| !without.contains(*name));
         if !away.is_empty() {
             return Health::Unhealthy(format!(
                 "{} of {} brokers serve, without {}",
@@ -210,21 +211,38 @@ impl Role for Broker {
         if !matches!(cluster.controller_standing(), ControllerStanding::Agreed(_)) {
             return Health::Unhealthy("the brokers don't agree on one controller yet".into());
         }
-        let told = |count: usize, first: &LocatedPartition<'_>, what: &str| {
-            let noun = if count == 1 { "partition is" } else { "partitions are" };
-            Health::Unhealthy(format!("{count} {noun} {what}, {} first", first.name()))
+        let left_out = left_out(view, without);
+        let told = |found: &[LocatedPartition<'_>], what: &str| {
+            let first = found.first()?;
+            let noun = if found.len() == 1 { "partition is" } else { "partitions are" };
+            Some(format!("{} {noun} {what}, {} first", found.len(), first.name()))
         };
-        if let Some(first) = cluster.offline().next() {
-            return told(cluster.offline().count(), &first, "without a leader");
+        // Only who has all of a partition may lead it.
+        let lost = |one: &LocatedPartition<'_>| left_out.holds_all(one.state.isr.iter());
+        let (lost, leaderless): (Vec<_>, Vec<_>) = cluster.offline().partition(lost);
+        if let Some(reason) = told(&lost, "without a leader") {
+            return Health::Short(reason);
         }
-        if let Some(first) = cluster.under_replicated().next() {
-            return told(cluster.under_replicated().count(), &first, "under-replicated");
+        if let Some(reason) = told(&leaderless, "without a leader") {
+            return Health::Unhealthy(reason);
         }
-        let behind = |answer: &BrokerAnswer| match answer {
+        let without = |one: &LocatedPartition<'_>| {
+            left_out.holds_all(one.state.replicas.iter().filter(|id| !one.state.isr.contains(id)))
+        };
+        let (without, behind): (Vec<_>, Vec<_>) = cluster.under_replicated().partition(without);
+        if let Some(reason) = told(&behind, "under-replicated") {
+            return Health::Unhealthy(reason);
+        }
+        let closed = |one: &LocatedPartition<'_>| one.state.isr.len() < one.min_insync_replicas as usize;
+        let closed: Vec<_> = without.into_iter().filter(closed).collect();
+        if let Some(reason) = told(&closed, "under min.insync.replicas") {
+            return Health::Short(reason);
+        }
+        let behind = |(address, answer): (&String, &BrokerAnswer)| match answer {
             BrokerAnswer::Answered { differing, .. } => !differing.is_empty(),
-            BrokerAnswer::Silent { .. } => true,
+            BrokerAnswer::Silent { .. } => !left_out.addresses.contains(address),
         };
-        if cluster.answers.values().any(behind) {
+        if cluster.answers.iter().any(behind) {
             return Health::Unhealthy("not every broker knows of all leaders yet".into());
         }
         Health::Healthy

@@ -81,8 +81,9 @@ pub trait Role: Send + Sync {
     /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
     async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView;
 
-    /// Whether the group as a whole serves as it should, with all `members` in place.
-    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>]) -> Health;
+    /// Whether the group as a whole serves as it should, with all `members` in place but those of these names: they may be
+    /// away, where the others do without them.
+    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health;
 
     /// Which member of a roll may be disturbed now. Asked again before each turn, over a fresh view.
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next;
