@@ -81,8 +81,8 @@ impl Role for Canary {
         GroupView { members: Arc::new(seen), leaders: [].into(), detail: Arc::new(()) }
     }
 
-    fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>]) -> Health {
-        match view.away().first() {
+    fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health {
+        match view.away().into_iter().find(|name| !without.contains(*name)) {
             None => Health::Healthy,
             Some(name) => Health::Unhealthy(format!("{name} is away")),
         }

@@ -254,13 +254,19 @@ fn a_server_starts_on_an_empty_disk_only_by_leave_that_lies_on_it() {
     std::fs::remove_file(file("meta.properties")).unwrap();
     assert_eq!(answer(&broker).0, Some(10));
 
-    let server = ["admit", "--data", data, "--servers", "127.0.0.1:1"];
+    // Nobody else is heard.
+    let servers = ["admit", "--data", data, "--servers", "127.74.1.1:2181,127.0.0.1:1"];
+    let server = [&servers[..], &["--own", "127.74.1.1:2181", "--limit", "10ms"]].concat();
     assert_eq!(answer(&server).0, Some(0));
     assert!(!file("initialize").exists(), "it asks the others before it votes");
     std::fs::write(file("octad-fresh"), "refill\n").unwrap();
     assert_eq!(answer(&server).0, Some(0));
     assert!(!file("initialize").exists() && !file("octad-fresh").exists());
     std::fs::write(file("octad-fresh"), "new\n").unwrap();
-    assert_eq!(answer(&server).0, Some(0));
+    let (code, said) = answer(&server);
+    assert!(code == Some(10) && said.contains("127.0.0.1:1 is not known to be as new"), "{said}");
+    assert!(!file("initialize").exists() && file("octad-fresh").exists());
+    // One that is alone in its ensemble.
+    assert_eq!(answer(&["admit", "--data", data]).0, Some(0));
     assert!(file("initialize").exists() && !file("octad-fresh").exists());
 }

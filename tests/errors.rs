@@ -444,7 +444,7 @@ replication-factor = 2
     9 | heap-mib = 64
       |            ^^
       |
-    help: write 384 to 448 for a machine of 1 GB
+    help: write 128 or more: 384 to 448 for a machine of 1 GB
 
     error: kafka.settings.broker.id: `broker.id` is set by Octad itself
       --> it.toml:11:15

@@ -145,6 +145,8 @@ fn admission(facts: &NodeFacts) -> Option<Vec<String>> {
         let servers: Vec<String> = servers.map(|(_, server)| client(server.known().unwrap())).collect();
         if !servers.is_empty() {
             arguments.extend(["--servers".into(), servers.join(",")]);
+            let own = format!("{}:{}", facts.host.address.known().unwrap(), facts.ports["client"]);
+            arguments.extend(["--own".into(), own]);
         }
     }
     Some(arguments)

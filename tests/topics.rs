@@ -9,6 +9,7 @@ use octad::engine::{self, SavedPlan, SavedPlanError};
 use octad::host::FakeWorld;
 use octad::host::fake::{Cut, Moment};
 use octad::kafka::TopicView;
+use octad::model::Key;
 use octad::resource::Surroundings as _;
 use octad::stack::ValidStack;
 use proptest::prelude::*;
@@ -393,32 +394,52 @@ fn a_bound_is_lower_however_java_reads_it() {
 /// What another hand, or somebody at the command line, does to three topics.
 #[derive(Debug, Clone)]
 enum Hostile {
-    Declare(usize, Option<u32>),
+    Declare(usize),
     Undeclare(usize),
+    DeclareSetting(usize, usize, Option<u32>),
+    DeclareOfBrokers(usize, Option<u32>),
     Make(usize),
     Remake(usize),
     Delete(usize),
-    Alter(usize, Option<u32>),
+    Alter(usize, usize, Option<u32>),
     Forget(usize),
     Import(usize),
+    Unprotect(usize),
     Refresh,
     Stop,
-    Up(Vec<Moment>, Option<(usize, Cut)>, bool),
+    Up(Vec<Moment>, Option<(usize, Cut)>, Option<Raced>),
+}
+
+/// What another hand does while the question waits.
+#[derive(Debug, Clone)]
+enum Raced {
+    Alter(usize, usize, u32),
+    Make(usize),
+    Remake(usize),
 }
 
 const NAMES: [&str; 3] = ["activity", "orders", "purchases"];
 
+/// Settings of which the more is the safer, by their names for a topic and for a broker, with what holds where nobody
+/// says more.
+const KEEPS: [(&str, &str, u32); 3] = [
+    ("retention.ms", "log.retention.ms", 604_800_000),
+    ("retention.bytes", "log.retention.bytes", 1 << 30),
+    ("min.insync.replicas", "min.insync.replicas", 2),
+];
+
 fn hostile() -> impl Strategy<Value = Hostile> {
-    let which = 0..NAMES.len();
-    let value = || prop::option::of(604_799_998..604_800_003u32);
+    let (which, what) = (0..NAMES.len(), 0..KEEPS.len());
+    // One less than what holds where nothing is said, just that, and one more.
+    let value = || prop::option::of(0..3u32);
     let moment = prop_oneof![
-        Just(Moment::Truth),
-        Just(Moment::Nobody),
-        Just(Moment::Half { odd: false }),
-        Just(Moment::Half { odd: true }),
-        Just(Moment::Old),
-        Just(Moment::Late),
-        Just(Moment::HostsSilent),
+        4 => Just(Moment::Truth),
+        1 => Just(Moment::Nobody),
+        1 => Just(Moment::Half { odd: false }),
+        1 => Just(Moment::Half { odd: true }),
+        1 => Just(Moment::Old),
+        1 => Just(Moment::Late),
+        1 => Just(Moment::HostsSilent),
     ];
     let cut = prop_oneof![
         Just(Cut::Refused),
@@ -426,29 +447,59 @@ fn hostile() -> impl Strategy<Value = Hostile> {
         Just(Cut::KilledBefore),
         Just(Cut::KilledAfter)
     ];
+    let raced = prop_oneof![
+        (which.clone(), what.clone(), 0..3u32)
+            .prop_map(|(which, what, value)| Raced::Alter(which, what, value)),
+        which.clone().prop_map(Raced::Make),
+        which.clone().prop_map(Raced::Remake),
+    ];
     prop_oneof![
-        3 => (which.clone(), value()).prop_map(|(which, value)| Hostile::Declare(which, value)),
+        2 => which.clone().prop_map(Hostile::Declare),
         2 => which.clone().prop_map(Hostile::Undeclare),
+        3 => (which.clone(), what.clone(), value())
+            .prop_map(|(which, what, value)| Hostile::DeclareSetting(which, what, value)),
+        1 => (what.clone(), value()).prop_map(|(what, value)| Hostile::DeclareOfBrokers(what, value)),
         1 => which.clone().prop_map(Hostile::Make),
-        1 => which.clone().prop_map(Hostile::Remake),
+        2 => which.clone().prop_map(Hostile::Remake),
         1 => which.clone().prop_map(Hostile::Delete),
-        2 => (which.clone(), value()).prop_map(|(which, value)| Hostile::Alter(which, value)),
+        2 => (which.clone(), what, value()).prop_map(|(which, what, value)| Hostile::Alter(which, what, value)),
         1 => which.clone().prop_map(Hostile::Forget),
-        1 => which.prop_map(Hostile::Import),
+        1 => which.clone().prop_map(Hostile::Import),
+        1 => which.prop_map(Hostile::Unprotect),
         1 => Just(Hostile::Refresh),
         1 => Just(Hostile::Stop),
-        6 => (prop::collection::vec(moment, 0..6), prop::option::of((1..4usize, cut)), any::<bool>())
+        8 => (
+            prop_oneof![2 => Just(vec![]), 1 => prop::collection::vec(moment, 0..6)],
+            prop::option::weighted(0.3, (1..4usize, cut)),
+            prop::option::of(raced),
+        )
             .prop_map(|(moments, cut, raced)| Hostile::Up(moments, cut, raced)),
     ]
 }
 
-/// The topics that there are, whoever can be asked: ids, names, and for how many milliseconds each keeps its records.
-fn kept(world: &FakeWorld) -> BTreeMap<String, (String, u64)> {
+/// The value that stands for one less than what holds where nothing is said, that, or one more.
+fn value_of(what: usize, value: u32) -> u32 {
+    KEEPS[what].2 + value - 1
+}
+
+/// The topics that there are, whoever can be asked: ids, names, and how much each keeps.
+fn kept(world: &FakeWorld) -> BTreeMap<String, (String, [u64; KEEPS.len()])> {
     let world: serde_json::Value = serde_json::from_slice(&world.to_json()).unwrap();
+    let brokers = world["nodes"].as_object().unwrap().values();
+    let settings: Vec<_> = brokers
+        .map(|node| &node["generation"]["facts"]["settings"])
+        .filter(|settings| settings.get("broker.id").is_some())
+        .collect();
+    let number = |value: &serde_json::Value| value.as_str()?.parse::<u64>().ok();
+    // What the least of the brokers does.
+    let of_brokers = KEEPS.map(|(_, name, least)| {
+        settings.iter().map(|all| number(&all[name]).unwrap_or(least.into())).min().unwrap()
+    });
     let topics = world["clusters"]["kafka"]["topics"].as_object().into_iter().flatten();
     let of = |name: &String, topic: &serde_json::Value| {
-        let bound = topic["configs"]["retention.ms"].as_str().unwrap_or("604800000").parse().unwrap();
-        (topic["id"].as_str().unwrap().to_owned(), (name.clone(), bound))
+        let keeps =
+            std::array::from_fn(|what| number(&topic["configs"][KEEPS[what].0]).unwrap_or(of_brokers[what]));
+        (topic["id"].as_str().unwrap().to_owned(), (name.clone(), keeps))
     };
     topics.map(|(name, topic)| of(name, topic)).collect()
 }
@@ -457,35 +508,57 @@ fn exists(world: &FakeWorld, topic: &str) -> bool {
     kept(world).values().any(|(name, _)| name == topic)
 }
 
+/// What is done to topics from outside, where that can be.
+fn befall(world: &FakeWorld, deed: &Hostile) {
+    let there = |which: usize| exists(world, NAMES[which]);
+    match deed {
+        Hostile::Make(which) if !there(*which) => world.grow_topic("kafka", NAMES[*which], 1),
+        Hostile::Remake(which) if there(*which) => world.remake_topic(NAMES[*which]),
+        Hostile::Delete(which) if there(*which) => world.delete_topic(NAMES[*which]),
+        Hostile::Alter(which, what, value) if there(*which) => {
+            let value = value.map(|value| value_of(*what, value).to_string());
+            world.alter_topic(NAMES[*which], KEEPS[*what].0, value.as_deref());
+        }
+        _ => {}
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(16), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(48), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn without_consent_no_topic_goes_and_none_keeps_less(deeds in prop::collection::vec(hostile(), 1..14)) {
+    fn without_consent_no_topic_goes_and_none_keeps_less(deeds in prop::collection::vec(hostile(), 1..16)) {
         let mut simulation = Simulation::of(THREE_AND_THREE);
         simulation.world.set_lag(0);
         simulation.up().unwrap();
-        let retention = |which: usize| format!("topics.{}.configs.retention.ms", NAMES[which]);
+        // The ids of the topics whose removal somebody consented to.
+        let mut consented = BTreeSet::new();
         for deed in deeds {
             let world = simulation.world.clone();
-            match deed.clone() {
-                Hostile::Declare(which, value) => {
+            match deed {
+                Hostile::Declare(which) => {
                     let partitions = Value::Integer(if which == 0 { 3 } else { 1 });
                     simulation.set(&format!("topics.{}.partitions", NAMES[which]), Some(partitions));
-                    simulation.set(&retention(which), value.map(|value| Value::Integer(value.into())));
                 }
                 Hostile::Undeclare(which) => simulation.set(&format!("topics.{}", NAMES[which]), None),
-                Hostile::Make(which) if !exists(&world, NAMES[which]) => {
-                    world.grow_topic("kafka", NAMES[which], 1);
+                Hostile::DeclareSetting(which, what, value) => {
+                    let declared = simulation.file["topics"].as_table().is_some_and(|all| all.contains_key(NAMES[which]));
+                    if declared {
+                        let path = format!("topics.{}.configs.{}", NAMES[which], KEEPS[what].0);
+                        let value = value.map(|value| Value::Integer(value_of(what, value).into()));
+                        simulation.set(&path, value);
+                    }
                 }
-                Hostile::Remake(which) | Hostile::Delete(which) | Hostile::Alter(which, _)
-                    if !exists(&world, NAMES[which]) => {}
-                Hostile::Make(_) => {}
-                Hostile::Remake(which) => world.remake_topic(NAMES[which]),
-                Hostile::Delete(which) => world.delete_topic(NAMES[which]),
-                Hostile::Alter(which, value) => {
-                    let value = value.map(|value| value.to_string());
-                    world.alter_topic(NAMES[which], "retention.ms", value.as_deref());
+                Hostile::DeclareOfBrokers(what, value) => {
+                    let value = value.map(|value| Value::Integer(value_of(what, value).into()));
+                    // The stack file has a line of its own for this one.
+                    match KEEPS[what].1 {
+                        "min.insync.replicas" => simulation.set("kafka.min-insync-replicas", value),
+                        name => simulation.set(&format!("kafka.settings.{name}"), value),
+                    }
+                }
+                Hostile::Make(_) | Hostile::Remake(_) | Hostile::Delete(_) | Hostile::Alter(..) => {
+                    befall(&world, &deed);
                 }
                 Hostile::Forget(which) => {
                     let key = format!("topic/{}", NAMES[which]);
@@ -497,6 +570,14 @@ proptest! {
                 Hostile::Import(which) => {
                     let _ = simulation.import(&format!("topic/{}", NAMES[which]));
                 }
+                Hostile::Unprotect(which) => {
+                    let key: Key = format!("topic/{}", NAMES[which]).parse().unwrap();
+                    let known = simulation.state().resources.get(&key).cloned();
+                    if let Some(id) = known.and_then(|known| Some(known.outputs.get("id")?.as_str()?.to_owned())) {
+                        simulation.unprotect(&key.to_string());
+                        consented.insert(id);
+                    }
+                }
                 Hostile::Refresh => {
                     let state = simulation.state();
                     let inventory = simulation.observe(&simulation.declare().unwrap(), &state);
@@ -505,29 +586,35 @@ proptest! {
                 }
                 Hostile::Stop => drop(simulation.stop()),
                 Hostile::Up(moments, cut, raced) => {
+                    // What is wrong with the file itself is told before anything is looked at.
+                    let Ok(stack) = simulation.declare() else { continue };
                     if let Some((at, cut)) = cut {
                         world.cut_at(at, cut);
                     }
                     world.script(moments);
                     let mut before = kept(&world);
-                    let stack = simulation.declare().unwrap();
                     let ended = simulation.change_on(&stack, &Terms::default(), |_| {
-                        if raced && exists(&world, "orders") {
-                            world.alter_topic("orders", "retention.ms", Some("604800009"));
-                        }
-                        if raced && exists(&world, "purchases") {
-                            world.remake_topic("purchases");
-                        } else if raced {
-                            world.grow_topic("kafka", "purchases", 1);
+                        match raced {
+                            Some(Raced::Alter(which, what, value)) => {
+                                befall(&world, &Hostile::Alter(which, what, Some(value)));
+                            }
+                            Some(Raced::Make(which)) => befall(&world, &Hostile::Make(which)),
+                            Some(Raced::Remake(which)) => befall(&world, &Hostile::Remake(which)),
+                            None => {}
                         }
                         before = kept(&world);
                     });
                     world.truth();
                     world.fail_never();
                     let after = kept(&world);
-                    for (id, (name, bound)) in before {
-                        let now = after.get(&id).map(|(_, now)| *now);
-                        prop_assert!(now >= Some(bound), "{name}: {bound} → {now:?}, {ended:?}");
+                    for (id, (name, bounds)) in before {
+                        let Some((_, now)) = after.get(&id) else {
+                            prop_assert!(consented.contains(&id), "{name} is gone, {ended:?}");
+                            continue;
+                        };
+                        for (what, (bound, now)) in bounds.iter().zip(now).enumerate() {
+                            prop_assert!(now >= bound, "{name}: {} {bound} → {now}, {ended:?}", KEEPS[what].0);
+                        }
                     }
                 }
             }

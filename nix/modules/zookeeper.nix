@@ -19,9 +19,8 @@ let
 
   inherit (import ../java/properties.nix) properties;
   # Where the servers of the ensemble serve clients.
-  clients = lib.mapAttrsToList (
-    _: server: "${lib.head (lib.splitString ":" server)}:${facts.settings.clientPort}"
-  ) (lib.filterAttrs (name: _: lib.hasPrefix "server." name) facts.settings);
+  client = server: "${lib.head (lib.splitString ":" server)}:${facts.settings.clientPort}";
+  servers = lib.filterAttrs (name: _: lib.hasPrefix "server." name) facts.settings;
 
   # nixpkgs keeps its zoo.cfg to itself, and puts its directory on the class path, where a class-data archive bears no
   # directory. This one has the same bytes as on a local host, and what other modules add.
@@ -46,8 +45,8 @@ in
   systemd.services.zookeeper = lib.mkMerge [
     (import ./service.nix { inherit dataDir; })
     {
-      # Makes of leave, where no other server serves, ZooKeeper's own sign that an empty directory may be trusted. Without
-      # it an empty member asks the others for what it lacks before it votes. nixpkgs makes version-2 after this.
+      # Makes of leave, where all other servers have it too, ZooKeeper's own sign that an empty directory may be trusted.
+      # Without it an empty member asks the others for what it lacks before it votes. nixpkgs makes version-2 after this.
       preStart = lib.mkBefore (
         utils.escapeSystemdExecArgs (
           [
@@ -56,9 +55,11 @@ in
             "--data"
             dataDir
           ]
-          ++ lib.optionals (clients != [ ]) [
+          ++ lib.optionals (servers != { }) [
             "--servers"
-            (lib.concatStringsSep "," clients)
+            (lib.concatMapStringsSep "," client (lib.attrValues servers))
+            "--own"
+            (client servers."server.${toString facts.id}")
           ]
         )
       );

@@ -51,7 +51,11 @@ pub(super) async fn planned(
     selection: &Selection,
 ) -> Result<Planned, CliError> {
     let inventory = engine::observe(context, stack, state).await;
-    engine::consent(context.registry(), stack, state, &inventory)?;
+    for name in engine::consent(context.registry(), stack, state, &inventory)? {
+        session.events().notice(format!(
+            "whether there is anything named `{name}` to interrupt could not be asked; the consent to it stands"
+        ));
+    }
     let plan = engine::plan_within(selection, context.registry(), stack, state, &inventory);
     let mut plan = engine::check(plan, context.registry(), stack, &inventory)?;
     for refusal in &mut plan.refusals {

@@ -206,6 +206,10 @@ fn hint(error: &CliError) -> Option<String> {
             StepError::Gate(GateError::Broken { member, .. }) => {
                 Some(format!("`octad logs {member}` tells what it said; the same command goes on from here"))
             }
+            StepError::Gate(GateError::LeftOut { members, .. }) => Some(format!(
+                "bring {} back: `octad up` without what leaves it out tells what is in the way",
+                members.join(", ")
+            )),
             StepError::Gate(GateError::TimedOut { .. }) => {
                 Some("`octad status` and `octad logs` tell more; the same command goes on from here".into())
             }

@@ -4,7 +4,7 @@ use super::CliError;
 use super::edit::{Edit, Editing};
 use super::named::named;
 use super::session::Session;
-use crate::engine::{self, Record};
+use crate::engine;
 use crate::report::exit;
 use clap::{Args, Subcommand};
 
@@ -96,13 +96,14 @@ async fn protect(session: &Session, name: &str, editing: &Editing, protected: bo
     let verb = if protected { "state protect" } else { "state unprotect" };
     let edit = Edit::open(session, verb, editing, &stack).await?;
     let key = named(name, edit.state().resources.keys())?;
+    let record =
+        engine::protect(session.registry(), edit.state(), &key, protected).map_err(CliError::Refusal)?;
     let (question, change, told) = if protected {
         (format!("Protect {key} again?"), "protect", "is protected: `up` does not remove it")
     } else {
         let question = format!("Let `up` remove {key} with its data once it is no longer declared?");
         (question, "unprotect", "is no longer protected: `up` removes it once it is no longer declared")
     };
-    let record = Record::Protect { key: key.clone(), protected };
     edit.write(&question, vec![format!("{change} {key}")], vec![record]).await?;
     session.output().line(&format!("{key} {told}."));
     Ok(exit::OK)

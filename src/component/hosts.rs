@@ -153,9 +153,9 @@ impl Hosts {
         self.backend == LocalBackend::NAME && self.machine.is_none()
     }
 
-    /// What a node's facts tell of its host.
+    /// What a node's facts tell of its host, without its zone, of which most roles don't know.
     pub fn facts(&self, name: &Name, address: Output<String>) -> HostFacts {
-        HostFacts { name: name.to_string(), address, zone: self.zone(name), machine: self.machine.clone() }
+        HostFacts { name: name.to_string(), address, zone: None, machine: self.machine.clone() }
     }
 
     /// Declares a host and returns its address, which ends with `number` where the backend doesn't assign one.

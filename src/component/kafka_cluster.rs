@@ -2,7 +2,7 @@
 
 use super::{EVERY_JVM, Hosts, overlay, software, timeouts, warn_of_unknown};
 use crate::kafka::trimmed;
-use crate::model::{FACTS_VERSION, Jvm, NodeFacts, Output};
+use crate::model::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Output};
 use crate::resource::{Disks, TopicInputs};
 use crate::role::Broker;
 use crate::stack::{Fault, Name, Stack, TopicName};
@@ -148,7 +148,7 @@ impl KafkaCluster {
                 role: Broker::NAME.into(),
                 group: self.name.clone(),
                 id: i32::from(id),
-                host: hosts.facts(&name, address),
+                host: HostFacts { zone: Some(hosts.zone(&name)), ..hosts.facts(&name, address) },
                 ports: Broker::PORTS.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect(),
                 software: software.clone(),
                 settings,
@@ -217,7 +217,7 @@ impl KafkaCluster {
             stack.fault(Fault::new(
                 at("heap-mib"),
                 format!("{} MiB are too little for a broker", self.heap_mib),
-                "write 384 to 448 for a machine of 1 GB",
+                "write 128 or more: 384 to 448 for a machine of 1 GB",
             ));
         }
     }

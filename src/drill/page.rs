@@ -5,7 +5,7 @@
 
 use super::pauses::Pause;
 use super::trial::Trial;
-use super::verdict::{Finding, Report, Verdict};
+use super::verdict::{Finding, Report, Skipped, Verdict};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -67,8 +67,19 @@ pub fn page(report: &Report) -> String {
     for verdict in &report.faults {
         out.push_str(&section(verdict));
     }
+    out.push_str(&skipped(&report.skipped));
     out.push_str("</body></html>\n");
     out
+}
+
+/// What these hosts can't have.
+fn skipped(all: &[Skipped]) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let line = |one: &Skipped| format!("<li>{}: {}</li>", escaped(&one.fault), escaped(&one.reason));
+    let lines: String = all.iter().map(line).collect();
+    format!("<h2>Skipped</h2>\n<ul class=\"dim\">{lines}</ul>\n")
 }
 
 /// Every fault on one logarithmic scale: how long the worst partition waited, idle and in the fault, and how long it
@@ -497,6 +508,14 @@ mod tests {
         for foreign in ["<script", "http", "src=", "url("] {
             assert!(!page.contains(foreign), "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_page_tells_what_was_skipped() {
+        let mut report = crate::drill::verdict::tests::report();
+        assert!(!page(&report).contains("Skipped"));
+        report.skipped.push(Skipped { fault: "cut-off".into(), reason: "there is <one> network".into() });
+        assert!(page(&report).contains("<li>cut-off: there is &lt;one&gt; network</li>"));
     }
 
     #[test]

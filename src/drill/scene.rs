@@ -137,16 +137,23 @@ impl Scene {
         &self.servers
     }
 
+    /// The zone of a node's host, as it told when it was made; the host itself where none is declared.
+    fn zone_of<'a>(&'a self, facts: &'a NodeFacts) -> &'a str {
+        let host = self.state.resources.get(&facts.host.key());
+        let zone = host.and_then(|host| host.outputs.get("zone")?.as_str());
+        zone.unwrap_or(&facts.host.name)
+    }
+
     /// All brokers, each with its zone.
     pub(super) fn zoned(&self) -> Vec<Zoned<'_>> {
-        self.brokers.iter().map(|facts| (facts.id, facts.host.zone.as_str())).collect()
+        self.brokers.iter().map(|facts| (facts.id, self.zone_of(facts))).collect()
     }
 
     /// Brokers and ZooKeeper servers by zone; empty where no zones are declared, each host being its own.
     pub(super) fn zones(&self) -> BTreeMap<&str, Vec<&NodeFacts>> {
         let mut zones: BTreeMap<&str, Vec<&NodeFacts>> = BTreeMap::new();
         for facts in self.brokers.iter().chain(&self.servers) {
-            zones.entry(&facts.host.zone).or_default().push(facts);
+            zones.entry(self.zone_of(facts)).or_default().push(facts);
         }
         let own = |zone: &str, nodes: &[&NodeFacts]| nodes.iter().all(|facts| facts.host.name == zone);
         if zones.iter().all(|(zone, nodes)| own(zone, nodes)) { BTreeMap::new() } else { zones }
@@ -372,10 +379,10 @@ impl Scene {
                 let members = self.context.made_members(group);
                 let health =
                     match (self.context.role_of(group), resource::view(self.context.as_ref(), group).await) {
-                        (Some(role), Some(view)) => role.health(&view, &members),
+                        (Some(role), Some(view)) => role.health(&view, &members, &BTreeSet::new()),
                         _ => Health::Unhealthy("nobody of it can be asked".into()),
                     };
-                if let Health::Unhealthy(reason) = health {
+                if let Some(reason) = health.lacks() {
                     wrong = Some(format!("{group}: {reason}"));
                     break;
                 }

@@ -154,6 +154,7 @@ pub async fn apply(
         store: Mutex::new(store),
         stack: stack.clone(),
         moves: plan.moves.clone(),
+        left_out: plan.out(),
         options: options.clone(),
     });
     let nothing = |error: StateError| ApplyError { error: error.into(), done: vec![], not_done: vec![] };
@@ -239,6 +240,8 @@ struct Worker {
     store: Mutex<Store>,
     stack: ValidStack,
     moves: BTreeMap<Key, Key>,
+    /// What nothing is done with, by somebody's word.
+    left_out: BTreeSet<Key>,
     options: Options,
 }
 
@@ -355,6 +358,10 @@ impl Worker {
             // Leaders that move are news that every member must hear before the group counts as well again.
             self.healthy(number, group, &view.members).await?;
         }
+        match view.away().join(", ") {
+            away if away.is_empty() => {}
+            away => self.tell(number, format!("{group} is healthy but for {away}, left out")),
+        }
         Ok(())
     }
 
@@ -385,7 +392,7 @@ impl Worker {
             }),
         };
         let (timeout, interrupt) = (self.options.gate_timeout, &self.options.interrupt);
-        Ok(gate::wait_healthy(&self.context, group, known, timeout, interrupt, &tell).await?)
+        Ok(gate::wait_healthy(&self.context, group, known, &self.left_out, timeout, interrupt, &tell).await?)
     }
 
     /// The last steps may have changed what a group holds (a topic is news to every broker), and nobody is to find it
@@ -394,7 +401,8 @@ impl Worker {
         for group in groups {
             let (timeout, interrupt) = (self.options.gate_timeout, &self.options.interrupt);
             let known = Members::default();
-            gate::wait_healthy(&self.context, group, &known, timeout, interrupt, &|_| {}).await?;
+            gate::wait_healthy(&self.context, group, &known, &self.left_out, timeout, interrupt, &|_| {})
+                .await?;
         }
         Ok(())
     }

@@ -230,7 +230,7 @@ mod tests {
         async fn observe(&self, _: &dyn Wire, _: &[Arc<NodeFacts>]) -> GroupView {
             view("a")
         }
-        fn health(&self, _: &GroupView, _: &[Arc<NodeFacts>]) -> Health {
+        fn health(&self, _: &GroupView, _: &[Arc<NodeFacts>], _: &BTreeSet<String>) -> Health {
             Health::Healthy
         }
         fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {

@@ -1,4 +1,5 @@
-//! Whether consent names what there is: a name that was mistyped consents to nothing, and nobody would notice. Pure.
+//! Whether consent names what there is: a name that was mistyped consents to nothing, and nobody would notice. What could
+//! not be asked for may be there. Pure.
 
 use super::{Inventory, State, UnknownName};
 use crate::model::Key;
@@ -7,7 +8,8 @@ use crate::stack::ValidStack;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Looks at the names that `stack` has consent for: to interrupt what its groups hold, and to lose what these do.
+/// Looks at the names that `stack` has consent for: to interrupt what its groups hold, and to lose what these do. Returns
+/// those of which it is not known whether there is such a thing, since a group could not be asked.
 ///
 /// # Errors
 /// The first name that nothing has.
@@ -16,7 +18,7 @@ pub fn consent(
     stack: &ValidStack,
     state: &State,
     inventory: &Inventory,
-) -> Result<(), UnknownName> {
+) -> Result<BTreeSet<String>, UnknownName> {
     let declared = stack.resources.iter().map(|(key, declared)| (key, &declared.inputs));
     let recorded = state.resources.iter().map(|(key, recorded)| (key, &recorded.inputs));
     let is_held = |(key, inputs): &(&Key, &Value)| {
@@ -24,14 +26,22 @@ pub fn consent(
     };
     let held: BTreeSet<&Key> = declared.chain(recorded).filter(is_held).map(|(key, _)| key).collect();
     let mut names: BTreeSet<String> = held.iter().map(|key| key.name.clone()).collect();
-    // Others made more than this stack knows of.
-    for (group, view) in &inventory.groups {
-        let role = [&stack.groups, &state.groups].into_iter().find_map(|groups| groups.get(group));
-        let Some(role) = role.and_then(|group| registry.role_named(&group.role)) else { continue };
+    let mut all_told = true;
+    // Others made more than this stack knows of, where it has been made.
+    for (name, group) in &state.groups {
+        let Some(role) = registry.role_named(&group.role) else { continue };
+        let Some(view) = inventory.groups.get(name) else {
+            all_told &= !group.members.iter().any(|member| state.resources.contains_key(member));
+            continue;
+        };
         names.extend(role.holds(view));
         names.extend(role.interrupted(&view.members.keys().cloned().collect(), view));
+        let recorded =
+            held.iter().filter(|key| state.resources.contains_key(**key)).map(|key| key.name.clone());
+        all_told &= role.tells_all(view) && role.knows(view, &recorded.collect());
     }
-    if let Some(name) = stack.interrupts().difference(&names).next() {
+    let unheard: BTreeSet<String> = stack.interrupts().difference(&names).cloned().collect();
+    if let Some(name) = unheard.first().filter(|_| all_told) {
         return Err(UnknownName::among(stack, name, &names));
     }
     let groups = stack.groups.keys().chain(state.groups.keys()).map(|name| Key::new("group", name));
@@ -40,6 +50,6 @@ pub fn consent(
     let unknown = stack.allowed_losses().iter().map(ToString::to_string).find(|key| !losers.contains(key));
     match unknown {
         Some(name) => Err(UnknownName::among(stack, &name, &losers)),
-        None => Ok(()),
+        None => Ok(unheard),
     }
 }

@@ -1,10 +1,10 @@
 //! Waiting until a group is healthy as a whole, and saying for what.
 
 use super::{Context, Interrupt};
-use crate::model::Key;
+use crate::model::{Key, NodeFacts};
 use crate::resource::{Observed, Surroundings as _};
 use crate::role::{GroupView, Health, MemberView};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -42,6 +42,16 @@ pub enum GateError {
         /// What is wrong with it.
         reason: String,
     },
+    /// It can't be healthy without members that were left out.
+    #[error("{group} can't become healthy without {}, which {} left out: {reason}", .members.join(", "), are(.members))]
+    LeftOut {
+        /// The group.
+        group: String,
+        /// The members that are away.
+        members: Vec<String>,
+        /// What is lacking.
+        reason: String,
+    },
     /// Octad was asked to stop.
     #[error("stopped while waiting for {group}: {reason}")]
     Interrupted {
@@ -58,6 +68,10 @@ pub enum GateError {
     },
 }
 
+fn are(members: &[String]) -> &'static str {
+    if members.len() == 1 { "is" } else { "are" }
+}
+
 /// The members of a group as they were seen.
 pub(super) type Members = Arc<BTreeMap<String, MemberView>>;
 
@@ -72,14 +86,16 @@ pub(super) enum Told<'a> {
 /// Waits until `group` is healthy, and returns how it was seen then. `tell` hears each new reason for waiting and each
 /// member that is not as it was `known`.
 ///
-/// All members are looked at each time: who falls away while one is changed is as like as not another one.
+/// All members are looked at each time: who falls away while one is changed is as like as not another one. Members that
+/// are `left_out` of what is done and don't serve at the first look are not waited for, where the group does without them.
 ///
 /// # Errors
-/// Where it doesn't become healthy in `timeout`, can't by itself, or Octad is asked to stop.
+/// Where it doesn't become healthy in `timeout`, can't by itself, can't without who is left out, or Octad is asked to stop.
 pub(super) async fn wait_healthy(
     context: &Context,
     group: &str,
     known: &Members,
+    left_out: &BTreeSet<Key>,
     timeout: Duration,
     interrupt: &Interrupt,
     tell: &(dyn Fn(Told<'_>) + Send + Sync),
@@ -91,20 +107,36 @@ pub(super) async fn wait_healthy(
     let mut told = String::new();
     let mut seen = known.clone();
     let mut looked = begun;
+    let mut out: Option<BTreeSet<String>> = None;
+    let mut short_since: Option<Instant> = None;
     loop {
         let members = context.made_members(group);
         let view = role.observe(context.registry().wire().as_ref(), &members).await;
+        let out = out.get_or_insert_with(|| {
+            let away = view.away().into_iter();
+            let is_out = |name: &&str| left_out.contains(&Key::new(NodeFacts::KIND, name));
+            away.filter(is_out).map(str::to_owned).collect()
+        });
+        // One that came up by itself counts again.
+        out.retain(|name| !view.is_up(name));
         if seen != view.members {
             let news = view.members.iter().filter(|(name, member)| seen.get(*name) != Some(member));
             news.for_each(|(name, seen)| tell(Told::Member { name, seen, after: begun.elapsed() }));
             seen = view.members.clone();
         }
-        let reason = match role.health(&view, &members) {
+        let health = role.health(&view, &members, out);
+        short_since = matches!(health, Health::Short(_)).then(|| short_since.unwrap_or_else(Instant::now));
+        let reason = match health {
             Health::Healthy if held.is_empty() || role.knows(&view, &held) || begun.elapsed() >= UNTOLD => {
                 return Ok(view);
             }
             Health::Healthy => "nobody has been told of its topics yet".into(),
-            Health::Unhealthy(reason) => reason,
+            // Who was just elected may not have told of all yet.
+            Health::Short(reason) if short_since.is_some_and(|since| since.elapsed() >= UNTOLD) => {
+                let members = out.iter().cloned().collect();
+                return Err(GateError::LeftOut { group: group.to_owned(), members, reason });
+            }
+            Health::Unhealthy(reason) | Health::Short(reason) => reason,
         };
         if reason != told {
             tell(Told::Reason(format!("waiting for {group}: {reason}")));
@@ -112,7 +144,7 @@ pub(super) async fn wait_healthy(
         }
         if looked.elapsed() >= LOOK_AT_MEMBERS {
             looked = Instant::now();
-            if let Some((member, reason)) = broken_member(context, group).await {
+            if let Some((member, reason)) = broken_member(context, group, out).await {
                 return Err(GateError::Broken { group: group.to_owned(), member, reason });
             }
         }
@@ -127,10 +159,15 @@ pub(super) async fn wait_healthy(
     }
 }
 
-/// A member that won't come up by itself, and why.
-pub(super) async fn broken_member(context: &Context, group: &str) -> Option<(String, String)> {
+/// A member that won't come up by itself, and why; one that is `left_out` isn't looked for.
+pub(super) async fn broken_member(
+    context: &Context,
+    group: &str,
+    left_out: &BTreeSet<String>,
+) -> Option<(String, String)> {
     let mut by_kind: BTreeMap<String, BTreeMap<Key, serde_json::Value>> = BTreeMap::new();
-    for (key, inputs) in context.made_inputs(group) {
+    let of_interest = |(key, _): &(Key, _)| !left_out.contains(&key.name);
+    for (key, inputs) in context.made_inputs(group).into_iter().filter(of_interest) {
         by_kind.entry(key.kind.clone()).or_default().insert(key, inputs);
     }
     for (kind, members) in by_kind {

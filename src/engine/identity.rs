@@ -72,7 +72,7 @@ mod tests {
         async fn observe(&self, _: &dyn Wire, _: &[Arc<NodeFacts>]) -> GroupView {
             unreachable!("nothing is looked at here")
         }
-        fn health(&self, _: &GroupView, _: &[Arc<NodeFacts>]) -> Health {
+        fn health(&self, _: &GroupView, _: &[Arc<NodeFacts>], _: &BTreeSet<String>) -> Health {
             Health::Healthy
         }
         fn next(&self, _: &Roll<'_>, _: &GroupView) -> Next {

@@ -214,16 +214,43 @@ pub(super) fn holder(verb: &str) -> Holder {
         id: format!("{:x}-{pid:x}", since_epoch.as_micros()),
         pid,
         started: process::started(pid).unwrap_or_default(),
-        user: std::env::var("USER").unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string()),
+        user: user(),
         host: process::host_name(),
         verb: verb.to_owned(),
         since: humantime::format_rfc3339_seconds(now).to_string(),
     }
 }
 
+/// Who runs this process, by name where it has one: what started it may have left `$USER` away.
+fn user() -> String {
+    let told = std::env::var("USER").ok().filter(|name| !name.is_empty());
+    told.unwrap_or_else(|| {
+        let id = rustix::process::getuid().as_raw().to_string();
+        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        name_of(&id, &users).unwrap_or(id)
+    })
+}
+
+/// The name of the user of this id in a file such as `/etc/passwd`.
+fn name_of(id: &str, users: &str) -> Option<String> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, of) = (fields.next()?, fields.next()?, fields.next()?);
+        (of == id).then(|| name.to_owned())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_is_told_by_name_where_it_has_one() {
+        let users = "root:x:0:0:root:/root:/bin/bash\nanna:x:1000:0:::\n";
+        assert_eq!(name_of("0", users).as_deref(), Some("root"));
+        assert_eq!(name_of("1000", users).as_deref(), Some("anna"));
+        assert_eq!(name_of("100", users), None);
+    }
 
     #[test]
     fn a_second_holder_is_told_who_the_first_is() {

@@ -246,6 +246,14 @@ impl<Stage> Plan<Stage> {
         self.steps.iter().map(of).sum()
     }
 
+    /// What nothing is done with: changes that are left out, and what is left out by name.
+    pub(super) fn out(&self) -> BTreeSet<Key> {
+        match &self.selection {
+            Selection::Without(keys) => &self.left_out | keys,
+            _ => self.left_out.clone(),
+        }
+    }
+
     /// Whether a group is to be healthy once all is done. One with a change that is left out may be unable to.
     pub(super) fn is_to_leave_healthy(&self, name: &str, group: &Group) -> bool {
         let gate = |step: &Step| matches!(&step.action, Action::Gate { group } if group == name);
@@ -690,7 +698,7 @@ impl Planner<'_> {
             .filter_map(|recorded| NodeFacts::deserialize(&recorded.inputs).ok().map(Arc::new))
             .collect();
         match (self.role_of(name), self.inventory.groups.get(name)) {
-            (Some(role), Some(view)) => role.health(view, &members) == Health::Healthy,
+            (Some(role), Some(view)) => role.health(view, &members, &BTreeSet::new()) == Health::Healthy,
             _ => false,
         }
     }

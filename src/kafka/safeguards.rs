@@ -21,10 +21,14 @@ enum Says {
     Bytes,
     /// How many replicas: the fewer, the worse.
     Replicas,
+    /// For how many milliseconds, or records, none has to be on a disk: the more, the worse.
+    Unflushed,
     /// Whether something harmful is allowed.
     Allowed,
     /// What is done with old records.
     Policy,
+    /// Whose clock says when a record was written, and so when it is old.
+    Clock,
 }
 
 struct Setting {
@@ -44,7 +48,9 @@ struct Setting {
 const SOONER: &str = "records are deleted sooner";
 const EARLIER: &str = "all but the last record of a key are deleted sooner";
 
-const SETTINGS: [Setting; 9] = [
+const UNFLUSHED: &str = "more of what is written is lost where all that have it lose their power at once";
+
+const SETTINGS: [Setting; 12] = [
     Setting {
         name: "cleanup.policy",
         of_broker: &[("log.cleanup.policy", 1)],
@@ -72,6 +78,14 @@ const SETTINGS: [Setting; 9] = [
         says: Says::Bytes,
         under: Some("delete"),
         means: SOONER,
+    },
+    Setting {
+        name: "message.timestamp.type",
+        of_broker: &[("log.message.timestamp.type", 1)],
+        default: "CreateTime",
+        says: Says::Clock,
+        under: None,
+        means: "",
     },
     Setting {
         name: "min.compaction.lag.ms",
@@ -112,6 +126,22 @@ const SETTINGS: [Setting; 9] = [
         says: Says::Allowed,
         under: None,
         means: "a replica that lacks records may lead, and they are lost",
+    },
+    Setting {
+        name: "flush.messages",
+        of_broker: &[("log.flush.interval.messages", 1)],
+        default: "9223372036854775807",
+        says: Says::Unflushed,
+        under: None,
+        means: UNFLUSHED,
+    },
+    Setting {
+        name: "flush.ms",
+        of_broker: &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)],
+        default: "9223372036854775807",
+        says: Says::Unflushed,
+        under: None,
+        means: UNFLUSHED,
     },
     // Of brokers only: no topic of a user's has it.
     Setting {
@@ -181,6 +211,7 @@ fn worse(setting: &Setting, old: Option<&String>, new: Option<&String>) -> Optio
         return None;
     }
     let number = |value: &String| value.parse::<i64>().ok();
+    let unflushed = |value: &String| number(value).map(|most| most.saturating_neg());
     let bound = |value: &String| number(value).map(|bound| if bound < 0 { i64::MAX } else { bound });
     let lower = |of: &dyn Fn(&String) -> Option<i64>| match (old, new) {
         (Some(old), Some(new)) => match of(old).zip(of(new)) {
@@ -193,6 +224,7 @@ fn worse(setting: &Setting, old: Option<&String>, new: Option<&String>) -> Optio
     match setting.says {
         Says::Time | Says::Bytes => lower(&bound).then_some(setting.means),
         Says::Replicas => lower(&number).then_some(setting.means),
+        Says::Unflushed => lower(&unflushed).then_some(setting.means),
         Says::Allowed => {
             let is = |value: Option<&String>, word: &str| value.is_some_and(|v| v.eq_ignore_ascii_case(word));
             (!is(new, "false") && !is(old, "true")).then_some(setting.means)
@@ -210,6 +242,15 @@ fn worse(setting: &Setting, old: Option<&String>, new: Option<&String>) -> Optio
                 (true, true) => Some("records may be deleted that were kept"),
             }
         }
+        // Either way something goes; only a name that Kafka doesn't know changes nothing, since it is refused.
+        Says::Clock => match new.map(String::as_str) {
+            Some("CreateTime") => Some("records that producers date back are deleted sooner"),
+            Some("LogAppendTime") => Some(
+                "the time that producers give to a record is not kept, and one dated ahead is deleted sooner",
+            ),
+            Some(_) => None,
+            None => Some("records may be deleted sooner"),
+        },
     }
 }
 
@@ -225,7 +266,9 @@ pub(crate) fn trimmed(value: &str) -> &str {
 /// A value for people.
 fn shown(setting: &Setting, value: &str) -> String {
     match (setting.says, value.parse::<i64>()) {
-        (Says::Time | Says::Bytes, Ok(i64::MAX | ..0)) => "without end".into(),
+        (Says::Time | Says::Bytes, Ok(i64::MAX | ..0)) | (Says::Unflushed, Ok(i64::MAX)) => {
+            "without end".into()
+        }
         (Says::Time, Ok(ms)) => {
             humantime::format_duration(Duration::from_millis(ms.unsigned_abs())).to_string()
         }
@@ -310,6 +353,41 @@ mod tests {
         assert_eq!(base.lowered(&short), [""; 0]);
         let lag = base.with_topic(&configs([("min.compaction.lag.ms", "1000")]));
         assert_eq!(lag.lowered(&base).len(), 1);
+    }
+
+    #[test]
+    fn another_clock_loses_something_either_way() {
+        let clock = |old: &str, new: &str| {
+            change([("message.timestamp.type", old)], [("message.timestamp.type", new)])
+        };
+        assert_eq!(
+            clock("LogAppendTime", "CreateTime"),
+            [
+                "message.timestamp.type LogAppendTime → CreateTime: records that producers date back are deleted \
+                 sooner"
+            ]
+        );
+        assert_eq!(clock("CreateTime", "LogAppendTime").len(), 1);
+        assert_eq!(clock("CreateTime", "CreateTime"), [""; 0]);
+        assert_eq!(clock("CreateTime", "createtime"), [""; 0], "Kafka refuses it");
+        let base = brokers([("log.message.timestamp.type", "LogAppendTime")]);
+        assert_eq!(base.lowered(&brokers([])).len(), 1, "a broker's as well");
+    }
+
+    #[test]
+    fn what_may_stay_unflushed_longer_is_less_safe() {
+        let told = change([("flush.messages", "1")], [("flush.messages", "9223372036854775807")]);
+        assert_eq!(
+            told,
+            [
+                "flush.messages 1 → without end: more of what is written is lost where all that have it lose their \
+                 power at once"
+            ]
+        );
+        assert_eq!(change([("flush.messages", "10")], [("flush.messages", "1")]), [""; 0]);
+        let base = brokers([("log.flush.scheduler.interval.ms", "1000")]);
+        assert_eq!(base.lowered(&brokers([("log.flush.interval.ms", "999")])), [""; 0]);
+        assert_eq!(base.lowered(&brokers([])).len(), 1);
     }
 
     #[test]

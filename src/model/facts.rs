@@ -65,8 +65,10 @@ pub struct HostFacts {
     pub name: String,
     /// The address at which other nodes and clients reach the host.
     pub address: Output<String>,
-    /// The failure domain; where none is declared, the host is its own.
-    pub zone: String,
+    /// The failure domain, for roles that go by it; where none is declared, the host is its own. Others don't have it, so
+    /// that nobody is restarted for what it doesn't know of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// What NixOS is to know of the machine; `None` where the host isn't one that NixOS runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,

@@ -88,9 +88,10 @@ fn draw_host(out: &mut String, indent: &str, host: &str, nodes: &[&NodeFacts]) {
 /// A resource that a group holds, with its figures.
 fn described(key: &Key, inputs: &Value) -> String {
     let figure = |name: &str| inputs.get(name).and_then(Value::as_i64);
-    let figures = figure("partitions")
-        .zip(figure("replication_factor"))
-        .map(|(partitions, replicas)| format!("<br>{partitions} partitions × {replicas} replicas"));
+    let counted = |count: i64, thing: &str| format!("{count} {thing}{}", if count == 1 { "" } else { "s" });
+    let figures = figure("partitions").zip(figure("replication_factor")).map(|(partitions, replicas)| {
+        format!("<br>{} × {}", counted(partitions, "partition"), counted(replicas, "replica"))
+    });
     format!("{} <b>{}</b>{}", key.kind, key.name, figures.unwrap_or_default())
 }
 

@@ -8,7 +8,7 @@ use crate::resource::{Lasts, NodeKind, Observed, TopicKind, lasts};
 use crate::role::Health;
 use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -196,17 +196,14 @@ fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) 
         Some(another) => Health::Unhealthy(another.reason),
         None => match (registry.role_named(&group.role), view) {
             _ if group.members.iter().all(gone) => Health::Unhealthy("stopped".into()),
-            (Some(role), Some(view)) => role.health(view, &members),
+            (Some(role), Some(view)) => role.health(view, &members, &BTreeSet::new()),
             (None, _) => Health::Unhealthy(format!("this program doesn't know the role {}", group.role)),
             (_, None) => Health::Unhealthy("no member exists".into()),
         },
     };
     GroupStatus {
         healthy: health.is_healthy(),
-        reason: match health {
-            Health::Healthy => None,
-            Health::Unhealthy(reason) => Some(reason),
-        },
+        reason: health.lacks(),
         up: view.map_or(0, |view| view.up_count()),
         members: group.members.len(),
         leader: view.and_then(|view| view.leader()).map(str::to_owned),

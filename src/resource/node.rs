@@ -9,7 +9,7 @@ use crate::causes::with_causes;
 use crate::clock::{GATE_TIMEOUT, Until};
 use crate::host::{Host, HostError, NodeObservation, RunState};
 use crate::model::{Deployment, Key, NodeFacts, ProcessSeen, Refusal, compare};
-use crate::role::{GroupView, NotSafe, Role};
+use crate::role::{Altered, GroupView, NotSafe, Role};
 use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -172,10 +172,7 @@ impl NodeKind {
             Err(KindError::NotRefilled { source, .. }) => refuse(
                 key,
                 format!("its data is gone, and the others can't refill it: {source}"),
-                &format!(
-                    "bring the others back first (`octad up --exclude {}` starts them), or restore its data",
-                    key.name
-                ),
+                &refill_hint(&key.name, &source),
             ),
             Err(error) => refuse(key, error.to_string(), "use a program that has this role"),
         }
@@ -229,6 +226,30 @@ pub(crate) fn counted_on_hint(node: &str) -> String {
         "mount its disk, or bring its directory back; if it is lost for good, `octad up --refill {node}` has the others \
          fill an empty one, where they have all of it"
     )
+}
+
+/// What helps where the others don't have all that a member had.
+fn refill_hint(node: &str, reason: &NotSafe) -> String {
+    match reason {
+        NotSafe::HeldByTooFew { topic, replicas, .. } if replicas.len() == 1 => format!(
+            "nobody else has {topic}: restore its data; if it is lost for good, `octad state unprotect topic/{topic}` and an \
+             `octad up --exclude {node}` without it in the stack file remove what is left of it"
+        ),
+        // All others that there can be are in sync, and have all of it.
+        NotSafe::HeldByTooFew { topic, replicas, others, min_insync, .. }
+            if replicas.len() <= *min_insync as usize && others.len() + 1 == replicas.len() =>
+        {
+            format!(
+                "{topic} has no replica to spare: with `min.insync.replicas = {left}` under its `configs`, `octad up \
+                 --exclude {node} --allow-loss topic/{topic}` lowers that first; then `octad up --refill {node}` has it \
+                 filled, and the old figure can be put back",
+                left = others.len()
+            )
+        }
+        _ => format!(
+            "bring the others back first (`octad up --exclude {node}` starts them), or restore its data"
+        ),
+    }
 }
 
 /// What helps where a member can't leave.
@@ -604,29 +625,33 @@ impl Kind for NodeKind {
     }
 }
 
-/// How a node stands on its host, with the text of the files that another hand changed.
+/// How a node stands on its host, with the files that another hand changed.
 #[derive(Serialize, Deserialize)]
 struct Seen {
     #[serde(flatten)]
     found: NodeObservation,
-    #[serde(default, skip_serializing_if = "Files::is_empty")]
-    altered_files: Files,
+    #[serde(default, skip_serializing_if = "Altered::is_empty")]
+    altered_files: Altered,
 }
 
-/// The text of the files that another hand changed; none where they can't be read.
+/// The files that another hand changed, as they lie there; one that is gone isn't among them.
 async fn altered_files(
     host: &dyn Host,
     surroundings: &dyn Surroundings,
     key: &Key,
     found: &NodeObservation,
-) -> Files {
+) -> Altered {
     if found.altered.is_empty() {
-        return Files::new();
+        return Altered::new();
     }
     let read = async || Ok::<_, KindError>(host.files(&place::name(host, surroundings, key).await?).await?);
-    let mut files = read().await.unwrap_or_default();
-    files.retain(|name, _| found.altered.contains(name));
-    files
+    let altered = found.altered.iter().cloned();
+    match read().await {
+        Ok(mut files) => {
+            altered.filter_map(|name| files.remove(&name).map(|text| (name, Some(text)))).collect()
+        }
+        Err(_) => altered.map(|name| (name, None)).collect(),
+    }
 }
 
 /// How long those may be silent who know whether a new member is counted on. They were healthy a moment ago.

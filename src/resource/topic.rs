@@ -172,7 +172,7 @@ fn decide_change(key: &Key, before: &TopicInputs, after: &TopicInputs, reason: &
                 before.partitions, after.partitions
             ),
             &format!(
-                "declare {} partitions, or another topic with fewer, and move the records",
+                "declare {} of them, or another topic with fewer, and move the records",
                 before.partitions
             ),
         );

@@ -3,7 +3,7 @@
 mod seen;
 
 use super::roll::starts;
-use super::{Absence, GroupView, Health, InSync, Next, NotSafe, Role, Roll};
+use super::{Absence, Altered, GroupView, Health, InSync, Next, NotSafe, Role, Roll};
 use crate::causes::with_causes;
 use crate::kafka::{
     BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, Safeguards, TopicPartition,
@@ -11,7 +11,7 @@ use crate::kafka::{
 use crate::model::{File, Layout, NodeFacts, Output, Process, properties};
 use crate::wire::Wire;
 use async_trait::async_trait;
-use seen::{Seen, cluster, consented, decided, id_of, quiet, scarce, serving};
+use seen::{Seen, cluster, consented, decided, id_of, left_out, quiet, scarce, serving};
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -187,12 +187,13 @@ impl Role for Broker {
         Seen { cluster, closed, why, asked, members: members.to_vec() }.view()
     }
 
-    fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>]) -> Health {
+    fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health {
         let Some(cluster) = cluster(view) else {
             let why = view.detail::<Seen>().and_then(|seen| seen.why.clone());
             return Health::Unhealthy(why.unwrap_or_else(|| "no broker answers".into()));
         };
-        let away = view.away();
+        let mut away = view.away();
+        away.retain(|name| !without.contains(*name));
         if !away.is_empty() {
             return Health::Unhealthy(format!(
                 "{} of {} brokers serve, without {}",
@@ -207,21 +208,38 @@ impl Role for Broker {
         if !matches!(cluster.controller_standing(), ControllerStanding::Agreed(_)) {
             return Health::Unhealthy("the brokers don't agree on one controller yet".into());
         }
-        let told = |count: usize, first: &LocatedPartition<'_>, what: &str| {
-            let noun = if count == 1 { "partition is" } else { "partitions are" };
-            Health::Unhealthy(format!("{count} {noun} {what}, {} first", first.name()))
+        let left_out = left_out(view, without);
+        let told = |found: &[LocatedPartition<'_>], what: &str| {
+            let first = found.first()?;
+            let noun = if found.len() == 1 { "partition is" } else { "partitions are" };
+            Some(format!("{} {noun} {what}, {} first", found.len(), first.name()))
         };
-        if let Some(first) = cluster.offline().next() {
-            return told(cluster.offline().count(), &first, "without a leader");
+        // Only who has all of a partition may lead it.
+        let lost = |one: &LocatedPartition<'_>| left_out.holds_all(one.state.isr.iter());
+        let (lost, leaderless): (Vec<_>, Vec<_>) = cluster.offline().partition(lost);
+        if let Some(reason) = told(&lost, "without a leader") {
+            return Health::Short(reason);
         }
-        if let Some(first) = cluster.under_replicated().next() {
-            return told(cluster.under_replicated().count(), &first, "under-replicated");
+        if let Some(reason) = told(&leaderless, "without a leader") {
+            return Health::Unhealthy(reason);
         }
-        let behind = |answer: &BrokerAnswer| match answer {
+        let without = |one: &LocatedPartition<'_>| {
+            left_out.holds_all(one.state.replicas.iter().filter(|id| !one.state.isr.contains(id)))
+        };
+        let (without, behind): (Vec<_>, Vec<_>) = cluster.under_replicated().partition(without);
+        if let Some(reason) = told(&behind, "under-replicated") {
+            return Health::Unhealthy(reason);
+        }
+        let closed = |one: &LocatedPartition<'_>| one.state.isr.len() < one.min_insync_replicas as usize;
+        let closed: Vec<_> = without.into_iter().filter(closed).collect();
+        if let Some(reason) = told(&closed, "under min.insync.replicas") {
+            return Health::Short(reason);
+        }
+        let behind = |(address, answer): (&String, &BrokerAnswer)| match answer {
             BrokerAnswer::Answered { differing, .. } => !differing.is_empty(),
-            BrokerAnswer::Silent { .. } => true,
+            BrokerAnswer::Silent { .. } => !left_out.addresses.contains(address),
         };
-        if cluster.answers.values().any(behind) {
+        if cluster.answers.iter().any(behind) {
             return Health::Unhealthy("not every broker knows of all leaders yet".into());
         }
         Health::Healthy
@@ -403,18 +421,27 @@ impl Role for Broker {
         cluster(view)?.cluster_id.clone()
     }
 
+    fn tells_all(&self, view: &GroupView) -> bool {
+        cluster(view).is_some_and(|cluster| decided(cluster, None).is_ok())
+    }
+
     fn holds(&self, view: &GroupView) -> BTreeSet<String> {
         let topics = cluster(view).into_iter().flat_map(|cluster| &cluster.topics);
         topics.filter(|(_, topic)| !topic.internal).map(|(name, _)| name.clone()).collect()
     }
 
-    fn losses(
-        &self,
-        before: &NodeFacts,
-        altered: &BTreeMap<String, String>,
-        after: &NodeFacts,
-    ) -> Vec<String> {
-        let lying = altered.get(PROPERTIES).map(|text| properties(text));
+    fn losses(&self, before: &NodeFacts, altered: &Altered, after: &NodeFacts) -> Vec<String> {
+        let lying = match altered.get(PROPERTIES) {
+            Some(None) => {
+                return vec![format!(
+                    "what {} keeps now is not known, since another hand changed its {PROPERTIES} and it can't be read: \
+                     it may be less afterwards",
+                    before.node
+                )];
+            }
+            Some(Some(text)) => Some(properties(text)),
+            None => None,
+        };
         let before = Safeguards::of_broker(|name| match &lying {
             Some(lying) => lying.get(name).cloned(),
             None => setting(before, name),
@@ -466,7 +493,7 @@ mod tests {
 
     fn facts(id: i32) -> Arc<NodeFacts> {
         let (node, host) = (format!("broker-{id}"), format!("10.0.0.{id}"));
-        let host = HostFacts { name: host.clone(), address: host.into(), zone: "z".into(), machine: None };
+        let host = HostFacts { name: host.clone(), address: host.into(), zone: None, machine: None };
         let software = Software { name: "kafka".into(), version: "3.9.2".into(), digest: "d".into() };
         Arc::new(NodeFacts {
             version: 1,

@@ -92,8 +92,9 @@ pub trait Role: Send + Sync {
     /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
     async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView;
 
-    /// Whether the group as a whole serves as it should, with all `members` in place.
-    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>]) -> Health;
+    /// Whether the group as a whole serves as it should, with all `members` in place but those of these names: they may be
+    /// away, where the others do without them.
+    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health;
 
     /// Which member of a roll may be disturbed now. Asked again before each turn, over a fresh view.
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next;
@@ -137,6 +138,12 @@ pub trait Role: Send + Sync {
         None
     }
 
+    /// Whether a view tells of all that the group holds, by the word of those who decide: what it lacks is not there.
+    fn tells_all(&self, view: &GroupView) -> bool {
+        let _ = view;
+        true
+    }
+
     /// The names of what users keep in the group, as far as a view tells (Kafka: topics).
     fn holds(&self, view: &GroupView) -> BTreeSet<String> {
         let _ = view;
@@ -144,13 +151,8 @@ pub trait Role: Send + Sync {
     }
 
     /// What the group may delete sooner, or lose, where a member's facts change so; a sentence each. `altered` are the
-    /// files that another hand changed, as they lie on its host; they are put back.
-    fn losses(
-        &self,
-        before: &NodeFacts,
-        altered: &BTreeMap<String, String>,
-        after: &NodeFacts,
-    ) -> Vec<String> {
+    /// files that another hand changed; they are put back.
+    fn losses(&self, before: &NodeFacts, altered: &Altered, after: &NodeFacts) -> Vec<String> {
         let _ = (before, altered, after);
         Vec::new()
     }
@@ -184,3 +186,7 @@ pub trait Role: Send + Sync {
         Ok(false)
     }
 }
+
+/// Files that another hand changed, by name, as they lie on a host; `None` for one that can't be read, so that nothing is
+/// known of what is in it.
+pub type Altered = BTreeMap<String, Option<String>>;

@@ -134,13 +134,21 @@ impl Role for Zookeeper {
         seen(wire.zookeeper().describe(&addresses).await, members)
     }
 
-    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>]) -> Health {
-        let away = view.away();
+    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health {
+        let size = view.members.len();
+        let left = view.members.keys().filter(|name| !without.contains(*name)).count();
+        if !without.is_empty() && left < size / 2 + 1 {
+            let needed = size / 2 + 1;
+            return Health::Short(format!("{left} of {size} servers are left, and {needed} are needed"));
+        }
+        let mut away = view.away();
+        away.retain(|name| !without.contains(*name));
         if !away.is_empty() {
-            let (up, size) = (view.up_count(), view.members.len());
+            let up = view.up_count();
             return Health::Unhealthy(format!("{up} of {size} servers serve, without {}", away.join(", ")));
         }
-        let expected = members.iter().map(|facts| facts.id).collect();
+        let counted = members.iter().filter(|facts| !without.contains(&facts.node));
+        let expected = counted.map(|facts| facts.id).collect();
         match view.detail::<EnsembleView>().map(|ensemble| ensemble.health(&expected)) {
             Some(Ok(_)) => Health::Healthy,
             Some(Err(reason)) => Health::Unhealthy(reason.to_string()),
@@ -236,7 +244,7 @@ mod tests {
 
     fn facts(id: i32) -> Arc<NodeFacts> {
         let (node, host) = (format!("zk-{id}"), format!("10.0.0.{id}"));
-        let host = HostFacts { name: host.clone(), address: host.into(), zone: "z".into(), machine: None };
+        let host = HostFacts { name: host.clone(), address: host.into(), zone: None, machine: None };
         let software = Software { name: "zookeeper".into(), version: "3.9.3".into(), digest: "d".into() };
         Arc::new(NodeFacts {
             version: 1,

@@ -22,7 +22,7 @@ use super::view::{EnsembleView, Latency, MemberView, Mode, Serving};
 const ANSWER_LIMIT: u64 = 1 << 20;
 
 /// What a member says to every command while it is in no quorum.
-const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
+pub(super) const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
 
 /// How long a member may take for one command, its TCP connection included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +139,12 @@ async fn ask_member(address: &str, limit: Duration) -> Result<MemberView, QueryE
     Ok(MemberView::Serving(serving))
 }
 
-async fn query(address: &str, command: &'static str, limit: Duration) -> Result<String, QueryError> {
+/// A member's answer to a command.
+pub(super) async fn query(
+    address: &str,
+    command: &'static str,
+    limit: Duration,
+) -> Result<String, QueryError> {
     let answer = timeout(limit, exchange(address, command)).await.unwrap_or_else(|_| {
         Err(QueryError::TimedOut { address: address.to_owned(), command, after: limit })
     })?;
@@ -161,7 +166,7 @@ async fn exchange(address: &str, command: &'static str) -> Result<String, QueryE
 }
 
 /// Reads an answer to `srvr`; the error is the line it lacks.
-fn parse_srvr(answer: &str) -> Result<Serving, &'static str> {
+pub(super) fn parse_srvr(answer: &str) -> Result<Serving, &'static str> {
     let value = |name: &'static str| {
         let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.map(str::trim).ok_or(name)

@@ -1,9 +1,11 @@
 //! The ZooKeeper ensemble as seen over the wire: who leads, who follows, who is in sync.
 //!
 //! [`Zookeeper`] is the contract, [`FourLetter`] the real implementation, [`EnsembleView`] what it sees: pure
-//! data. A [`Session`] reads and watches znodes and ends sessions. Knows nothing of Kafka, stacks or processes.
+//! data. A [`Session`] reads and watches znodes and ends sessions. [`admit`] has servers on empty disks find out whether all
+//! of them are new. Knows nothing of Kafka, stacks or processes.
 
 mod four_letter;
+mod newcomers;
 mod session;
 mod view;
 
@@ -12,6 +14,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 pub use four_letter::{FourLetter, QueryError, Timeout};
+pub use newcomers::{Admitted, NotAdmitted, admit};
 pub use session::{Change, Session, SessionError, SessionId, Znode};
 pub use view::{EnsembleView, Healthy, Latency, MemberView, Mode, Serving, Unhealthy};
 

@@ -8,7 +8,7 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine::{self, Checked, Event, Plan, Record, SavedPlan};
+use octad::engine::{self, Checked, Event, Plan, SavedPlan};
 use octad::host::fake::Cut;
 use octad::model::{Key, Refusal};
 use octad::output::{
@@ -141,9 +141,12 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             return edited(simulation.forget(key, force == ["--force"]));
         }
         ["state", verb @ ("protect" | "unprotect"), key] => {
-            let record = Record::Protect { key: key.parse().unwrap(), protected: *verb == "protect" };
-            simulation.edit(&format!("state {verb}"), format!("state {verb} {key}"), vec![record]);
-            return String::new();
+            let parsed: Key = key.parse().unwrap();
+            let record =
+                engine::protect(&simulation.registry, &simulation.state(), &parsed, *verb == "protect");
+            return edited(record.map(|record| {
+                simulation.edit(&format!("state {verb}"), format!("state {verb} {key}"), vec![record]);
+            }));
         }
         ["state", "show", key] => {
             let state = simulation.state();
@@ -202,6 +205,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["restore-data", node] => world.restore_data(node),
         ["alter-file", node, file] => world.alter_file(node, file),
         ["alter-file", node, file, line] => world.add_line(node, file, line),
+        ["unreadable-files", node] => world.unreadable_files(node),
         ["lose-host", host] => world.lose_host(host),
         ["fatal-setting", name, value] => world.fatal_setting(name, value),
         ["refuse-start", node, reason @ ..] => world.refuse_start(node, &reason.join(" ")),

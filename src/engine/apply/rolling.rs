@@ -10,7 +10,7 @@ use crate::engine::gate::{self, GateError};
 use crate::engine::plan::Change;
 use crate::engine::roll::Pending;
 use crate::host::HostError;
-use crate::model::{Key, ProcessSeen};
+use crate::model::{Key, NodeFacts, ProcessSeen};
 use crate::resource::{self, KindError, Observed, Surroundings as _};
 use crate::role::{GroupView, Health, Next, NotSafe, Roll, Standing};
 use crate::stack::direct_needs;
@@ -20,6 +20,9 @@ use tokio::time::Instant;
 
 /// How often a roll that has to wait looks again.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long it waits for one that was left out: nobody is at it who could bring it back, but its host.
+const FOR_LEFT_OUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn roll(
     worker: &Worker,
@@ -114,12 +117,18 @@ pub(super) async fn roll(
             }
             Next::Wait(reason) => {
                 let since = *waiting_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= worker.options.gate_timeout {
+                let patience = match left_out(worker, &reason) {
+                    true => FOR_LEFT_OUT.min(worker.options.gate_timeout),
+                    false => worker.options.gate_timeout,
+                };
+                if since.elapsed() >= patience {
                     return Err(stopped(reason));
                 }
                 if looked.elapsed() >= gate::LOOK_AT_MEMBERS {
                     looked = Instant::now();
-                    if let Some((member, reason)) = gate::broken_member(&worker.context, group).await {
+                    if let Some((member, reason)) =
+                        gate::broken_member(&worker.context, group, &BTreeSet::new()).await
+                    {
                         return Err(GateError::Broken { group: group.to_owned(), member, reason }.into());
                     }
                 }
@@ -168,6 +177,12 @@ fn counts(member: &str, open: &Pending<'_>, view: &GroupView) -> bool {
     view.is_up(member) || !idle && view.standing(member) != Some(Standing::Out)
 }
 
+/// Whether what is waited for is a member that nothing is done with, by somebody's word.
+fn left_out(worker: &Worker, reason: &NotSafe) -> bool {
+    let NotSafe::MembersAway { members, .. } = reason else { return false };
+    members.iter().any(|name| worker.left_out.contains(&Key::new(NodeFacts::KIND, name)))
+}
+
 /// A group that the members of this one need, and that isn't healthy.
 async fn needs_unhealthy(worker: &Worker, group: &str) -> Option<NotSafe> {
     let members = worker.stack.groups.get(group).map(|group| &group.members).into_iter().flatten();
@@ -179,12 +194,13 @@ async fn needs_unhealthy(worker: &Worker, group: &str) -> Option<NotSafe> {
         .iter()
         .filter(|(name, other)| *name != group && !other.members.is_disjoint(&needs));
     for (needed, _) in needed {
-        let health =
-            match (worker.context.role_of(needed), resource::view(worker.context.as_ref(), needed).await) {
-                (Some(role), Some(view)) => role.health(&view, &worker.context.made_members(needed)),
-                _ => Health::Unhealthy("it could not be asked".into()),
-            };
-        if let Health::Unhealthy(reason) = health {
+        let health = match (worker.context.role_of(needed), resource::view(worker.context.as_ref(), needed).await) {
+            (Some(role), Some(view)) => {
+                role.health(&view, &worker.context.made_members(needed), &BTreeSet::new())
+            }
+            _ => Health::Unhealthy("it could not be asked".into()),
+        };
+        if let Some(reason) = health.lacks() {
             return Some(NotSafe::NeedsUnhealthy { group: needed.clone(), lacks: reason });
         }
     }

@@ -68,6 +68,7 @@ impl FakeWorld {
     pub fn mend(&self, node: &str) {
         self.fault(format!("mend {node}"), |world| {
             world.refused.remove(node);
+            world.unreadable.remove(node);
             let pid = world.number();
             let mended = world.nodes.get_mut(node)?;
             mended.broken = false;
@@ -157,6 +158,11 @@ impl FakeWorld {
             generation.files.get_mut(file)?.push_str(&format!("{line}\n"));
             Some(generation.altered.insert(file.to_owned()))
         });
+    }
+
+    /// The configuration files of a node can't be read any more, until [`FakeWorld::mend`].
+    pub fn unreadable_files(&self, node: &str) {
+        self.lock().unreadable.insert(node.to_owned());
     }
 
     /// A host is off at once, with all that ran on it.

@@ -7,6 +7,7 @@ use crate::kafka::{
     Attempt, BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ConnectionError, ErrorCode,
     Kafka, KafkaError, NewTopic, PartitionFailure, PartitionView, Reassignment, TopicPartition, TopicView,
 };
+use crate::model::NodeFacts;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -22,6 +23,11 @@ pub(super) struct Client {
 const INVALID_PARTITIONS: i16 = 37;
 const INVALID_REPLICATION_FACTOR: i16 = 38;
 const PREFERRED_LEADER_NOT_AVAILABLE: i16 = 80;
+
+/// The zone that a broker tells.
+fn zone_of(facts: &NodeFacts) -> String {
+    facts.host.zone.clone().unwrap_or_else(|| facts.host.name.clone())
+}
 
 fn refused(api: &'static str, topic: &str, code: i16, message: String) -> KafkaError {
     KafkaError::Rejected {
@@ -82,7 +88,7 @@ impl World {
     fn racks(&self, group: &str) -> BTreeMap<i32, String> {
         let Some(cluster) = self.clusters.get(group) else { return BTreeMap::new() };
         let facts = cluster.running.values().filter_map(|node| self.nodes.get(node)?.facts());
-        facts.map(|facts| (facts.id, facts.host.zone.clone())).collect()
+        facts.map(|facts| (facts.id, zone_of(facts))).collect()
     }
 
     fn view(&self, bootstrap: &[String]) -> Result<ClusterView, KafkaError> {
@@ -115,7 +121,7 @@ impl World {
             let facts = self.nodes.get(cluster.running.get(id)?)?.facts()?;
             let host = facts.host.address.known().ok()?.clone();
             let port = *facts.ports.get("client")?;
-            Some((*id, BrokerView { host, port, rack: Some(facts.host.zone.clone()) }))
+            Some((*id, BrokerView { host, port, rack: Some(zone_of(facts)) }))
         };
         let topics = cluster.topics.iter().map(|(name, topic)| (name.clone(), cluster.topic_view(topic)));
         Ok(ClusterView {

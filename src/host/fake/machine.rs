@@ -73,7 +73,11 @@ impl Host for FakeHost {
     }
 
     async fn files(&self, node: &str) -> Result<BTreeMap<String, String>, HostError> {
-        Ok(self.world.lock().files(&self.name, node))
+        let world = self.world.lock();
+        match world.unreadable.contains(node) {
+            true => Err(cut_off("read the files of", node)()),
+            false => Ok(world.files(&self.name, node)),
+        }
     }
 
     fn render(&self, deployment: &Deployment) -> BTreeMap<String, String> {

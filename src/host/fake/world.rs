@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) cause: Cause,
     pub(super) cut: Option<(usize, Cut)>,
     pub(super) refused: BTreeMap<String, String>,
+    /// Nodes whose configuration files can't be read.
+    pub(super) unreadable: BTreeSet<String>,
     /// Settings with which a process ends as soon as it has read them.
     pub(super) fatal: BTreeMap<String, String>,
     /// Bytes free on the file system that all hosts share.
@@ -148,6 +150,7 @@ impl Default for World {
             cause: Cause::Time,
             cut: None,
             refused: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
             fatal: BTreeMap::new(),
             shared_disk: None,
             rates: BTreeMap::new(),

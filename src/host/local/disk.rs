@@ -67,6 +67,8 @@ impl Disk {
             made.map_err(|source| self.failed("make", source))?;
             // No blocks are put aside for root, as whom the servers run: full is full.
             run("mkfs.ext4", &["-q", "-F", "-m", "0", &fresh.to_string_lossy()]).await?;
+            let synced = File::open(&fresh).and_then(|image| image.sync_all());
+            synced.map_err(|source| self.failed("make", source))?;
             fs::rename(&fresh, &self.image).map_err(|source| self.failed("make", source))?;
         }
         self.mount().await.map(drop)
@@ -184,7 +186,7 @@ impl Disk {
 }
 
 /// Puts all that was written below a path on its disk. What is removed meanwhile needs it no more.
-fn sync(path: &Path) -> io::Result<()> {
+pub(super) fn sync(path: &Path) -> io::Result<()> {
     let sync = || -> io::Result<()> {
         if path.is_dir() {
             fs::read_dir(path)?.try_for_each(|entry| sync(&entry?.path()))?;

@@ -135,7 +135,9 @@ pub(super) fn files(host: &Path, node: &str) -> Result<BTreeMap<String, String>,
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name != MANIFEST && entry.file_type()?.is_file() {
+            // What a link leads to is what a server reads.
+            let is_file = fs::metadata(entry.path()).is_ok_and(|found| found.is_file());
+            if name != MANIFEST && is_file {
                 files.insert(name, String::from_utf8_lossy(&fs::read(entry.path())?).into_owned());
             }
         }

@@ -2,7 +2,7 @@
 
 mod drill;
 
-use super::disk::Disk;
+use super::disk::{self, Disk};
 use super::network::{self, Network};
 use super::program::may_administer;
 use super::{SoftwareOnHand, generation, layout};
@@ -18,13 +18,17 @@ use crate::tool::{self, Lack};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::mpsc;
+
+/// From a node's data up to the directory of all stacks: each may just have been made, and is there after a loss of power
+/// only once the one above it was put on its disk.
+const LEVELS: usize = 7;
 
 /// What a node's class-data archive holds, in its runtime directory.
 const CLASSES: &str = "classes.txt";
@@ -410,7 +414,7 @@ impl Host for Machine {
                 // What it held is gone, and whoever has it formatted anew says that it may be.
                 return match self.beginning(deployment) {
                     Some(begins) if begins.look().map_err(io("look at"))? == Begun::Lost => {
-                        fs::write(&begins.leave, LEAVE).map_err(io("write"))
+                        write_durably(&begins.leave, LEAVE.as_bytes()).map_err(io("write"))
                     }
                     _ => Ok(()),
                 };
@@ -438,7 +442,11 @@ impl Host for Machine {
             for (name, content) in &files {
                 fs::write(data.join(name), content)?;
             }
-            write_marker(&marker, &Marker::of(deployment))
+            // A marker says that all of this is there, also to those who come after a loss of power.
+            disk::sync(&data)?;
+            write_marker(&marker, &Marker::of(deployment))?;
+            let levels = data.ancestors().take(LEVELS).filter(|level| !level.as_os_str().is_empty());
+            levels.into_iter().try_for_each(|level| File::open(level)?.sync_all())
         };
         write().map_err(|source| HostError::Io {
             action: "prepare",
@@ -595,7 +603,7 @@ impl Host for Machine {
 }
 
 fn write_marker(path: &Path, marker: &Marker) -> io::Result<()> {
-    write_whole(path, &serde_json::to_vec_pretty(marker)?)
+    write_durably(path, &serde_json::to_vec_pretty(marker)?)
 }
 
 /// Lays out what the supervisor makes a class-data archive from, where there is none yet.
@@ -605,6 +613,15 @@ fn prepare_archive(archive: &ArchiveSpec, class_list: &Path, classes: &str) -> i
     }
     archive.path.parent().map_or(Ok(()), fs::create_dir_all)?;
     write_whole(class_list, classes.as_bytes())
+}
+
+/// Who comes after a loss of power finds the file whole as well.
+fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, content)?;
+    File::open(&fresh)?.sync_all()?;
+    fs::rename(&fresh, path)?;
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
 /// A reader finds the file whole or not at all.

@@ -82,6 +82,8 @@ impl SoftwareOnHand {
             fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (found.dev(), found.ino()));
         if !(lies_there && fs::hard_link(&path, &fresh).is_ok()) {
             fs::copy(source, &fresh)?;
+            // What is kept stays for good, and half a program after a loss of power would too.
+            fs::File::open(&fresh)?.sync_all()?;
         }
         fs::rename(&fresh, &kept)?;
         Ok(kept)

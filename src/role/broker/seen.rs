@@ -96,6 +96,30 @@ pub(super) fn id_of(node: &str, view: &GroupView) -> Option<i32> {
     members.iter().find(|facts| facts.node == node).map(|facts| facts.id)
 }
 
+/// Brokers that are no longer waited for.
+pub(super) struct LeftOut {
+    ids: BTreeSet<i32>,
+    pub(super) addresses: BTreeSet<String>,
+}
+
+impl LeftOut {
+    /// Whether all of these are left out; not where there are none.
+    pub(super) fn holds_all<'a>(&self, ids: impl Iterator<Item = &'a i32>) -> bool {
+        let mut ids = ids.peekable();
+        ids.peek().is_some() && ids.all(|id| self.ids.contains(id))
+    }
+}
+
+/// The members of these names.
+pub(super) fn left_out(view: &GroupView, names: &BTreeSet<String>) -> LeftOut {
+    let seen = view.detail::<Seen>().map(|seen| seen.members.as_slice()).unwrap_or_default();
+    let out = || seen.iter().filter(|facts| names.contains(&facts.node));
+    LeftOut {
+        ids: out().map(|facts| facts.id).collect(),
+        addresses: out().filter_map(|facts| facts.endpoint("client")).collect(),
+    }
+}
+
 /// Whether a broker answers at its own address and takes part in the cluster; while it starts it sees nobody alive.
 fn knows_itself(cluster: &ClusterView, id: i32, address: Option<&String>) -> bool {
     let answer = address.and_then(|address| cluster.answers.get(address));

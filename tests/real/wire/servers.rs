@@ -146,15 +146,8 @@ impl Ensemble {
         let members = (1..=size)
             .map(|id| {
                 let home = folder.path().join(format!("zookeeper-{id}"));
-                fs::create_dir_all(home.join("data")).unwrap();
-                fs::write(home.join("data/myid"), id.to_string()).unwrap();
-                let config = format!(
-                    "dataDir=data\nclientPort=2181\nclientPortAddress={}\ntickTime=500\ninitLimit=20\nsyncLimit=10\n\
-                     admin.enableServer=false\n4lw.commands.whitelist=srvr,mntr,ruok,cons\n{peers}",
-                    host(first_host + id - 1)
-                );
-                let class = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
-                Server::start(Software::Zookeeper, &home, "-Xmx128m", class, &config)
+                empty_disk(&home, id.into());
+                member(&home, &host(first_host + id - 1), &peers)
             })
             .collect();
         Self { members, first_host, _folder: folder }
@@ -164,6 +157,22 @@ impl Ensemble {
     pub(crate) fn address(&self, id: i32) -> String {
         format!("{}:2181", host(self.first_host + id as u8 - 1))
     }
+}
+
+/// An empty disk for a member.
+pub(crate) fn empty_disk(home: &Path, id: i32) {
+    fs::create_dir_all(home.join("data")).unwrap();
+    fs::write(home.join("data/myid"), id.to_string()).unwrap();
+}
+
+/// Starts a member on its disk, at a host of its own; `further` lines end its configuration.
+pub(crate) fn member(home: &Path, host: &str, further: &str) -> Server {
+    let config = format!(
+        "dataDir=data\nclientPort=2181\nclientPortAddress={host}\ntickTime=500\ninitLimit=20\nsyncLimit=10\n\
+         admin.enableServer=false\n4lw.commands.whitelist=srvr,mntr,ruok,cons\n{further}"
+    );
+    let class = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
+    Server::start(Software::Zookeeper, home, "-Xmx128m", class, &config)
 }
 
 /// Brokers with ids from 1 on a ZooKeeper of their own.
