@@ -1,18 +1,10 @@
-//! Faults: one file each. A fault says what it does to the stack and how long it lasts; that it is undone, whatever
+//! Faults: one file each, or a line of the table in `single`. A fault says what it does to the stack and how long it lasts; that it is undone, whatever
 //! happens meanwhile, is the drill's and the scene's business.
 
-mod broker_crash;
-mod broker_freeze;
-mod broker_stop;
 mod cluster_killed;
-mod controller_crash;
 mod controller_cut_off_peers;
 mod controller_not_spared;
-mod controller_stop;
-mod cut_off;
-mod cut_off_one_way;
 mod cut_off_peers;
-mod cut_off_zookeeper;
 mod describe_slow;
 mod disk_full;
 mod external;
@@ -22,10 +14,9 @@ mod majority_lost;
 mod quorum_lost;
 mod roll;
 mod roll_killed;
+mod single;
 mod two_brokers;
 mod zone_lost;
-mod zookeeper_follower_crash;
-mod zookeeper_leader_crash;
 
 use super::error::DrillError;
 use super::scene::{Scene, addresses};
@@ -159,13 +150,13 @@ fn session(scene: &Scene) -> Duration {
 /// All faults, mildest first.
 pub fn all() -> Vec<Box<dyn Fault>> {
     vec![
-        Box::new(broker_stop::BrokerStop),
-        Box::new(controller_stop::ControllerStop),
-        Box::new(broker_crash::BrokerCrash),
-        Box::new(controller_crash::ControllerCrash),
-        Box::new(zookeeper_follower_crash::ZookeeperFollowerCrash),
-        Box::new(zookeeper_leader_crash::ZookeeperLeaderCrash),
-        Box::new(broker_freeze::BrokerFreeze),
+        Box::new(single::BROKER_STOP),
+        Box::new(single::CONTROLLER_STOP),
+        Box::new(single::BROKER_CRASH),
+        Box::new(single::CONTROLLER_CRASH),
+        Box::new(single::ZOOKEEPER_FOLLOWER_CRASH),
+        Box::new(single::ZOOKEEPER_LEADER_CRASH),
+        Box::new(single::BROKER_FREEZE),
         Box::new(host_lost::HostLost),
         Box::new(two_brokers::TwoBrokers),
         Box::new(zone_lost::ZoneLost),
@@ -177,9 +168,9 @@ pub fn all() -> Vec<Box<dyn Fault>> {
         Box::new(describe_slow::DescribeSlow),
         Box::new(frozen_during_roll::FrozenDuringRoll),
         Box::new(disk_full::DiskFull),
-        Box::new(cut_off::CutOff),
-        Box::new(cut_off_zookeeper::CutOffZookeeper),
-        Box::new(cut_off_one_way::CutOffOneWay),
+        Box::new(single::CUT_OFF),
+        Box::new(single::CUT_OFF_ZOOKEEPER),
+        Box::new(single::CUT_OFF_ONE_WAY),
         Box::new(cut_off_peers::CutOffPeers),
         Box::new(controller_cut_off_peers::ControllerCutOffPeers),
         Box::new(controller_not_spared::ControllerNotSpared::default()),

@@ -194,12 +194,13 @@ async fn needs_unhealthy(worker: &Worker, group: &str) -> Option<NotSafe> {
         .iter()
         .filter(|(name, other)| *name != group && !other.members.is_disjoint(&needs));
     for (needed, _) in needed {
-        let health = match (worker.context.role_of(needed), resource::view(worker.context.as_ref(), needed).await) {
-            (Some(role), Some(view)) => {
-                role.health(&view, &worker.context.made_members(needed), &BTreeSet::new())
-            }
-            _ => Health::Unhealthy("it could not be asked".into()),
-        };
+        let health =
+            match (worker.context.role_of(needed), resource::view(worker.context.as_ref(), needed).await) {
+                (Some(role), Some(view)) => {
+                    role.health(&view, &worker.context.made_members(needed), &BTreeSet::new())
+                }
+                _ => Health::Unhealthy("it could not be asked".into()),
+            };
         if let Some(reason) = health.lacks() {
             return Some(NotSafe::NeedsUnhealthy { group: needed.clone(), lacks: reason });
         }
