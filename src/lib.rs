@@ -13,7 +13,7 @@
 //! that adds a [`role`] of its own. A program only declares:
 //! ```
 //! use octad::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
-//! use octad::engine::{self, Action, Context, Events, State};
+//! use octad::engine::{self, Action, Context, Events, Intent, State};
 //! use octad::registry::Registry;
 //! use octad::host::FakeWorld;
 //! use octad::stack::Stack;
@@ -36,9 +36,11 @@
 //! program(&mut stack, &hosts);
 //!
 //! let (stack, state) = (stack.validate(&registry)?, State::new("shop"));
+//! let intent = Intent::default();
 //! let context = Context::new("nowhere".as_ref(), registry.clone(), Events::none(), &stack, &state);
 //! let inventory = tokio::runtime::Runtime::new()?.block_on(engine::observe(&context, &stack, &state));
-//! let plan = engine::check(engine::plan(&registry, &stack, &state, &inventory), &registry, &stack, &inventory)?;
+//! let plan = engine::plan(&registry, &stack, &intent, &state, &inventory);
+//! let plan = engine::check(plan, &registry, &stack, &intent, &inventory)?;
 //!
 //! let created = plan.steps.iter().filter(|step| matches!(step.action, Action::Create { .. })).count();
 //! assert_eq!(created, 13, "6 hosts, 6 nodes and a topic");

@@ -704,12 +704,12 @@ async fn a_host_that_loses_power_comes_back_without_what_was_not_on_its_disk_yet
 async fn a_disk_that_was_just_formatted_is_so_after_a_loss_of_power_too() {
     with_isolated(105, async |bench: Arc<Bench>, harm: Arc<Isolated>| {
         bench.host.boot().await.unwrap();
-        bench.host.format(&bench.deployment, true).await.unwrap();
+        bench.host.format(&bench.deployment, &data(true)).await.unwrap();
         let data = harm.files.node().join("data");
         std::fs::write(data.join("unsynced"), "written").unwrap();
-        bench.host.lose().await.unwrap();
+        drilled(&bench).lose().await.unwrap();
         // All is expendable: nothing is put on the disk that wasn't before.
-        bench.host.shut_disks_down("").await.unwrap();
+        drilled(&bench).shut_disks_down("").await.unwrap();
         bench.host.boot().await.unwrap();
         assert!(!data.join("unsynced").exists(), "the detector: what isn't on the disk yet is lost");
         assert!(bench.node().await.data);

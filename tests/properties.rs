@@ -6,7 +6,7 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine::{self, Violation};
+use octad::engine::{self, Intent, Violation};
 use octad::host::fake::{Cause, Cut, Loss, Moment};
 use octad::kafka::TopicPartition;
 use octad::resource::Surroundings as _;
@@ -474,7 +474,7 @@ proptest! {
         simulation.set("kafka.settings.num.io.threads", Some(8.into()));
         let (stack, state) = (simulation.declare().unwrap(), simulation.state());
         let inventory = simulation.observe(&stack, &state);
-        let plan = || engine::plan(&simulation.registry, &stack, &state, &inventory);
+        let plan = || engine::plan(&simulation.registry, &stack, &Intent::default(), &state, &inventory);
         prop_assert_eq!(plan(), plan());
     }
 
@@ -635,13 +635,17 @@ mod detector {
         let topics = vec![Topic { partitions: 1, replicas: 1, min_insync: 1 }];
         let simulation = Shape { brokers: 3, servers: 1, topics, parallel: 1, lag: 0 }.simulation();
         simulation.up().unwrap();
-        let (stack, state) = (simulation.recorded(&["@broker".to_owned()]).unwrap(), simulation.state());
+        let (stack, state) = (simulation.recorded(), simulation.state());
         let inventory = simulation.observe(&stack, &state);
-        let consented = stack.clone().with_interrupts(["t0".to_owned()].into());
-        let plan = engine::plan(&simulation.registry, &consented, &state, &inventory);
-        let proved = |stack| engine::check(plan.clone(), &simulation.registry, stack, &inventory);
+        let intent = |interrupt| {
+            let terms = Terms { interrupt, ..Terms::roll(&["@broker".to_owned()]) };
+            simulation.intent(&stack, &terms).unwrap()
+        };
+        let (bare, consented) = (intent(vec![]), intent(vec!["t0".to_owned()]));
+        let plan = engine::plan(&simulation.registry, &stack, &consented, &state, &inventory);
+        let proved = |intent| engine::check(plan.clone(), &simulation.registry, &stack, intent, &inventory);
         assert!(proved(&consented).is_ok());
-        let refused = proved(&stack).unwrap_err();
+        let refused = proved(&bare).unwrap_err();
         assert_eq!(refused, Violation::NoConsent { group: "kafka".into(), name: "t0".into() });
     }
 

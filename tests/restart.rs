@@ -4,8 +4,7 @@
 mod simulation;
 
 use octad::engine::{Action, Event};
-use octad::model::Key;
-use simulation::{Ended, Simulation};
+use simulation::{Ended, Simulation, Terms};
 
 #[test]
 fn what_is_to_be_restarted_is_rolled_once_and_changes_nothing() {
@@ -17,9 +16,8 @@ fn what_is_to_be_restarted_is_rolled_once_and_changes_nothing() {
     let before = simulation.state();
     simulation.take_events();
 
-    let brokers = (1..=5).map(|id| Key::new("node", &format!("broker-{id}"))).collect();
-    let restarted = declared.clone().with_restart(brokers);
-    let plan = simulation.plan_of(&restarted).unwrap();
+    let terms = Terms::roll(&["@broker".into()]);
+    let plan = simulation.plan_for(&declared, &simulation.intent(&declared, &terms).unwrap()).unwrap();
     let rolls: Vec<_> = plan.steps.iter().filter(|step| matches!(step.action, Action::Roll { .. })).collect();
     let Action::Roll { members, predicted, .. } = &rolls[0].action else { panic!("{plan:?}") };
     assert_eq!((rolls.len(), members.len(), predicted.len()), (1, 5, 5));
@@ -27,7 +25,7 @@ fn what_is_to_be_restarted_is_rolled_once_and_changes_nothing() {
         members.values().all(|change| change.changes.is_empty() && change.reason == "a restart is asked for")
     );
 
-    assert!(matches!(simulation.change(&restarted, |_| {}).unwrap(), Ended::Changed));
+    assert!(matches!(simulation.change_on(&declared, &terms, |_| {}).unwrap(), Ended::Changed));
     let turns = simulation.take_events().into_iter().filter(
         |event| matches!(event, Event::StepMessage { message, .. } if message.starts_with("changing broker-")),
     );

@@ -6,7 +6,7 @@
 #[path = "support/simulation.rs"]
 mod simulation;
 
-use octad::engine::{self, Event};
+use octad::engine::{self, Event, Intent};
 use rustix::time::{ClockId, clock_gettime};
 use simulation::Simulation;
 use std::time::{Duration, Instant};
@@ -86,9 +86,13 @@ fn stages_of_large_stacks() {
             let stack = timed("  declare and validate", || simulation.declare().unwrap());
             let state = timed("  read the state", || simulation.state());
             let inventory = timed("  observe", || simulation.observe(&stack, &state));
-            let plan = timed("  plan", || engine::plan(&simulation.registry, &stack, &state, &inventory));
+            let plan = timed("  plan", || {
+                engine::plan(&simulation.registry, &stack, &Intent::default(), &state, &inventory)
+            });
             assert!(plan.is_empty());
-            timed("  check", || engine::check(plan, &simulation.registry, &stack, &inventory).unwrap());
+            timed("  check", || {
+                engine::check(plan, &simulation.registry, &stack, &Intent::default(), &inventory).unwrap()
+            });
         });
         let peak = peak_memory().map_or("unknown".into(), |peak| format!("{peak} MB"));
         println!("  {:<26} {peak}, the simulated world's own in it", "  peak memory");
@@ -101,10 +105,11 @@ fn stages_of_large_stacks() {
         simulation.set("kafka.settings.num.io.threads", Some(8.into()));
         let (stack, state) = (simulation.declare().unwrap(), simulation.state());
         let inventory = simulation.observe(&stack, &state);
-        let plan =
-            timed("plan, roll of all", || engine::plan(&simulation.registry, &stack, &state, &inventory));
+        let plan = timed("plan, roll of all", || {
+            engine::plan(&simulation.registry, &stack, &Intent::default(), &state, &inventory)
+        });
         timed("check, roll of all", || {
-            engine::check(plan, &simulation.registry, &stack, &inventory).unwrap()
+            engine::check(plan, &simulation.registry, &stack, &Intent::default(), &inventory).unwrap()
         });
         // A turn looks at all, so that a roll of all grows with the square.
         if nodes <= 1000 {

@@ -210,9 +210,10 @@ fn a_saved_plan_consents_to_no_loss_but_what_it_tells() {
     simulation.up().unwrap();
     simulation.set("kafka.settings.log.retention.hours", Some(Value::Integer(24)));
     let consent = Terms { allow_loss: vec!["group/kafka".into()], ..Terms::default() };
-    let stack = consent.applied_to(&simulation.declare().unwrap());
+    let stack = simulation.declare().unwrap();
+    let intent = simulation.intent(&stack, &consent).unwrap();
     let path = simulation.site().join("saved.plan");
-    SavedPlan::write(&path, &simulation.plan_of(&stack).unwrap()).unwrap();
+    SavedPlan::write(&path, &simulation.plan_for(&stack, &intent).unwrap()).unwrap();
     // Whoever read the plan was told of time only.
     simulation.world.add_line("broker-1", "server.properties", "log.retention.bytes=-1");
     let terms = Terms { plan: Some(path), ..Terms::default() };
@@ -371,10 +372,10 @@ fn a_roll_of_what_was_recorded_then_puts_nothing_back() {
     let mut simulation = Simulation::of(THREE_AND_THREE);
     simulation.up().unwrap();
     // It waits for the lock, and another octad changes the stack meanwhile.
-    let roll = simulation.recorded(&["broker-1".into()]).unwrap();
+    let (roll, terms) = (simulation.recorded(), Terms::roll(&["broker-1".into()]));
     simulation.set("kafka.settings.num.io.threads", Some(Value::Integer(9)));
     simulation.up().unwrap();
-    refusals(simulation.change(&roll, |_| {}));
+    refusals(simulation.change_on(&roll, &terms, |_| {}));
     assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
 }
 

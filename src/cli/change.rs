@@ -4,7 +4,7 @@ use super::session::Session;
 use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
 use crate::engine::{
-    self, Checked, Context, Ending, Event, FileChanges, History, Plan, Record, SavedPlan, Selection, State,
+    self, Checked, Context, Ending, Event, FileChanges, History, Intent, Plan, Record, SavedPlan, State,
     Store,
 };
 use crate::stack::ValidStack;
@@ -14,6 +14,8 @@ use std::time::Instant;
 /// On which terms a change is made.
 #[derive(Debug, Default)]
 pub(super) struct Terms {
+    /// What is wanted beside what is declared; the part of the stack is `scope`'s.
+    pub(super) intent: Intent,
     /// Only this part of the stack.
     pub(super) scope: Scope,
     /// Only what this saved plan does.
@@ -47,17 +49,17 @@ pub(super) async fn planned(
     session: &Session,
     context: &Context,
     stack: &ValidStack,
+    intent: &Intent,
     state: &State,
-    selection: &Selection,
 ) -> Result<Planned, CliError> {
     let inventory = engine::observe(context, stack, state).await;
-    for name in engine::consent(context.registry(), stack, state, &inventory)? {
+    for name in engine::consent(context.registry(), stack, intent, state, &inventory)? {
         session.events().notice(format!(
             "whether there is anything named `{name}` to interrupt could not be asked; the consent to it stands"
         ));
     }
-    let plan = engine::plan_within(selection, context.registry(), stack, state, &inventory);
-    let mut plan = engine::check(plan, context.registry(), stack, &inventory)?;
+    let plan = engine::plan(context.registry(), stack, intent, state, &inventory);
+    let mut plan = engine::check(plan, context.registry(), stack, intent, &inventory)?;
     for refusal in &mut plan.refusals {
         refusal.hint = session.invocation().in_text(&refusal.hint);
     }
@@ -116,16 +118,15 @@ async fn locked_change(
         Some(path) => Some(SavedPlan::read(path, stack.name().as_ref())?),
         None => None,
     };
-    let consent =
-        |saved: &SavedPlan| stack.clone().with_interrupts(saved.interrupts()).with_losses(saved.losses());
-    let consented = saved.as_ref().map(consent);
-    let stack = consented.as_ref().unwrap_or(stack);
-    let selection = match &saved {
-        Some(saved) => saved.selection().clone(),
-        None => terms.scope.selection(stack, store.state())?,
+    let intent = match &saved {
+        Some(saved) => terms.intent.clone().as_saved(saved),
+        None => {
+            let selection = terms.scope.selection(stack, store.state())?;
+            Intent { selection, ..terms.intent.clone() }
+        }
     };
-    let context = session.context(stack, store.state())?;
-    let Planned { plan, first_seen } = planned(session, &context, stack, store.state(), &selection).await?;
+    let context = session.context_for(stack, &intent, store.state())?;
+    let Planned { plan, first_seen } = planned(session, &context, stack, &intent, store.state()).await?;
     let files = files(&context, &plan, terms.diff).await;
     if !plan.is_empty() || !plan.left_alone.is_empty() {
         session.output().preview(&plan, files.as_deref());

@@ -37,7 +37,7 @@ mod watchdog;
 
 pub use error::CliError;
 
-use crate::engine::{Options, Selection, State};
+use crate::engine::{Intent, Options, Selection, State};
 use crate::model::Key;
 use crate::output::{ColorChoice, OutputFormat};
 use crate::program::Programs;
@@ -171,9 +171,13 @@ struct Consent {
 }
 
 impl Consent {
-    fn given_to(&self, stack: ValidStack) -> ValidStack {
-        let interrupts = self.interrupt.iter().map(ToString::to_string).collect();
-        stack.with_interrupts(interrupts).with_losses(self.allow_loss.iter().cloned().collect())
+    /// An intent with this consent.
+    fn intent(&self) -> Intent {
+        Intent {
+            interrupts: self.interrupt.iter().map(ToString::to_string).collect(),
+            losses: self.allow_loss.iter().cloned().collect(),
+            ..Intent::default()
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::named::named_nodes;
 use super::session::Session;
 use super::{CliError, Consent, Scope, change};
-use crate::engine::SavedPlan;
+use crate::engine::{Intent, SavedPlan};
 use crate::report::exit;
 use crate::stack::ValidStack;
 use clap::Args;
@@ -42,17 +42,14 @@ pub(super) struct Preview {
 
 impl Preview {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
-        let stack = if self.destroy {
-            ValidStack::empty(session.stack_name()?)
-        } else {
-            let stack = session.declare()?;
-            let refill = named_nodes(&self.refill, &stack)?;
-            self.consent.given_to(stack.with_refill(refill))
-        };
+        let stack =
+            if self.destroy { ValidStack::empty(session.stack_name()?) } else { session.declare()? };
         let state = session.state(stack.name())?;
+        let refill = named_nodes(&self.refill, &stack)?;
         let selection = self.scope.selection(&stack, &state)?;
-        let context = session.context(&stack, &state)?;
-        let planned = change::planned(session, &context, &stack, &state, &selection).await?;
+        let intent = Intent { selection, refill, ..self.consent.intent() };
+        let context = session.context_for(&stack, &intent, &state)?;
+        let planned = change::planned(session, &context, &stack, &intent, &state).await?;
         let plan = planned.plan;
         let files = change::files(&context, &plan, self.diff).await;
         session.output().plan(&plan, files.as_deref());

@@ -3,7 +3,7 @@
 use super::change::{self, Terms};
 use super::session::Session;
 use super::{Changing, CliError, Consent};
-use crate::engine::Selection;
+use crate::engine::{Intent, Selection};
 use crate::report::exit;
 use clap::Args;
 
@@ -32,10 +32,10 @@ impl Roll {
         let state = session.existing_state(&name)?;
         let stack = state.as_stack(name);
         let selected = Selection::only(&self.nodes, &stack, &state)?;
-        let keys = stack.resources.keys().filter(|key| selected.names(key)).cloned().collect();
-        let stack = self.consent.given_to(stack.with_restart(keys));
+        let restart = stack.resources.keys().filter(|key| selected.names(key)).cloned().collect();
         let question = |_: &_| format!("Restart these nodes of the stack {} one at a time?", stack.name());
-        let terms = Terms { install: self.install, ..Terms::default() };
+        let intent = Intent { restart, ..self.consent.intent() };
+        let terms = Terms { intent, install: self.install, ..Terms::default() };
         let done = change::change(session, "roll", &stack, &self.changing, &terms, question).await?;
         let state = session.existing_state(stack.name())?;
         session.output().ready(&state, done.changed, done.left_out, &session.invocation());

@@ -3,7 +3,8 @@
 use super::{CliError, DEFAULT_STATE_DIR, Global};
 use crate::causes::with_causes;
 use crate::engine::{
-    self, Context, Events, Interrupt, Interrupter, Inventory, Lock, LockError, State, Store, interrupt,
+    self, Context, Events, Intent, Interrupt, Interrupter, Inventory, Lock, LockError, State, Store,
+    interrupt,
 };
 use crate::output::{Output, StackStatus};
 use crate::program::{Programs, StackFile, StackFileError};
@@ -188,8 +189,19 @@ impl Session {
     }
 
     pub(super) fn context(&self, stack: &ValidStack, state: &State) -> Result<Arc<Context>, CliError> {
+        self.context_for(stack, &Intent::default(), state)
+    }
+
+    /// The surroundings of a change that is wanted so.
+    pub(super) fn context_for(
+        &self,
+        stack: &ValidStack,
+        intent: &Intent,
+        state: &State,
+    ) -> Result<Arc<Context>, CliError> {
         let site = self.site(stack.name())?;
-        Ok(Arc::new(Context::new(&site, self.registry.clone(), self.events(), stack, state)))
+        let context = Context::new(&site, self.registry.clone(), self.events(), stack, state);
+        Ok(Arc::new(context.allowing(intent.losses.clone())))
     }
 
     /// Looks at all that is declared or recorded.

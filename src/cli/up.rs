@@ -4,6 +4,7 @@ use super::change::{self, Terms};
 use super::named::named_nodes;
 use super::session::Session;
 use super::{Changing, CliError, Consent, Scope};
+use crate::engine::Intent;
 use crate::report::exit;
 use clap::Args;
 use std::path::PathBuf;
@@ -42,8 +43,8 @@ impl Up {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let stack = session.declare()?;
         let refill = named_nodes(&self.refill, &stack)?;
-        let stack = self.consent.given_to(stack.with_refill(refill));
         let terms = Terms {
+            intent: Intent { refill, ..self.consent.intent() },
             scope: self.scope.clone(),
             plan: self.plan.clone(),
             diff: self.diff,

@@ -3,7 +3,7 @@
 
 use super::order::Order;
 use super::plan::{Action, Checked, Plan, Step};
-use super::{Inventory, roll};
+use super::{Intent, Inventory, roll};
 use crate::model::ProcessSeen;
 use crate::registry::Registry;
 use crate::resource::Observed;
@@ -72,6 +72,7 @@ pub fn check(
     plan: Plan,
     registry: &Registry,
     stack: &ValidStack,
+    intent: &Intent,
     inventory: &Inventory,
 ) -> Result<Plan<Checked>, Violation> {
     let Plan {
@@ -118,7 +119,7 @@ pub fn check(
             }
             // A refused roll is not applied.
             Action::Roll { group, members, interrupts, .. } if refusals.is_empty() => {
-                if let Some(name) = interrupts.difference(stack.interrupts()).next() {
+                if let Some(name) = interrupts.difference(&intent.interrupts).next() {
                     return Err(Violation::NoConsent { group: group.clone(), name: name.clone() });
                 }
                 let role = stack.groups.get(group).and_then(|group| registry.role_named(&group.role));

@@ -1,14 +1,14 @@
 //! Whether consent names what there is: a name that was mistyped consents to nothing, and nobody would notice. What could
 //! not be asked for may be there. Pure.
 
-use super::{Inventory, State, UnknownName};
+use super::{Intent, Inventory, State, UnknownName};
 use crate::model::Key;
 use crate::registry::Registry;
 use crate::stack::ValidStack;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Looks at the names that `stack` has consent for: to interrupt what its groups hold, and to lose what these do. Returns
+/// Looks at the names that `intent` has consent for: to interrupt what its groups hold, and to lose what these do. Returns
 /// those of which it is not known whether there is such a thing, since a group could not be asked.
 ///
 /// # Errors
@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 pub fn consent(
     registry: &Registry,
     stack: &ValidStack,
+    intent: &Intent,
     state: &State,
     inventory: &Inventory,
 ) -> Result<BTreeSet<String>, UnknownName> {
@@ -40,14 +41,14 @@ pub fn consent(
             held.iter().filter(|key| state.resources.contains_key(**key)).map(|key| key.name.clone());
         all_told &= role.tells_all(view) && role.knows(view, &recorded.collect());
     }
-    let unheard: BTreeSet<String> = stack.interrupts().difference(&names).cloned().collect();
+    let unheard: BTreeSet<String> = intent.interrupts.difference(&names).cloned().collect();
     if let Some(name) = unheard.first().filter(|_| all_told) {
         return Err(UnknownName::among(stack, name, &names));
     }
     let groups = stack.groups.keys().chain(state.groups.keys()).map(|name| Key::new("group", name));
     let losers: BTreeSet<String> =
         groups.map(|key| key.to_string()).chain(held.iter().map(ToString::to_string)).collect();
-    let unknown = stack.allowed_losses().iter().map(ToString::to_string).find(|key| !losers.contains(key));
+    let unknown = intent.losses.iter().map(ToString::to_string).find(|key| !losers.contains(key));
     match unknown {
         Some(name) => Err(UnknownName::among(stack, &name, &losers)),
         None => Ok(unheard),

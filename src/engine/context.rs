@@ -70,8 +70,14 @@ impl Context {
         for key in state.resources.keys() {
             roster.read_facts(key);
         }
-        let (roster, losses) = (RwLock::new(roster), stack.allowed_losses().clone());
+        let (roster, losses) = (RwLock::new(roster), BTreeSet::new());
         Self { site: site.to_owned(), registry, events, roster, losses }
+    }
+
+    /// The same, with consent to changes that let go what these hold.
+    #[must_use]
+    pub fn allowing(self, losses: BTreeSet<Key>) -> Self {
+        Self { losses, ..self }
     }
 
     /// The kinds, roles and backends.

@@ -3,7 +3,7 @@
 
 use super::graph::Graph;
 use super::selection::Decisions;
-use super::{Inventory, Selection, State, StepAction, identity, moves, roll};
+use super::{Intent, Inventory, Selection, State, StepAction, identity, moves, roll};
 use crate::model::{Key, NodeFacts, PropertyChange, Reference, Refusal, resolve};
 use crate::registry::Registry;
 use crate::resource::{Decision, Fitted, GroupSubject, Kind, Loss, Observed, Recorded, Siblings, Subject};
@@ -261,11 +261,6 @@ impl<Stage> Plan<Stage> {
     }
 }
 
-/// Decides what is to be done.
-pub fn plan(registry: &Registry, stack: &ValidStack, state: &State, inventory: &Inventory) -> Plan {
-    plan_within(&Selection::All, registry, stack, state, inventory)
-}
-
 /// All resources of a kind.
 pub(super) fn siblings<'a>(
     kind: &str,
@@ -283,11 +278,11 @@ pub(super) fn siblings<'a>(
     }
 }
 
-/// Decides what is to be done of the part that `selection` names.
-pub fn plan_within(
-    selection: &Selection,
+/// Decides what is to be done.
+pub fn plan(
     registry: &Registry,
     stack: &ValidStack,
+    intent: &Intent,
     state: &State,
     inventory: &Inventory,
 ) -> Plan {
@@ -295,9 +290,9 @@ pub fn plan_within(
     let state = &*moves::followed(stack, state);
     let known = || [&stack.groups, &state.groups].into_iter().flatten();
     let mut planner = Planner {
-        selection,
         registry,
         stack,
+        intent,
         state,
         inventory,
         groups: known()
@@ -355,7 +350,7 @@ pub fn plan_within(
     Plan {
         stack: stack.name().to_string(),
         serial: state.serial,
-        selection: selection.clone(),
+        selection: intent.selection.clone(),
         moves,
         steps: planner.graph.into_steps(),
         refusals: planner.refusals,
@@ -405,7 +400,7 @@ fn group_subject<'a>(
 }
 
 struct Planner<'a> {
-    selection: &'a Selection,
+    intent: &'a Intent,
     registry: &'a Registry,
     stack: &'a ValidStack,
     state: &'a State,
@@ -448,8 +443,8 @@ impl Planner<'_> {
                 Some(_) => Vec::new(),
                 None => self.needed_by.get(key).cloned().unwrap_or_default(),
             },
-            refill: self.stack.refills(key),
-            restart: self.stack.restarts(key),
+            refill: self.intent.refill.contains(key),
+            restart: self.intent.restart.contains(key),
         };
         let mut losses = Vec::new();
         let mut left_alone = Vec::new();
@@ -483,7 +478,7 @@ impl Planner<'_> {
     /// Takes note of what is lost with consent, and refuses the rest. What several lose in common is told once.
     fn weigh(&mut self, losses: BTreeSet<Loss>) {
         let (allowed, refused): (BTreeSet<Loss>, BTreeSet<Loss>) =
-            losses.into_iter().partition(|loss| self.stack.allowed_losses().contains(&loss.of));
+            losses.into_iter().partition(|loss| self.intent.losses.contains(&loss.of));
         self.losses = allowed;
         self.refusals.extend(refused.into_iter().map(|Loss { of, what }| Refusal {
             reason: what,
@@ -507,7 +502,7 @@ impl Planner<'_> {
 
     /// Takes note of what the selection leaves out, and refuses what it would tear apart.
     fn confine(&mut self, decisions: &mut Decisions) {
-        let selection = self.selection;
+        let selection = &self.intent.selection;
         if selection.is_all() {
             return;
         }
@@ -616,7 +611,7 @@ impl Planner<'_> {
             let role = self.role_of(&group);
             let seen = role.as_deref().zip(self.inventory.groups.get(&group));
             let interrupted = seen.map(|(role, view)| role.interrupted(&names, view)).unwrap_or_default();
-            let interrupts = &interrupted & self.stack.interrupts();
+            let interrupts = &interrupted & &self.intent.interrupts;
             let predicted = match seen {
                 Some((role, view)) => {
                     roll::predict(role, roll::pending(&members, self.inventory), &interrupts, view)
@@ -650,10 +645,10 @@ impl Planner<'_> {
         interrupted: &BTreeSet<String>,
         reason: &NotSafe,
     ) -> Refusal {
-        let restarts = members.values().any(|change| self.stack.restarts(&change.key));
+        let restarts = members.values().any(|change| self.intent.restart.contains(&change.key));
         let mut command = match restarts {
             true => format!("octad roll {}", members.keys().cloned().collect::<Vec<_>>().join(" ")),
-            false => format!("octad up{}", self.selection.options()),
+            false => format!("octad up{}", self.intent.selection.options()),
         };
         interrupted.iter().for_each(|name| command.push_str(&format!(" --interrupt {name}")));
         Refusal {

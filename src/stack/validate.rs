@@ -15,10 +15,6 @@ pub struct ValidStack {
     removal: bool,
     /// Serial of the state that it was read from, where it declares what is recorded.
     serial: Option<u64>,
-    refill: BTreeSet<Key>,
-    restart: BTreeSet<Key>,
-    interrupts: BTreeSet<String>,
-    losses: BTreeSet<Key>,
     warnings: Vec<Fault>,
 }
 
@@ -45,18 +41,7 @@ impl ValidStack {
     }
 
     fn of(name: Name, declaration: Declaration) -> Self {
-        let (refill, restart, interrupts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self {
-            name,
-            declaration,
-            removal: false,
-            serial: None,
-            refill,
-            restart,
-            interrupts,
-            losses: BTreeSet::new(),
-            warnings: Vec::new(),
-        }
+        Self { name, declaration, removal: false, serial: None, warnings: Vec::new() }
     }
 
     /// What may be wrong with it and stops nothing.
@@ -79,57 +64,9 @@ impl ValidStack {
         self
     }
 
-    /// The same stack, with the wish to have these restarted as they are.
-    #[must_use]
-    pub fn with_restart(mut self, keys: BTreeSet<Key>) -> Self {
-        self.restart = keys;
-        self
-    }
-
-    /// Whether this resource is to be restarted as it is.
-    pub fn restarts(&self, key: &Key) -> bool {
-        self.restart.contains(key)
-    }
-
-    /// The same stack, with consent to interrupt what groups hold by these names (topics), where a roll can't spare it.
-    #[must_use]
-    pub fn with_interrupts(mut self, names: BTreeSet<String>) -> Self {
-        self.interrupts = names;
-        self
-    }
-
-    /// What there is consent to interrupt.
-    pub fn interrupts(&self) -> &BTreeSet<String> {
-        &self.interrupts
-    }
-
-    /// The same stack, with consent to changes that let go what these hold: topics, or all that a group holds.
-    #[must_use]
-    pub fn with_losses(mut self, of: BTreeSet<Key>) -> Self {
-        self.losses = of;
-        self
-    }
-
-    /// Of what there is consent to losses.
-    pub fn allowed_losses(&self) -> &BTreeSet<Key> {
-        &self.losses
-    }
-
     /// Whether this is [`ValidStack::empty`], not a declaration that happens to hold nothing.
     pub fn is_removal(&self) -> bool {
         self.removal
-    }
-
-    /// The same stack, with consent to have these filled again by the others where their data is gone.
-    #[must_use]
-    pub fn with_refill(mut self, keys: BTreeSet<Key>) -> Self {
-        self.refill = keys;
-        self
-    }
-
-    /// Whether there is consent to have this resource filled again by the others.
-    pub fn refills(&self, key: &Key) -> bool {
-        self.refill.contains(key)
     }
 }
 

@@ -128,10 +128,8 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             let options = names.iter().position(|name| name.starts_with("--")).unwrap_or(names.len());
             let (names, options) = names.split_at(options);
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            return match simulation.recorded(&names) {
-                Ok(stack) => change(simulation, &stack, &terms(simulation, options)),
-                Err(error) => told(&error),
-            };
+            let terms = Terms { restart: Some(names), ..terms(simulation, options) };
+            return change(simulation, &simulation.recorded(), &terms);
         }
         ["history"] => return history(simulation),
         ["refresh"] => return refresh(simulation),
@@ -310,8 +308,7 @@ fn preview(simulation: &Simulation, options: &[&str]) -> Result<String, CliError
     }
     let terms = terms(simulation, &others);
     let stack = if destroy { ValidStack::empty("sim".parse().unwrap()) } else { simulation.declare()? };
-    let stack = terms.applied_to(&stack);
-    let plan = simulation.plan_within(&stack, &simulation.selection(&stack, &terms)?)?;
+    let plan = simulation.plan_for(&stack, &simulation.intent(&stack, &terms)?)?;
     if let Some(name) = save {
         SavedPlan::write(&simulation.site().join(name), &plan)?;
     }

@@ -3,7 +3,7 @@
 
 #![allow(unreachable_pub, reason = "shared by crates")]
 
-use octad::engine::{self, Draft, Inventory, Plan, State};
+use octad::engine::{self, Draft, Intent, Inventory, Plan, State};
 use octad::host::FakeWorld;
 use octad::model::{Layout, NodeFacts};
 use octad::output::preview_text;
@@ -69,8 +69,8 @@ pub fn journal(text: &[u8]) -> bool {
 fn planned(state: &State) {
     let Setting { registry, stack } = &*SETTING;
     let _ = octad::output::resolved_outputs(state);
-    let plan = engine::plan(registry, stack, state, &Inventory::default());
-    if let Ok(plan) = engine::check(plan, registry, stack, &Inventory::default()) {
+    let plan = engine::plan(registry, stack, &Intent::default(), state, &Inventory::default());
+    if let Ok(plan) = engine::check(plan, registry, stack, &Intent::default(), &Inventory::default()) {
         let _ = preview_text(&plan);
     }
 }
@@ -79,7 +79,7 @@ fn planned(state: &State) {
 pub fn plan(text: &[u8]) -> bool {
     let Setting { registry, stack } = &*SETTING;
     let Some(plan) = json::<Plan<Draft>>(text) else { return false };
-    if let Ok(plan) = engine::check(plan, registry, stack, &Inventory::default()) {
+    if let Ok(plan) = engine::check(plan, registry, stack, &Intent::default(), &Inventory::default()) {
         let _ = preview_text(&plan);
     }
     true
@@ -103,7 +103,8 @@ pub type Reader = fn(&[u8]) -> bool;
 pub fn seeds() -> Vec<(&'static str, Reader, Vec<u8>)> {
     use engine::{Outcome, Record};
     let Setting { registry, stack } = &*SETTING;
-    let plan = engine::plan(registry, stack, &State::new("fuzzed"), &Inventory::default());
+    let plan =
+        engine::plan(registry, stack, &Intent::default(), &State::new("fuzzed"), &Inventory::default());
     let mut made = State::new("fuzzed");
     let mut lines = Vec::new();
     let mut note = |record: Record| {

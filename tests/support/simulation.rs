@@ -8,8 +8,8 @@ mod named;
 
 use octad::cli::CliError;
 use octad::engine::{
-    self, Checked, Context, Ending, Event, Events, FileChanges, History, Interrupt, Inventory, Options, Plan,
-    Record, SavedPlan, Selection, State, Store, Update,
+    self, Checked, Context, Ending, Event, Events, FileChanges, History, Intent, Interrupt, Inventory,
+    Options, Plan, Record, SavedPlan, Selection, State, Store, Update,
 };
 use octad::host::FakeWorld;
 use octad::model::{Key, Refusal};
@@ -17,6 +17,7 @@ use octad::output::StackStatus;
 use octad::program::{Programs, StackFile};
 use octad::registry::Registry;
 use octad::stack::{Name, Stack, ValidStack};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -71,18 +72,17 @@ pub struct Terms {
     pub exclude: Vec<String>,
     pub plan: Option<PathBuf>,
     pub refill: Vec<String>,
+    /// What is to be restarted; all nodes where none is named.
+    pub restart: Option<Vec<String>>,
     pub interrupt: Vec<String>,
     pub allow_loss: Vec<String>,
     pub expect_no_changes: bool,
 }
 
 impl Terms {
-    /// The declaration with what is consented to.
-    pub fn applied_to(&self, stack: &ValidStack) -> ValidStack {
-        let refill = self.refill.iter().map(|node| Key::new("node", node)).collect();
-        let losses = self.allow_loss.iter().map(|key| key.parse().unwrap()).collect();
-        let stack = stack.clone().with_refill(refill).with_losses(losses);
-        stack.with_interrupts(self.interrupt.iter().cloned().collect())
+    /// The terms of a roll of these nodes: `broker-1`, or `@broker`.
+    pub fn roll(nodes: &[String]) -> Self {
+        Self { restart: Some(nodes.to_vec()), ..Self::default() }
     }
 }
 
@@ -159,6 +159,10 @@ impl Simulation {
     }
 
     pub fn context(&self, stack: &ValidStack, state: &State) -> Arc<Context> {
+        self.context_for(stack, &Intent::default(), state)
+    }
+
+    pub fn context_for(&self, stack: &ValidStack, intent: &Intent, state: &State) -> Arc<Context> {
         let (events, watcher) = (self.events.clone(), self.watcher.clone());
         let events = Events::new(move |event| {
             if let (
@@ -170,7 +174,8 @@ impl Simulation {
             }
             events.lock().unwrap().push(event);
         });
-        Arc::new(Context::new(&self.site, self.registry.clone(), events, stack, state))
+        let context = Context::new(&self.site, self.registry.clone(), events, stack, state);
+        Arc::new(context.allowing(intent.losses.clone()))
     }
 
     /// What happened since it was last asked.
@@ -191,11 +196,26 @@ impl Simulation {
         &self.site
     }
 
-    pub fn selection(&self, stack: &ValidStack, terms: &Terms) -> Result<Selection, CliError> {
+    /// What is wanted on these terms.
+    pub fn intent(&self, stack: &ValidStack, terms: &Terms) -> Result<Intent, CliError> {
         let state = self.state();
-        Ok(match terms.exclude.as_slice() {
+        let selection = match terms.exclude.as_slice() {
             [] => Selection::only(&terms.target, stack, &state)?,
             names => Selection::without(names, stack, &state)?,
+        };
+        let restart = match &terms.restart {
+            Some(names) => {
+                let selected = Selection::only(names, stack, &state)?;
+                stack.resources.keys().filter(|key| selected.names(key)).cloned().collect()
+            }
+            None => BTreeSet::new(),
+        };
+        Ok(Intent {
+            selection,
+            restart,
+            refill: terms.refill.iter().map(|node| Key::new("node", node)).collect(),
+            interrupts: terms.interrupt.iter().cloned().collect(),
+            losses: terms.allow_loss.iter().map(|key| key.parse().unwrap()).collect(),
         })
     }
 
@@ -204,15 +224,15 @@ impl Simulation {
     }
 
     pub fn plan_of(&self, stack: &ValidStack) -> Result<Plan<Checked>, CliError> {
-        self.plan_within(stack, &Selection::All)
+        self.plan_for(stack, &Intent::default())
     }
 
-    pub fn plan_within(&self, stack: &ValidStack, selection: &Selection) -> Result<Plan<Checked>, CliError> {
+    pub fn plan_for(&self, stack: &ValidStack, intent: &Intent) -> Result<Plan<Checked>, CliError> {
         let state = self.state();
         let inventory = self.observe(stack, &state);
-        engine::consent(&self.registry, stack, &state, &inventory)?;
-        let plan = engine::plan_within(selection, &self.registry, stack, &state, &inventory);
-        Ok(engine::check(plan, &self.registry, stack, &inventory)?)
+        engine::consent(&self.registry, stack, intent, &state, &inventory)?;
+        let plan = engine::plan(&self.registry, stack, intent, &state, &inventory);
+        Ok(engine::check(plan, &self.registry, stack, intent, &inventory)?)
     }
 
     pub fn preview(&self) -> Result<Plan<Checked>, CliError> {
@@ -275,17 +295,9 @@ impl Simulation {
         show: impl FnOnce(&Plan<Checked>),
     ) -> Result<Ended, CliError> {
         let saved = terms.plan.as_ref().map(|path| SavedPlan::read(path, "sim")).transpose()?;
-        let stack = &match &saved {
-            Some(saved) => {
-                terms.applied_to(stack).with_interrupts(saved.interrupts()).with_losses(saved.losses())
-            }
-            None => terms.applied_to(stack),
-        };
-        let selection = match &saved {
-            Some(saved) => saved.selection().clone(),
-            None => self.selection(stack, terms)?,
-        };
-        let plan = self.plan_within(stack, &selection)?;
+        let intent = self.intent(stack, terms)?;
+        let intent = saved.iter().fold(intent, |intent, saved| intent.as_saved(saved));
+        let plan = self.plan_for(stack, &intent)?;
         show(&plan);
         if !plan.refusals.is_empty() {
             return Err(CliError::Refused { refusals: plan.refusals });
@@ -300,7 +312,7 @@ impl Simulation {
             return Ok(Ended::Nothing);
         }
         let store = Store::open(&self.site, "sim")?;
-        let context = self.context(stack, store.state());
+        let context = self.context_for(stack, &intent, store.state());
         let options = Options {
             parallel: self.parallel,
             gate_timeout: self.gate_timeout,
@@ -330,13 +342,9 @@ impl Simulation {
         if stack.is_removal() { "destroy" } else { "up" }
     }
 
-    /// The recorded stack, with the wish to restart these nodes.
-    pub fn recorded(&self, names: &[String]) -> Result<ValidStack, CliError> {
-        let state = self.state();
-        let stack = state.as_stack(Self::name());
-        let selected = Selection::only(names, &stack, &state)?;
-        let keys = stack.resources.keys().filter(|key| selected.names(key)).cloned().collect();
-        Ok(stack.with_restart(keys))
+    /// The stack as it is recorded.
+    pub fn recorded(&self) -> ValidStack {
+        self.state().as_stack(Self::name())
     }
 
     pub fn stop(&self) -> Result<(), CliError> {

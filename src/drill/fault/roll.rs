@@ -3,13 +3,11 @@
 use super::{Fault, Lasts, Objective, Sign, Strike, session};
 use crate::drill::error::DrillError;
 use crate::drill::scene::Scene;
-use crate::engine::{self, Checked, Plan, Store};
+use crate::engine::{self, Checked, Intent, Plan, Store};
 use crate::host::RunState;
-use crate::model::{Key, NodeFacts};
-use crate::stack::ValidStack;
+use crate::model::NodeFacts;
 use crate::supervisor::Signal;
 use async_trait::async_trait;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The change.
@@ -45,7 +43,6 @@ impl Fault for BrokerRoll {
 /// A roll that is planned and checked, as it is while the question whether to do it stands on a terminal.
 pub(super) struct Roll {
     store: Store,
-    stack: ValidStack,
     plan: Plan<Checked>,
 }
 
@@ -62,18 +59,19 @@ impl Roll {
         let (stack, context) = (&scene.stack, scene.context());
         let store = Store::open(&scene.site, stack.name().as_ref())?;
         let inventory = engine::observe(context, stack, store.state()).await;
-        let planned = |stack| engine::plan(scene.registry(), stack, store.state(), &inventory);
+        let planned =
+            |intent: &Intent| engine::plan(scene.registry(), stack, intent, store.state(), &inventory);
         // A roll that also brings a change would measure that as well.
-        if planned(stack).change_count() > 0 {
+        if planned(&Intent::default()).change_count() > 0 {
             let reason = "the stack is not as its file declares it".into();
             return Err(DrillError::Refused { fault, reason });
         }
-        let brokers: BTreeSet<Key> = brokers.into_iter().map(|facts| facts.key()).collect();
-        let rolled = stack.clone().with_restart(brokers);
-        let plan = engine::check(planned(&rolled), scene.registry(), &rolled, &inventory)?;
+        let restart = brokers.into_iter().map(|facts| facts.key()).collect();
+        let intent = Intent { restart, ..Intent::default() };
+        let plan = engine::check(planned(&intent), scene.registry(), stack, &intent, &inventory)?;
         match plan.refusals.first() {
             Some(refusal) => Err(DrillError::Refused { fault, reason: refusal.reason.clone() }),
-            None => Ok(Self { store, stack: rolled, plan }),
+            None => Ok(Self { store, plan }),
         }
     }
 
@@ -82,8 +80,8 @@ impl Roll {
     /// # Errors
     /// Where it stops.
     pub(super) async fn apply(self, scene: &Scene) -> Result<(), DrillError> {
-        let Self { store, stack, plan } = self;
-        engine::apply(scene.context(), store, &stack, plan, &scene.options).await?;
+        let Self { store, plan } = self;
+        engine::apply(scene.context(), store, &scene.stack, plan, &scene.options).await?;
         Ok(())
     }
 }

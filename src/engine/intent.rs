@@ -1,0 +1,30 @@
+//! What a command wants of a plan beside what the stack declares: the part that it is confined to, what is to be done
+//! once more, and what somebody consented to by name. Data.
+
+use super::{SavedPlan, Selection};
+use crate::model::Key;
+use std::collections::BTreeSet;
+
+/// What a command wants. By default: everything that the stack declares, and consent to nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Intent {
+    /// The part of the stack that it is confined to.
+    pub selection: Selection,
+    /// Those that are to be restarted as they are.
+    pub restart: BTreeSet<Key>,
+    /// Consent to have these filled again by the others where their data is gone.
+    pub refill: BTreeSet<Key>,
+    /// Consent to interrupt what groups hold by these names (topics), where a roll can't spare it.
+    pub interrupts: BTreeSet<String>,
+    /// Consent to changes that let go what these hold: topics, or all that a group holds.
+    pub losses: BTreeSet<Key>,
+}
+
+impl Intent {
+    /// The same, as far as a plan that was saved doesn't say otherwise: whoever saved it has consented to what it does.
+    #[must_use]
+    pub fn as_saved(self, plan: &SavedPlan) -> Self {
+        let (interrupts, losses) = (plan.interrupts(), plan.losses());
+        Self { selection: plan.selection().clone(), interrupts, losses, ..self }
+    }
+}
