@@ -102,6 +102,9 @@ impl Broker {
 /// The file of a broker's settings.
 const PROPERTIES: &str = "server.properties";
 
+/// How many replicas must have a record, of topics that don't say so themselves.
+const MIN_INSYNC: &str = "min.insync.replicas";
+
 /// Settings that name the form in which records and requests are written.
 const FORMATS: [&str; 2] = ["inter.broker.protocol.version", "log.message.format.version"];
 
@@ -164,10 +167,8 @@ impl Role for Broker {
     }
 
     fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
-        let settings = [
-            ("--min-insync-replicas", "min.insync.replicas"),
-            ("--replica-lag-ms", "replica.lag.time.max.ms"),
-        ];
+        let settings =
+            [("--min-insync-replicas", MIN_INSYNC), ("--replica-lag-ms", "replica.lag.time.max.ms")];
         facts.watchdog.then(|| arguments(facts, &settings)).flatten()
     }
 
@@ -306,6 +307,16 @@ impl Role for Broker {
 
     fn interrupted(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeSet<String> {
         scarce(view, |name| members.contains(name)).into_iter().map(|one| one.topic).collect()
+    }
+
+    fn once_changed(&self, after: &[NodeFacts], view: &GroupView) -> GroupView {
+        let asked_for =
+            after.iter().filter_map(|facts| setting(facts, MIN_INSYNC)?.trim().parse().ok()).max();
+        let detail = view.detail::<Seen>().zip(asked_for).map(|(seen, least)| seen.with_min_insync(least));
+        match detail {
+            Some(detail) => GroupView { detail: Arc::new(detail), ..view.clone() },
+            None => view.clone(),
+        }
     }
 
     fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
@@ -654,6 +665,17 @@ mod tests {
         let disputed =
             view(&[Says::Same, Says::Same, Says::Controller(3), Says::Same], &[1, 2, 3, 4], &[1, 2, 3, 4]);
         assert_eq!(next(&disputed, &all), Next::Wait(NotSafe::NoSingleLeader));
+    }
+
+    #[test]
+    fn a_roll_is_judged_by_how_many_in_sync_it_has_brokers_ask_for() {
+        let seen = view(&[Says::Same; 3], &[1, 2, 3], &[1, 2, 3]);
+        let all: BTreeSet<String> = (1..=3).map(|id| format!("broker-{id}")).collect();
+        let mut after = NodeFacts::clone(&facts(1));
+        after.settings.insert(MIN_INSYNC.to_owned(), Output::from("3".to_owned()));
+        let judged = Broker.once_changed(&[after], &seen);
+        assert_eq!(Broker.interrupted(&all, &seen), BTreeSet::new());
+        assert_eq!(Broker.interrupted(&all, &judged), BTreeSet::from(["t".to_owned()]));
     }
 
     #[test]

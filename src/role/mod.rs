@@ -99,6 +99,14 @@ pub trait Role: Send + Sync {
         BTreeSet::new()
     }
 
+    /// The same view, judged by what the group will go by once members have these facts, where that is more than now (Kafka:
+    /// `min.insync.replicas`): a roll that brings it is refused, or consented to, before its first turn and not between
+    /// two. Unless a role knows better, it goes by the same.
+    fn once_changed(&self, after: &[NodeFacts], view: &GroupView) -> GroupView {
+        let _ = after;
+        view.clone()
+    }
+
     /// What the group is left with while each of `members` is away by itself, for people who are to consent to it. One
     /// that is away already can't be missed and is left out. Unless a role knows better, it tells nothing.
     fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
