@@ -6,7 +6,8 @@ use super::roll::starts;
 use super::{Absence, GroupView, Health, InSync, Layout, Next, NotSafe, Process, Role, Roll};
 use crate::causes::with_causes;
 use crate::kafka::{
-    BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, Safeguards, TopicPartition,
+    BrokerAnswer, Claim, ClusterView, ControllerStanding, KafkaError, LocatedPartition, NotClaimed,
+    Safeguards, TopicPartition,
 };
 use crate::resource::{NodeFacts, Output, properties};
 use crate::wire::Wire;
@@ -303,6 +304,20 @@ impl Role for Broker {
                 others: broken.len() - 1,
             }),
         }
+    }
+
+    async fn claim(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<Option<Claim>, NotSafe> {
+        let ensemble = Self::ensemble(&[member]);
+        // Nobody is stopped on the word of one without a watchdog.
+        if !member.watchdog || ensemble.is_empty() {
+            return Ok(None);
+        }
+        wire.claim(&ensemble, member.id).await.map_err(|refused| match refused {
+            NotClaimed::Asked { brokers } => NotSafe::CutOff { brokers: brokers.into_iter().collect() },
+            NotClaimed::Unknown(error) => {
+                NotSafe::NoAnswer { service: "ZooKeeper".into(), why: with_causes(&error) }
+            }
+        })
     }
 
     fn interrupted(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeSet<String> {

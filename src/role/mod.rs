@@ -15,7 +15,7 @@ pub use health::Health;
 pub use roll::{Next, NotSafe, Roll, ScarceTopic};
 pub use zookeeper::Zookeeper;
 
-use crate::kafka::KafkaError;
+use crate::kafka::{Claim, KafkaError};
 use crate::resource::{NodeFacts, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
@@ -90,6 +90,13 @@ pub trait Role: Send + Sync {
     /// Whether the group keeps its promises while `node` is away, but for what `interrupts` consents to. Independent of
     /// [`Role::next`], which it checks.
     fn spares(&self, node: &str, interrupts: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe>;
+
+    /// Has those know who act by themselves, before a member that serves is stopped, and holds them off for as long as the
+    /// claim is kept (Kafka: watchdogs). `None` where there are none to know it; else the group is to be looked at again.
+    async fn claim(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<Option<Claim>, NotSafe> {
+        let _ = (wire, member);
+        Ok(None)
+    }
 
     /// The names of what the group holds that can't be had while one of `members` restarts, whenever that is (Kafka:
     /// topics without a replica to spare). A roll needs consent to each of them. Unless a role knows better, it holds

@@ -29,6 +29,9 @@ pub(super) struct World {
     pub(super) breaches: Vec<Breach>,
     pub(super) cause: Cause,
     pub(super) cut: Option<(usize, Cut)>,
+    /// Brokers that watchdogs ask for, since they are cut off.
+    #[serde(default)]
+    pub(super) asked: BTreeSet<i32>,
     pub(super) refused: BTreeMap<String, String>,
     /// Settings with which a process ends as soon as it has read them.
     pub(super) fatal: BTreeMap<String, String>,
@@ -147,6 +150,7 @@ impl Default for World {
             breaches: Vec::new(),
             cause: Cause::Time,
             cut: None,
+            asked: BTreeSet::new(),
             refused: BTreeMap::new(),
             fatal: BTreeMap::new(),
             shared_disk: None,
