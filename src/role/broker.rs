@@ -35,6 +35,19 @@ impl Broker {
         connect.map(|connect| connect.split(',').map(str::to_owned).collect()).unwrap_or_default()
     }
 
+    /// The group of these members as a description of the cluster has it, be it one that failed. Pure.
+    pub fn view(members: &[Arc<NodeFacts>], described: Result<ClusterView, KafkaError>) -> GroupView {
+        let (cluster, closed, why) = match described {
+            Ok(cluster) => (Some(cluster), BTreeSet::new(), None),
+            Err(KafkaError::NobodyAnswered { attempts }) => {
+                let closed = attempts.into_iter().filter(|attempt| attempt.why.is_refused());
+                (None, closed.map(|attempt| attempt.address).collect(), None)
+            }
+            Err(error) => (None, BTreeSet::new(), Some(with_causes(&error))),
+        };
+        Seen { cluster, closed, why, asked: addresses(members), members: members.to_vec() }.view()
+    }
+
     /// Settings of every broker, before the stack's own are laid over them. `replication` and `min_insync` are those
     /// of topics that don't say otherwise, and of Kafka's own.
     pub fn default_settings(replication: u16, min_insync: u16) -> BTreeMap<String, Output<String>> {
@@ -109,6 +122,11 @@ const MIN_INSYNC: &str = "min.insync.replicas";
 /// Settings that name the form in which records and requests are written.
 const FORMATS: [&str; 2] = ["inter.broker.protocol.version", "log.message.format.version"];
 
+/// Where members are asked.
+fn addresses(members: &[Arc<NodeFacts>]) -> Vec<String> {
+    members.iter().filter_map(|facts| facts.endpoint("client")).collect()
+}
+
 fn setting(facts: &NodeFacts, name: &str) -> Option<String> {
     facts.settings.get(name)?.known().ok().cloned()
 }
@@ -179,17 +197,7 @@ impl Role for Broker {
     }
 
     async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
-        let asked: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
-        let ensemble = Self::ensemble(members);
-        let (cluster, closed, why) = match wire.kafka(&asked, &ensemble).describe().await {
-            Ok(cluster) => (Some(cluster), BTreeSet::new(), None),
-            Err(KafkaError::NobodyAnswered { attempts }) => {
-                let closed = attempts.into_iter().filter(|attempt| attempt.why.is_refused());
-                (None, closed.map(|attempt| attempt.address).collect(), None)
-            }
-            Err(error) => (None, BTreeSet::new(), Some(with_causes(&error))),
-        };
-        Seen { cluster, closed, why, asked, members: members.to_vec() }.view()
+        Self::view(members, wire.kafka(&addresses(members), &Self::ensemble(members)).describe().await)
     }
 
     fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>]) -> Health {
