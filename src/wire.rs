@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::kafka::{self, Kafka, LookError, TopicPartition};
+use crate::kafka::{self, Claim, Kafka, LookError, NotClaimed, TopicPartition};
 use crate::zookeeper::{self, Zookeeper};
 
 /// How long ZooKeeper may take to tell what a broker is assigned: thousands of topics are a few round trips.
 const ASSIGNED: Duration = Duration::from_secs(10);
+
+/// How long ZooKeeper may take to write that a broker is claimed: a few round trips.
+const CLAIMED: Duration = Duration::from_secs(3);
 
 /// Gives clients for one cluster's services.
 #[async_trait]
@@ -31,6 +34,10 @@ pub trait Wire: Send + Sync {
     /// The partitions of which a replica is assigned to a broker, by the word of the ensemble at these addresses that
     /// holds the cluster's metadata: no broker needs to run for that.
     async fn assigned(&self, zookeeper: &[String], broker: i32) -> Result<Vec<TopicPartition>, LookError>;
+
+    /// Has watchdogs know, by the ensemble at these addresses, that a broker is about to be restarted; `None` where there
+    /// are none to know it. What was looked at before is to be looked at again.
+    async fn claim(&self, zookeeper: &[String], broker: i32) -> Result<Option<Claim>, NotClaimed>;
 }
 
 /// The real network: plain-text TCP, without authentication.
@@ -65,5 +72,9 @@ impl Wire for NetworkWire {
 
     async fn assigned(&self, zookeeper: &[String], broker: i32) -> Result<Vec<TopicPartition>, LookError> {
         kafka::assigned(zookeeper, broker, ASSIGNED).await
+    }
+
+    async fn claim(&self, zookeeper: &[String], broker: i32) -> Result<Option<Claim>, NotClaimed> {
+        kafka::claim(zookeeper, broker, CLAIMED).await.map(Some)
     }
 }

@@ -4,10 +4,11 @@
 #[path = "support/shown.rs"]
 mod shown;
 
-use octad::engine::Registry;
+use octad::registry::Registry;
 use octad::program::{Programs, StackFile};
 use octad::report::exit;
-use octad::resource::{Key, NodeFacts, NodeKind};
+use octad::model::{Key, NodeFacts};
+use octad::resource::NodeKind;
 use octad::role::Layout;
 use shown::{LEFT_OUT, OF_A_RUN, Shown, shown};
 use std::collections::{BTreeMap, BTreeSet};

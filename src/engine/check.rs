@@ -125,7 +125,8 @@ pub fn check(
                 let role = stack.groups.get(group).and_then(|group| registry.role_named(&group.role));
                 let view = inventory.groups.get(group);
                 if let (Some(role), Some(view)) = (role, view) {
-                    prove_roll(role.as_ref(), group, roll::pending(members, inventory), interrupts, view)?;
+                    let view = roll::judged(role.as_ref(), members, view);
+                    prove_roll(role.as_ref(), group, roll::pending(members, inventory), interrupts, &view)?;
                 }
             }
             _ => {}

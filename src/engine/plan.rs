@@ -609,7 +609,9 @@ impl Planner<'_> {
         for (group, members) in std::mem::take(&mut self.rolls) {
             let names: BTreeSet<String> = members.keys().cloned().collect();
             let role = self.role_of(&group);
-            let seen = role.as_deref().zip(self.inventory.groups.get(&group));
+            let view = role.as_deref().zip(self.inventory.groups.get(&group));
+            let view = view.map(|(role, view)| roll::judged(role, &members, view));
+            let seen = role.as_deref().zip(view.as_ref());
             let interrupted = seen.map(|(role, view)| role.interrupted(&names, view)).unwrap_or_default();
             let interrupts = &interrupted & &self.intent.interrupts;
             let predicted = match seen {

@@ -2,9 +2,10 @@
 
 use super::Inventory;
 use super::plan::Change;
-use crate::model::ProcessSeen;
+use crate::model::{NodeFacts, ProcessSeen};
 use crate::resource::Observed;
 use crate::role::{GroupView, Next, NotSafe, Role, Roll};
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Members to be changed, with what their hosts say of their processes.
@@ -14,6 +15,12 @@ pub(super) type Pending<'a> = BTreeMap<&'a str, Option<ProcessSeen>>;
 pub(super) fn pending<'a>(members: &'a BTreeMap<String, Change>, inventory: &Inventory) -> Pending<'a> {
     let process = |change: &Change| inventory.resources.get(&change.key).and_then(Observed::process);
     members.iter().map(|(name, change)| (name.as_str(), process(change))).collect()
+}
+
+/// A group as a roll of these members is judged: by what it goes by once they are changed.
+pub(super) fn judged(role: &dyn Role, members: &BTreeMap<String, Change>, view: &GroupView) -> GroupView {
+    let after = members.values().filter_map(|change| NodeFacts::deserialize(&change.after).ok());
+    role.once_changed(&after.collect::<Vec<_>>(), view)
 }
 
 /// The order in which the members would be changed if nothing moved but what the roll itself moves, and what the roll

@@ -38,7 +38,10 @@ pub use view::{
     BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ControllerStanding, LocatedPartition,
     PartitionView, Reassignment, TopicPartition, TopicView,
 };
-pub use watchdog::{Look, LookError, NotSpared, Partition, Round, Streak, Voucher, Watched, is_apart};
+pub use watchdog::{
+    Claim, Look, LookError, NotClaimed, NotSpared, Partition, Round, Streak, Voucher, Watched, claim,
+    is_apart,
+};
 
 /// A topic to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use super::roll::starts;
 use super::{Absence, Altered, GroupView, Health, InSync, Next, NotSafe, Role, Roll};
 use crate::causes::with_causes;
 use crate::kafka::{
-    BrokerAnswer, ClusterView, ControllerStanding, KafkaError, LocatedPartition, Safeguards, TopicPartition,
+    BrokerAnswer, Claim, ClusterView, ControllerStanding, KafkaError, LocatedPartition, NotClaimed,
+    Safeguards, TopicPartition,
 };
 use crate::model::{File, Layout, NodeFacts, Output, Process, properties};
 use crate::wire::Wire;
@@ -32,6 +33,19 @@ impl Broker {
         let connect = brokers.first().and_then(|facts| setting(facts.borrow(), "zookeeper.connect"));
         let connect = connect.filter(|connect| !connect.contains('/'));
         connect.map(|connect| connect.split(',').map(str::to_owned).collect()).unwrap_or_default()
+    }
+
+    /// The group of these members as a description of the cluster has it, be it one that failed. Pure.
+    pub fn view(members: &[Arc<NodeFacts>], described: Result<ClusterView, KafkaError>) -> GroupView {
+        let (cluster, closed, why) = match described {
+            Ok(cluster) => (Some(cluster), BTreeSet::new(), None),
+            Err(KafkaError::NobodyAnswered { attempts }) => {
+                let closed = attempts.into_iter().filter(|attempt| attempt.why.is_refused());
+                (None, closed.map(|attempt| attempt.address).collect(), None)
+            }
+            Err(error) => (None, BTreeSet::new(), Some(with_causes(&error))),
+        };
+        Seen { cluster, closed, why, asked: addresses(members), members: members.to_vec() }.view()
     }
 
     /// Settings of every broker, before the stack's own are laid over them. `replication` and `min_insync` are those
@@ -105,8 +119,16 @@ const PROPERTIES: &str = "server.properties";
 /// The file that says what it logs.
 const LOG: &str = "log4j.properties";
 
+/// How many replicas must have a record, of topics that don't say so themselves.
+const MIN_INSYNC: &str = "min.insync.replicas";
+
 /// Settings that name the form in which records and requests are written.
 const FORMATS: [&str; 2] = ["inter.broker.protocol.version", "log.message.format.version"];
+
+/// Where members are asked.
+fn addresses(members: &[Arc<NodeFacts>]) -> Vec<String> {
+    members.iter().filter_map(|facts| facts.endpoint("client")).collect()
+}
 
 fn setting(facts: &NodeFacts, name: &str) -> Option<String> {
     facts.settings.get(name)?.known().ok().cloned()
@@ -161,10 +183,8 @@ impl Role for Broker {
     }
 
     fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
-        let settings = [
-            ("--min-insync-replicas", "min.insync.replicas"),
-            ("--replica-lag-ms", "replica.lag.time.max.ms"),
-        ];
+        let settings =
+            [("--min-insync-replicas", MIN_INSYNC), ("--replica-lag-ms", "replica.lag.time.max.ms")];
         facts.watchdog.then(|| arguments(facts, &settings)).flatten()
     }
 
@@ -174,17 +194,7 @@ impl Role for Broker {
     }
 
     async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
-        let asked: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
-        let ensemble = Self::ensemble(members);
-        let (cluster, closed, why) = match wire.kafka(&asked, &ensemble).describe().await {
-            Ok(cluster) => (Some(cluster), BTreeSet::new(), None),
-            Err(KafkaError::NobodyAnswered { attempts }) => {
-                let closed = attempts.into_iter().filter(|attempt| attempt.why.is_refused());
-                (None, closed.map(|attempt| attempt.address).collect(), None)
-            }
-            Err(error) => (None, BTreeSet::new(), Some(with_causes(&error))),
-        };
-        Seen { cluster, closed, why, asked, members: members.to_vec() }.view()
+        Self::view(members, wire.kafka(&addresses(members), &Self::ensemble(members)).describe().await)
     }
 
     fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health {
@@ -319,8 +329,32 @@ impl Role for Broker {
         }
     }
 
+    async fn claim(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<Option<Claim>, NotSafe> {
+        let ensemble = Self::ensemble(&[member]);
+        // Nobody is stopped on the word of one without a watchdog.
+        if !member.watchdog || ensemble.is_empty() {
+            return Ok(None);
+        }
+        wire.claim(&ensemble, member.id).await.map_err(|refused| match refused {
+            NotClaimed::Asked { brokers } => NotSafe::CutOff { brokers: brokers.into_iter().collect() },
+            NotClaimed::Unknown(error) => {
+                NotSafe::NoAnswer { service: "ZooKeeper".into(), why: with_causes(&error) }
+            }
+        })
+    }
+
     fn interrupted(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeSet<String> {
         scarce(view, |name| members.contains(name)).into_iter().map(|one| one.topic).collect()
+    }
+
+    fn once_changed(&self, after: &[NodeFacts], view: &GroupView) -> GroupView {
+        let asked_for =
+            after.iter().filter_map(|facts| setting(facts, MIN_INSYNC)?.trim().parse().ok()).max();
+        let detail = view.detail::<Seen>().zip(asked_for).map(|(seen, least)| seen.with_min_insync(least));
+        match detail {
+            Some(detail) => GroupView { detail: Arc::new(detail), ..view.clone() },
+            None => view.clone(),
+        }
     }
 
     fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
@@ -678,6 +712,17 @@ mod tests {
         let disputed =
             view(&[Says::Same, Says::Same, Says::Controller(3), Says::Same], &[1, 2, 3, 4], &[1, 2, 3, 4]);
         assert_eq!(next(&disputed, &all), Next::Wait(NotSafe::NoSingleLeader));
+    }
+
+    #[test]
+    fn a_roll_is_judged_by_how_many_in_sync_it_has_brokers_ask_for() {
+        let seen = view(&[Says::Same; 3], &[1, 2, 3], &[1, 2, 3]);
+        let all: BTreeSet<String> = (1..=3).map(|id| format!("broker-{id}")).collect();
+        let mut after = NodeFacts::clone(&facts(1));
+        after.settings.insert(MIN_INSYNC.to_owned(), Output::from("3".to_owned()));
+        let judged = Broker.once_changed(&[after], &seen);
+        assert_eq!(Broker.interrupted(&all, &seen), BTreeSet::new());
+        assert_eq!(Broker.interrupted(&all, &judged), BTreeSet::from(["t".to_owned()]));
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub use health::Health;
 pub use roll::{Next, NotSafe, Roll, ScarceTopic};
 pub use zookeeper::Zookeeper;
 
-use crate::kafka::KafkaError;
+use crate::kafka::{Claim, KafkaError};
 use crate::model::{Deployment, File, NodeFacts, Process, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
@@ -103,12 +103,27 @@ pub trait Role: Send + Sync {
     /// [`Role::next`], which it checks.
     fn spares(&self, node: &str, interrupts: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe>;
 
+    /// Has those know who act by themselves, before a member that serves is stopped, and holds them off for as long as the
+    /// claim is kept (Kafka: watchdogs). `None` where there are none to know it; else the group is to be looked at again.
+    async fn claim(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<Option<Claim>, NotSafe> {
+        let _ = (wire, member);
+        Ok(None)
+    }
+
     /// The names of what the group holds that can't be had while one of `members` restarts, whenever that is (Kafka:
     /// topics without a replica to spare). A roll needs consent to each of them. Unless a role knows better, it holds
     /// nothing such.
     fn interrupted(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeSet<String> {
         let _ = (members, view);
         BTreeSet::new()
+    }
+
+    /// The same view, judged by what the group will go by once members have these facts, where that is more than now (Kafka:
+    /// `min.insync.replicas`): a roll that brings it is refused, or consented to, before its first turn and not between
+    /// two. Unless a role knows better, it goes by the same.
+    fn once_changed(&self, after: &[NodeFacts], view: &GroupView) -> GroupView {
+        let _ = after;
+        view.clone()
     }
 
     /// What the group is left with while each of `members` is away by itself, for people who are to consent to it. One

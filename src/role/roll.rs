@@ -161,6 +161,12 @@ pub enum NotSafe {
         /// What is wrong with it.
         lacks: String,
     },
+    /// Brokers are cut off from most others, and may be stopped for it at any moment.
+    #[error("{} cut off from most of the others, as its watchdog says", each(.brokers))]
+    CutOff {
+        /// Their ids; at least one.
+        brokers: Vec<i32>,
+    },
     /// Not exactly one leader or controller is known.
     #[error("the members don't agree on one leader")]
     NoSingleLeader,
@@ -327,6 +333,13 @@ fn any(topics: usize) -> &'static str {
 fn listed(members: &[String]) -> String {
     let verb = if members.len() == 1 { "is" } else { "are" };
     format!("{} {verb}", members.join(", "))
+}
+
+fn each(ids: &[i32]) -> String {
+    match ids {
+        [id] => format!("broker {id} is"),
+        ids => format!("each of the brokers {ids:?} is"),
+    }
 }
 
 fn knows(members: &[String]) -> String {

@@ -1,13 +1,16 @@
-//! Watchdogs, the controller and everything that fails around them, searched whole: what watchdogs do by the rule that
-//! they really follow never takes a partition below `min.insync.replicas`, and never makes a leader of a broker that lacks
-//! a record which a stopped one holds.
+//! Watchdogs, rolls, the controller and everything that fails around them, searched whole: what watchdogs and rolls do by
+//! the rules that they really follow never takes a partition below `min.insync.replicas`, and never makes a leader of a
+//! broker that lacks a record which a stopped one holds.
 //!
 //! `cargo test` searches what a few seconds allow; `cargo test --release --test model -- --ignored`, which `scripts/long`
 //! runs, all of it.
 
+mod broker;
+mod roll;
 mod search;
 mod world;
 
+use roll::{RollRule, Rolls};
 use search::{Found, Search};
 use std::time::Instant;
 use world::{Condition, Fault, Harm, Rule, Step, World};
@@ -32,16 +35,16 @@ fn beginnings() -> Vec<World> {
 
 /// Everything that at most so many faults lead to.
 fn all(rule: Rule, faults: &[Fault], at_most: u8) -> Search<'_> {
-    Search { first: beginnings(), rule, faults, at_most, patient: false, wanted: |_| true }
+    Search { first: beginnings(), rule, faults, at_most, patient: false, rolls: None, wanted: |_| true }
 }
 
 fn run(search: &Search<'_>) -> Found {
     let begun = Instant::now();
     let found = search.run();
-    let (rule, faults, at_most) = (search.rule, search.faults, search.at_most);
+    let Search { rule, rolls, faults, at_most, .. } = search;
     let Found { worlds, stops, unclean, harm } = &found;
     println!(
-        "{rule:?}, {at_most} of {faults:?}: {worlds} worlds, {stops} stops, {unclean} losses without us, {:.1?}",
+        "{rule:?}, {rolls:?}, {at_most} of {faults:?}: {worlds} worlds, {stops} stops, {unclean} losses without us, {:.1?}",
         begun.elapsed()
     );
     if let Some((harm, way)) = harm {
@@ -108,6 +111,54 @@ fn without_any_of_its_conditions_the_rule_does_harm() {
         let found = run(&Search { first, ..all(Rule::Without(condition), faults, at_most) });
         assert!(found.harm.is_some(), "{condition:?} isn't needed");
     }
+}
+
+/// Rolls in one partition from here, with the watchdogs.
+fn rolls(first: World, rule: RollRule, reach: bool) -> Search<'static> {
+    let (first, rolls) = (vec![first.alone()], Some(Rolls { rule, reach }));
+    Search { first, rolls, ..all(Rule::Present, &[], 0) }
+}
+
+/// What could not be asked is not away.
+#[test]
+fn a_roll_that_takes_the_unheard_for_gone_stops_one_after_the_other() {
+    let from = |rule| rolls(World::whole(1), rule, false);
+    let Some((Harm::TooFew { .. }, way)) = run(&from(RollRule::UnheardServesNobody)).harm else {
+        panic!("it isn't found")
+    };
+    assert!(stopped(&way).is_empty(), "a watchdog had a part in it: {way:?}");
+    assert_eq!(run(&from(RollRule::Present)).harm, None);
+}
+
+/// Each of the two deeds counts on the broker that the other one stops.
+#[test]
+fn a_roll_that_watchdogs_do_not_know_of_stops_who_has_vouched() {
+    let cut_off = World::whole(1).struck(Fault::Peers, 3);
+    let from = |rule| rolls(cut_off, rule, false);
+    let Some((Harm::TooFew { .. }, way)) = run(&from(RollRule::Unclaimed)).harm else {
+        panic!("it isn't found")
+    };
+    assert!(stopped(&way) == [3], "a roll did it alone: {way:?}");
+    let found = run(&from(RollRule::Present));
+    assert_eq!(found.harm, None);
+    assert!(found.stops > 0);
+}
+
+/// Brokers that answer Octad may not reach each other.
+#[test]
+fn a_roll_does_not_look_at_the_links_between_brokers() {
+    let cut_off = World::whole(1).struck(Fault::Peers, 4);
+    let found = run(&rolls(cut_off, RollRule::Present, true));
+    assert!(matches!(found.harm, Some((Harm::TooFew { .. }, _))));
+}
+
+#[test]
+#[ignore = "takes minutes and gigabytes"]
+fn rolls_and_watchdogs_harm_nobody_whatever_fails() {
+    let rolls = Some(Rolls { rule: RollRule::Present, reach: false });
+    assert_eq!(run(&Search { rolls, ..all(Rule::Present, EVERY, 1) }).harm, None);
+    let first = beginnings().into_iter().map(World::alone).collect();
+    assert_eq!(run(&Search { first, rolls, ..all(Rule::Present, EVERY, 2) }).harm, None);
 }
 
 #[test]

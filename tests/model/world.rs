@@ -8,48 +8,25 @@
 //! broker's host is lost and back while there is no controller at all. Then a replica that lacks records counts as in
 //! sync, and any crash of its leader loses them, whoever brings it about.)
 
+use crate::broker::{
+    ALL, BROKERS, Brokers, Links, NOBODY, Renaming, at_the_end_of, has, link, links_among, links_between,
+    members, one, one_or_none,
+};
+use crate::roll::{self, Rolls, Seen};
+use crate::search::Quick;
 use octad::kafka::{Look, Partition, Voucher, is_apart};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
-pub(crate) const BROKERS: u8 = 5;
 pub(crate) const PARTITIONS: usize = 2;
-const REPLICAS: [[u8; 3]; PARTITIONS] = [[3, 2, 4], [2, 3, 4]];
-const MIN_INSYNC: u32 = 2;
-const NOBODY: u8 = 0;
+pub(crate) const REPLICAS: [[u8; 3]; PARTITIONS] = [[3, 2, 4], [2, 3, 4]];
+pub(crate) const MIN_INSYNC: u32 = 2;
 /// So many watchdogs ask at once at most.
 const ASKS: usize = 2;
 
-/// A set of brokers, whose ids are 1 to 5.
-pub(crate) type Brokers = u8;
-
-pub(crate) fn one(id: u8) -> Brokers {
-    1 << (id - 1)
-}
-
-pub(crate) fn has(set: Brokers, id: u8) -> bool {
-    id != NOBODY && set & one(id) != 0
-}
-
-pub(crate) fn members(set: Brokers) -> impl Iterator<Item = u8> {
-    (1..=BROKERS).filter(move |id| has(set, *id))
-}
-
-const ALL: Brokers = (1 << BROKERS) - 1;
-
 fn replicas(partition: usize) -> Brokers {
     REPLICAS[partition].iter().fold(0, |set, id| set | one(*id))
-}
-
-/// A link between two brokers, as a bit.
-fn link(a: u8, b: u8) -> u16 {
-    let (low, high) = (a.min(b), a.max(b));
-    1 << ((high - 1) * (high - 2) / 2 + low - 1)
-}
-
-fn links_between(some: Brokers, others: Brokers) -> u16 {
-    let pairs = members(some).flat_map(|a| members(others).map(move |b| (a, b)));
-    pairs.filter(|(a, b)| a != b).fold(0, |set, (a, b)| set | link(a, b))
 }
 
 /// What goes wrong by itself. Each counts as one fault; that it is mended costs nothing.
@@ -89,11 +66,20 @@ pub(crate) enum Step {
     Shrinks(usize, u8),
     Expands(usize, u8),
     Ask(u8),
-    Vouch { by: u8, to: u8 },
+    Vouch {
+        by: u8,
+        to: u8,
+    },
     Look(u8),
     GivesUp(u8),
     HandsOver(u8),
     Stop(u8),
+    /// A roll has a broker's watchdog vouch for it no more.
+    RollClaims(u8),
+    /// It looks whether it may stop the first of these, and the others, though they may serve, don't answer it.
+    RollLooks(u8, Brokers),
+    RollStops(u8),
+    RollGivesUp,
 }
 
 /// What came of a step that must not be.
@@ -150,7 +136,7 @@ pub(crate) enum Condition {
     Clock,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Replicated {
     pub(crate) leader: u8,
     pub(crate) isr: Brokers,
@@ -165,7 +151,7 @@ pub(crate) struct Replicated {
 }
 
 /// One broker is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Asked {
     by: u8,
     vouched: Brokers,
@@ -176,17 +162,53 @@ struct Asked {
     asleep: bool,
     /// What has been so at some moment since: brokers that lived and had all records, links that were whole.
     lived: Brokers,
-    whole: u16,
+    whole: Links,
     /// Have failed since.
     failed: Brokers,
+    /// A roll, or a watchdog where it is a roll that looked, has stopped them since.
+    ours: Brokers,
     /// The ISRs that the answer rests on.
     isr: [Brokers; PARTITIONS],
     /// Who would have had others lead, when it was given.
     elect: Brokers,
 }
 
+impl Asked {
+    /// Whether some of these are enough for a partition: they reach each other, and who has others lead.
+    fn enough(&self, of: Brokers) -> bool {
+        let linked = |a: u8, b: u8| a == b || self.whole & link(a, b) != 0;
+        (0..=ALL)
+            .filter(|some| some & !of == 0 && some.count_ones() >= MIN_INSYNC)
+            .any(|some| members(some).all(|a| members(some | self.elect).all(|b| linked(a, b))))
+    }
+
+    fn renamed(self, to: Renaming) -> Self {
+        if self.by == NOBODY {
+            return self;
+        }
+        let Self { by, vouched, reaches, ready, asleep, lived, whole, failed, ours, isr, elect } = self;
+        let [vouched, lived, failed, ours, elect] =
+            [vouched, lived, failed, ours, elect].map(|set| to.set(set));
+        let reach = |index: usize| to.set(reaches[usize::from(to.name(index as u8 + 1) - 1)]);
+        let swap = usize::from(to.swaps_partitions());
+        Self {
+            by: to.name(by),
+            vouched,
+            reaches: std::array::from_fn(reach),
+            ready,
+            asleep,
+            lived,
+            whole: to.links(whole),
+            failed,
+            ours,
+            isr: std::array::from_fn(|index| to.set(isr[index ^ swap])),
+            elect,
+        }
+    }
+}
+
 /// The world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct World {
     /// Have a process.
     up: Brokers,
@@ -195,12 +217,24 @@ pub(crate) struct World {
     registered: Brokers,
     /// Have registered anew, and the controller has not dealt with it.
     back: Brokers,
-    cut: u16,
+    cut: Links,
     /// Are cut off from ZooKeeper.
     deaf: Brokers,
     controller: u8,
     pub(crate) partitions: [Replicated; PARTITIONS],
     asked: [Asked; ASKS],
+    roll: Rolling,
+}
+
+/// What a roll is about to do, which is somewhat late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Rolling {
+    /// The broker's watchdog knows of it.
+    claimed: bool,
+    /// As if it had been asked for.
+    look: Asked,
+    /// Partitions that had enough of their ISR, with the broker, when it was looked.
+    whole: [bool; PARTITIONS],
 }
 
 impl World {
@@ -220,6 +254,7 @@ impl World {
             controller,
             partitions: std::array::from_fn(partition),
             asked: [Asked::default(); ASKS],
+            roll: Rolling::default(),
         }
     }
 
@@ -241,73 +276,73 @@ impl World {
         self
     }
 
-    /// The same world with other names: broker 1 and 5 hold nothing, 2 and 3 differ in which partition they prefer.
-    pub(crate) fn renamed(&self, ends: bool, middle: bool) -> Self {
-        if !ends && !middle {
-            return *self;
-        }
-        let name = |id: u8| match id {
-            1 | 5 if ends => 6 - id,
-            2 | 3 if middle => 5 - id,
-            id => id,
-        };
-        let set = |set: Brokers| {
-            let mut set = set;
-            if ends {
-                set = set & 0b0_1110 | (set & 1) << 4 | set >> 4 & 1;
-            }
-            if middle {
-                set = set & 0b1_1001 | (set & 0b10) << 1 | (set & 0b100) >> 1;
-            }
-            set
-        };
-        let links = |links: u16| {
-            let pairs = (1..=BROKERS).flat_map(|a| (a + 1..=BROKERS).map(move |b| (a, b)));
-            pairs
-                .filter(|(a, b)| links & link(*a, *b) != 0)
-                .fold(0, |all, (a, b)| all | link(name(a), name(b)))
-        };
+    /// The same world with other names.
+    pub(crate) fn renamed(&self, to: Renaming) -> Self {
+        let Self { up, still, registered, back, cut, deaf, controller, partitions, asked, roll } = *self;
+        let swap = usize::from(to.swaps_partitions());
+        let [up, still, registered, back, deaf] = [up, still, registered, back, deaf].map(|set| to.set(set));
         let partition = |index: usize| {
-            let Replicated { leader, isr, since, lack, ousted, kept } =
-                self.partitions[index ^ usize::from(middle)];
-            let [isr, since, lack, ousted, kept] = [isr, since, lack, ousted, kept].map(set);
-            Replicated { leader: name(leader), isr, since, lack, ousted, kept }
+            let Replicated { leader, isr, since, lack, ousted, kept } = partitions[index ^ swap];
+            let [isr, since, lack, ousted, kept] = [isr, since, lack, ousted, kept].map(|set| to.set(set));
+            Replicated { leader: to.name(leader), isr, since, lack, ousted, kept }
         };
-        let asked = |asked: Asked| {
-            if asked.by == NOBODY {
-                return asked;
-            }
-            let Asked { by, vouched, reaches, ready, asleep, lived, whole, failed, isr, elect } = asked;
-            let reach = |index: usize| set(reaches[usize::from(name(index as u8 + 1) - 1)]);
-            Asked {
-                by: name(by),
-                vouched: set(vouched),
-                reaches: std::array::from_fn(reach),
-                ready,
-                asleep,
-                lived: set(lived),
-                whole: links(whole),
-                failed: set(failed),
-                isr: std::array::from_fn(|index| set(isr[index ^ usize::from(middle)])),
-                elect: set(elect),
-            }
-        };
-        let Self { up, still, registered, back, cut, deaf, controller, .. } = *self;
-        let [up, still, registered, back, deaf] = [up, still, registered, back, deaf].map(set);
-        let mut asked = self.asked.map(asked);
-        asked.sort_by_key(|asked| asked.by);
+        let mut asked = asked.map(|asked| asked.renamed(to));
+        asked.sort_unstable_by_key(|asked| asked.by);
+        let (cut, controller) = (to.links(cut), to.name(controller));
         let partitions = std::array::from_fn(partition);
-        Self {
-            up,
-            still,
-            registered,
-            back,
-            cut: links(cut),
-            deaf,
-            controller: name(controller),
-            partitions,
-            asked,
+        let roll = Rolling {
+            claimed: roll.claimed,
+            look: roll.look.renamed(to),
+            whole: std::array::from_fn(|index| roll.whole[index ^ swap]),
+        };
+        Self { up, still, registered, back, cut, deaf, controller, partitions, asked, roll }
+    }
+
+    /// All that it consists of.
+    fn words(&self) -> [u64; 6] {
+        let Self { up, still, registered, back, cut, deaf, controller, partitions, asked, roll } = self;
+        let mut words = [0; 6];
+        let mut put =
+            |word: usize, bits: u32, value: u16| words[word] = words[word] << bits | u64::from(value);
+        for set in [up, still, registered, back, deaf, controller] {
+            put(0, 5, (*set).into());
         }
+        put(0, 10, *cut);
+        for partition in partitions {
+            let Replicated { leader, isr, since, lack, ousted, kept } = *partition;
+            for set in [leader, isr, since, lack, ousted, kept] {
+                put(1, 5, set.into());
+            }
+        }
+        put(
+            0,
+            3,
+            [roll.claimed, roll.whole[0], roll.whole[1]]
+                .iter()
+                .fold(0, |all, bit| all << 1 | u16::from(*bit)),
+        );
+        for (index, asked) in asked.iter().chain([&roll.look]).enumerate() {
+            let Asked { by, vouched, reaches, ready, asleep, lived, whole, failed, ours, isr, elect } =
+                *asked;
+            for set in [by, vouched, lived, failed, ours, isr[0], isr[1], elect] {
+                put(2 + index, 5, set.into());
+            }
+            put(2 + index, 10, whole);
+            put(2 + index, 2, u16::from(ready) << 1 | u16::from(asleep));
+            for set in reaches.into_iter().filter(|_| index < ASKS) {
+                put(5, 5, set.into());
+            }
+        }
+        words
+    }
+
+    /// The same number for all worlds that differ in names only, and hardly ever for others.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let words = Renaming::EVERY.map(|to| self.renamed(to).words());
+        let first = words.into_iter().min().expect("there are four");
+        let mut hasher = Quick::default();
+        first.into_iter().for_each(|word| hasher.write_u64(word));
+        hasher.finish()
     }
 
     fn runs(&self, id: u8) -> bool {
@@ -320,7 +355,7 @@ impl World {
 
     /// Whose hosts a broker's own host reaches: a host is there whatever its process does.
     fn reached(&self, from: u8) -> Brokers {
-        members(self.registered & self.up).filter(|to| *to != from && self.linked(from, *to)).map(one).sum()
+        self.registered & self.up & !one(from) & !at_the_end_of(self.cut, from)
     }
 
     fn is_apart(&self, id: u8) -> bool {
@@ -331,6 +366,10 @@ impl World {
     /// The controller works and is heard by ZooKeeper.
     fn controls(&self) -> bool {
         self.controller != NOBODY && self.runs(self.controller) && !has(self.deaf, self.controller)
+    }
+
+    fn looks(&mut self) -> impl Iterator<Item = &mut Asked> {
+        self.asked.iter_mut().chain([&mut self.roll.look])
     }
 
     fn ask_of(&self, id: u8) -> Option<usize> {
@@ -345,21 +384,32 @@ impl World {
         Ok(self.noted())
     }
 
+    /// Those that live, and have all records of the partitions in whose ISRs they are.
+    fn lives(&self) -> Brokers {
+        let lacks = self.partitions.iter().fold(0, |all, one| all | (one.lack & one.isr));
+        self.up & !self.still & self.registered & !lacks & !self.back
+    }
+
     /// Brings what has been seen since each was asked up to date.
     fn noted(mut self) -> Self {
-        let lacks = self.partitions.iter().fold(0, |all, one| all | (one.lack & one.isr));
-        let lives = self.up & !self.still & self.registered & !lacks & !self.back;
-        let whole = links_between(ALL, ALL) & !self.cut;
-        for asked in self.asked.iter_mut().filter(|asked| asked.by != NOBODY) {
+        let lives = self.lives();
+        let whole = links_among(ALL) & !self.cut;
+        for asked in self.looks() {
+            if asked.by == NOBODY {
+                *asked = Asked::default();
+                continue;
+            }
             asked.lived |= lives;
             asked.whole |= whole;
+            asked.ours &= !lives;
             // What makes no difference any more is seen as the same.
             if asked.ready {
                 let needed = asked.elect | asked.isr.iter().fold(0, |all, isr| all | isr) & !one(asked.by);
-                asked.reaches = Default::default();
+                (asked.vouched, asked.reaches) = (0, Default::default());
                 asked.lived &= needed;
                 asked.failed &= needed;
-                asked.whole &= links_between(needed, needed);
+                asked.ours &= needed;
+                asked.whole &= links_among(needed);
             }
         }
         for partition in &mut self.partitions {
@@ -371,10 +421,13 @@ impl World {
                 (partition.ousted, partition.kept) = (0, 0);
             }
         }
+        if !self.roll.look.ready {
+            self.roll.look = Asked { by: self.roll.look.by, ..Asked::default() };
+        }
         let known = self.known();
         self.back &= known;
         // In an order of its own, so that the same world is seen as the same.
-        self.asked.sort_by_key(|asked| asked.by);
+        self.asked.sort_unstable_by_key(|asked| asked.by);
         self
     }
 
@@ -408,6 +461,7 @@ impl World {
             && !asked.ready
             && !asked.asleep
             && self.ask_of(by).is_none()
+            && (self.roll.look.by != by || !self.roll.claimed)
             && self.runs(by)
             && has(self.registered & !self.deaf, by)
             && !self.is_apart(by);
@@ -422,9 +476,7 @@ impl World {
         for partition in &mut self.partitions {
             partition.kept &= !one(id);
         }
-        for asked in &mut self.asked {
-            asked.failed |= one(id);
-        }
+        self.looks().for_each(|asked| asked.failed |= one(id));
     }
 
     fn end_process(&mut self, id: u8) {
@@ -457,11 +509,10 @@ impl World {
         (partition.isr, partition.since) = (isr, registered);
         partition.kept &= !left;
         partition.ousted &= !isr;
-        for asked in &mut self.asked {
-            asked.failed |= left;
-        }
         let elected = leader != partition.leader;
         partition.leader = leader;
+        self.looks().for_each(|asked| asked.failed |= left);
+        let partition = &self.partitions[index];
         // One that is registered, and gone with its host, leads nobody; it is dealt with as away once it is back.
         if elected && has(partition.lack & self.up, leader) {
             let held_by_ousted = partition.ousted & !partition.lack != 0;
@@ -483,10 +534,11 @@ impl World {
     /// The controller deals with all that became of registrations: with those that came back as if they had been away,
     /// then with those that are away.
     fn catch_up(&mut self) -> Result<(), Ended> {
-        let was = self.partitions;
-        let back = self.back;
+        let (was, back, away) = (self.partitions, self.back, self.known() & !self.registered);
+        if back == 0 && away == 0 && was.iter().all(|one| one.leader != NOBODY) {
+            return Ok(());
+        }
         self.back = 0;
-        let away = self.known() & !self.registered;
         self.lose(back, away)?;
         for index in 0..PARTITIONS {
             if self.partitions[index].leader == NOBODY {
@@ -640,17 +692,67 @@ impl World {
     /// known of the present moment.
     fn harm(&self, asked: &Asked) -> Option<Harm> {
         let stopped = asked.by;
-        let linked = |a: u8, b: u8| a == b || asked.whole & link(a, b) != 0;
         for partition in (0..PARTITIONS).filter(|index| has(asked.isr[*index], stopped)) {
-            let rest = asked.isr[partition] & !one(stopped) & asked.lived;
-            let enough = (0..=ALL)
-                .filter(|some| some & !rest == 0 && some.count_ones() >= MIN_INSYNC)
-                .any(|some| members(some).all(|a| members(some | asked.elect).all(|b| linked(a, b))));
-            if !enough || asked.elect == 0 || asked.elect & !asked.lived != 0 {
+            let rest = asked.isr[partition] & !one(stopped) & asked.lived & !asked.ours;
+            if !asked.enough(rest) || asked.elect == 0 || asked.elect & !asked.lived != 0 {
                 return Some(Harm::TooFew { partition, stopped });
             }
         }
         None
+    }
+
+    /// The same of a roll, which may stop who is needed by none that has enough.
+    fn harm_by_roll(&self) -> Option<Harm> {
+        let Rolling { look, whole, .. } = self.roll;
+        let rest = |partition: usize| look.isr[partition] & !one(look.by) & look.lived & !look.ours;
+        let partition = (0..PARTITIONS).find(|index| whole[*index] && !look.enough(rest(*index)))?;
+        Some(Harm::TooFew { partition, stopped: look.by })
+    }
+
+    /// What Octad sees before a turn.
+    fn seen(&self, unheard: Brokers) -> Seen {
+        Seen {
+            heard: self.up & !self.still & !unheard,
+            // One that doesn't hear ZooKeeper goes by what it has decided.
+            registered: self.registered | if self.controls() { 0 } else { self.known() },
+            controller: self.controller,
+            partitions: self.partitions,
+        }
+    }
+
+    /// A roll looks, and is about to stop a broker.
+    fn roll_looks(&mut self, id: u8, unheard: Brokers, rolls: Rolls) -> bool {
+        let claimed = if rolls.rule.claims() { id } else { NOBODY };
+        if self.roll.look.by != claimed
+            || self.roll.look.ready
+            || !has(self.up, id)
+            || !roll::stops(rolls.rule, id, has(self.still, id), &self.seen(unheard))
+        {
+            return false;
+        }
+        let isr = self.partitions.map(|one| if has(one.isr, id) { one.isr } else { 0 });
+        let mut elect = self.elect(id);
+        if self.controller == id {
+            // Who doesn't live doesn't become it.
+            elect &= self.up & !self.still & !self.deaf;
+        }
+        let mut look = Asked { by: id, ready: true, isr, elect, ..Asked::default() };
+        look.lived = self.lives();
+        look.whole = links_among(ALL) & if rolls.reach { !self.cut } else { Links::MAX };
+        let whole = isr.map(|isr| has(isr, id) && look.enough(isr & look.lived));
+        self.roll = Rolling { claimed: rolls.rule.claims(), look, whole };
+        true
+    }
+
+    /// Takes a broker out of every ISR that a look rests on.
+    fn oust(&mut self, look: &Asked) {
+        for (partition, isr) in self.partitions.iter_mut().zip(look.isr) {
+            if has(isr, look.by) {
+                partition.ousted |= one(look.by);
+                partition.kept = isr & !one(look.by) & !look.failed;
+            }
+        }
+        self.end_process(look.by);
     }
 
     fn strike(&mut self, fault: Fault, a: u8, b: u8) -> bool {
@@ -684,7 +786,13 @@ impl World {
 
     /// What one step makes of this world; `None` where it can't be.
     #[allow(clippy::too_many_lines, reason = "one arm for each step, all short")]
-    fn after(mut self, step: Step, rule: Rule, patient: bool) -> Option<Result<Self, Ended>> {
+    fn after(
+        mut self,
+        step: Step,
+        rule: Rule,
+        patient: bool,
+        rolls: Option<Rolls>,
+    ) -> Option<Result<Self, Ended>> {
         let without = |condition| rule == Rule::Without(condition);
         let done = match step {
             Step::Fault(fault, a, b) => Ok(self.strike(fault, a, b)),
@@ -836,13 +944,32 @@ impl World {
                 if let Some(harm) = self.harm(&asked) {
                     return Some(Err(Ended::Harm(harm)));
                 }
-                for (partition, isr) in self.partitions.iter_mut().zip(asked.isr) {
-                    if has(isr, id) {
-                        partition.ousted |= one(id);
-                        partition.kept = isr & !one(id) & !asked.failed;
-                    }
+                self.oust(&asked);
+                self.roll.look.ours |= one(id);
+                Ok(true)
+            }
+            Step::RollClaims(id) => {
+                let free = self.roll.look.by == NOBODY && self.asked.iter().all(|asked| asked.by == NOBODY);
+                self.roll = Rolling { claimed: true, ..Rolling::default() };
+                self.roll.look.by = id;
+                Ok(free && rolls.is_some_and(|rolls| rolls.rule.claims()) && has(self.up, id))
+            }
+            Step::RollLooks(id, unheard) => Ok(self.roll_looks(id, unheard, rolls?)),
+            Step::RollStops(id) => {
+                let look = self.roll.look;
+                if look.by != id || !look.ready || !has(self.up, id) {
+                    return None;
                 }
-                self.end_process(id);
+                if let Some(harm) = self.harm_by_roll() {
+                    return Some(Err(Ended::Harm(harm)));
+                }
+                self.roll = Rolling::default();
+                self.oust(&look);
+                self.asked.iter_mut().for_each(|asked| asked.ours |= one(id));
+                Ok(true)
+            }
+            Step::RollGivesUp => {
+                self.roll = Rolling::default();
                 Ok(true)
             }
         };
@@ -853,70 +980,88 @@ impl World {
         }
     }
 
-    /// All that may come next, and whether it is a fault.
+    /// All that may come next by itself.
     pub(crate) fn next(
         &self,
         rule: Rule,
         patient: bool,
-        faults: &[Fault],
-        mut each: impl FnMut(Step, bool, Result<Self, Ended>),
+        rolls: Option<Rolls>,
+        mut each: impl FnMut(Step, Result<Self, Ended>),
     ) {
-        let mut tried = |step, fault| {
-            if let Some(after) = self.after(step, rule, patient)
+        let mut tried = |step| {
+            if let Some(after) = self.after(step, rule, patient, rolls)
                 && !matches!(&after, Ok(after) if after == self)
             {
-                each(step, fault, after);
+                each(step, after);
             }
         };
         for id in 1..=BROKERS {
             for step in [
                 Step::Goes(id),
-                Step::Wakes(id),
                 Step::HealZookeeper(id),
                 Step::SessionEnds(id),
                 Step::Registers(id),
-                Step::Controller(id),
                 Step::Ask(id),
-                Step::Look(id),
-                Step::GivesUp(id),
-                Step::HandsOver(id),
-                Step::Stop(id),
             ] {
-                tried(step, false);
+                tried(step);
             }
-            for to in 1..=BROKERS {
-                tried(Step::Vouch { by: id, to }, false);
+            if self.controller == NOBODY {
+                tried(Step::Controller(id));
             }
         }
-        tried(Step::Heal, false);
+        for id in self.asked.map(|asked| asked.by).into_iter().filter(|by| *by != NOBODY) {
+            for step in
+                [Step::Wakes(id), Step::Look(id), Step::GivesUp(id), Step::HandsOver(id), Step::Stop(id)]
+            {
+                tried(step);
+            }
+            for by in 1..=BROKERS {
+                tried(Step::Vouch { by, to: id });
+            }
+        }
+        tried(Step::Heal);
+        if rolls.is_some() {
+            let unheard = [0, ALL].into_iter().chain((1..=BROKERS).map(one));
+            for id in (1..=BROKERS).filter(|id| [NOBODY, *id].contains(&self.roll.look.by)) {
+                tried(Step::RollClaims(id));
+                unheard.clone().for_each(|unheard| tried(Step::RollLooks(id, unheard)));
+                tried(Step::RollStops(id));
+            }
+            tried(Step::RollGivesUp);
+        }
         for (index, replicas) in REPLICAS.iter().enumerate() {
             for id in replicas {
                 for step in [Step::Shrinks(index, *id), Step::Expands(index, *id)] {
-                    tried(step, false);
+                    tried(step);
                 }
             }
         }
+    }
+
+    /// All that one more fault may make of it.
+    pub(crate) fn struck_by(&self, faults: &[Fault], mut each: impl FnMut(Step, Result<Self, Ended>)) {
         for fault in faults {
             for a in 1..=BROKERS {
-                match fault {
-                    Fault::Split | Fault::Link => {
-                        for b in a + 1..=BROKERS {
-                            tried(Step::Fault(*fault, a, b), true);
+                let others = match fault {
+                    Fault::Split | Fault::Link => a + 1..=BROKERS,
+                    _ => NOBODY..=NOBODY,
+                };
+                for b in others {
+                    let mut after = *self;
+                    if after.strike(*fault, a, b) {
+                        let after = after.settled();
+                        if !matches!(&after, Ok(after) if after == self) {
+                            each(Step::Fault(*fault, a, b), after);
                         }
                     }
-                    _ => tried(Step::Fault(*fault, a, NOBODY), true),
                 }
             }
         }
     }
 }
 
-fn one_or_none(id: u8) -> Brokers {
-    if id == NOBODY { 0 } else { one(id) }
-}
-
 /// The rule itself, which is asked the same again and again.
 fn spares(key: u128, look: impl FnOnce() -> Look) -> bool {
-    thread_local!(static KNOWN: RefCell<HashMap<u128, bool>> = RefCell::default());
+    thread_local!(static KNOWN: RefCell<HashMap<u128, bool, BuildHasherDefault<Quick>>> = RefCell::default());
     KNOWN.with_borrow_mut(|known| *known.entry(key).or_insert_with(|| look().spares().is_ok()))
 }

@@ -198,6 +198,8 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["mend", node] => world.mend(node),
         ["freeze", node] => world.freeze(node),
         ["stand-still", node] => world.stand_still(node),
+        ["cut-off", broker] => world.cut_off(number(broker).try_into().unwrap(), true),
+        ["cut-off-no-more", broker] => world.cut_off(number(broker).try_into().unwrap(), false),
         ["stop-by-hand", node] => world.stop_by_hand(node),
         ["lose-data", node] => world.lose_data(node),
         ["restore-data", node] => world.restore_data(node),

@@ -10,9 +10,10 @@ use crate::engine::gate::{self, GateError};
 use crate::engine::plan::Change;
 use crate::engine::roll::Pending;
 use crate::host::HostError;
+use crate::kafka::Claim;
 use crate::model::{Key, NodeFacts, ProcessSeen};
 use crate::resource::{self, KindError, Observed, Surroundings as _};
-use crate::role::{GroupView, Health, Next, NotSafe, Roll, Standing};
+use crate::role::{GroupView, Health, Next, NotSafe, Role, Roll, Standing};
 use crate::stack::direct_needs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub(super) async fn roll(
     let mut untold_since: Option<Instant> = None;
     let mut looked = Instant::now();
     let mut told: Option<NotSafe> = None;
+    let mut claimed: Option<(String, Claim)> = None;
     loop {
         let stopped = |reason| StepError::NotSafe {
             group: group.to_owned(),
@@ -74,7 +76,24 @@ pub(super) async fn roll(
         let next = match role.next(&Roll { pending: &open, interrupts }, &view) {
             Next::Do(member) if !counts(&member, &open, &view) => Next::Do(member),
             Next::Do(_) if untold => Next::Wait(NotSafe::Untold),
-            Next::Do(member) => lacking.map_or(Next::Do(member), Next::Wait),
+            Next::Do(member) => match lacking {
+                Some(reason) => Next::Wait(reason),
+                None if claimed.as_ref().is_some_and(|(held, claim)| *held == member && claim.is_held()) => {
+                    Next::Do(member)
+                }
+                None => match claim(worker, role.as_ref(), group, &member).await {
+                    // Whom others stopped before that is seen by another look only.
+                    Ok(Some(claim)) => {
+                        // Where the turn is another's now, or a claim was lost, things are on the move.
+                        if claimed.replace((member, claim)).is_some() {
+                            tokio::time::sleep(PAUSE).await;
+                        }
+                        continue;
+                    }
+                    Ok(None) => Next::Do(member),
+                    Err(reason) => Next::Wait(reason),
+                },
+            },
             // Brokers aren't asked without an ensemble.
             Next::Wait(NotSafe::NobodyAnswers) => Next::Wait(lacking.unwrap_or(NotSafe::NobodyAnswers)),
             next => next,
@@ -114,8 +133,12 @@ pub(super) async fn roll(
                         healthy => drop(healthy?),
                     }
                 }
+                if let Some((_, claim)) = claimed.take() {
+                    claim.release().await;
+                }
             }
             Next::Wait(reason) => {
+                claimed = None;
                 let since = *waiting_since.get_or_insert_with(Instant::now);
                 let patience = match left_out(worker, &reason) {
                     true => FOR_LEFT_OUT.min(worker.options.gate_timeout),
@@ -181,6 +204,20 @@ fn counts(member: &str, open: &Pending<'_>, view: &GroupView) -> bool {
 fn left_out(worker: &Worker, reason: &NotSafe) -> bool {
     let NotSafe::MembersAway { members, .. } = reason else { return false };
     members.iter().any(|name| worker.left_out.contains(&Key::new(NodeFacts::KIND, name)))
+}
+
+/// Has those know who act by themselves that a member is about to be stopped.
+async fn claim(
+    worker: &Worker,
+    role: &dyn Role,
+    group: &str,
+    member: &str,
+) -> Result<Option<Claim>, NotSafe> {
+    let members = worker.context.made_members(group);
+    match members.iter().find(|facts| facts.node == member) {
+        Some(facts) => role.claim(worker.context.registry().wire().as_ref(), facts).await,
+        None => Ok(None),
+    }
 }
 
 /// A group that the members of this one need, and that isn't healthy.

@@ -106,6 +106,17 @@ impl FakeWorld {
         });
     }
 
+    /// A broker is cut off from most others, as its watchdog says from now on, or no longer so.
+    pub fn cut_off(&self, broker: i32, from_now_on: bool) {
+        self.fault(format!("broker {broker} is cut off: {from_now_on}"), |world| {
+            match from_now_on {
+                true => world.asked.insert(broker),
+                false => world.asked.remove(&broker),
+            }
+            .then_some(())
+        });
+    }
+
     /// A node's data disk is away: unmounted, or broken.
     pub fn lose_data(&self, node: &str) {
         self.fault(format!("lose the data of {node}"), |world| {

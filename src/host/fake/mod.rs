@@ -18,7 +18,7 @@ pub use lies::Moment;
 pub use record::{Breach, Cause, Cut, Deed, Loss};
 
 use super::{Backend, Host, HostError, Progress};
-use crate::kafka::{Kafka, LookError, TopicPartition};
+use crate::kafka::{Claim, Kafka, LookError, NotClaimed, TopicPartition};
 use crate::model::{Deployment, HostInputs};
 use crate::wire::Wire;
 use crate::zookeeper::{EnsembleView, Zookeeper};
@@ -218,6 +218,13 @@ impl Wire for FakeWorld {
 
     async fn assigned(&self, zookeeper: &[String], broker: i32) -> Result<Vec<TopicPartition>, LookError> {
         self.lock().assigned(zookeeper, broker).ok_or(LookError::TimedOut { after: Duration::ZERO })
+    }
+
+    async fn claim(&self, _: &[String], _: i32) -> Result<Option<Claim>, NotClaimed> {
+        match self.lock().asked.clone() {
+            brokers if brokers.is_empty() => Ok(None),
+            brokers => Err(NotClaimed::Asked { brokers }),
+        }
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) struct World {
     pub(super) breaches: Vec<Breach>,
     pub(super) cause: Cause,
     pub(super) cut: Option<(usize, Cut)>,
+    /// Brokers that watchdogs ask for, since they are cut off.
+    #[serde(default)]
+    pub(super) asked: BTreeSet<i32>,
     pub(super) refused: BTreeMap<String, String>,
     /// Nodes whose configuration files can't be read.
     pub(super) unreadable: BTreeSet<String>,
@@ -149,6 +152,7 @@ impl Default for World {
             breaches: Vec::new(),
             cause: Cause::Time,
             cut: None,
+            asked: BTreeSet::new(),
             refused: BTreeMap::new(),
             unreadable: BTreeSet::new(),
             fatal: BTreeMap::new(),

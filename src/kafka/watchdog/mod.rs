@@ -5,12 +5,14 @@
 //! A watchdog that finds its broker cut off asks the others in ZooKeeper. Each of them that has just heard its own broker
 //! vouches for it. A controller that can't be spared is left where it is, and has another broker become the controller: as
 //! long as it is cut off it can elect nobody. What to do is decided by the pure functions of [`rule`]; [`look`]
-//! reads ZooKeeper, [`vouch`] asks and answers there.
+//! reads ZooKeeper, [`vouch`] asks and answers there. [`claim`](mod@claim) has a broker that is about to be restarted vouch for nobody.
 
+mod claim;
 mod look;
 mod rule;
 mod vouch;
 
+pub use claim::{Claim, NotClaimed, claim};
 pub use look::LookError;
 pub(super) use look::{assigned_to, controller, look, partitions, registered};
 pub use rule::{Look, NotSpared, Partition, Round, Streak, Voucher, is_apart};
@@ -56,6 +58,8 @@ struct Seen {
     brokers: BTreeMap<i32, Registered>,
     /// The other brokers whose watchdogs ask for them to be stopped, and the transactions that asked.
     asked: BTreeMap<i32, i64>,
+    /// This one is asked for: by a roll that is about to stop it, since its own watchdog has no time for this meanwhile.
+    claimed: bool,
 }
 
 impl Watched {
@@ -91,7 +95,7 @@ impl Watched {
             let cut_off = streak.note(seen.as_ref().map(|(_, round)| round));
             let Some((seen, round)) = seen else { continue };
             last_reached.note(&round, begun);
-            if !seen.asked.is_empty() && !round.is_apart() {
+            if !seen.asked.is_empty() && !seen.claimed && !round.is_apart() {
                 self.answer(&mut session, &seen, &round).await;
             }
             if !cut_off {
@@ -140,10 +144,10 @@ impl Watched {
             *session = Some(Session::open_any(&self.zookeeper).await?);
         }
         let session = session.as_mut().expect("it was opened just above");
-        Ok(Seen {
-            brokers: look::registered(session).await?,
-            asked: vouch::asked(session, self.broker).await?,
-        })
+        let brokers = look::registered(session).await?;
+        let mut asked = vouch::asked(session).await?;
+        let claimed = asked.remove(&self.broker).is_some();
+        Ok(Seen { brokers, asked, claimed })
     }
 }
 

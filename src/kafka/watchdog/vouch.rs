@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Where watchdogs write.
-const ROOT: &str = "/octad-watchdog";
+pub(super) const ROOT: &str = "/octad-watchdog";
 
 /// How long others may take to answer: up to a second until they look, 0.9 s to see whom they reach, and as much until
 /// they have heard their brokers where those are busy.
@@ -43,7 +43,7 @@ impl From<SessionError> for LeftAlone {
     }
 }
 
-fn ask_of(broker: i32) -> String {
+pub(super) fn ask_of(broker: i32) -> String {
     format!("{ROOT}/asked-{broker}")
 }
 
@@ -51,11 +51,10 @@ fn voucher_of(broker: i32) -> String {
     format!("{ROOT}/vouched-{broker}")
 }
 
-/// The brokers other than `own` that are asked for, and the transactions that asked.
-pub(super) async fn asked(session: &mut Session, own: i32) -> Result<BTreeMap<i32, i64>, SessionError> {
+/// The brokers that are asked for, and the transactions that asked.
+pub(super) async fn asked(session: &mut Session) -> Result<BTreeMap<i32, i64>, SessionError> {
     let names = session.children(ROOT).await?;
-    let ids = names.iter().filter_map(|name| name.strip_prefix("asked-")?.parse().ok());
-    let ids: Vec<i32> = ids.filter(|id| *id != own).collect();
+    let ids: Vec<i32> = names.iter().filter_map(|name| name.strip_prefix("asked-")?.parse().ok()).collect();
     let paths: Vec<String> = ids.iter().map(|id| ask_of(*id)).collect();
     let found = session.read_all(&paths).await?;
     Ok(ids.into_iter().zip(found).filter_map(|(id, znode)| Some((id, znode?.created))).collect())

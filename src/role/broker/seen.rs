@@ -1,6 +1,7 @@
 //! A Kafka cluster as one look has it, and what follows from that: who is up, out or silent, whether it is the
 //! controller's word, what would be missed. Pure.
 
+use super::MIN_INSYNC;
 use crate::kafka::{BrokerAnswer, ClusterView, LocatedPartition, TopicPartition};
 use crate::model::NodeFacts;
 use crate::role::{GroupView, MemberView, NotSafe, ScarceTopic, Standing};
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The cluster as a view has it.
+#[derive(Clone)]
 pub(super) struct Seen {
     /// `None` where no broker answered.
     pub(super) cluster: Option<ClusterView>,
@@ -75,13 +77,18 @@ impl Seen {
                 partition.leader = partition.leader.or(Some(id));
             }
         }
-        Self {
-            cluster,
-            closed: self.closed.clone(),
-            why: self.why.clone(),
-            asked: self.asked.clone(),
-            members: self.members.clone(),
+        Self { cluster, ..self.clone() }
+    }
+
+    /// The same, where topics that don't say themselves how many replicas they need in sync need at least so many.
+    pub(super) fn with_min_insync(&self, least: u32) -> Self {
+        let mut cluster = self.cluster.clone();
+        for topic in cluster.iter_mut().flat_map(|cluster| cluster.topics.values_mut()) {
+            if !topic.configs.contains_key(MIN_INSYNC) {
+                topic.min_insync_replicas = topic.min_insync_replicas.max(least);
+            }
         }
+        Self { cluster, ..self.clone() }
     }
 }
 
