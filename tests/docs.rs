@@ -4,12 +4,11 @@
 #[path = "support/shown.rs"]
 mod shown;
 
-use octad::registry::Registry;
+use octad::model::{Key, Layout, NodeFacts};
 use octad::program::{Programs, StackFile};
+use octad::registry::Registry;
 use octad::report::exit;
-use octad::model::{Key, NodeFacts};
 use octad::resource::NodeKind;
-use octad::role::Layout;
 use shown::{LEFT_OUT, OF_A_RUN, Shown, shown};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -357,7 +356,7 @@ fn made(source: &str) -> Option<String> {
     Some(match source {
         "a local broker-1's server.properties" => {
             let layout = Layout { config: "/c".into(), data: "/d".into(), runtime: "/r".into() };
-            role.files(&facts, &layout)["server.properties"].clone()
+            layout.file(&role.files(&facts)["server.properties"])
         }
         "a local broker-1's watchdog" => {
             let mut words = role.watchdog(&facts).unwrap();

@@ -93,7 +93,7 @@ fn address(id: u8) -> String {
 
 fn facts(id: u8) -> Arc<NodeFacts> {
     let host = format!("10.0.0.{id}");
-    let host = HostFacts { name: host.clone(), address: host.into(), zone: "z".into(), machine: None };
+    let host = HostFacts { name: host.clone(), address: host.into(), zone: Some("z".into()), machine: None };
     let software = Software { name: "kafka".into(), version: "3.9.2".into(), digest: "d".into() };
     Arc::new(NodeFacts {
         version: FACTS_VERSION,
