@@ -1,8 +1,13 @@
-//! A thread that works until it is told to stop.
+//! Threads that work until they are told to stop, or that nobody waits for.
 
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a consumer may take to leave its group and close.
+const CLOSE: Duration = Duration::from_secs(10);
 
 /// Such a thread. Dropping it tells it to stop, and waits until it has.
 pub(super) struct Background {
@@ -41,5 +46,36 @@ impl Background {
 impl Drop for Background {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Lets go of a consumer of which all is known. librdkafka may never be done with it: seen with 2.12.1 after all brokers had
+/// been killed, when nothing was left to come but the end of one partition's fetcher. A drill doesn't wait for that.
+pub(super) fn let_go<C: ConsumerContext + 'static>(client: BaseConsumer<C>) {
+    within(CLOSE, move || drop(client));
+}
+
+/// Does `work` on a thread of its own, and leaves it there where it takes longer than `limit`. Returns whether it ended.
+fn within(limit: Duration, work: impl FnOnce() + Send + 'static) -> bool {
+    let (begun, thread) = (Instant::now(), std::thread::spawn(work));
+    while !thread.is_finished() {
+        if begun.elapsed() >= limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_without_an_end_is_left() {
+        assert!(within(Duration::from_secs(60), || {}));
+        assert!(!within(Duration::from_millis(20), || loop {
+            std::thread::park();
+        }));
     }
 }

@@ -1,6 +1,6 @@
 //! A consumer group that reads along, as the users' services do.
 
-use super::background::{Background, Over};
+use super::background::{Background, Over, let_go};
 use super::{Assignment, PROMPT};
 use crate::drill::error::DrillError;
 use crate::drill::record::Mark;
@@ -65,7 +65,10 @@ impl Consumer {
         let count = usize::try_from(assignment.partitions).unwrap_or_default();
         let partitions = Arc::new(Mutex::new(vec![Delivered::default(); count]));
         let (assignment, came) = (assignment.clone(), partitions.clone());
-        let reader = Background::start(move |over| read(&assignment, &client, &came, over));
+        let reader = Background::start(move |over| {
+            read(&assignment, &client, &came, over);
+            let_go(client);
+        });
         Ok(Self { partitions, rebalances, reader })
     }
 

@@ -1,5 +1,6 @@
 //! Reads a topic back from its first offset to its last.
 
+use super::background::let_go;
 use super::{Assignment, PROMPT};
 use crate::drill::accounting::Found;
 use crate::drill::error::DrillError;
@@ -28,6 +29,13 @@ pub(crate) fn read_back(assignment: &Assignment) -> Result<Vec<Vec<Found>>, Dril
         .set("isolation.level", "read_uncommitted")
         .create()
         .map_err(failed("make a consumer that reads the log back"))?;
+    let read = read(assignment, &client);
+    let_go(client);
+    read
+}
+
+fn read(assignment: &Assignment, client: &BaseConsumer) -> Result<Vec<Vec<Found>>, DrillError> {
+    let failed = |action| move |source| DrillError::Client { action, source };
     let topic = &assignment.topic;
     let mut ends = Vec::new();
     let mut all = TopicPartitionList::new();
