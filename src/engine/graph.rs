@@ -40,6 +40,11 @@ impl Graph {
         self.by_key.get(key).copied()
     }
 
+    /// Whether a step makes this resource.
+    pub(super) fn makes(&self, key: &Key) -> bool {
+        self.step_of(key).is_some_and(|step| matches!(self.steps[step].action, Action::Create { .. }))
+    }
+
     /// Takes note of what a declared resource needs.
     pub(super) fn needs(&mut self, key: &Key, needs: BTreeSet<Needs>) {
         self.needs.insert(key.clone(), needs);

@@ -669,7 +669,8 @@ impl Planner<'_> {
     fn add_gates(&mut self) {
         for (name, group) in &self.stack.groups {
             let touched = group.members.iter().any(|member| self.graph.step_of(member).is_some());
-            // Without a change that is left out it may never be healthy; those that need it still wait for it.
+            // Without a change that is left out it may never be healthy; what is to be made in it still waits for it. What is
+            // there already doesn't: to lower what its topics ask for may be what helps.
             let awaited = group.members.is_disjoint(&self.left_out) || self.is_needed(name);
             if touched || (awaited && !self.is_healthy(name, group)) {
                 let reason = if touched { "" } else { "is not healthy at present" };
@@ -678,11 +679,11 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether a resource that is to change needs this group.
+    /// Whether a resource that is to be made needs this group.
     fn is_needed(&self, group: &str) -> bool {
         let group = crate::stack::Needs::Group(group.to_owned());
         let needs = |(key, declared): (&Key, &crate::stack::Declared)| {
-            declared.needs.contains(&group) && self.graph.step_of(key).is_some()
+            declared.needs.contains(&group) && self.graph.makes(key)
         };
         self.stack.resources.iter().any(needs)
     }

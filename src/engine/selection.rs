@@ -9,7 +9,7 @@ use super::{State, moves};
 use crate::model::{Key, Refusal};
 use crate::resource::{Decision, GroupSubject};
 use crate::role::{Group, Role};
-use crate::stack::{ValidStack, direct_needs, nearest};
+use crate::stack::{ValidStack, direct_needs, nearest, needs_of_groups};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,17 +110,18 @@ impl Selection {
     /// Which of the decisions it leaves out.
     pub(super) fn confine(&self, stack: &ValidStack, state: &State, decisions: &Decisions) -> Confined {
         let must = |key: &Key| decisions.get(key).is_some_and(|(decision, _)| !is_restart(decision));
-        let needed = |from: &BTreeSet<Key>| {
-            let mut found = needed_by(from, stack, state, decisions);
+        let needed = |from: &BTreeSet<Key>, without: Option<&BTreeSet<Key>>| {
+            let mut found = needed_by(from, without, stack, state, decisions);
             found.retain(must);
             found
         };
         let chosen: BTreeSet<Key> = match self {
             Self::All => return Confined::default(),
-            Self::Only(targets) => targets | &needed(targets),
+            Self::Only(targets) => targets | &needed(targets, None),
             Self::Without(excluded) => {
                 let stays = |key: &&Key| {
-                    !excluded.contains(*key) && needed(&[(*key).clone()].into()).is_disjoint(excluded)
+                    !excluded.contains(*key)
+                        && needed(&[(*key).clone()].into(), Some(excluded)).is_disjoint(excluded)
                 };
                 decisions.keys().filter(stays).cloned().collect()
             }
@@ -187,9 +188,11 @@ fn is_restart(decision: &Decision) -> bool {
     matches!(decision, Decision::Update { disrupts: Some(_), .. })
 }
 
-/// All that `from` needs, near and far.
+/// All that `from` needs, near and far. What is there already and is only changed needs of a group no more than that it goes
+/// on: its members but for those that it is `without`, where somebody leaves them out.
 fn needed_by(
     from: &BTreeSet<Key>,
+    without: Option<&BTreeSet<Key>>,
     stack: &ValidStack,
     state: &State,
     decisions: &Decisions,
@@ -206,7 +209,11 @@ fn needed_by(
             };
             state.resources.iter().filter(stands_on).map(|(other, _)| other.clone()).collect()
         } else {
-            direct_needs(stack, &key)
+            let is_made = !matches!(decisions.get(&key), Some((Decision::Create { .. }, _)));
+            match without.filter(|_| is_made) {
+                Some(without) => needs_of_groups(stack, &key, |group| group.members.is_subset(without)),
+                None => direct_needs(stack, &key),
+            }
         };
         for needed in needs {
             if found.insert(needed.clone()) {

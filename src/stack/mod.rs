@@ -12,4 +12,4 @@ pub use fault::{Fault, Faults};
 pub use name::{Name, NameError, TopicName};
 pub use nearest::nearest;
 pub use validate::ValidStack;
-pub(crate) use validate::direct_needs;
+pub(crate) use validate::{direct_needs, needs_of_groups};

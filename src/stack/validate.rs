@@ -4,6 +4,7 @@ use super::{Declaration, Declared, Fault, Faults, Move, Name, Needs};
 use crate::model::{Key, NodeFacts, Refusal, references};
 use crate::registry::Registry;
 use crate::resource::Malformed;
+use crate::role::Group;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A declaration that was checked: every reference and every need names something declared, nothing goes in circles,
@@ -137,6 +138,15 @@ fn needs(declaration: &Declaration, faults: &mut Vec<Fault>) {
 
 /// Every resource that must be in place before this one, groups taken as all their members.
 pub(crate) fn direct_needs(declaration: &Declaration, key: &Key) -> BTreeSet<Key> {
+    needs_of_groups(declaration, key, |_| true)
+}
+
+/// The same, of groups only those for which `whole` holds.
+pub(crate) fn needs_of_groups(
+    declaration: &Declaration,
+    key: &Key,
+    whole: impl Fn(&Group) -> bool,
+) -> BTreeSet<Key> {
     let Some(declared) = declaration.resources.get(key) else { return BTreeSet::new() };
     let mut all: BTreeSet<Key> = references(&declared.inputs).into_iter().map(|r| r.resource).collect();
     for needs in &declared.needs {
@@ -145,7 +155,8 @@ pub(crate) fn direct_needs(declaration: &Declaration, key: &Key) -> BTreeSet<Key
                 all.insert(key.clone());
             }
             Needs::Group(group) => {
-                all.extend(declaration.groups.get(group).into_iter().flat_map(|group| group.members.clone()));
+                let group = declaration.groups.get(group).filter(|group| whole(group));
+                all.extend(group.into_iter().flat_map(|group| group.members.clone()));
             }
         }
     }
