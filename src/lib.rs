@@ -49,22 +49,27 @@
 //! ```
 //!
 //! # Module map
+//! Each uses those below it and none above.
+//!
 //! | module | what it holds | I/O |
 //! |---|---|---|
+//! | [`cli`] | verbs, and what an error is to people and scripts | terminal |
+//! | [`output`], [`report`] | rendering, failures | terminal |
+//! | [`drill`] | faults, and a probe that measures what they cost | yes |
 //! | [`program`] | the shipped programs and the stack file | reads the file |
 //! | [`component`] | several resources that are one service | none |
-//! | [`stack`] | what a program declares, and its validation | none |
-//! | [`resource`] | the kinds: host, node, topic | through host and wire |
-//! | [`role`] | what a node does: zookeeper, broker | through wire |
 //! | [`engine`] | observe, plan, check, apply, state, lock | state files |
+//! | [`stack`] | what a program declares, and its validation | none |
+//! | [`registry`] | the kinds, roles and backends that a program knows | none |
+//! | [`resource`] | the kinds: host, node, topic | through host and wire |
 //! | [`host`] | where nodes run: local, fake | yes |
-//! | [`supervisor`] | systemd's part on a local host | yes |
-//! | [`tool`] | what the machine must have, and its installation | yes |
-//! | [`artifact`] | jars, Java, class-data archives | yes |
+//! | [`role`] | what a node does: zookeeper, broker | through wire |
 //! | [`wire`], [`kafka`], [`zookeeper`] | services as seen over the network | yes |
-//! | [`drill`] | faults, and a probe that measures what they cost | yes |
-//! | [`causes`] | an error as one line | none |
-//! | [`cli`], [`output`], [`report`] | verbs, rendering, failures | terminal |
+//! | [`model`] | keys, facts, what a host needs to run a node | none |
+//! | [`supervisor`] | systemd's part on a local host | yes |
+//! | [`artifact`] | jars, Java, class-data archives | yes |
+//! | [`tool`] | what the machine must have, and its installation | yes |
+//! | [`clock`], [`causes`] | limits of deeds; an error as one line | none |
 
 pub mod artifact;
 pub mod causes;

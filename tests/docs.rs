@@ -464,3 +464,36 @@ fn every_module_is_told_of() {
         rows(&read("docs/architecture.md")).iter().flat_map(|cells| code(cells[0])).collect();
     assert_eq!(told, modules);
 }
+
+/// The modules that the code of one names, its tests apart.
+fn used(module: &Path) -> BTreeSet<String> {
+    if module.is_dir() {
+        let entries = fs::read_dir(module).unwrap();
+        return entries.flat_map(|entry| used(&entry.unwrap().path())).collect();
+    }
+    if module.extension().is_none_or(|extension| extension != "rs") || module.ends_with("tests.rs") {
+        return BTreeSet::new();
+    }
+    let text = fs::read_to_string(module).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let named = lines.flat_map(|line| line.split("crate::").skip(1));
+    let name = |rest: &str| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned();
+    named.map(name).collect()
+}
+
+#[test]
+fn every_module_stands_on_those_below_it() {
+    let text = read("docs/architecture.md");
+    let order: Vec<String> = rows(&text).iter().flat_map(|cells| code(cells[0])).collect();
+    let mut arrows = 0;
+    for (place, module) in order.iter().enumerate() {
+        let folder = repository().join("src").join(module);
+        let uses = if folder.is_dir() { used(&folder) } else { used(&folder.with_extension("rs")) };
+        for (above, other) in order.iter().enumerate().filter(|(_, other)| uses.contains(*other)) {
+            assert!(above >= place, "`{module}` uses `{other}`, which stands above it");
+            arrows += usize::from(above > place);
+        }
+    }
+    assert!(arrows > 50, "the code was not read: {arrows} arrows");
+}

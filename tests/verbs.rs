@@ -179,7 +179,7 @@ fn facts_and_the_diagram_need_no_stack() {
           node_zk_1["<b>zk-1</b><br>zookeeper<br>127.90.21.11:2181"]
         end
       end
-      topic_orders[("topic <b>orders</b><br>2 partitions × 1 replicas")] --- group_kafka
+      topic_orders[("topic <b>orders</b><br>2 partitions × 1 replica")] --- group_kafka
       group_kafka -- needs --> group_zookeeper
     "#);
     assert!(!bench.site().exists(), "nothing is left behind");
