@@ -6,6 +6,7 @@ use crate::drill::accounting::Found;
 use crate::drill::error::DrillError;
 use crate::drill::record::Mark;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
@@ -40,8 +41,7 @@ fn read(assignment: &Assignment, client: &BaseConsumer) -> Result<Vec<Vec<Found>
     let mut ends = Vec::new();
     let mut all = TopicPartitionList::new();
     for partition in 0..assignment.partitions {
-        let (_, end) =
-            client.fetch_watermarks(topic, partition, PROMPT).map_err(failed("ask where the log ends"))?;
+        let end = end(client, topic, partition).map_err(failed("ask where the log ends"))?;
         ends.push(end);
         all.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed("read the log back"))?;
     }
@@ -69,4 +69,16 @@ fn read(assignment: &Assignment, client: &BaseConsumer) -> Result<Vec<Vec<Found>
         }
     }
     Ok(logs)
+}
+
+/// Where a partition's log ends. A cluster that is whole again may still have told this client of the leader before.
+fn end(client: &BaseConsumer, topic: &str, partition: i32) -> Result<i64, KafkaError> {
+    let begun = Instant::now();
+    loop {
+        match client.fetch_watermarks(topic, partition, PROMPT) {
+            Ok((_, end)) => return Ok(end),
+            Err(error) if begun.elapsed() > IDLE => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
 }
