@@ -20,7 +20,7 @@
     {
       lib = import ./nix/lib.nix { inherit nixpkgs; };
       nixosModules = import ./nix/modules;
-      nixosConfigurations = import ./nix/configurations.nix { inherit (self.lib) mkNode readFacts; };
+      nixosConfigurations = import ./nix/configurations.nix { inherit (self.lib) mkHostsAt readFacts; };
 
       packages = forEachSystem ./nix/packages.nix;
       apps = forEachSystem ./nix/apps.nix;

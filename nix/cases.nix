@@ -1,65 +1,122 @@
-# Nodes beyond those of the example stacks, for scripts/check-nix: on each platform, and those that must be refused with
-# what is said of them. All messages name the node.
+# Nodes beyond those of the example stacks, for scripts/check-nix: on each platform, several on one machine, and those
+# that must be refused with what is said of them. All messages name the node or the host.
 { nixpkgs }:
 let
-  inherit (import ./evaluate.nix { inherit nixpkgs; }) lib mkNode readFacts;
-  stack = (readFacts ./facts).minimal-nixos;
-  broker = stack.broker-1;
+  inherit (import ./evaluate.nix { inherit nixpkgs; }) lib mkHostAt readFacts;
+  stacks = readFacts ./facts;
+  broker = stacks.minimal-nixos.broker-1;
   with' = lib.recursiveUpdate broker;
-  toplevel = facts: (mkNode facts).config.system.build.toplevel.drvPath;
+  # On the broker's host, of whose zone ZooKeeper isn't told.
+  zookeeper = lib.recursiveUpdate stacks.minimal-nixos.zk-1 {
+    facts.host = removeAttrs broker.facts.host [ "zone" ];
+  };
+  host = documents: (mkHostAt ../. documents).config.system.build.toplevel.drvPath;
+  node = document: host [ document ];
 in
 {
   platforms = lib.genAttrs (lib.attrNames (import ../images/platforms)) (
     platform:
-    toplevel (with' {
-      host.machine.platform = platform;
+    node (with' {
+      facts.host.machine.platform = platform;
     })
   );
 
+  several.broker-and-zookeeper = host [
+    broker
+    zookeeper
+  ];
+
   refused = {
     newer-facts = {
-      evaluated = toplevel (with' {
-        version = 2;
+      evaluated = node (with' {
+        version = 3;
       });
-      says = "broker-1: its facts are of version 2";
+      says = "broker-1: its facts are of version 3";
+    };
+    older-facts = {
+      evaluated = node (broker.facts // { version = 1; });
+      says = "broker-1: its facts are of version 1";
     };
     no-version = {
-      evaluated = toplevel (removeAttrs broker [ "version" ]);
+      evaluated = node (removeAttrs broker [ "version" ]);
       says = "broker-1: its facts are of version none";
     };
+    unknown-part = {
+      evaluated = node (broker // { health = [ ]; });
+      says = "broker-1: these modules don't know what `health` in its facts is for";
+    };
     local-host = {
-      evaluated = toplevel (broker // { host = removeAttrs broker.host [ "machine" ]; });
+      evaluated = node (
+        broker
+        // {
+          facts = broker.facts // {
+            host = removeAttrs broker.facts.host [ "machine" ];
+          };
+        }
+      );
       says = "broker-1: its facts name no machine";
     };
     unknown-platform = {
-      evaluated = toplevel (with' {
-        host.machine.platform = "toaster";
+      evaluated = node (with' {
+        facts.host.machine.platform = "toaster";
       });
       says = "broker-1: there is no platform `toaster`";
     };
-    unknown-role = {
-      evaluated = toplevel (with' {
-        role = "canary";
+    unknown-software = {
+      evaluated = node (with' {
+        facts.software.name = "canary";
       });
-      says = "broker-1: there is no role `canary`";
+      says = "broker-1: there is no software `canary`";
+    };
+    unknown-process = {
+      evaluated = node (broker // { process.wasm = { }; });
+      says = "broker-1: a process of the form `wasm` can't be run here";
     };
     loopback = {
-      evaluated = toplevel (with' {
-        host.address = "127.0.0.1";
+      evaluated = node (with' {
+        facts.host.address = "127.0.0.1";
       });
       says = "broker-1: at 127.0.0.1 no other machine can reach it";
     };
     other-kafka = {
-      evaluated = toplevel (with' {
-        software.version = "3.9.1";
+      evaluated = node (with' {
+        facts.software.version = "3.9.1";
       });
-      says = "broker-1: its facts are for Kafka 3.9.1";
+      says = "broker-1: its facts are for kafka 3.9.1";
     };
-    both-on-one = {
-      evaluated =
-        ((mkNode broker).extendModules { modules = [ { services.zookeeper.enable = true; } ]; })
-        .config.system.build.toplevel.drvPath;
-      says = "broker-1: ZooKeeper and Kafka are on one machine";
+    nobody = {
+      evaluated = host [ ];
+      says = "a host without a node has no configuration";
+    };
+    two-of-a-group = {
+      evaluated = host [
+        stacks.ha-nixos.broker-1
+        (lib.recursiveUpdate stacks.ha-nixos.broker-2 {
+          facts = { inherit (stacks.ha-nixos.broker-1.facts) host; };
+        })
+      ];
+      says = "broker-1: broker-1 and broker-2 are of the group kafka";
+    };
+    one-port = {
+      evaluated = host [
+        broker
+        (lib.recursiveUpdate zookeeper { facts.ports.client = 9092; })
+      ];
+      says = "broker-1: broker-1 and zk-1 listen on port 9092";
+    };
+    two-hosts = {
+      evaluated = host [
+        broker
+        stacks.minimal-nixos.zk-1
+      ];
+      says = "broker-1: broker-1 and zk-1 are not of one host of one stack";
+    };
+    two-stacks = {
+      evaluated = host [
+        broker
+        (lib.recursiveUpdate zookeeper { facts.stack = "other"; })
+      ];
+      says = "broker-1: broker-1 and zk-1 are not of one host of one stack";
     };
   };
 }

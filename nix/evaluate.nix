@@ -25,11 +25,11 @@ let
   standIn = {
     modules = given.modules ++ [ { nixpkgs.pkgs = given.pkgs; } ];
   };
-  configurations = import ./configurations.nix { inherit (tools) mkNode readFacts; };
+  configurations = import ./configurations.nix { inherit (tools) mkHostsAt readFacts; };
 in
 {
   inherit lib;
-  inherit (tools) mkNode readFacts;
+  inherit (tools) mkHostAt readFacts;
   rendered = import ./rendered.nix (
     if given == null then
       {

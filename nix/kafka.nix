@@ -1,5 +1,5 @@
 # Kafka 3.9.2, the last line that keeps its metadata in ZooKeeper. Newer nixpkgs only carry 4.x, so the flake has its
-# own, in the form that services.apache-kafka expects: libs/, config/, bin/ and passthru.jre.
+# own: libs/, config/ and bin/.
 {
   lib,
   stdenvNoCC,

@@ -1,45 +1,40 @@
-# What NixOS makes of the facts, as text: configuration files and units of every configuration, as NAME/FILE. Tests
-# compare and verify it; nothing of it needs a kernel or a compiler.
+# What NixOS makes of the documents, as text: configuration files, commands and units of every node, as
+# STACK-NODE/FILE. Tests compare and verify it; nothing of it needs a kernel or a compiler.
 { pkgs, configurations }:
 let
   inherit (pkgs) lib;
 
+  # Names in the store are other ones for each version of what they hold.
+  nameless =
+    text:
+    lib.concatMapStrings (part: if lib.isList part then "STORE" else part) (
+      builtins.split "/nix/store/[^/ \"]+" (builtins.unsafeDiscardStringContext text)
+    );
+
   filesOf =
-    name:
-    { config, ... }:
+    config: name: node:
     let
       inherit (config.systemd) services units;
-      ours = lib.filterAttrs (
-        file: entry: lib.hasPrefix "octad/" file && entry.enable
-      ) config.environment.etc;
-      unit = lib.findFirst (unit: services ? ${unit}) null [
-        "apache-kafka"
-        "zookeeper"
-      ];
+      unit = "octad-${name}";
       inherit (services.${unit}) serviceConfig;
-      # What octad is told, without the path of the program, which is another one for each version of it, and without
-      # what follows.
-      told =
-        verb: line:
-        let
-          words = lib.splitString "/bin/octad\" \"${verb}\" " line;
-        in
-        if lib.length words == 1 then
-          ""
-        else
-          lib.head (lib.splitString "\n" (lib.head (lib.splitString " \"--\" " (lib.last words))));
+      commands =
+        lib.concatMap
+          (what: map (command: "${what}=${command}\n") (lib.toList (serviceConfig.${what} or [ ])))
+          [
+            "ExecStartPre"
+            "ExecStart"
+            "ExecStopPost"
+          ];
+      within = lib.mapAttrs' (file: lib.nameValuePair "${node.document.facts.stack}-${name}/${file}");
+      unitOf = unit: "${units.${unit}.unit}/${unit}";
     in
-    lib.mapAttrs' (file: entry: lib.nameValuePair "${name}/${baseNameOf file}" entry.source) ours
-    // {
-      "${name}/admit" = pkgs.writeText "admit" (told "admit" services.${unit}.preStart + "\n");
-      "${name}/fence" = pkgs.writeText "fence" (told "fence" (serviceConfig.ExecStopPost or "") + "\n");
-      "${name}/watchdog" = pkgs.writeText "watchdog" (told "watchdog" serviceConfig.ExecStart + "\n");
-    }
-    // lib.listToAttrs (
-      map (unit: lib.nameValuePair "${name}/units/${unit}" "${units.${unit}.unit}/${unit}") [
-        "${unit}.service"
-        "octad-grow-data-disk.service"
-      ]
-    );
+    within {
+      config = config.environment.etc."octad/${name}".source;
+      commands = pkgs.writeText "commands" (nameless (lib.concatStrings commands));
+      "units/${unit}.service" = unitOf "${unit}.service";
+      "units/grow-octad-data-disk.service" = unitOf "grow-octad-data-disk.service";
+    };
+
+  nodesOf = { config, ... }: lib.concatMapAttrs (filesOf config) config.octad.nodes;
 in
-pkgs.linkFarm "rendered" (lib.concatMapAttrs filesOf configurations)
+pkgs.linkFarm "rendered" (lib.concatMapAttrs (_: nodesOf) configurations)

@@ -1,26 +1,40 @@
-# The software of each role as the modules have it where nothing is overridden: what images hold in advance.
+# The software that nodes run, by the name that facts have for it, and what images hold of it in advance.
 { lib, pkgs }:
 let
   java = import ./java { inherit lib pkgs; };
-  # All nodes of a role have the same software and JVM options.
-  factsOf = node: lib.importJSON (./facts/ha-nixos + "/${node}.json");
-  kafka = pkgs.callPackage ./kafka.nix { };
+  # `jars` is the folder of the class path.
+  known = {
+    kafka = {
+      package = pkgs.callPackage ./kafka.nix { };
+      jars = "libs";
+    };
+    zookeeper = {
+      package = pkgs.zookeeper;
+      jars = "lib";
+    };
+  };
+  of =
+    facts:
+    known.${facts.software.name}
+      or (throw "${facts.node}: there is no software `${facts.software.name}` (known: ${lib.concatStringsSep ", " (lib.attrNames known)})");
+  # As the modules have it where nothing is overridden. All nodes of a role have the same software and JVM options.
+  inAdvance =
+    node:
+    let
+      inherit (lib.importJSON (./facts/ha-nixos + "/${node}.json")) facts;
+      inherit (of facts) package jars;
+    in
+    {
+      inherit package;
+    }
+    // java.software {
+      inherit facts;
+      jre = pkgs.jdk17_headless;
+      folder = "${package}/${jars}";
+    };
 in
 {
-  broker = {
-    package = kafka;
-  }
-  // java.software {
-    facts = factsOf "broker-1";
-    inherit (kafka) jre;
-    folder = "${kafka}/libs";
-  };
-  zookeeper = {
-    package = pkgs.zookeeper;
-  }
-  // java.software {
-    facts = factsOf "zk-1";
-    jre = pkgs.jdk17_headless;
-    folder = "${pkgs.zookeeper}/lib";
-  };
+  inherit of;
+  broker = inAdvance "broker-1";
+  zookeeper = inAdvance "zk-1";
 }

@@ -2,9 +2,11 @@
 //! to the standard ones here.
 
 use crate::host::{Backend, LocalBackend};
-use crate::resource::{HostKind, Kind, NodeKind, TopicKind};
+use crate::model::{Deployment, Key};
+use crate::resource::{HostKind, Kind, KindError, NodeKind, TopicKind};
 use crate::role::{Broker, Role, Zookeeper};
 use crate::wire::{NetworkWire, Wire};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -79,6 +81,14 @@ impl Registry {
     /// The role of this name.
     pub fn role_named(&self, name: &str) -> Option<&Arc<dyn Role>> {
         self.roles.get(name)
+    }
+
+    /// How a node with these inputs is run.
+    ///
+    /// # Errors
+    /// [`KindError::NotYetKnown`] where an input comes from what isn't there yet.
+    pub fn deployment(&self, node: &Key, inputs: &Value) -> Result<Deployment, KindError> {
+        NodeKind::new(self.roles.clone()).deployment(node, inputs)
     }
 
     /// The backend of this name.

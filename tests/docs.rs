@@ -4,7 +4,7 @@
 #[path = "support/shown.rs"]
 mod shown;
 
-use octad::model::{Key, Layout, NodeFacts};
+use octad::model::{Deployment, Key, Layout, NodeFacts};
 use octad::program::{Programs, StackFile};
 use octad::registry::Registry;
 use octad::report::exit;
@@ -320,7 +320,8 @@ fn the_figures_of_the_readme_are_those_of_the_drills() {
 #[test]
 fn the_settings_that_keep_a_session_are_those_of_the_facts() {
     let facts = |node: &str| -> NodeFacts {
-        serde_json::from_str(&read(&format!("nix/facts/ha-nixos/{node}.json"))).unwrap()
+        let document = read(&format!("nix/facts/ha-nixos/{node}.json"));
+        serde_json::from_str::<Deployment>(&document).unwrap().facts
     };
     let (broker, zookeeper) = (facts("broker-1"), facts("zk-1"));
     let setting = |facts: &NodeFacts, name: &str| -> Option<u64> {

@@ -1,26 +1,24 @@
-//! The NixOS half has no facts and no defaults of its own: its facts are those that Octad declares, and the files that
-//! it writes from them say what Octad's own for local hosts say.
+//! The NixOS half knows no role and has no defaults of its own: what it reads is what Octad says of its nodes, and the
+//! files and commands that it makes of that are those that local hosts have, in its own directories.
 //!
-//! `OCTAD_UPDATE_FACTS=1` writes the facts; `scripts/check-nix --update` writes what NixOS makes of them.
+//! `OCTAD_UPDATE_FACTS=1` writes what it reads; `scripts/check-nix --update` writes what NixOS makes of that.
 
 #[path = "support/skip.rs"]
 mod skip;
 
 use octad::artifact::Java;
-use octad::model::{Layout, NodeFacts, property};
+use octad::model::{Deployment, Jvm, Key, Layout, Process, property};
 use octad::program::{Programs, StackFile};
 use octad::registry::Registry;
-use octad::resource::NodeKind;
-use octad::role::Role;
+use octad::resource::{KindError, NodeKind};
 use octad::supervisor::LEAVE_FILE;
 use octad::tool::Environment;
-use serde_json::Value;
+use serde_json::json;
 use skip::skip;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -41,29 +39,32 @@ fn texts(directory: &Path) -> BTreeMap<PathBuf, String> {
     found
 }
 
-/// The facts of all nodes on machines in all stack files, as `STACK/NODE.json`.
-fn declared() -> BTreeMap<PathBuf, Value> {
-    let mut facts = BTreeMap::new();
+/// All nodes on machines in all stack files, as `STACK/NODE.json`.
+fn declared() -> BTreeMap<PathBuf, Deployment> {
+    let registry = Registry::standard();
+    let mut nodes = BTreeMap::new();
     let files = texts(&repository().join("stacks")).into_iter();
     for (file, text) in files.filter(|(file, _)| file.extension().is_some_and(|ending| ending == "toml")) {
         let stack = file.file_stem().unwrap().to_str().unwrap();
         let declared = StackFile::of_text(stack.parse().unwrap(), &text)
-            .declare(&Programs::standard(), &Registry::standard())
+            .declare(&Programs::standard(), &registry)
             .unwrap();
-        let nodes = declared.resources.iter().filter(|(key, _)| key.kind == NodeKind::NAME);
-        for (key, node) in nodes.filter(|(_, node)| node.inputs.pointer("/host/machine").is_some()) {
-            facts.insert(PathBuf::from(format!("{stack}/{}.json", key.name)), node.inputs.clone());
+        for (key, node) in declared.resources.iter().filter(|(key, _)| key.kind == NodeKind::NAME) {
+            let deployment = registry.deployment(key, &node.inputs).unwrap();
+            if deployment.facts.host.machine.is_some() {
+                nodes.insert(PathBuf::from(format!("{stack}/{}.json", key.name)), deployment);
+            }
         }
     }
-    assert!(!facts.is_empty());
-    facts
+    assert!(!nodes.is_empty());
+    nodes
 }
 
 #[test]
-fn the_facts_that_nix_reads_are_those_that_the_stack_files_declare() {
+fn what_nix_reads_is_what_the_stack_files_declare() {
     let directory = repository().join("nix/facts");
     let declared: BTreeMap<_, _> =
-        declared().into_iter().map(|(path, facts)| (path, format!("{facts:#}\n"))).collect();
+        declared().into_iter().map(|(path, node)| (path, format!("{:#}\n", json!(node)))).collect();
     if std::env::var_os("OCTAD_UPDATE_FACTS").is_some_and(|value| value == "1") {
         let _ = fs::remove_dir_all(&directory);
         for (path, text) in &declared {
@@ -75,15 +76,14 @@ fn the_facts_that_nix_reads_are_those_that_the_stack_files_declare() {
     assert!(texts(&directory) == declared, "nix/facts is stale: OCTAD_UPDATE_FACTS=1 cargo test --test nix");
 }
 
-/// Settings that hold whatever a properties file has a meaning of its own for, and the file that says them. scripts/check-nix
-/// and the flake compare that file with what the Nix half makes of the settings.
+/// Settings that hold whatever a properties file has a meaning of its own for, and the file that says them.
 fn strange() -> (BTreeMap<String, String>, String) {
-    let read = |name: &str| fs::read_to_string(repository().join("nix/java").join(name)).unwrap();
+    let read = |name: &str| fs::read_to_string(repository().join("tests/support").join(name)).unwrap();
     (serde_json::from_str(&read("properties.json")).unwrap(), read("properties.txt"))
 }
 
 #[test]
-fn local_hosts_escape_in_properties_what_has_a_meaning_there() {
+fn what_has_a_meaning_in_properties_is_escaped() {
     let (settings, file) = strange();
     let ours: String = settings.iter().map(|(name, value)| property(name, value)).collect();
     assert_eq!(ours, file);
@@ -113,7 +113,7 @@ async fn java_reads_back_what_was_written() {
     let dir = tempfile::tempdir().unwrap();
     let reader = dir.path().join("Reader.java");
     fs::write(&reader, READER).unwrap();
-    let file = repository().join("nix/java/properties.txt");
+    let file = repository().join("tests/support/properties.txt");
     let read = Command::new(&java.path).arg(&reader).arg(file).output().unwrap();
     let said = String::from_utf8_lossy(&read.stderr);
     if said.contains("jdk.compiler") {
@@ -126,72 +126,90 @@ async fn java_reads_back_what_was_written() {
     assert_eq!(read, strange().0);
 }
 
-fn role(name: &str) -> Arc<dyn Role> {
-    Registry::standard().role_named(name).unwrap().clone()
-}
-
-/// What `octad admit` is told in front of a node's start.
-fn admission(facts: &NodeFacts) -> Option<Vec<String>> {
-    let setting = |name: &str| facts.settings[name].known().unwrap().clone();
-    let mut arguments = vec!["--data".to_owned(), "/var/lib/octad".to_owned()];
-    if facts.role == "broker" {
-        arguments.extend(["--zookeeper".into(), setting("zookeeper.connect")]);
-        arguments.extend(["--broker".into(), facts.id.to_string()]);
-        arguments.extend(["--min-insync-replicas".into(), setting("min.insync.replicas")]);
-    } else {
-        let servers = facts.settings.iter().filter(|(name, _)| name.starts_with("server."));
-        let client =
-            |server: &str| format!("{}:{}", server.split(':').next().unwrap(), facts.ports["client"]);
-        let servers: Vec<String> = servers.map(|(_, server)| client(server.known().unwrap())).collect();
-        if !servers.is_empty() {
-            arguments.extend(["--servers".into(), servers.join(",")]);
-            let own = format!("{}:{}", facts.host.address.known().unwrap(), facts.ports["client"]);
-            arguments.extend(["--own".into(), own]);
-        }
-    }
-    Some(arguments)
+#[test]
+fn what_is_not_known_yet_is_said_rather_than_left_out() {
+    let registry = Registry::standard();
+    let deployment = declared().remove(Path::new("minimal-nixos/broker-1.json")).unwrap();
+    let key = Key::new(NodeKind::NAME, "broker-1");
+    let mut inputs = json!(deployment.facts);
+    assert!(registry.deployment(&key, &inputs).is_ok(), "the detector: all of it is known");
+    inputs["settings"]["listeners"] = json!({ "$ref": "host/broker-1", "field": "address" });
+    assert!(matches!(registry.deployment(&key, &inputs), Err(KindError::NotYetKnown { .. })));
 }
 
 #[test]
-fn both_halves_know_an_empty_disk_by_the_same_signs() {
-    let module = |name: &str| fs::read_to_string(repository().join("nix/modules").join(name)).unwrap();
-    assert!(module("data-disk.nix").contains(LEAVE_FILE), "who formats a disk leaves it there");
-    let asserted = module("kafka.nix");
-    for sign in [LEAVE_FILE, role("broker").written().unwrap()] {
-        assert!(asserted.contains(&format!("\"|${{dataDir}}/{sign}\"")), "{sign}");
+fn both_halves_know_an_empty_disk_by_the_same_sign() {
+    for file in ["modules/data-disk.nix", "node.nix"] {
+        let text = fs::read_to_string(repository().join("nix").join(file)).unwrap();
+        assert!(text.contains(LEAVE_FILE), "{file}");
     }
-    // What holds once for a disk is no fact of a node, which is there for good.
-    assert!(declared().values().all(|facts| facts.pointer("/host/machine/fresh").is_none()));
+}
+
+/// What a command is in a unit. Names in the store are left out.
+fn line<'a>(what: &str, words: impl IntoIterator<Item = &'a String>) -> String {
+    let escaped = |word: &String| json!(word).to_string().replace('%', "%%").replace('$', "$$");
+    let words: Vec<_> = words.into_iter().map(escaped).collect();
+    format!("{what}{}\n", words.join(" "))
+}
+
+/// What NixOS adds to a command of Java's: where it lies there, and where its metrics are read.
+const OF_NIXOS: [&str; 3] =
+    ["-Dcom.sun.management.jmxremote.", "-Djava.rmi.server.hostname=", "-Xshare:auto"];
+
+/// The commands of a node's unit on NixOS.
+fn commands(node: &Deployment, place: &Layout) -> String {
+    let octad = |verb: &str, arguments: &Option<Vec<String>>| {
+        let arguments = arguments.as_ref()?;
+        Some([vec!["STORE/bin/octad".to_owned(), verb.to_owned()], place.fill_all(arguments)].concat())
+    };
+    let mut all = String::new();
+    if let Some(admit) = octad("admit", &node.admit) {
+        all += &line("ExecStartPre=", &admit);
+    }
+    for file in node.data_files.keys() {
+        let to = place.data.join(file).display().to_string();
+        all += &line("ExecStartPre=", &["STORE/bin/install".into(), "-m600".into(), "STORE".into(), to]);
+    }
+    let watchdog = octad("watchdog", &node.watchdog).map(|words| [words, vec!["--".into()]].concat());
+    let Process::Java { options, main, arguments } = &node.process;
+    let java = ["STORE/bin/java", "@STORE", "-XX:SharedArchiveFile=STORE"].map(str::to_owned);
+    let start = [
+        watchdog.unwrap_or_default(),
+        java.into(),
+        node.facts.jvm.as_ref().map(Jvm::flags).unwrap_or_default(),
+        place.fill_all(options),
+        vec![main.clone()],
+        place.fill_all(arguments),
+    ];
+    all += &line("ExecStart=", &start.concat());
+    if let Some(fence) = octad("fence", &node.fence) {
+        all += &line("ExecStopPost=-", &fence);
+    }
+    all
 }
 
 #[test]
-fn nixos_writes_what_local_hosts_read() {
+fn nixos_runs_a_node_as_local_hosts_do() {
     let golden = texts(&repository().join("nix/golden"));
-    let layout = Layout { config: "/c".into(), data: "/var/lib/octad".into(), runtime: "/r".into() };
-    let mut compared = 0;
-    for (path, facts) in declared() {
-        let node = path.with_extension("");
-        let name = node.display().to_string().replace('/', "-");
-        let facts: NodeFacts = serde_json::from_value(facts).unwrap();
-        let role = role(&facts.role);
-        let files = role.files(&facts);
-        let ours: BTreeMap<_, _> =
-            files.iter().map(|(name, file)| (name.as_str(), layout.file(file))).collect();
-        for file in ["server.properties", "zoo.cfg"].into_iter().filter(|file| ours.contains_key(file)) {
-            let theirs = golden.get(&Path::new(&name).join(file)).unwrap_or_else(|| panic!("{name}/{file}"));
-            assert_eq!(theirs, &ours[file], "{name}/{file}");
-            compared += 1;
+    let mut ours = BTreeMap::new();
+    for (path, node) in declared() {
+        let name = &node.facts.node;
+        let place = Layout {
+            config: "STORE".into(),
+            data: format!("/var/lib/octad/{name}").into(),
+            runtime: format!("/run/octad-{name}").into(),
+        };
+        let directory = path.with_extension("").display().to_string().replace('/', "-");
+        let directory = Path::new(&directory);
+        for (file, content) in &node.files {
+            ours.insert(directory.join("config").join(file), place.file(content));
         }
-        let told = [
-            ("fence", role.fence(&facts)),
-            ("watchdog", role.watchdog(&facts)),
-            ("admit", admission(&facts)),
-        ];
-        for (file, arguments) in told {
-            let ours: Vec<_> = arguments.iter().flatten().map(|word| format!("\"{word}\"")).collect();
-            let theirs = golden[&Path::new(&name).join(file)].trim();
-            assert_eq!(theirs, ours.join(" "), "{name}/{file}: what octad is told beside the node");
-        }
+        ours.insert(directory.join("commands"), commands(&node, &place));
     }
-    assert_eq!(compared, declared().len(), "every node has one configuration file");
+    let is_own = |word: &&str| !OF_NIXOS.iter().any(|own| word.contains(own));
+    for (path, theirs) in &golden {
+        let words: Vec<_> = theirs.split(' ').filter(is_own).collect();
+        assert_eq!(ours.get(path), Some(&words.join(" ")), "{}", path.display());
+    }
+    assert_eq!(golden.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>(), "what each node has");
 }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 use octad::engine::Lock;
-use octad::model::{FACTS_VERSION, NodeFacts};
+use octad::model::{DEPLOYMENT_VERSION, Deployment};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -160,9 +160,9 @@ fn facts_and_the_diagram_need_no_stack() {
     assert_eq!(nodes, ["broker-1", "zk-1"]);
     for node in nodes {
         let text = fs::read_to_string(bench.0.path().join(format!("facts/{node}.json"))).unwrap();
-        let facts: NodeFacts = serde_json::from_str(&text).unwrap();
-        assert_eq!((facts.version, &facts.node), (FACTS_VERSION, node));
-        assert_eq!(serde_json::to_value(&facts).unwrap(), all[node]);
+        let document: Deployment = serde_json::from_str(&text).unwrap();
+        assert_eq!((document.version, &document.facts.node), (DEPLOYMENT_VERSION, node));
+        assert_eq!(serde_json::to_value(&document).unwrap(), all[node]);
         assert_eq!(bench.json(&["facts", node]), all[node]);
     }
     assert_snapshot!(bench.run(&["graph"]).1, @r#"

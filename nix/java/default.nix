@@ -5,7 +5,7 @@ let
   makeClassArchive = pkgs.callPackage ./class-archive.nix { };
 in
 {
-  # Arguments in front of all others, for a node with these facts.
+  # Arguments in front of all others, for a node with these facts, whose class path is the jars of `folder`.
   software =
     {
       facts,
@@ -23,7 +23,7 @@ in
         inherit jre classPath;
         classList = ../../artifacts + "/${facts.software.name}-${facts.software.version}/classes.txt";
         # An archive belongs to a collector; sizes don't matter to it.
-        options = lib.filter (lib.hasSuffix "GC") facts.jvm.options;
+        options = lib.filter (lib.hasSuffix "GC") (facts.jvm.options or [ ]);
       };
     in
     {

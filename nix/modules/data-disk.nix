@@ -1,15 +1,17 @@
-# The disk with the node's data: XFS on the whole device, by a name that stays. It is never formatted by itself:
-# `octad-format-data-disk DEVICE` is a step that somebody takes knowingly. It puts the leave to begin with nothing on the
-# disk, without which a broker doesn't start on an empty one; `octad admit` takes it back. Who enlarges the volume does so at the cloud
+# The disk with the data of all nodes: XFS on the whole device, by a name that stays. It is never formatted by itself:
+# `octad-format-data-disk DEVICE` is a step that somebody takes knowingly. It makes a directory for each node, and puts the
+# leave to begin with nothing there, without which a broker doesn't start on an empty one; `octad admit` takes it back. Who enlarges the volume does so at the cloud
 # or the hypervisor; the file system follows, at boot and while it runs.
 {
   config,
-  facts,
+  lib,
   pkgs,
   ...
 }:
 let
-  inherit (config.octad) dataDir;
+  inherit (config.octad) dataDir host nodes;
+  # As mkfs.xfs reads a directory with what is in it.
+  directory = node: ''"${node} d--755 0 0" "octad-fresh ---644 0 0 $scratch/leave" "\$"'';
 
   format = pkgs.writeShellApplication {
     name = "octad-format-data-disk";
@@ -33,14 +35,17 @@ let
       trap 'rm -rf "$scratch"' EXIT
       echo "$leave" >"$scratch/leave"
       # mkfs makes the file with the file system, so that neither is there without the other.
-      printf '%s\n' / "0 0" "d--755 0 0" "octad-fresh ---644 0 0 $scratch/leave" "\$" >"$scratch/contents"
+      printf '%s\n' / "0 0" "d--755 0 0" ${
+        lib.concatMapStringsSep " " directory (lib.attrNames nodes)
+      } "\$" \
+        >"$scratch/contents"
       mkfs.xfs -L octad-data -p "$scratch/contents" "$1"
     '';
   };
 in
 {
   fileSystems.${dataDir} = {
-    device = facts.host.machine.data_disk;
+    device = host.machine.data_disk;
     fsType = "xfs";
     options = [
       # Kafka reads no access times, and writing them costs a write for each read.
@@ -54,9 +59,9 @@ in
   # NVMe and virtio tell of a new capacity by themselves, SCSI only that it should be asked.
   services.udev.extraRules = ''
     ACTION=="change", SUBSYSTEM=="scsi", ENV{SDEV_UA}=="CAPACITY_DATA_HAS_CHANGED", TEST=="rescan", ATTR{rescan}="x"
-    ACTION=="change", SUBSYSTEM=="block", ENV{RESIZE}=="1", RUN+="${config.systemd.package}/bin/systemctl start --no-block octad-grow-data-disk.service"
+    ACTION=="change", SUBSYSTEM=="block", ENV{RESIZE}=="1", RUN+="${config.systemd.package}/bin/systemctl start --no-block grow-octad-data-disk.service"
   '';
-  systemd.services.octad-grow-data-disk = {
+  systemd.services.grow-octad-data-disk = {
     description = "Grow the data disk's file system to its device";
     unitConfig.ConditionPathIsMountPoint = dataDir;
     serviceConfig = {

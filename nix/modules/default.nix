@@ -1,10 +1,11 @@
-# The flake's nixosModules. `node` is what lib.mkNode makes a machine of; the others are its parts. All of them take the
-# facts as the argument `facts`.
-{
-  node = ./node.nix;
-  kafka = ./kafka.nix;
-  zookeeper = ./zookeeper.nix;
-  data-disk = ./data-disk.nix;
-  firewall = ./firewall.nix;
-  base = ./base.nix;
-}
+# The flake's nixosModules. `default` is all of them: lib.hostModule declares nodes and a platform with it.
+let
+  parts = {
+    base = ./base.nix;
+    data-disk = ./data-disk.nix;
+    firewall = ./firewall.nix;
+    host = ./host.nix;
+    nodes = ./nodes.nix;
+  };
+in
+parts // { default.imports = builtins.attrValues parts; }

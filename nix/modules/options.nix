@@ -1,26 +1,72 @@
-# What can be said about a machine beyond its facts and nixpkgs' own options.
-{ lib, pkgs, ... }:
+# What can be said about a machine beyond what `octad facts` says of its nodes and nixpkgs' own options.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  software = import ../software.nix { inherit lib pkgs; };
+  node =
+    { config, ... }:
+    {
+      options = {
+        document = lib.mkOption {
+          type = lib.types.raw;
+          description = "What `octad facts` says of the node: what it is, and how it is run.";
+        };
+        package = lib.mkOption {
+          type = lib.types.package;
+          default = (software.of config.document.facts).package;
+          defaultText = lib.literalMD "the software that the node's facts name";
+          description = "The node's software, at the version that its facts name.";
+        };
+        jre = lib.mkOption {
+          type = lib.types.package;
+          default = pkgs.jdk17_headless;
+          defaultText = lib.literalExpression "pkgs.jdk17_headless";
+          description = "The Java that runs it.";
+        };
+        jvmOptions = lib.mkOption {
+          type = lib.types.listOf lib.types.str;
+          default = [ ];
+          description = "Options of its Java virtual machine, behind those that Octad gives.";
+        };
+        jmxPort = lib.mkOption {
+          type = lib.types.port;
+          description = ''
+            Where its metrics are read by JMX: 9999 for a host's first node, and one more for each further one. Only from
+            the machine itself: JMX without authentication lets whoever reaches it run code.
+          '';
+        };
+      };
+    };
+in
 {
   options.octad = {
     package = lib.mkOption {
       type = lib.types.package;
       default = pkgs.callPackage ../package.nix { };
       defaultText = lib.literalMD "the flake's own";
-      description = "The program octad, which fences a broker that died.";
+      description = "The program octad, which admits nodes to their disks, watches them, and fences what died.";
     };
     dataDir = lib.mkOption {
       type = lib.types.path;
       default = "/var/lib/octad";
       readOnly = true;
-      description = "Where the data disk is mounted, and the node keeps its data.";
+      description = "Where the data disk is mounted. Each node has a directory of its name there.";
     };
-    jmxPort = lib.mkOption {
-      type = lib.types.port;
-      default = 9999;
-      description = ''
-        Where the node's metrics are read by JMX. Only from the machine itself: JMX without authentication lets whoever
-        reaches it run code.
-      '';
+    nodes = lib.mkOption {
+      type = lib.types.attrsOf (lib.types.submodule node);
+      default = { };
+      description = "The nodes that the machine runs, by name. `lib.hostModule` declares them.";
+    };
+    host = lib.mkOption {
+      type = lib.types.raw;
+      default = (lib.head (lib.attrValues config.octad.nodes)).document.facts.host;
+      defaultText = lib.literalMD "what the nodes' facts say of it";
+      readOnly = true;
+      description = "The machine, as its nodes' facts have it.";
     };
   };
 }

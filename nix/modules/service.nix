@@ -1,5 +1,10 @@
-# What the services of all roles share: when they start and end, and what they may touch.
-{ dataDir }:
+# What the services of all nodes share: when they start and end, and what they may touch. `directory` is the node's own on
+# the data disk, below /var/lib.
+{
+  dataDir,
+  directory,
+  unit,
+}:
 {
   wants = [ "network-online.target" ];
   after = [ "network-online.target" ];
@@ -24,9 +29,15 @@
     # Kafka holds open each segment of each partition.
     LimitNOFILE = 100000;
 
-    # systemd makes the disk's root the service's own.
-    StateDirectory = baseNameOf dataDir;
+    # A JVM that is asked to end says so in its exit code.
+    SuccessExitStatus = 143;
+
+    # systemd makes what is there the service's own.
+    StateDirectory = directory;
     StateDirectoryMode = "0700";
+    RuntimeDirectory = unit;
+    RuntimeDirectoryMode = "0700";
+    WorkingDirectory = "/run/${unit}";
     UMask = "0077";
 
     # A JVM writes code and runs it, so MemoryDenyWriteExecute can't be; all else can.

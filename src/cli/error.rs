@@ -59,6 +59,9 @@ pub enum CliError {
     /// Something that the plan needs is missing.
     #[error("could not prepare for the change")]
     Prepare(#[source] KindError),
+    /// It can't be told how a node is run.
+    #[error("could not say how a node is run")]
+    Facts(#[source] KindError),
     /// This machine doesn't have what that takes.
     #[error("this machine {} {}", if *.installed { "still lacks" } else { "lacks" }, tool::names(lacks))]
     Lacking {

@@ -1,4 +1,4 @@
-//! `octad facts`: what each declared node is, as versioned JSON.
+//! `octad facts`: what each declared node is and how it is run, as versioned JSON.
 
 use super::CliError;
 use super::named::named;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Show what each declared node is, as versioned JSON; the stack need not exist
+/// Show what each declared node is and how it is run, as versioned JSON; the stack need not exist
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  octad facts\n  octad facts broker-1\n  octad --stack ha-nixos facts --dir nix/facts/ha-nixos"
@@ -34,10 +34,14 @@ impl Facts {
             Some(node) => Some(named(node, nodes().map(|(key, _)| key))?),
         };
         let is_wanted = |key: &Key| wanted.as_ref().is_none_or(|wanted| wanted == key);
-        let facts: BTreeMap<&str, Value> = nodes()
+        let document = |key, inputs| {
+            let deployment = session.registry().deployment(key, inputs).map_err(CliError::Facts)?;
+            Ok::<_, CliError>(serde_json::json!(deployment))
+        };
+        let facts = nodes()
             .filter(|(key, _)| is_wanted(key))
-            .map(|(key, declared)| (key.name.as_str(), declared.inputs.clone()))
-            .collect();
+            .map(|(key, declared)| Ok((key.name.as_str(), document(key, &declared.inputs)?)))
+            .collect::<Result<BTreeMap<&str, Value>, CliError>>()?;
         match (&self.dir, &wanted) {
             (Some(dir), _) => write(dir, &facts)?,
             (None, Some(key)) => session.output().facts(&facts[key.name.as_str()]),

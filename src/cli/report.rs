@@ -64,6 +64,7 @@ fn effect(error: &CliError) -> Vec<String> {
         | CliError::Unexpected { .. }
         | CliError::UnknownName(_)
         | CliError::Prepare(_)
+        | CliError::Facts(_)
         | CliError::Lacking { installed: false, .. }
         | CliError::Check(_)
         | CliError::NoConsent { .. }
@@ -133,6 +134,7 @@ fn code(error: &CliError) -> u8 {
         | CliError::State(_)
         | CliError::Unexpected { .. }
         | CliError::Prepare(_)
+        | CliError::Facts(_)
         | CliError::Lacking { .. }
         | CliError::Install(_)
         | CliError::NoStack { .. }
@@ -195,7 +197,10 @@ fn hint(error: &CliError) -> Option<String> {
         CliError::Check(_) => {
             Some("run it again; if it says the same, this is a defect of Octad: please report it".into())
         }
-        CliError::Prepare(error) | CliError::Halt(HaltError::Act(error)) => kind(error),
+        CliError::Facts(KindError::NotYetKnown { .. }) => {
+            Some("give the stack's hosts a `subnet` under [hosts]: then their addresses are known before they are there".into())
+        }
+        CliError::Prepare(error) | CliError::Facts(error) | CliError::Halt(HaltError::Act(error)) => kind(error),
         CliError::Halt(HaltError::Interrupted) | CliError::Interrupted => {
             Some("the same command goes on from here".into())
         }

@@ -1,24 +1,41 @@
-//! A node as its host runs it. Data: what a role says of a node is said here once, for hosts on this machine and for NixOS.
+//! A node as its host runs it. Data: what a role says of a node is said here once, for hosts on this machine and for
+//! NixOS, whose modules read it as the JSON that `octad facts` writes.
 
 use super::{NodeFacts, escaped};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What is put on a host. Texts name the host's own directories by placeholders, which [`Layout::fill`] replaces.
+/// Version of the document. A reader refuses one that it does not know. Version 1 was the facts alone.
+pub const DEPLOYMENT_VERSION: u32 = 2;
+
+/// What is put on a host. Texts and arguments name the host's own directories by placeholders, which [`Layout::fill`]
+/// replaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
+    /// [`DEPLOYMENT_VERSION`] of the writer.
+    pub version: u32,
     /// The node's facts, resolved.
     pub facts: NodeFacts,
     /// Its configuration files, by name.
     pub files: BTreeMap<String, File>,
+    /// Files in its data directory that tell whose it is, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub data_files: BTreeMap<String, String>,
     /// Its process.
     pub process: Process,
+    /// Purposes of the ports that clients reach; the stack's own hosts reach all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub serves: Vec<String>,
     /// What is in its data directory once it has been of its group: a disk without it is an empty one, and nobody starts on
     /// that but by leave of whoever formatted it. `None` where an empty disk does no harm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<String>,
+    /// The arguments of `octad admit` that tell, before each start, whether it may on the disk that it finds; `None` where
+    /// it may on any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admit: Option<Vec<String>>,
     /// The arguments of `octad fence` that end what its dead process still holds in other services; `None` where it holds
     /// nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +120,11 @@ impl Layout {
     /// ```
     pub fn fill(&self, text: &str) -> String {
         self.filled(text, str::to_owned)
+    }
+
+    /// The same for each of them.
+    pub fn fill_all(&self, texts: &[String]) -> Vec<String> {
+        texts.iter().map(|text| self.fill(text)).collect()
     }
 
     /// What is in a file on this host.

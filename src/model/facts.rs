@@ -1,11 +1,12 @@
-//! What a node is, as one versioned document: the single owner of a node's settings. Local hosts render it, NixOS
-//! modules read it. Pure data.
+//! What a node is: the single owner of its settings. Pure data; a role makes of it what a host runs, a
+//! [`Deployment`](super::Deployment).
 
 use super::{HostInputs, Key, Output, property};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Version of the document. A reader refuses a version that it does not know.
+/// Version of the facts, as states record them. The document that has them has one of its own,
+/// [`DEPLOYMENT_VERSION`](super::DEPLOYMENT_VERSION).
 pub const FACTS_VERSION: u32 = 1;
 
 /// Everything that a host needs to know to run one node, apart from the host's own paths.

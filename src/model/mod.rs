@@ -12,7 +12,7 @@ mod properties;
 mod refusal;
 
 pub use change::{PropertyChange, compare};
-pub use deployment::{Deployment, File, Form, Layout, Process};
+pub use deployment::{DEPLOYMENT_VERSION, Deployment, File, Form, Layout, Process};
 pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software};
 pub use host::{HostInputs, Isolation};
 pub use key::{Key, NotAKey};

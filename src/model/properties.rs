@@ -1,4 +1,4 @@
-//! Properties files, as Java reads them. Pure. `nix/java/properties.nix` is the other half: both write the same bytes.
+//! Properties files, as Java reads them. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

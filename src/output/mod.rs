@@ -196,7 +196,7 @@ impl Output {
         self.document("resource", value);
     }
 
-    /// Facts of nodes, always as JSON.
+    /// Nodes as they are run, always as JSON.
     pub fn facts(&self, facts: &Value) {
         self.document("facts", facts.clone());
     }

@@ -65,7 +65,8 @@ impl NodeKind {
         Ok(json!({ "generation": generation }))
     }
 
-    fn deployment(&self, key: &Key, inputs: &Value) -> Result<Deployment, KindError> {
+    /// How a node with these inputs is run.
+    pub(crate) fn deployment(&self, key: &Key, inputs: &Value) -> Result<Deployment, KindError> {
         let facts = facts(key, inputs)?;
         if !crate::model::references(inputs).is_empty() {
             return Err(KindError::NotYetKnown { key: key.clone() });

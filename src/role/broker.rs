@@ -122,6 +122,9 @@ const LOG: &str = "log4j.properties";
 /// How many replicas must have a record, of topics that don't say so themselves.
 const MIN_INSYNC: &str = "min.insync.replicas";
 
+/// The option by which octad's own commands are told.
+const MIN_INSYNC_OPTION: &str = "--min-insync-replicas";
+
 /// Settings that name the form in which records and requests are written.
 const FORMATS: [&str; 2] = ["inter.broker.protocol.version", "log.message.format.version"];
 
@@ -164,6 +167,10 @@ impl Role for Broker {
         }
     }
 
+    fn serves(&self) -> &'static [&'static str] {
+        &["client"]
+    }
+
     fn written(&self) -> Option<&'static str> {
         // Kafka writes it once it has registered for the first time.
         Some("meta.properties")
@@ -182,9 +189,13 @@ impl Role for Broker {
         }
     }
 
+    fn admit(&self, facts: &NodeFacts) -> Option<Vec<String>> {
+        let data = ["--data".to_owned(), Layout::DATA.to_owned()];
+        Some(data.into_iter().chain(arguments(facts, &[(MIN_INSYNC_OPTION, MIN_INSYNC)])?).collect())
+    }
+
     fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
-        let settings =
-            [("--min-insync-replicas", MIN_INSYNC), ("--replica-lag-ms", "replica.lag.time.max.ms")];
+        let settings = [(MIN_INSYNC_OPTION, MIN_INSYNC), ("--replica-lag-ms", "replica.lag.time.max.ms")];
         facts.watchdog.then(|| arguments(facts, &settings)).flatten()
     }
 
@@ -501,7 +512,7 @@ impl Role for Broker {
     }
 }
 
-/// The supervisor and journald write the time of each line, so the pattern doesn't. NixOS modules read the same file.
+/// The supervisor and journald write the time of each line, so the pattern doesn't.
 const LOG4J: &str = include_str!("log4j.properties");
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Roles: what a node does. A role is one file here and one Nix module: it gives the node's files and process, says
-//! when its group is healthy, and which member may be disturbed next.
+//! Roles: what a node does. A role is one file here and nothing elsewhere: it gives the node's files and process as data
+//! for any host, says when its group is healthy, and which member may be disturbed next.
 
 mod absence;
 mod broker;
@@ -16,7 +16,7 @@ pub use roll::{Next, NotSafe, Roll, ScarceTopic};
 pub use zookeeper::Zookeeper;
 
 use crate::kafka::{Claim, KafkaError};
-use crate::model::{Deployment, File, NodeFacts, Process, Refusal};
+use crate::model::{DEPLOYMENT_VERSION, Deployment, File, NodeFacts, Process, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +35,11 @@ pub trait Role: Send + Sync {
 
     /// The process to run, with placeholders for the host's directories.
     fn process(&self, facts: &NodeFacts) -> Process;
+
+    /// Purposes of the ports that clients reach, beside the stack's own hosts. As a rule none.
+    fn serves(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Files that a new, empty data directory starts with. `bootstrap`: the group has never held data, so that this
     /// member may trust its emptiness. As a rule none.
@@ -63,6 +68,13 @@ pub trait Role: Send + Sync {
         existing == 0
     }
 
+    /// The arguments of `octad admit` that tell whether this node may start on the disk that it finds, with a placeholder for
+    /// that; for hosts that ask it by themselves before each start. `None` where it may on any.
+    fn admit(&self, facts: &NodeFacts) -> Option<Vec<String>> {
+        let _ = facts;
+        None
+    }
+
     /// The arguments of `octad fence` that end what a dead process of this node still holds in other services, so that
     /// nobody waits until it expires; `None` where it holds nothing.
     fn fence(&self, facts: &NodeFacts) -> Option<Vec<String>> {
@@ -80,9 +92,13 @@ pub trait Role: Send + Sync {
     /// All that a host needs to run a node with these facts. Nothing else of a role reaches one.
     fn deployment(&self, facts: NodeFacts) -> Deployment {
         Deployment {
+            version: DEPLOYMENT_VERSION,
             files: self.files(&facts),
+            data_files: self.data_files(&facts, false),
             process: self.process(&facts),
+            serves: self.serves().iter().map(|purpose| (*purpose).to_owned()).collect(),
             written: self.written().map(str::to_owned),
+            admit: self.admit(&facts),
             fence: self.fence(&facts),
             watchdog: self.watchdog(&facts),
             facts,

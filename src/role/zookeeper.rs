@@ -111,6 +111,20 @@ impl Role for Zookeeper {
         }
     }
 
+    fn admit(&self, facts: &NodeFacts) -> Option<Vec<String>> {
+        let port = facts.ports.get("client")?;
+        let client = |server: &Output<String>| {
+            Some(format!("{}:{port}", server.known().ok()?.split(':').next().unwrap_or_default()))
+        };
+        let mut arguments = vec!["--data".to_owned(), Layout::DATA.to_owned()];
+        let servers: Vec<String> = members_of(facts).into_values().map(client).collect::<Option<_>>()?;
+        if !servers.is_empty() {
+            let own = facts.settings.get(&format!("server.{}", facts.id)).and_then(client)?;
+            arguments.extend(["--servers".into(), servers.join(","), "--own".into(), own]);
+        }
+        Some(arguments)
+    }
+
     fn data_files(&self, facts: &NodeFacts, bootstrap: bool) -> BTreeMap<String, String> {
         let mut files = BTreeMap::from([("myid".to_owned(), format!("{}\n", facts.id))]);
         if bootstrap {
@@ -231,7 +245,7 @@ impl Role for Zookeeper {
     }
 }
 
-/// The supervisor and journald write the time of each line, so the pattern doesn't. NixOS modules read the same file.
+/// The supervisor and journald write the time of each line, so the pattern doesn't.
 const LOGBACK: &str = include_str!("logback.xml");
 
 #[cfg(test)]

@@ -170,18 +170,18 @@ impl Machine {
     }
 
     /// What the supervisor runs behind a process: the role's fence.
-    fn after_end(&self, deployment: &Deployment) -> Result<Option<AfterEnd>, HostError> {
+    fn after_end(&self, deployment: &Deployment, place: &Layout) -> Result<Option<AfterEnd>, HostError> {
         let Some(arguments) = &deployment.fence else { return Ok(None) };
-        let args = std::iter::once("fence".to_owned()).chain(arguments.iter().cloned()).collect();
+        let args = std::iter::once("fence".to_owned()).chain(place.fill_all(arguments)).collect();
         Ok(Some(AfterEnd::new(self.kept_program()?, args)))
     }
 
     /// What the supervisor runs in front of a process: the role's watchdog.
-    fn launcher(&self, deployment: &Deployment) -> Result<Vec<String>, HostError> {
+    fn launcher(&self, deployment: &Deployment, place: &Layout) -> Result<Vec<String>, HostError> {
         let Some(arguments) = &deployment.watchdog else { return Ok(Vec::new()) };
         let program = self.kept_program()?.to_string_lossy().into_owned();
         let verb = [program, "watchdog".to_owned()];
-        Ok(verb.into_iter().chain(arguments.iter().cloned()).chain(["--".to_owned()]).collect())
+        Ok(verb.into_iter().chain(place.fill_all(arguments)).chain(["--".to_owned()]).collect())
     }
 
     async fn unit_spec(
@@ -192,8 +192,6 @@ impl Machine {
     ) -> Result<UnitSpec, HostError> {
         let facts = &deployment.facts;
         let Process::Java { options, main, arguments } = &deployment.process;
-        let filled =
-            |texts: &[String]| -> Vec<String> { texts.iter().map(|text| place.fill(text)).collect() };
         let java = self.software.java().await?;
         let quiet = |_: &str, _, _| {};
         let class_path =
@@ -218,9 +216,9 @@ impl Machine {
             ]
             .concat(),
         );
-        let mut args = with_class_path([flags, filled(options)].concat());
+        let mut args = with_class_path([flags, place.fill_all(options)].concat());
         args.push(main.clone());
-        args.extend(filled(arguments));
+        args.extend(place.fill_all(arguments));
         Ok(UnitSpec {
             working_dir: Some(place.runtime.clone()),
             requires: vec![layout::marker(&self.directory, &facts.node)],
@@ -231,8 +229,8 @@ impl Machine {
                 dump: DumpCommand { program: java.path.clone(), args: dump },
                 after_secs: 20,
             }),
-            after_end: self.after_end(deployment)?,
-            launcher: self.launcher(deployment)?,
+            after_end: self.after_end(deployment, place)?,
+            launcher: self.launcher(deployment, place)?,
             generation,
             ..UnitSpec::new(java.path.clone(), args)
         })

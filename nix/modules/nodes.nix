@@ -1,0 +1,52 @@
+# The nodes of a machine, as services.
+{
+  config,
+  lib,
+  pkgs,
+  utils,
+  ...
+}:
+let
+  cfg = config.octad;
+  run = import ../node.nix {
+    inherit lib pkgs;
+    inherit (cfg) dataDir;
+    octad = cfg.package;
+    escape = utils.escapeSystemdExecArgs;
+  };
+  nodes = lib.mapAttrs run cfg.nodes;
+  each = make: lib.mapAttrs' (_: make) nodes;
+in
+{
+  imports = [ ./options.nix ];
+
+  systemd.services = each (node: lib.nameValuePair node.unit node.service);
+
+  users.users = each (
+    node:
+    lib.nameValuePair node.user {
+      isSystemUser = true;
+      group = node.user;
+      description = "Octad's ${node.unit}";
+    }
+  );
+  users.groups = each (node: lib.nameValuePair node.user { });
+
+  # For people: the tools of its software, and its files. The unit names the files themselves.
+  environment.systemPackages = lib.mapAttrsToList (_: node: node.package) cfg.nodes;
+  environment.etc = lib.mapAttrs' (
+    name: node: lib.nameValuePair "octad/${name}" { source = node.config; }
+  ) nodes;
+
+  assertions = lib.mapAttrsToList (
+    name: node:
+    let
+      inherit (node.document.facts) software;
+      inherit (node.package) version;
+    in
+    {
+      assertion = version == software.version || lib.hasSuffix "-${software.version}" version;
+      message = "${name}: its facts are for ${software.name} ${software.version}, and octad.nodes.${name}.package is ${version}";
+    }
+  ) cfg.nodes;
+}
