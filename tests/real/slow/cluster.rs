@@ -58,7 +58,7 @@ fn its_topics_change_where_that_is_safe_and_its_members_do_not(stack: &Stack) {
     };
     insta::assert_snapshot!(refused("partitions = 9", "partitions = 8"), @"
     ✗ topic/orders  its partitions can't shrink from 9 to 8: the records in the others would be lost
-    hint: declare 9 partitions, or another topic with fewer, and move the records
+    hint: declare 9 of them, or another topic with fewer, and move the records
     ");
     insta::assert_snapshot!(refused("partitions = 9", "replication-factor = 2\npartitions = 9"), @"
     ✗ topic/orders  its replication factor can't change from 3 to 2 yet
