@@ -15,7 +15,6 @@ use octad::role::{Role as _, Zookeeper};
 use octad::supervisor::{UnitName, UnitSpec};
 use sha2::{Digest as _, Sha256};
 use skip::skip;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -49,11 +48,9 @@ fn drilled(bench: &Bench) -> &dyn Drillable {
     bench.host.drillable().expect("local hosts can be drilled")
 }
 
-/// What the data directory of a server of this ensemble begins with.
-fn data(bootstrap: bool) -> BTreeMap<String, String> {
-    let myid = ("myid".to_owned(), "1\n".to_owned());
-    let trusted = bootstrap.then(|| ("initialize".to_owned(), String::new()));
-    std::iter::once(myid).chain(trusted).collect()
+/// A server of this ensemble, whose group has never held data where it is to `bootstrap`.
+fn beginning(deployment: &Deployment, bootstrap: bool) -> Deployment {
+    Deployment { data_files: Zookeeper.data_files(&deployment.facts, bootstrap), ..deployment.clone() }
 }
 
 impl Bench {
@@ -74,7 +71,7 @@ impl Bench {
     /// Brings the node up.
     async fn made(&self) -> &Self {
         self.host.boot().await.unwrap();
-        self.host.format(&self.deployment, &data(true)).await.unwrap();
+        self.host.format(&beginning(&self.deployment, true)).await.unwrap();
         self.host.install(&self.deployment).await.unwrap();
         self.host.start(self.name()).await.unwrap();
         self
@@ -107,9 +104,9 @@ async fn a_host_comes_to_be_once(bench: &Bench) {
 
 async fn a_node_is_formatted_once(bench: &Bench) {
     bench.host.boot().await.unwrap();
-    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
-    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
-    bench.host.format(&bench.deployment, &data(false)).await.unwrap();
+    bench.host.format(&beginning(&bench.deployment, true)).await.unwrap();
+    bench.host.format(&beginning(&bench.deployment, true)).await.unwrap();
+    bench.host.format(&beginning(&bench.deployment, false)).await.unwrap();
     assert_eq!(bench.host.nodes().await.unwrap(), [bench.name().to_owned()].into());
     let node = bench.node().await;
     assert!(node.data);
@@ -120,7 +117,7 @@ async fn foreign_data_is_not_formatted(bench: &Bench) {
     bench.host.boot().await.unwrap();
     bench.harm.put_foreign_data();
     for _ in 0..2 {
-        let refused = bench.host.format(&bench.deployment, &data(true)).await;
+        let refused = bench.host.format(&beginning(&bench.deployment, true)).await;
         assert!(matches!(refused, Err(HostError::ForeignData { .. })), "{refused:?}");
     }
     assert!(!bench.node().await.data);
@@ -129,12 +126,12 @@ async fn foreign_data_is_not_formatted(bench: &Bench) {
 
 async fn data_of_another_id_is_foreign(bench: &Bench) {
     bench.host.boot().await.unwrap();
-    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
+    bench.host.format(&beginning(&bench.deployment, true)).await.unwrap();
     let mut other = bench.deployment.clone();
     other.facts.id += 1;
-    let refused = bench.host.format(&other, &data(true)).await;
+    let refused = bench.host.format(&beginning(&other, true)).await;
     assert!(matches!(refused, Err(HostError::ForeignData { .. })), "{refused:?}");
-    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
+    bench.host.format(&beginning(&bench.deployment, true)).await.unwrap();
 }
 
 async fn the_same_files_are_the_same_generation(bench: &Bench) {
@@ -171,7 +168,7 @@ async fn a_node_without_data_does_not_start(bench: &Bench) {
     let refused = bench.host.start(bench.name()).await;
     assert!(matches!(refused, Err(HostError::NotStarted { .. })), "{refused:?}");
     assert!(matches!(bench.node().await.run, RunState::Failed { .. }));
-    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
+    bench.host.format(&beginning(&bench.deployment, true)).await.unwrap();
     bench.host.start(bench.name()).await.unwrap();
     assert!(bench.is_current().await);
 }
@@ -189,7 +186,7 @@ async fn a_node_that_lost_its_data_can_be_given_an_empty_disk(bench: &Bench) {
     bench.made().await;
     bench.host.stop(bench.name(), STOP, None).await.unwrap();
     bench.harm.lose_data();
-    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
+    bench.host.format(&beginning(&bench.deployment, true)).await.unwrap();
     assert!(bench.node().await.data);
     bench.host.start(bench.name()).await.unwrap();
     assert!(bench.is_current().await);
@@ -258,9 +255,9 @@ async fn a_renamed_node_goes_on_with_its_data(bench: &Bench) {
     // It holds what it held, and its marker has the new name.
     let mut other = renamed.clone();
     other.facts.id += 1;
-    let refused = bench.host.format(&other, &data(true)).await;
+    let refused = bench.host.format(&beginning(&other, true)).await;
     assert!(matches!(refused, Err(HostError::ForeignData { .. })), "{refused:?}");
-    bench.host.format(&renamed, &data(true)).await.unwrap();
+    bench.host.format(&beginning(&renamed, true)).await.unwrap();
     bench.host.install(&renamed).await.unwrap();
     bench.host.start("zk-a").await.unwrap();
     let node = there().await.unwrap().unwrap();
@@ -272,7 +269,7 @@ async fn a_renamed_node_goes_on_with_its_data(bench: &Bench) {
     bench.host.halt().await.unwrap();
     bench.host.boot().await.unwrap();
     assert_eq!(bench.host.node(bench.name()).await.unwrap(), None);
-    bench.host.format(&bench.deployment, &data(true)).await.unwrap();
+    bench.host.format(&beginning(&bench.deployment, true)).await.unwrap();
     let taken = bench.host.rename(bench.name(), "zk-a").await;
     assert!(matches!(taken, Err(HostError::NameTaken { .. })), "{taken:?}");
 }
@@ -704,7 +701,7 @@ async fn a_host_that_loses_power_comes_back_without_what_was_not_on_its_disk_yet
 async fn a_disk_that_was_just_formatted_is_so_after_a_loss_of_power_too() {
     with_isolated(105, async |bench: Arc<Bench>, harm: Arc<Isolated>| {
         bench.host.boot().await.unwrap();
-        bench.host.format(&bench.deployment, &data(true)).await.unwrap();
+        bench.host.format(&beginning(&bench.deployment, true)).await.unwrap();
         let data = harm.files.node().join("data");
         std::fs::write(data.join("unsynced"), "written").unwrap();
         drilled(&bench).lose().await.unwrap();

@@ -1,7 +1,7 @@
 # The disk with the data of all nodes: XFS on the whole device, by a name that stays. It is never formatted by itself:
 # `octad-format-data-disk DEVICE` is a step that somebody takes knowingly. It makes a directory for each node, and puts the
-# leave to begin with nothing there, without which a broker doesn't start on an empty one; `octad admit` takes it back. Who enlarges the volume does so at the cloud
-# or the hypervisor; the file system follows, at boot and while it runs.
+# leave to begin with nothing there, without which a broker doesn't start on an empty one; `octad admit` takes it back.
+# Who enlarges the volume does so at the cloud or the hypervisor; the file system follows, at boot and while it runs.
 {
   config,
   lib,

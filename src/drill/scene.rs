@@ -376,12 +376,8 @@ impl Scene {
         loop {
             let mut wrong = None;
             for group in &groups {
-                let members = self.context.made_members(group);
-                let health =
-                    match (self.context.role_of(group), resource::view(self.context.as_ref(), group).await) {
-                        (Some(role), Some(view)) => role.health(&view, &members, &BTreeSet::new()),
-                        _ => Health::Unhealthy("nobody of it can be asked".into()),
-                    };
+                let health = resource::health(self.context.as_ref(), group).await;
+                let health = health.unwrap_or_else(|| Health::Unhealthy("nobody of it can be asked".into()));
                 if let Some(reason) = health.lacks() {
                     wrong = Some(format!("{group}: {reason}"));
                     break;
@@ -401,7 +397,7 @@ impl Scene {
             let seen = resource::view(self.context.as_ref(), group).await;
             if let (Some(role), Some(view)) = (self.context.role_of(group), seen) {
                 // A comfort, not a condition.
-                let _ = role.settle(self.registry().wire().as_ref(), &view).await;
+                let _ = role.settle(self.context.wire(), &view).await;
             }
         }
     }

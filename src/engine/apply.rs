@@ -410,7 +410,7 @@ impl Worker {
     /// Preferred order is a comfort, not a condition: that it isn't had is told and stops nothing.
     async fn settle(&self, number: usize, group: &str, view: &GroupView) -> bool {
         let Some(role) = self.context.role_of(group) else { return false };
-        match role.settle(self.context.registry().wire().as_ref(), view).await {
+        match role.settle(self.context.wire(), view).await {
             Ok(moved) => moved,
             Err(error) => {
                 self.tell(number, format!("{group} is healthy, not in its preferred order: {error}"));

@@ -111,7 +111,7 @@ pub(super) async fn wait_healthy(
     let mut short_since: Option<Instant> = None;
     loop {
         let members = context.made_members(group);
-        let view = role.observe(context.registry().wire().as_ref(), &members).await;
+        let view = role.observe(context.wire(), &members).await;
         let out = out.get_or_insert_with(|| {
             let away = view.away().into_iter();
             let is_out = |name: &&str| left_out.contains(&Key::new(NodeFacts::KIND, name));

@@ -79,8 +79,8 @@ pub trait Host: Send + Sync {
         false
     }
 
-    /// Makes the host exist and reachable, mends what a drill has left ([`Drillable::mend`]), and
-    /// returns its address.
+    /// Makes the host exist and reachable, mends what a drill has left ([`Drillable::mend`]), and returns its
+    /// address.
     async fn boot(&self) -> Result<String, HostError>;
 
     /// How a node stands; `None` where the host has never heard of it.
@@ -89,16 +89,12 @@ pub trait Host: Send + Sync {
     /// The nodes of which the host has anything, their data or a part of it, whoever knows of them.
     async fn nodes(&self) -> Result<BTreeSet<String>, HostError>;
 
-    /// Gives a node its data directory, with `files` in it and a marker that says whose it is. Does nothing where the
+    /// Gives a node its data directory, with its data files in it and a marker that says whose it is. Does nothing where the
     /// marker of the same node is there already.
     ///
     /// # Errors
     /// [`HostError::ForeignData`] where the directory holds something else.
-    async fn format(
-        &self,
-        deployment: &Deployment,
-        files: &BTreeMap<String, String>,
-    ) -> Result<(), HostError>;
+    async fn format(&self, deployment: &Deployment) -> Result<(), HostError>;
 
     /// Puts a node's files in place as a new generation and returns its id. What runs goes on as it is until it is
     /// stopped and started.

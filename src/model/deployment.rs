@@ -45,6 +45,13 @@ pub struct Deployment {
     pub watchdog: Option<Vec<String>>,
 }
 
+impl Deployment {
+    /// What is in its configuration files on a host that keeps its parts there, by name.
+    pub fn rendered(&self, layout: &Layout) -> BTreeMap<String, String> {
+        self.files.iter().map(|(name, file)| (name.clone(), layout.file(file))).collect()
+    }
+}
+
 /// A configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,6 +2,7 @@
 //! without behaviour: it knows no other module.
 
 mod change;
+mod counted;
 mod deployment;
 mod facts;
 mod host;
@@ -12,6 +13,7 @@ mod properties;
 mod refusal;
 
 pub use change::{PropertyChange, compare};
+pub use counted::counted;
 pub use deployment::{DEPLOYMENT_VERSION, Deployment, File, Form, Layout, Process};
 pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software};
 pub use host::{HostInputs, Isolation};

@@ -1,7 +1,7 @@
 //! The architecture of a declared stack as a Mermaid flowchart: groups of hosts with their nodes, what holds which
 //! topics, and which group needs which. The same declaration gives the same text.
 
-use crate::model::{Key, NodeFacts};
+use crate::model::{Key, NodeFacts, counted};
 use crate::stack::{Declaration, Needs};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,7 +88,6 @@ fn draw_host(out: &mut String, indent: &str, host: &str, nodes: &[&NodeFacts]) {
 /// A resource that a group holds, with its figures.
 fn described(key: &Key, inputs: &Value) -> String {
     let figure = |name: &str| inputs.get(name).and_then(Value::as_i64);
-    let counted = |count: i64, thing: &str| format!("{count} {thing}{}", if count == 1 { "" } else { "s" });
     let figures = figure("partitions").zip(figure("replication_factor")).map(|(partitions, replicas)| {
         format!("<br>{} × {}", counted(partitions, "partition"), counted(replicas, "replica"))
     });

@@ -1,6 +1,7 @@
 //! How things stand at a glance: each stack in a line, and what to do next. Pure.
 
 use super::{StackStatus, Style};
+use crate::model::counted;
 use crate::report::Invocation;
 use serde::Serialize;
 
@@ -97,8 +98,7 @@ impl Overview {
                 Condition::CutOff => (style.changing("~"), style.changing("unfinished")),
                 Condition::Unhealthy => (style.bad("✗"), style.bad("not healthy")),
             };
-            let plural = if *nodes == 1 { "" } else { "s" };
-            text.push_str(&format!("{sign} {stack:width$}  {nodes} node{plural}, {word}"));
+            text.push_str(&format!("{sign} {stack:width$}  {}, {word}", counted(nodes, "node")));
             text.push_str(&if reason.is_empty() { "\n".to_owned() } else { format!(": {reason}\n") });
         }
         text.push_str("\nNext:\n");

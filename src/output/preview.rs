@@ -2,7 +2,7 @@
 
 use super::Style;
 use crate::engine::{Action, Plan, Step};
-use crate::model::{Key, PropertyChange};
+use crate::model::{Key, PropertyChange, counted};
 use crate::role::{Absence, InSync};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,9 +130,7 @@ pub(super) fn outside(left_out: usize) -> String {
 /// What is left while one of a roll's members is away: the worst over all of them.
 fn absence(absences: &BTreeMap<String, Absence>) -> Option<String> {
     let one = absences.len() == 1;
-    let count = |n: usize| {
-        format!("{}{n} partition{}", if one { "" } else { "up to " }, if n == 1 { "" } else { "s" })
-    };
+    let count = |n: usize| format!("{}{}", if one { "" } else { "up to " }, counted(n, "partition"));
     let mut told = BTreeSet::new();
     let mut led = 0;
     let mut in_sync: BTreeMap<(usize, usize, u32), usize> = BTreeMap::new();

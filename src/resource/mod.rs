@@ -18,5 +18,5 @@ pub use node::NodeKind;
 pub(crate) use node::counted_on_hint;
 pub(crate) use retention::lasts;
 pub use retention::{Disks, Lasts};
-pub use surroundings::{Surroundings, view};
+pub use surroundings::{Surroundings, health, view};
 pub use topic::{TopicInputs, TopicKind};

@@ -533,8 +533,9 @@ impl Kind for NodeKind {
             vacant(surroundings, key, role, &deployment.facts).await?;
         }
         place::rename(host.as_ref(), surroundings, key, STOP_TIMEOUT, None).await?;
-        let files = self.role(key, &deployment.facts)?.data_files(&deployment.facts, told("bootstrap"));
-        host.format(&deployment, &files).await?;
+        let data_files = self.role(key, &deployment.facts)?.data_files(&deployment.facts, told("bootstrap"));
+        let deployment = Deployment { data_files, ..deployment };
+        host.format(&deployment).await?;
         let generation = host.install(&deployment).await?;
         host.start(&key.name).await?;
         Ok(json!({ "generation": generation }))

@@ -5,7 +5,7 @@ use super::KindError;
 use crate::host::{Backend, Host, Progress};
 use crate::kafka::Kafka;
 use crate::model::{Key, NodeFacts};
-use crate::role::{GroupView, Role};
+use crate::role::{GroupView, Health, Role};
 use crate::wire::Wire;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -78,4 +78,11 @@ pub async fn view(surroundings: &dyn Surroundings, group: &str) -> Option<GroupV
         return None;
     }
     Some(surroundings.role_of(group)?.observe(surroundings.wire(), &members).await)
+}
+
+/// Whether a group serves as it should, with all its members in place; `None` where [`view`] has none.
+pub async fn health(surroundings: &dyn Surroundings, group: &str) -> Option<Health> {
+    let view = view(surroundings, group).await?;
+    let members = surroundings.made_members(group);
+    Some(surroundings.role_of(group)?.health(&view, &members, &BTreeSet::new()))
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::clock::Until;
 use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, Reassignment, Safeguards, TopicView};
-use crate::model::{Key, ProcessSeen, Refusal, compare};
+use crate::model::{Key, ProcessSeen, Refusal, compare, counted};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -269,9 +269,7 @@ impl Kind for TopicKind {
         let Ok(TopicInputs { partitions, replication_factor, .. }) = TopicInputs::deserialize(inputs) else {
             return String::new();
         };
-        let counted =
-            |number: i32, thing: &str| format!("{number} {thing}{}", if number == 1 { "" } else { "s" });
-        format!("{}, {}", counted(partitions, "partition"), counted(replication_factor.into(), "replica"))
+        format!("{}, {}", counted(partitions, "partition"), counted(replication_factor, "replica"))
     }
 
     fn held_by(&self, inputs: &Value) -> Option<String> {

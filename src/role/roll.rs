@@ -2,7 +2,7 @@
 
 use super::{GroupView, Standing};
 use crate::kafka::only_on;
-use crate::model::ProcessSeen;
+use crate::model::{ProcessSeen, counted};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -244,7 +244,7 @@ pub enum NotSafe {
         further: usize,
     },
     /// A member that is to leave its group holds what would be lost with it.
-    #[error("it holds replicas of {} ({topic}-{partition} first), which would be lost", partitions(*.held))]
+    #[error("it holds replicas of {} ({topic}-{partition} first), which would be lost", counted(*.held, "partition"))]
     HoldsReplicas {
         /// The topic of the first of them.
         topic: String,
@@ -254,7 +254,7 @@ pub enum NotSafe {
         held: usize,
     },
     /// A member that was never made here is counted on: a disk that it begins with can't be an empty one.
-    #[error("the cluster counts on replicas of {} being on its disk ({topic}-{partition} first)", partitions(*.held))]
+    #[error("the cluster counts on replicas of {} being on its disk ({topic}-{partition} first)", counted(*.held, "partition"))]
     CountedOn {
         /// The topic of the first of them.
         topic: String,
@@ -349,10 +349,6 @@ fn knows(members: &[String]) -> String {
 
 fn therefore(reason: Option<&NotSafe>) -> String {
     reason.map(|reason| format!(", and {reason}")).unwrap_or_default()
-}
-
-fn partitions(count: usize) -> String {
-    format!("{count} partition{}", if count == 1 { "" } else { "s" })
 }
 
 fn also(others: usize) -> String {

@@ -215,7 +215,7 @@ async fn claim(
 ) -> Result<Option<Claim>, NotSafe> {
     let members = worker.context.made_members(group);
     match members.iter().find(|facts| facts.node == member) {
-        Some(facts) => role.claim(worker.context.registry().wire().as_ref(), facts).await,
+        Some(facts) => role.claim(worker.context.wire(), facts).await,
         None => Ok(None),
     }
 }
@@ -231,13 +231,8 @@ async fn needs_unhealthy(worker: &Worker, group: &str) -> Option<NotSafe> {
         .iter()
         .filter(|(name, other)| *name != group && !other.members.is_disjoint(&needs));
     for (needed, _) in needed {
-        let health =
-            match (worker.context.role_of(needed), resource::view(worker.context.as_ref(), needed).await) {
-                (Some(role), Some(view)) => {
-                    role.health(&view, &worker.context.made_members(needed), &BTreeSet::new())
-                }
-                _ => Health::Unhealthy("it could not be asked".into()),
-            };
+        let health = resource::health(worker.context.as_ref(), needed).await;
+        let health = health.unwrap_or_else(|| Health::Unhealthy("it could not be asked".into()));
         if let Some(reason) = health.lacks() {
             return Some(NotSafe::NeedsUnhealthy { group: needed.clone(), lacks: reason });
         }

@@ -56,13 +56,9 @@ impl Host for FakeHost {
             .unwrap_or_default())
     }
 
-    async fn format(
-        &self,
-        deployment: &Deployment,
-        files: &BTreeMap<String, String>,
-    ) -> Result<(), HostError> {
+    async fn format(&self, deployment: &Deployment) -> Result<(), HostError> {
         let node = &deployment.facts.node;
-        let format = |world: &mut super::World| world.format(&self.name, deployment, files);
+        let format = |world: &mut super::World| world.format(&self.name, deployment);
         self.world.act("format", node, format, cut_off("format", node)).await
     }
 

@@ -193,8 +193,7 @@ fn marker_of(facts: &NodeFacts) -> Value {
 /// The files of a node, as every simulated host would have them.
 pub(super) fn rendered(deployment: &Deployment) -> BTreeMap<String, String> {
     let nowhere = Layout { config: "".into(), data: "".into(), runtime: "".into() };
-    let files = deployment.files.iter();
-    let mut files: BTreeMap<_, _> = files.map(|(name, file)| (name.clone(), nowhere.file(file))).collect();
+    let mut files = deployment.rendered(&nowhere);
     files.insert(FACTS_FILE.into(), json!(deployment.facts).to_string());
     files
 }
@@ -406,12 +405,7 @@ impl World {
         }))
     }
 
-    pub(super) fn format(
-        &mut self,
-        host: &str,
-        deployment: &Deployment,
-        files: &BTreeMap<String, String>,
-    ) -> Result<(), HostError> {
+    pub(super) fn format(&mut self, host: &str, deployment: &Deployment) -> Result<(), HostError> {
         let facts = &deployment.facts;
         let number = self.number();
         let node = self.node_on(host, &facts.node)?;
@@ -423,7 +417,7 @@ impl World {
             };
         }
         // ZooKeeper's own sign that an empty data directory may be trusted.
-        let trusted = files.contains_key("initialize");
+        let trusted = deployment.data_files.contains_key("initialize");
         node.disk = Some(Disk { number, marker: Some(marker_of(facts)), trusted, zxid: 0 });
         node.formats += 1;
         self.members.entry(facts.group.clone()).or_default().insert(facts.node.clone());

@@ -67,9 +67,8 @@ impl Disk {
             made.map_err(|source| self.failed("make", source))?;
             // No blocks are put aside for root, as whom the servers run: full is full.
             run("mkfs.ext4", &["-q", "-F", "-m", "0", &fresh.to_string_lossy()]).await?;
-            let synced = File::open(&fresh).and_then(|image| image.sync_all());
-            synced.map_err(|source| self.failed("make", source))?;
-            fs::rename(&fresh, &self.image).map_err(|source| self.failed("make", source))?;
+            let put = sync(&fresh).and_then(|()| fs::rename(&fresh, &self.image));
+            put.map_err(|source| self.failed("make", source))?;
         }
         self.mount().await.map(drop)
     }

@@ -57,8 +57,7 @@ fn fresh(host: &Path, deployment: &Deployment) -> Fresh {
         data: layout::data(host, node),
         runtime: layout::runtime(host, node),
     };
-    let files = deployment.files.iter();
-    let mut files: BTreeMap<_, _> = files.map(|(name, file)| (name.clone(), place.file(file))).collect();
+    let mut files = deployment.rendered(&place);
     files.insert(FACTS_FILE.into(), String::from_utf8_lossy(&facts).into_owned());
     Fresh { id, place, files }
 }

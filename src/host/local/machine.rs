@@ -387,11 +387,7 @@ impl Host for Machine {
         }
     }
 
-    async fn format(
-        &self,
-        deployment: &Deployment,
-        files: &BTreeMap<String, String>,
-    ) -> Result<(), HostError> {
+    async fn format(&self, deployment: &Deployment) -> Result<(), HostError> {
         let node = &deployment.facts.node;
         let data = layout::data(&self.directory, node);
         let marker = layout::marker(&self.directory, node);
@@ -422,7 +418,7 @@ impl Host for Machine {
                 return Err(HostError::Io { action: "read", path: marker.display().to_string(), source });
             }
         }
-        let mut files = files.clone();
+        let mut files = deployment.data_files.clone();
         if deployment.written.is_some() {
             files.insert(LEAVE_FILE.to_owned(), LEAVE.to_owned());
         }

@@ -5,7 +5,8 @@
 //! A watchdog that finds its broker cut off asks the others in ZooKeeper. Each of them that has just heard its own broker
 //! vouches for it. A controller that can't be spared is left where it is, and has another broker become the controller: as
 //! long as it is cut off it can elect nobody. What to do is decided by the pure functions of [`rule`]; [`look`]
-//! reads ZooKeeper, [`vouch`] asks and answers there. [`claim`](mod@claim) has a broker that is about to be restarted vouch for nobody.
+//! reads ZooKeeper, [`vouch`] asks and answers there. [`claim`](mod@claim) has a broker that is about to be restarted
+//! vouch for nobody.
 
 mod claim;
 mod look;
