@@ -33,7 +33,7 @@ pub(crate) fn age_ms(since_boot_ms: u64) -> u64 {
 }
 
 /// Until when a deed may be begun: what it was decided from is too old after that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Until(Duration);
 
 impl Until {

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 
 pub use four_letter::{FourLetter, QueryError, Timeout};
 pub use newcomers::{Admitted, NotAdmitted, admit};
+pub(crate) use session::OWN_TIMEOUT;
 pub use session::{Change, Session, SessionError, SessionId, Znode};
 pub use view::{EnsembleView, Healthy, Latency, MemberView, Mode, Serving, Unhealthy};
 

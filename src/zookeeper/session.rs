@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How long a session of our own lives on if we vanish.
-const OWN_TIMEOUT: Duration = Duration::from_secs(4);
+pub(crate) const OWN_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The longest answer that is read, in bytes; a broker's registration is under a kilobyte.
 const ANSWER_LIMIT: usize = 1 << 20;

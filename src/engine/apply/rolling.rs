@@ -105,6 +105,10 @@ pub(super) async fn roll(
                 };
                 let turn = members.len() - pending.len() + 1;
                 worker.tell(number, format!("changing {member} ({turn} of {})", members.len()));
+                // A claim may end while this process stands still.
+                if let Some((_, claim)) = &claimed {
+                    until = until.min(claim.until());
+                }
                 let changed = match open[member.as_str()] {
                     Some(ProcessSeen::Gone) => worker.update_at_rest(change).await,
                     _ => worker.update(change, Some(until)).await,

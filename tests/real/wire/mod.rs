@@ -1,5 +1,6 @@
 //! The wire against real servers: a Kafka cluster in ZooKeeper mode, a ZooKeeper ensemble, and strangers.
 
+mod claims;
 mod newcomers;
 mod servers;
 mod strangers;
