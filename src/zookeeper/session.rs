@@ -179,8 +179,10 @@ impl Session {
         password: [u8; 16],
         zxid: i64,
     ) -> Result<Option<Self>, SessionError> {
-        let stream = TcpStream::connect(server)
-            .await
+        // The kernel tries for minutes where a host has vanished, and who asks several servers waits for the last.
+        let connection = tokio::time::timeout(OWN_TIMEOUT, TcpStream::connect(server)).await;
+        let stream = connection
+            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
             .map_err(|source| SessionError::Connection { server: server.to_owned(), source })?;
         let mut session = Self { changes: VecDeque::new(), server: server.to_owned(), stream, zxid };
         let mut request = Vec::new();
@@ -541,6 +543,22 @@ mod tests {
         let of = |id| SessionId(id).password().map(|byte| format!("{byte:02x}")).concat();
         assert_eq!(of(SERVER_SECRET), "60b420bb3851d9d47acb933dbe70399b");
         assert_eq!(of(0x1000_A0B0_C0D0_E0F1), "974d6810a24cc37d66ad5a1387948800");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_vanished_keeps_nobody_from_asking_the_others_again() {
+        use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+        // One connection fills the queue of a listener that takes none: the kernel drops what comes after.
+        let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&listener, &std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listen(&listener, 0).unwrap();
+        let vanished: std::net::SocketAddr = getsockname(&listener).unwrap().try_into().unwrap();
+        let _queued = std::net::TcpStream::connect(vanished).unwrap();
+        let refusing = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let begun = tokio::time::Instant::now();
+        let opened = Session::open_any(&[vanished.to_string(), refusing.to_string()]).await;
+        assert!(matches!(opened, Err(SessionError::Connection { .. })));
+        assert_eq!(begun.elapsed().as_secs(), OWN_TIMEOUT.as_secs());
     }
 
     #[test]
