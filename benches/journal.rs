@@ -71,7 +71,8 @@ fn state_of(resources: usize) -> Result<State, Box<dyn Error>> {
                     inputs,
                     outputs,
                     needs: [].into(),
-                    pending: false,
+                    pending: None,
+                    outgoing: Vec::new(),
                     unprotected: false,
                     attempted: vec![],
                 },
@@ -85,8 +86,13 @@ fn state_of(resources: usize) -> Result<State, Box<dyn Error>> {
 /// The two records of one step: a node is changed.
 fn records(key: &Key, recorded: &Recorded) -> [Record; 2] {
     let Recorded { inputs, outputs, needs, .. } = recorded.clone();
-    let begin =
-        Record::Begin { key: key.clone(), moved_from: None, inputs: inputs.clone(), needs: needs.clone() };
+    let begin = Record::Begin {
+        key: key.clone(),
+        moved_from: None,
+        inputs: inputs.clone(),
+        needs: needs.clone(),
+        renews: false,
+    };
     let outcome = Outcome::Applied { inputs, outputs, needs };
     [begin, Record::End { key: key.clone(), outcome }]
 }

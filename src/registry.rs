@@ -61,7 +61,7 @@ impl Registry {
     }
 
     fn with_kinds(mut self) -> Self {
-        let hosts = HostKind::new(self.backends.keys().copied().collect());
+        let hosts = HostKind::new(self.backends.clone());
         let kinds: [Arc<dyn Kind>; 3] =
             [Arc::new(hosts), Arc::new(NodeKind::new(self.roles.clone())), Arc::new(TopicKind)];
         self.kinds = kinds.into_iter().map(|kind| (kind.name(), kind)).collect();

@@ -6,7 +6,8 @@ mod skip;
 
 use octad::clock::Until;
 use octad::host::{
-    Ability, Backend, Cut, Drillable, FakeWorld, Host, HostError, LocalBackend, NodeObservation, RunState,
+    Ability, Backend, Cut, Drillable, FakeWorld, Host, HostError, Identity, LocalBackend, NodeObservation,
+    RunState,
 };
 use octad::model::{Deployment, HostInputs, Key, NodeFacts, Output};
 use octad::program::{Programs, StackFile};
@@ -397,7 +398,7 @@ fn declared(
     let inputs = |kind: &str| stack.resources[&Key::new(kind, node)].inputs.clone();
     let host: HostInputs = serde_json::from_value(inputs("host")).unwrap();
     let facts: NodeFacts = serde_json::from_value(inputs("node")).unwrap();
-    let host = registry.backend_named(name).unwrap().host(site, node, &host).unwrap();
+    let host = registry.backend_named(name).unwrap().host(site, node, &host, Identity::Name).unwrap();
     (host, registry.role_named(&facts.role).unwrap().deployment(facts))
 }
 

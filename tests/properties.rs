@@ -372,7 +372,7 @@ proptest! {
         let there = consented.into_iter().filter(|number| *number < shape.topics.len());
         let consented: BTreeSet<String> = there.map(|number| format!("t{number}")).collect();
         let terms = Terms { interrupt: consented.iter().cloned().collect(), ..Terms::default() };
-        let result = simulation.change_on(&simulation.declare().unwrap(), &terms, |_| {});
+        let result = simulation.change_on(&simulation.declare().unwrap(), &terms, |_, _| {});
         let scarce = shape.scarce();
         match result {
             Ok(_) | Err(CliError::Apply(_)) => {}
@@ -399,7 +399,7 @@ proptest! {
         lost.iter().for_each(|node| simulation.world.lose_data(node));
         let before = simulation.world.formats();
         let terms = Terms { refill: lost.iter().map(ToString::to_string).collect(), ..Terms::default() };
-        let result = simulation.change_on(&simulation.declare().unwrap(), &terms, |_| {});
+        let result = simulation.change_on(&simulation.declare().unwrap(), &terms, |_, _| {});
         match result {
             Ok(_) | Err(CliError::Apply(_)) => {}
             Err(CliError::Refused { .. }) => prop_assert_eq!(before, simulation.world.formats()),
@@ -431,7 +431,7 @@ proptest! {
             false => Terms { target: names, ..Terms::default() },
         };
         let stack = simulation.declare().unwrap();
-        match simulation.change_on(&stack, &terms, |_| {}) {
+        match simulation.change_on(&stack, &terms, |_, _| {}) {
             Ok(_) | Err(CliError::Refused { .. } | CliError::Apply(_)) => {}
             Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
         }

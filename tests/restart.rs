@@ -25,7 +25,7 @@ fn what_is_to_be_restarted_is_rolled_once_and_changes_nothing() {
         members.values().all(|change| change.changes.is_empty() && change.reason == "a restart is asked for")
     );
 
-    assert!(matches!(simulation.change_on(&declared, &terms, |_| {}).unwrap(), Ended::Changed));
+    assert!(matches!(simulation.change_on(&declared, &terms, |_, _| {}).unwrap(), Ended::Changed));
     let turns = simulation.take_events().into_iter().filter(
         |event| matches!(event, Event::StepMessage { message, .. } if message.starts_with("changing broker-")),
     );

@@ -42,7 +42,8 @@ impl Files {
         for (key, resource) in &made.resources {
             let needs = resource.needs.clone();
             let inputs = resource.inputs.clone();
-            let begin = octad::engine::Record::Begin { key: key.clone(), moved_from: None, inputs, needs };
+            let (key, renews) = (key.clone(), false);
+            let begin = octad::engine::Record::Begin { key, moved_from: None, inputs, needs, renews };
             store.append(begin).unwrap();
             states.push(store.state().clone());
         }
@@ -176,7 +177,7 @@ fn a_snapshot_of_another_day_beside_the_journal_is_not_believed() {
     let old = State::new("sim");
     files.write("state.json", &serde_json::to_vec(&old).unwrap());
     assert_snapshot!(files.told(files.read().unwrap_err()), @"
-    error: [DIR]/journal.ndjson begins with record 13, and the snapshot beside it ends with record 0
+    error: [DIR]/journal.ndjson begins with record 14, and the snapshot beside it ends with record 0
     hint: put the state.json back that belongs to it; [DIR]/state.copy.json may be it
     exit 1
     ");
@@ -188,18 +189,34 @@ fn a_snapshot_of_another_day_beside_the_journal_is_not_believed() {
 fn files_of_a_newer_octad_are_not_taken_for_damaged_ones() {
     let files = Files::new();
     let state = String::from_utf8(files.bytes("state.json")).unwrap();
-    let newer = state.replacen("\"format\": 1", "\"format\": 2", 1);
+    let newer = state.replacen("\"format\": 2", "\"format\": 3", 1);
     assert_ne!(newer, state);
     files.write("state.json", newer.as_bytes());
     // An octad folds its journal into a snapshot of its own form before it writes its first record.
     files.write("journal.ndjson", b"{\"serial\":9,\"record\":\"of the future\"}\n");
     assert_snapshot!(files.told(files.read().unwrap_err()), @"
-    error: [DIR]/state.json has format 2, and this Octad knows formats up to 1
+    error: [DIR]/state.json has format 3, and this Octad knows formats up to 2
     hint: use the newer Octad that wrote it
     exit 1
     ");
     assert!(Store::open(files.directory.path(), "sim").is_err());
     assert_eq!(files.bytes("state.json"), newer.as_bytes(), "left alone");
+}
+
+#[test]
+fn files_of_an_older_octad_are_refused_with_what_to_do() {
+    let files = Files::new();
+    let state = String::from_utf8(files.bytes("state.json")).unwrap();
+    let older = state.replacen("\"format\": 2", "\"format\": 1", 1);
+    assert_ne!(older, state);
+    files.write("state.json", older.as_bytes());
+    assert_snapshot!(files.told(files.read().unwrap_err()), @"
+    error: [DIR]/state.json has format 1, and this Octad reads format 2
+    hint: use the older Octad that wrote it; or have that one `destroy` the stack, and this one make it anew
+    exit 1
+    ");
+    assert!(Store::open(files.directory.path(), "sim").is_err());
+    assert_eq!(files.bytes("state.json"), older.as_bytes(), "left alone");
 }
 
 #[test]

@@ -99,7 +99,7 @@ proptest! {
         let before = topics(&simulation)["activity"].id.clone();
         let consent = Terms { allow_loss: vec!["topic/activity".into()], ..Terms::default() };
         let up = |simulation: &Simulation| {
-            simulation.change_on(&simulation.declare().unwrap(), &consent, |_| {})
+            simulation.change_on(&simulation.declare().unwrap(), &consent, |_, _| {})
         };
         let (mut declared, mut altered, mut foreign) = (BTreeMap::new(), BTreeSet::new(), false);
         for deed in deeds {
@@ -198,7 +198,7 @@ fn a_topic_is_not_forgotten_because_its_cluster_is_no_longer_declared() {
     simulation.up().unwrap();
     simulation.file = "program = \"none\"".parse().unwrap();
     let only = Terms { target: vec!["topic/activity".into()], ..Terms::default() };
-    let told = refusals(simulation.change_on(&simulation.declare().unwrap(), &only, |_| {}));
+    let told = refusals(simulation.change_on(&simulation.declare().unwrap(), &only, |_, _| {}));
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("topic/activity: it is protected"), "{told:?}");
     assert!(simulation.state().resources.contains_key(&"topic/activity".parse().unwrap()));
@@ -213,11 +213,11 @@ fn a_saved_plan_consents_to_no_loss_but_what_it_tells() {
     let stack = simulation.declare().unwrap();
     let intent = simulation.intent(&stack, &consent).unwrap();
     let path = simulation.site().join("saved.plan");
-    SavedPlan::write(&path, &simulation.plan_for(&stack, &intent).unwrap()).unwrap();
+    SavedPlan::write(&path, &simulation.plan_for(&stack, &intent).unwrap(), &[]).unwrap();
     // Whoever read the plan was told of time only.
     simulation.world.add_line("broker-1", "server.properties", "log.retention.bytes=-1");
     let terms = Terms { plan: Some(path), ..Terms::default() };
-    let error = simulation.change_on(&simulation.declare().unwrap(), &terms, |_| {}).unwrap_err();
+    let error = simulation.change_on(&simulation.declare().unwrap(), &terms, |_, _| {}).unwrap_err();
     assert!(matches!(error, CliError::SavedPlan(SavedPlanError::Stale { .. })), "{error:?}");
 }
 
@@ -227,10 +227,10 @@ fn a_saved_destroy_takes_nothing_with_it_that_it_did_not_tell() {
     simulation.up().unwrap();
     let stack = ValidStack::empty("sim".parse().unwrap());
     let path = simulation.site().join("gone.plan");
-    SavedPlan::write(&path, &simulation.plan_of(&stack).unwrap()).unwrap();
+    SavedPlan::write(&path, &simulation.plan_of(&stack).unwrap(), &[]).unwrap();
     simulation.world.grow_topic("kafka", "orders", 1);
     let terms = Terms { plan: Some(path), ..Terms::default() };
-    let error = simulation.change_on(&stack, &terms, |_| {}).unwrap_err();
+    let error = simulation.change_on(&stack, &terms, |_, _| {}).unwrap_err();
     assert!(matches!(error, CliError::SavedPlan(SavedPlanError::Stale { .. })), "{error:?}");
 }
 
@@ -270,7 +270,7 @@ fn consent_that_names_nothing_is_told() {
     simulation.up().unwrap();
     simulation.set("topics.activity.partitions", Some(Value::Integer(4)));
     let stack = simulation.declare().unwrap();
-    let up = |terms: Terms| simulation.change_on(&stack, &terms, |_| {});
+    let up = |terms: Terms| simulation.change_on(&stack, &terms, |_, _| {});
     let nearest = |result: Result<Ended, CliError>| match result {
         Err(CliError::UnknownName(error)) => (error.name, error.nearest),
         other => panic!("{other:?}"),
@@ -346,7 +346,7 @@ fn a_topic_that_is_left_out_takes_its_room_all_the_same() {
     simulation.set("topics.orders", None);
     large(&mut simulation, "purchases");
     let only = Terms { target: vec!["topic/purchases".into()], ..Terms::default() };
-    let told = refusals(simulation.change_on(&simulation.declare().unwrap(), &only, |_| {}));
+    let told = refusals(simulation.change_on(&simulation.declare().unwrap(), &only, |_, _| {}));
     assert!(told[0].contains("don't fit"), "{told:?}");
     // Where it goes, there is room.
     simulation.unprotect("topic/orders");
@@ -375,7 +375,7 @@ fn a_roll_of_what_was_recorded_then_puts_nothing_back() {
     let (roll, terms) = (simulation.recorded(), Terms::roll(&["broker-1".into()]));
     simulation.set("kafka.settings.num.io.threads", Some(Value::Integer(9)));
     simulation.up().unwrap();
-    refusals(simulation.change_on(&roll, &terms, |_| {}));
+    refusals(simulation.change_on(&roll, &terms, |_, _| {}));
     assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
 }
 
@@ -594,7 +594,7 @@ proptest! {
                     }
                     world.script(moments);
                     let mut before = kept(&world);
-                    let ended = simulation.change_on(&stack, &Terms::default(), |_| {
+                    let ended = simulation.change_on(&stack, &Terms::default(), |_, _| {
                         match raced {
                             Some(Raced::Alter(which, what, value)) => {
                                 befall(&world, &Hostile::Alter(which, what, Some(value)));

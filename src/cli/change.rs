@@ -9,6 +9,7 @@ use crate::engine::{
 };
 use crate::stack::ValidStack;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// On which terms a change is made.
@@ -40,6 +41,8 @@ pub(super) struct Done {
 /// A checked plan, and what was seen while it was made.
 pub(super) struct Planned {
     pub(super) plan: Plan<Checked>,
+    /// The plans that are to follow it, as far as foreseen.
+    pub(super) later: Vec<Plan>,
     /// What the state is to know of groups that were seen for the first time.
     first_seen: Vec<Record>,
 }
@@ -60,10 +63,19 @@ pub(super) async fn planned(
     }
     let plan = engine::plan(context.registry(), stack, intent, state, &inventory);
     let mut plan = engine::check(plan, context.registry(), stack, intent, &inventory)?;
-    for refusal in &mut plan.refusals {
+    let mut later = engine::later(context.registry(), stack, intent, state, &inventory, &plan);
+    let refusals = later.iter_mut().flat_map(|plan| &mut plan.refusals).chain(&mut plan.refusals);
+    for refusal in refusals {
         refusal.hint = session.invocation().in_text(&refusal.hint);
     }
-    Ok(Planned { plan, first_seen: engine::first_seen(context.registry(), state, &inventory) })
+    Ok(Planned { plan, later, first_seen: engine::first_seen(context.registry(), state, &inventory) })
+}
+
+/// Fails where any phase is refused: none is begun of which the end can't be reached.
+pub(super) fn refuse(plan: &Plan<Checked>, later: &[Plan]) -> Result<(), CliError> {
+    let refusals = plan.refusals.iter().chain(later.iter().flat_map(|phase| &phase.refusals));
+    let refusals: Vec<_> = refusals.cloned().collect();
+    if refusals.is_empty() { Ok(()) } else { Err(CliError::Refused { refusals }) }
 }
 
 /// The files that a plan changes, where they are `wanted`.
@@ -126,16 +138,15 @@ async fn locked_change(
         }
     };
     let context = session.context_for(stack, &intent, store.state())?;
-    let Planned { plan, first_seen } = planned(session, &context, stack, &intent, store.state()).await?;
+    let planned = planned(session, &context, stack, &intent, store.state()).await?;
+    let Planned { plan, later, first_seen } = planned;
     let files = files(&context, &plan, terms.diff).await;
     if !plan.is_empty() || !plan.left_alone.is_empty() {
-        session.output().preview(&plan, files.as_deref());
+        session.output().preview(&plan, &later, files.as_deref());
     }
-    if !plan.refusals.is_empty() {
-        return Err(CliError::Refused { refusals: plan.refusals });
-    }
+    refuse(&plan, &later)?;
     if let Some(saved) = &saved {
-        saved.agrees_with(&plan)?;
+        saved.agrees_with(&plan, &later)?;
     }
     first_seen.into_iter().try_for_each(|record| store.append(record))?;
     if terms.expect_no_changes {
@@ -151,26 +162,99 @@ async fn locked_change(
         // Whoever hands over a saved plan has consented to what it does.
         session.consent(verb, arguments.yes || saved.is_some(), &question(&plan)).await?;
     }
-    let history = History::begin(&session.site(stack.name())?, verb, plan.changes())?;
+    let changes = plan.changes().into_iter().chain(later.iter().flat_map(Plan::changes)).collect();
+    let history = History::begin(&session.site(stack.name())?, verb, changes)?;
     let options = arguments.options(session);
-    let events = session.events();
-    events.emit(Event::Started {
-        verb: verb.into(),
-        stack: stack.name().to_string(),
-        steps: plan.steps.len(),
-    });
-    let prepared = tokio::select! {
-        prepared = engine::prepare(&context, &plan) => prepared.map_err(CliError::Prepare),
-        () = session.interrupt().wait() => Err(CliError::Cancelled),
-    };
-    let result = match prepared {
-        Ok(()) => engine::apply(&context, store, stack, plan, &options).await.map_err(CliError::Apply),
-        Err(error) => Err(error),
-    };
+    let phases = Phases { session, verb, stack, intent: &intent, options: &options };
+    let result = phases.carry_out(context, store, plan, later).await;
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    events.emit(Event::Finished { millis, ok: result.is_ok() });
+    session.events().emit(Event::Finished { millis, ok: result.is_ok() });
     note_end(session, history, &result);
     result.map(|()| done)
+}
+
+/// A change, phase by phase.
+struct Phases<'a> {
+    session: &'a Session,
+    verb: &'static str,
+    stack: &'a ValidStack,
+    intent: &'a Intent,
+    options: &'a engine::Options,
+}
+
+impl Phases<'_> {
+    /// Carries out a plan, then those behind it: each is made anew from what is there by then, and is carried out only
+    /// where it is what was foreseen and consented to.
+    async fn carry_out(
+        &self,
+        context: Arc<Context>,
+        store: Store,
+        plan: Plan<Checked>,
+        later: Vec<Plan>,
+    ) -> Result<(), CliError> {
+        let phases = later.len() + 1;
+        let mut next = (context, store, plan);
+        let mut done = Vec::new();
+        for (phase, foreseen) in (1..).zip(later.iter().map(Some).chain([None])) {
+            let changes = next.2.changes();
+            if let Err(error) = self.phase(next, (phase, phases)).await {
+                return Err(in_all(error, done, &later[phase - 1..]));
+            }
+            done.extend(changes);
+            let Some(foreseen) = foreseen else { break };
+            let not_begun = |source| {
+                let (phase, source) = (phase + 1, Box::new(source));
+                CliError::Phase { phase, phases, source }
+            };
+            next = self.look(foreseen).await.map_err(not_begun)?;
+        }
+        Ok(())
+    }
+
+    /// What is to be done next, where it is what was foreseen.
+    async fn look(&self, foreseen: &Plan) -> Result<(Arc<Context>, Store, Plan<Checked>), CliError> {
+        let (session, stack) = (self.session, self.stack);
+        let intent = self.intent.clone().once_done();
+        let mut store = session.store(stack.name())?;
+        let context = session.context_for(stack, &intent, store.state())?;
+        let found = planned(session, &context, stack, &intent, store.state()).await?;
+        if let Err(refused) = refuse(&found.plan, &found.later) {
+            session.output().preview(&found.plan, &found.later, None);
+            return Err(refused);
+        }
+        engine::as_foreseen(foreseen, &found.plan).map_err(CliError::NotForeseen)?;
+        found.first_seen.into_iter().try_for_each(|record| store.append(record))?;
+        Ok((context, store, found.plan))
+    }
+
+    async fn phase(
+        &self,
+        (context, mut store, plan): (Arc<Context>, Store, Plan<Checked>),
+        (phase, phases): (usize, usize),
+    ) -> Result<(), CliError> {
+        let (verb, stack) = (self.verb.into(), self.stack.name().to_string());
+        let steps = plan.steps.len();
+        self.session.events().emit(Event::Started { verb, stack, steps, phase, phases });
+        let staged = tokio::select! {
+            staged = engine::stage(&context, &mut store, &plan) => staged.map_err(CliError::from),
+            () = self.session.interrupt().wait() => Err(CliError::Cancelled),
+        };
+        match staged {
+            Ok(()) => {}
+            Err(error) if phase == 1 => return Err(error),
+            Err(source) => return Err(CliError::Phase { phase, phases, source: Box::new(source) }),
+        }
+        engine::apply(&context, store, self.stack, plan, self.options).await.map_err(CliError::Apply)
+    }
+}
+
+/// What a change that ended within a phase came to as a whole.
+fn in_all(error: CliError, mut before: Vec<String>, later: &[Plan]) -> CliError {
+    let CliError::Apply(mut error) = error else { return error };
+    before.append(&mut error.done);
+    error.done = before;
+    error.not_done.extend(later.iter().flat_map(Plan::changes));
+    CliError::Apply(error)
 }
 
 /// Has what this machine lacks for a plan installed, where the user wants that.

@@ -3,7 +3,8 @@
 #[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
-    ApplyError, HaltError, HolderError, LockError, SavedPlanError, StateError, UnknownName, Violation,
+    ApplyError, Differences, HaltError, HolderError, LockError, SavedPlanError, StageError, StateError,
+    UnknownName, Violation,
 };
 use crate::model::Refusal;
 use crate::program::StackFileError;
@@ -76,6 +77,19 @@ pub enum CliError {
     /// What this machine lacks could not be installed.
     #[error("could not install what this machine lacks")]
     Install(#[from] InstallError),
+    /// The phases before this one are done, and it isn't begun.
+    #[error("phase {phase} of {phases} was not begun")]
+    Phase {
+        /// Which phase.
+        phase: usize,
+        /// Of how many.
+        phases: usize,
+        /// Why not.
+        source: Box<Self>,
+    },
+    /// What is to be done next is something else than was foreseen and consented to.
+    #[error("what is to be done now is not what was foreseen, and was consented to")]
+    NotForeseen(#[source] Differences),
     /// The plan was carried out in part only.
     #[error("the stack is not as declared yet")]
     Apply(#[from] ApplyError),
@@ -131,6 +145,15 @@ pub enum CliError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl From<StageError> for CliError {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Kind(error) => Self::Prepare(error),
+            StageError::State(error) => Self::State(error),
+        }
+    }
 }
 
 fn drifted(count: usize) -> String {

@@ -10,7 +10,7 @@ pub(super) async fn run(session: &Session) -> Result<u8, CliError> {
     for name in session.stacks() {
         let state = session.state(&name)?;
         if !state.is_empty() {
-            let cut_off = state.resources.values().any(|resource| resource.pending);
+            let cut_off = state.resources.values().any(|resource| resource.is_pending());
             let there = session.invocation_for(name.as_ref());
             overview.add(&session.status(name, &state).await?, cut_off, &there);
         }

@@ -50,14 +50,12 @@ impl Preview {
         let intent = Intent { selection, refill, ..self.consent.intent() };
         let context = session.context_for(&stack, &intent, &state)?;
         let planned = change::planned(session, &context, &stack, &intent, &state).await?;
-        let plan = planned.plan;
+        let (plan, later) = (planned.plan, planned.later);
         let files = change::files(&context, &plan, self.diff).await;
-        session.output().plan(&plan, files.as_deref());
-        if !plan.refusals.is_empty() {
-            return Err(CliError::Refused { refusals: plan.refusals });
-        }
+        session.output().plan(&plan, &later, files.as_deref());
+        change::refuse(&plan, &later)?;
         if let Some(path) = &self.save_plan {
-            SavedPlan::write(path, &plan)?;
+            SavedPlan::write(path, &plan, &later)?;
         }
         if self.expect_no_changes {
             change::expect_none(&plan)?;

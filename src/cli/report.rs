@@ -58,6 +58,8 @@ fn effect(error: &CliError) -> Vec<String> {
             };
             vec![format!("done: {}", listed(done)), format!("not done: {}", listed(not_done))]
         }
+        CliError::Phase { phase: 2, .. } => vec!["the phase before it is done".into()],
+        CliError::Phase { .. } => vec!["the phases before it are done".into()],
         CliError::Refused { .. }
         | CliError::Refusal(_)
         | CliError::SavedPlan(_)
@@ -95,7 +97,8 @@ fn code(error: &CliError) -> u8 {
         CliError::Lock(LockError::Held { .. }) | CliError::State(StateError::LockTaken { .. }) => {
             exit::LOCKED
         }
-        CliError::Refused { .. } | CliError::Refusal(_) => exit::REFUSED,
+        CliError::Refused { .. } | CliError::Refusal(_) | CliError::NotForeseen(_) => exit::REFUSED,
+        CliError::Phase { source, .. } => code(source),
         CliError::Check(_) => exit::DEFECT,
         #[cfg(feature = "drill")]
         CliError::Drill(error) => match error {
@@ -201,6 +204,13 @@ fn hint(error: &CliError) -> Option<String> {
             Some("give the stack's hosts a `subnet` under [hosts]: then their addresses are known before they are there".into())
         }
         CliError::Prepare(error) | CliError::Facts(error) | CliError::Halt(HaltError::Act(error)) => kind(error),
+        CliError::Phase { source, .. } => {
+            hint(source).or_else(|| Some("the same command goes on from here".into()))
+        }
+        CliError::NotForeseen(_) => Some(
+            "`octad preview` shows what is to be done now; `octad up` asks for consent to that and goes on from here"
+                .into(),
+        ),
         CliError::Halt(HaltError::Interrupted) | CliError::Interrupted => {
             Some("the same command goes on from here".into())
         }
@@ -330,6 +340,9 @@ fn state(error: &StateError) -> Option<String> {
         )),
         StateError::LockTaken { .. } => Some("see who works on the stack before you run it again".into()),
         StateError::FromTheFuture { .. } => Some("use the newer Octad that wrote it".into()),
+        StateError::FromThePast { .. } => Some(
+            "use the older Octad that wrote it; or have that one `destroy` the stack, and this one make it anew".into(),
+        ),
         StateError::OtherStack { .. } => Some("use another --stack or --state-dir".into()),
     }
 }
@@ -381,6 +394,7 @@ fn kind(error: &KindError) -> Option<String> {
             key.name,
             counted_on_hint(&key.name)
         )),
+        KindError::NotNoted { .. } => Some("look at the disk's free space; the same command goes on from here".into()),
         KindError::HoldsNodes { .. } => Some("`octad up` or `octad destroy` again tells what to do".into()),
         KindError::NotRemoved { .. } => Some(
             "put the old number of brokers back, or move what it holds away with Kafka's own tools; then `octad up`"

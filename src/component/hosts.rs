@@ -1,7 +1,7 @@
 //! Hosts of one backend, each with an address of its own. Pure.
 
-use crate::host::LocalBackend;
-use crate::model::{HostFacts, HostInputs, Isolation, Machine, Output};
+use crate::host::{Isolation, LocalBackend, LocalOptions};
+use crate::model::{HostFacts, HostInputs, Machine, Options, Output};
 use crate::stack::{Fault, Name, Stack, nearest};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -14,8 +14,8 @@ const SMALLEST_DISK: u32 = 64;
 pub struct Hosts {
     backend: String,
     subnet: Option<[u8; 3]>,
-    isolation: Isolation,
-    disk_mib: Option<u32>,
+    local: LocalOptions,
+    options: Options,
     machine: Option<Machine>,
     /// The hosts of each declared zone, by their names.
     zones: BTreeMap<String, Vec<String>>,
@@ -62,8 +62,8 @@ impl Hosts {
         Self {
             backend: backend.to_owned(),
             subnet,
-            isolation,
-            disk_mib: None,
+            local: LocalOptions { isolation, disk_mib: None },
+            options: Options::new(),
             machine: None,
             zones: BTreeMap::new(),
         }
@@ -83,7 +83,13 @@ impl Hosts {
             }
             _ => {}
         }
-        Self { disk_mib, ..self }
+        Self { local: LocalOptions { disk_mib, ..self.local }, ..self }
+    }
+
+    /// The same, with what their backend wants to know besides.
+    #[must_use]
+    pub fn with_options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     /// The name of their backend.
@@ -93,7 +99,7 @@ impl Hosts {
 
     /// The size in MiB of the disk that each node has, where one is declared.
     pub fn disk_mib(&self) -> Option<u32> {
-        self.disk_mib
+        self.local.disk_mib
     }
 
     /// The same hosts, in failure domains: the names of the hosts of each. One that is in none is its own.
@@ -177,8 +183,7 @@ impl Hosts {
             backend: self.backend.clone(),
             address,
             zone: self.declared_zone(name),
-            isolation: self.isolation,
-            disk_mib: self.disk_mib,
+            options: self.options.clone().into_iter().chain(self.local.written()).collect(),
         };
         stack.host(name, &inputs)
     }

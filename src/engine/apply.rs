@@ -11,7 +11,7 @@ use super::{Context, Event, GateError, Interrupt, Outcome, Record, identity, mov
 use crate::causes::with_causes;
 use crate::clock::{GATE_TIMEOUT, Until};
 use crate::model::{Key, Refusal};
-use crate::resource::{Kind, KindError, Surroundings as _, Work};
+use crate::resource::{Deed, Instance, Kind, KindError, Surroundings as _, Work};
 use crate::role::{GroupView, NotSafe, Standing};
 use crate::stack::{ValidStack, direct_needs};
 use crate::tool::Lack;
@@ -104,15 +104,31 @@ pub struct ApplyError {
     pub not_done: Vec<String>,
 }
 
-/// Does what can fail without changing the stack.
+/// Makes ready beside what runs all that can be, for every step before the first one begins, and notes that.
 ///
 /// # Errors
 /// The first thing that is missing.
-pub async fn prepare(context: &Context, plan: &Plan<Checked>) -> Result<(), KindError> {
-    for (kind, work) in work_by_kind(context, plan) {
-        kind.prepare(context, &work).await?;
+pub async fn stage(context: &Context, store: &mut Store, plan: &Plan<Checked>) -> Result<(), StageError> {
+    let all = work_by_kind(context, plan);
+    if all.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    for (kind, work) in &all {
+        kind.stage(context, work).await?;
+    }
+    let keys = all.into_iter().flat_map(|(_, work)| work).map(|work| work.key).collect();
+    Ok(store.append(Record::Staged { keys })?)
+}
+
+/// Why not everything could be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// Something is missing.
+    #[error(transparent)]
+    Kind(#[from] KindError),
+    /// The journal can't be written.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// What this machine lacks for a plan, without repetition; changes nothing.
@@ -257,6 +273,8 @@ impl Worker {
         let begun = Instant::now();
         let result = match &step.action {
             Action::Create { key, inputs, detail, what: _ } => self.create(key, inputs, detail).await,
+            Action::Renew(change) => self.renew(change).await,
+            Action::Discard { key, outgoing } => self.discard(key, *outgoing).await,
             Action::Update(change) => self.update_at_rest(change).await,
             Action::Delete { key, before, .. } => self.delete(key, before).await,
             Action::Forget { key, .. } => self.forget(key),
@@ -282,8 +300,54 @@ impl Worker {
         if self.is_unprotected(key) {
             self.append(Record::Protect { key: key.clone(), protected: true })?;
         }
-        let act = kind.create(self.context.as_ref(), key, &inputs, detail);
-        self.journalled("create", key, &inputs, act).await
+        self.begin(key, &inputs, false)?;
+        self.made(key, &inputs, detail, kind.as_ref()).await
+    }
+
+    /// Makes another instance beside the one that there is.
+    async fn renew(&self, change: &Change) -> Result<(), StepError> {
+        let (key, after) = (&change.key, self.context.resolve(&change.after));
+        let kind = self.kind(key)?;
+        self.begin(key, &after, true)?;
+        self.context.renewed(key, &after);
+        self.made(key, &after, &Value::Null, kind.as_ref()).await
+    }
+
+    /// Has a kind make what was begun.
+    async fn made(
+        &self,
+        key: &Key,
+        inputs: &Value,
+        detail: &Value,
+        kind: &dyn Kind,
+    ) -> Result<(), StepError> {
+        let note = |outputs: &Value| {
+            let record = Record::Noted { key: key.clone(), outputs: outputs.clone() };
+            self.append(record)
+                .map_err(|source| KindError::NotNoted { key: key.clone(), source: source.into() })?;
+            self.context.noted(key, outputs);
+            Ok(())
+        };
+        let token = self.store.lock().expect("no holder of the store panics").state().token(key);
+        let deed = Deed { key, token: token.unwrap_or_default(), note: &note };
+        let act = kind.create(self.context.as_ref(), &deed, inputs, detail);
+        self.ended("create", key, inputs, act.await)
+    }
+
+    /// Removes those that a resource took the place of.
+    async fn discard(&self, key: &Key, outgoing: usize) -> Result<(), StepError> {
+        let kind = self.kind(key)?;
+        let all = self.context.outgoing(key);
+        for instance in all.iter().take(outgoing) {
+            kind.discard(self.context.as_ref(), key, instance).await.map_err(|source| StepError::Act {
+                verb: "discard what was before",
+                key: key.clone(),
+                source,
+            })?;
+            self.append(Record::End { key: key.clone(), outcome: Outcome::Discarded })?;
+            self.context.discarded(key);
+        }
+        Ok(())
     }
 
     async fn update_at_rest(&self, change: &Change) -> Result<(), StepError> {
@@ -307,16 +371,31 @@ impl Worker {
         inputs: &Value,
         act: impl Future<Output = Result<Value, KindError>>,
     ) -> Result<(), StepError> {
-        let needs = direct_needs(&self.stack, key);
+        self.begin(key, inputs, false)?;
+        self.ended(verb, key, inputs, act.await)
+    }
+
+    fn begin(&self, key: &Key, inputs: &Value, renews: bool) -> Result<(), StateError> {
         self.append(Record::Begin {
             key: key.clone(),
             moved_from: self.moves.get(key).cloned(),
             inputs: inputs.clone(),
-            needs: needs.clone(),
-        })?;
-        match act.await {
+            needs: direct_needs(&self.stack, key),
+            renews,
+        })
+    }
+
+    fn ended(
+        &self,
+        verb: &'static str,
+        key: &Key,
+        inputs: &Value,
+        result: Result<Value, KindError>,
+    ) -> Result<(), StepError> {
+        match result {
             Ok(outputs) => {
                 self.context.made(key, inputs, &outputs);
+                let needs = direct_needs(&self.stack, key);
                 let outcome = Outcome::Applied { inputs: inputs.clone(), outputs, needs };
                 Ok(self.append(Record::End { key: key.clone(), outcome })?)
             }
@@ -330,11 +409,17 @@ impl Worker {
             moved_from: None,
             inputs: before.clone(),
             needs: BTreeSet::new(),
+            renews: false,
         })?;
-        match self.kind(key)?.delete(self.context.as_ref(), key, before).await {
-            Ok(()) => self.forget(key),
-            Err(source) => Err(self.failed("delete", key, source)),
+        let kind = self.kind(key)?;
+        let recorded = self.store.lock().expect("no holder of the store panics").state().instance(key);
+        let recorded = recorded.unwrap_or_else(|| Instance { inputs: before.clone(), ..Instance::default() });
+        for instance in self.context.outgoing(key).into_iter().chain([recorded]) {
+            if let Err(source) = kind.delete(self.context.as_ref(), key, &instance).await {
+                return Err(self.failed("delete", key, source));
+            }
         }
+        self.forget(key)
     }
 
     fn forget(&self, key: &Key) -> Result<(), StepError> {

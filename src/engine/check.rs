@@ -84,6 +84,7 @@ pub fn check(
         refusals,
         losses,
         left_alone,
+        goes_on,
         same,
         left_out,
         told,
@@ -95,7 +96,11 @@ pub fn check(
             Action::Create { key, .. } => declared.members.contains(key),
             Action::Update(change) => declared.members.contains(&change.key),
             Action::Roll { group: rolled, .. } => rolled == group,
-            Action::Delete { .. } | Action::Forget { .. } | Action::Gate { .. } => false,
+            Action::Renew(_)
+            | Action::Delete { .. }
+            | Action::Discard { .. }
+            | Action::Forget { .. }
+            | Action::Gate { .. } => false,
         });
         let gated = steps.iter().any(|step| matches!(&step.action, Action::Gate { group: g } if g == group));
         if touched && !gated {
@@ -141,6 +146,7 @@ pub fn check(
         refusals,
         losses,
         left_alone,
+        goes_on,
         same,
         left_out,
         told,

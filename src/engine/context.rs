@@ -1,11 +1,11 @@
 //! What kinds need to act: the hosts and groups of the stack, how to reach services, where events go.
 
 use super::{Event, Events, State, moves};
-use crate::host::{Backend, Host, Progress};
+use crate::host::{Backend, Host, Identity, Progress};
 use crate::kafka::Kafka;
 use crate::model::{HostInputs, Key, NodeFacts, references, resolve};
 use crate::registry::Registry;
-use crate::resource::{KindError, Surroundings};
+use crate::resource::{ID, Instance, KindError, Surroundings};
 use crate::role::{Broker, Group, Role};
 use crate::stack::ValidStack;
 use crate::wire::Wire;
@@ -32,6 +32,10 @@ struct Roster {
     made: BTreeSet<Key>,
     /// Inputs that operations without a recorded end were to bring resources to.
     attempted: BTreeMap<Key, Vec<Value>>,
+    /// What names the operations without a recorded end.
+    tokens: BTreeMap<Key, String>,
+    /// Those that resources took the place of and that are still there.
+    outgoing: BTreeMap<Key, Vec<Instance>>,
     groups: BTreeMap<String, Group>,
     /// The groups that are declared, and have a member then.
     declared: BTreeSet<String>,
@@ -54,6 +58,8 @@ impl Context {
             roster.inputs.insert(key.clone(), recorded.inputs.clone());
             roster.outputs.insert(key.clone(), recorded.outputs.clone());
             roster.made.insert(key.clone());
+            roster.tokens.extend(state.token(key).map(|token| (key.clone(), token)));
+            roster.outgoing.insert(key.clone(), recorded.outgoing.clone());
             if !recorded.attempted.is_empty() {
                 roster.attempted.insert(key.clone(), recorded.attempted.clone());
             }
@@ -102,15 +108,18 @@ impl Context {
         })
     }
 
-    /// Keys and resolved inputs of the members that exist.
-    pub fn made_inputs(&self, group: &str) -> BTreeMap<Key, Value> {
+    /// The members that exist.
+    pub fn made_instances(&self, group: &str) -> BTreeMap<Key, Instance> {
         self.roster(|roster| {
             let members = roster.groups.get(group).map(|group| &group.members).into_iter().flatten();
-            members
-                .filter(|key| roster.made.contains(*key))
-                .filter_map(|key| Some((key.clone(), roster.resolve(roster.inputs.get(key)?))))
-                .collect()
+            let made = members.filter(|key| roster.made.contains(*key));
+            made.map(|key| (key.clone(), roster.instance(key))).collect()
         })
+    }
+
+    /// A resource as it is to be found: as last applied, or as declared where it was never made.
+    pub fn instance(&self, key: &Key) -> Instance {
+        self.roster(|roster| roster.instance(key))
     }
 
     /// Whether resources are held within a group, as topics are in a cluster.
@@ -128,12 +137,38 @@ impl Context {
         self.roster(|roster| roster.resolve(inputs))
     }
 
+    /// Takes note that another instance of a resource is about to be made: nobody is to take what the one before told of
+    /// itself for what is so.
+    pub fn renewed(&self, key: &Key, inputs: &Value) {
+        self.change(|roster| {
+            let outputs = roster.outputs.remove(key).unwrap_or_default();
+            let inputs = roster.inputs.insert(key.clone(), inputs.clone()).unwrap_or_default();
+            let outgoing = Instance { inputs, outputs, token: None };
+            roster.outgoing.entry(key.clone()).or_default().push(outgoing);
+        });
+    }
+
+    /// Takes note of what is known of a resource that is being made.
+    pub fn noted(&self, key: &Key, outputs: &Value) {
+        self.change(|roster| drop(roster.outputs.insert(key.clone(), outputs.clone())));
+    }
+
+    /// Takes note that the oldest of those is gone that a resource took the place of.
+    pub fn discarded(&self, key: &Key) {
+        self.change(|roster| {
+            if let Some(outgoing) = roster.outgoing.get_mut(key).filter(|outgoing| !outgoing.is_empty()) {
+                outgoing.remove(0);
+            }
+        });
+    }
+
     /// Takes note that a resource was made or changed.
     pub fn made(&self, key: &Key, inputs: &Value, outputs: &Value) {
         self.change(|roster| {
             roster.inputs.insert(key.clone(), inputs.clone());
             roster.outputs.insert(key.clone(), outputs.clone());
             roster.made.insert(key.clone());
+            roster.tokens.remove(key);
             roster.read_facts(key);
         });
     }
@@ -174,6 +209,10 @@ impl Surroundings for Context {
         self.roster(|roster| roster.attempted.get(key).cloned().unwrap_or_default())
     }
 
+    fn outgoing(&self, key: &Key) -> Vec<Instance> {
+        self.roster(|roster| roster.outgoing.get(key).cloned().unwrap_or_default())
+    }
+
     fn progress(&self) -> Box<Progress> {
         let events = self.events.clone();
         Box::new(move |what, done, total| {
@@ -186,15 +225,20 @@ impl Surroundings for Context {
     }
 
     fn host(&self, key: &Key) -> Result<Arc<dyn Host>, KindError> {
-        let inputs = self.roster(|roster| roster.inputs.get(key).cloned()).unwrap_or_default();
-        self.host_of(key, &inputs)
+        self.host_of(key, &self.instance(key))
     }
 
-    fn host_of(&self, key: &Key, inputs: &Value) -> Result<Arc<dyn Host>, KindError> {
-        let inputs: HostInputs = serde_json::from_value(inputs.clone())
+    fn host_of(&self, key: &Key, instance: &Instance) -> Result<Arc<dyn Host>, KindError> {
+        let inputs: HostInputs = serde_json::from_value(instance.inputs.clone())
             .map_err(|source| KindError::Inputs { key: key.clone(), source })?;
+        let id = instance.outputs.get(ID).and_then(Value::as_str);
+        let identity = match (id, &instance.token) {
+            (Some(id), _) => Identity::Id(id),
+            (None, Some(token)) => Identity::Token(token),
+            (None, None) => Identity::Name,
+        };
         let backend = self.backend_for(key, &inputs.backend)?;
-        Ok(backend.host(&self.site, &key.name, &inputs)?)
+        Ok(backend.host(&self.site, &key.name, &inputs, identity)?)
     }
 
     fn backend_of(&self, host: &Key) -> Result<String, KindError> {
@@ -245,6 +289,14 @@ impl Surroundings for Context {
 }
 
 impl Roster {
+    fn instance(&self, key: &Key) -> Instance {
+        Instance {
+            inputs: self.inputs.get(key).map(|inputs| self.resolve(inputs)).unwrap_or_default(),
+            outputs: self.outputs.get(key).cloned().unwrap_or_default(),
+            token: self.tokens.get(key).cloned(),
+        }
+    }
+
     /// Reads the facts of what exists, where it is a member of a group and all is known of it.
     fn read_facts(&mut self, key: &Key) {
         let mut groups = self.groups.iter().filter(|(_, group)| group.members.contains(key));

@@ -19,6 +19,10 @@ pub enum Event {
         stack: String,
         /// How many steps the plan has.
         steps: usize,
+        /// Which phase of the change it is, from 1.
+        phase: usize,
+        /// How many phases there are, as far as foreseen.
+        phases: usize,
     },
     /// Long work before or between steps has come so far.
     Progress {
@@ -93,12 +97,16 @@ pub enum Event {
 pub enum StepAction {
     /// Makes a resource.
     Create,
+    /// Makes another instance of a resource beside the one that there is.
+    Renew,
     /// Starts what doesn't run.
     Start,
     /// Changes a resource.
     Update,
     /// Removes a resource.
     Delete,
+    /// Removes what a resource took the place of.
+    Discard,
     /// Changes members of a group one after the other.
     Roll,
     /// Waits until a group is healthy.
@@ -109,16 +117,27 @@ pub enum StepAction {
 
 impl StepAction {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Create, Self::Start, Self::Update, Self::Delete, Self::Roll, Self::Gate, Self::Stop];
+    pub const ALL: [Self; 9] = [
+        Self::Create,
+        Self::Renew,
+        Self::Start,
+        Self::Update,
+        Self::Delete,
+        Self::Discard,
+        Self::Roll,
+        Self::Gate,
+        Self::Stop,
+    ];
 
     /// Its name, as events carry it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
+            Self::Renew => "renew",
             Self::Start => "start",
             Self::Update => "update",
             Self::Delete => "delete",
+            Self::Discard => "discard",
             Self::Roll => "roll",
             Self::Gate => "gate",
             Self::Stop => "stop",
@@ -172,7 +191,7 @@ mod tests {
     fn every_event_and_field_is_documented() {
         let text = String::new;
         let events = [
-            Event::Started { verb: text(), stack: text(), steps: 0 },
+            Event::Started { verb: text(), stack: text(), steps: 0, phase: 1, phases: 1 },
             Event::Progress { what: text(), done: 0, total: 0 },
             Event::StepStarted { step: 0, action: StepAction::Gate, subject: text(), reason: text() },
             Event::StepMessage { step: 0, message: text() },

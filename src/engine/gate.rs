@@ -2,7 +2,7 @@
 
 use super::{Context, Interrupt};
 use crate::model::{Key, NodeFacts};
-use crate::resource::{Observed, Surroundings as _};
+use crate::resource::{Instance, Observed, Surroundings as _};
 use crate::role::{GroupView, Health, MemberView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -165,10 +165,10 @@ pub(super) async fn broken_member(
     group: &str,
     left_out: &BTreeSet<String>,
 ) -> Option<(String, String)> {
-    let mut by_kind: BTreeMap<String, BTreeMap<Key, serde_json::Value>> = BTreeMap::new();
+    let mut by_kind: BTreeMap<String, BTreeMap<Key, Instance>> = BTreeMap::new();
     let of_interest = |(key, _): &(Key, _)| !left_out.contains(&key.name);
-    for (key, inputs) in context.made_inputs(group).into_iter().filter(of_interest) {
-        by_kind.entry(key.kind.clone()).or_default().insert(key, inputs);
+    for (key, instance) in context.made_instances(group).into_iter().filter(of_interest) {
+        by_kind.entry(key.kind.clone()).or_default().insert(key, instance);
     }
     for (kind, members) in by_kind {
         let found = context.registry().kind(&kind)?.observe(context, &members).await;

@@ -157,6 +157,7 @@ mod tests {
             moved_from: None,
             inputs: serde_json::json!({}),
             needs: BTreeSet::new(),
+            renews: false,
         };
         state.fold(1, begin);
         state.fold(2, Record::End { key: Key::new("topic", "t"), outcome: Outcome::Removed });

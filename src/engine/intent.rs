@@ -21,6 +21,12 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// What is still wanted once a first phase is done: what was to be done once is done.
+    #[must_use]
+    pub fn once_done(self) -> Self {
+        Self { restart: BTreeSet::new(), refill: BTreeSet::new(), ..self }
+    }
+
     /// The same, as far as a plan that was saved doesn't say otherwise: whoever saved it has consented to what it does.
     #[must_use]
     pub fn as_saved(self, plan: &SavedPlan) -> Self {

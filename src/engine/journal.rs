@@ -33,6 +33,21 @@ pub enum Record {
         inputs: Value,
         /// The resources that it needs.
         needs: BTreeSet<Key>,
+        /// Another instance is made in its place, and the one that there is stays until it is discarded.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        renews: bool,
+    },
+    /// What an operation under way has come to know of its resource, such as an id that the world has just given.
+    Noted {
+        /// Which resource.
+        key: Key,
+        /// Its outputs as far as known.
+        outputs: Value,
+    },
+    /// All that is to be made or changed next was made ready beside what runs.
+    Staged {
+        /// Of these resources.
+        keys: BTreeSet<Key>,
     },
     /// Somebody consented to a resource's removal by name, or took that back.
     Protect {
@@ -72,6 +87,8 @@ pub enum Outcome {
     },
     /// The resource is gone.
     Removed,
+    /// The oldest of those that it took the place of is gone.
+    Discarded,
     /// It failed; the resource is in an unknown condition until it is observed.
     Failed {
         /// Why.

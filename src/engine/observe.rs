@@ -2,10 +2,9 @@
 
 use super::{Context, State, moves};
 use crate::model::Key;
-use crate::resource::{Observed, Surroundings as _, view};
+use crate::resource::{Instance, Observed, Surroundings as _, view};
 use crate::role::GroupView;
 use crate::stack::ValidStack;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The world as found at one moment: the only thing that a plan knows of it.
@@ -19,21 +18,25 @@ pub struct Inventory {
     pub shared_disks: BTreeMap<String, u64>,
     /// Bytes that the busiest partition of each topic takes in a second, where that could be measured.
     pub rates: BTreeMap<String, f64>,
+    /// It is not what was found but what is foreseen: each phase leaves its groups whole.
+    pub foreseen: bool,
 }
 
 /// Looks at all resources and groups, kinds and groups side by side.
 pub async fn observe(context: &Context, stack: &ValidStack, state: &State) -> Inventory {
     let state = moves::followed(stack, state);
     let keys: BTreeSet<&Key> = stack.resources.keys().chain(state.resources.keys()).collect();
-    let mut by_kind: BTreeMap<&str, BTreeMap<Key, Value>> = BTreeMap::new();
+    let mut by_kind: BTreeMap<&str, BTreeMap<Key, Instance>> = BTreeMap::new();
     for key in keys {
         // Where a thing is to be found is what was last applied; a declaration may have moved on.
-        let inputs = match (state.resources.get(key), stack.resources.get(key)) {
-            (Some(recorded), _) => recorded.inputs.clone(),
-            (None, Some(declared)) => context.resolve(&declared.inputs),
+        let instance = match (state.instance(key), stack.resources.get(key)) {
+            (Some(recorded), _) => recorded,
+            (None, Some(declared)) => {
+                Instance { inputs: context.resolve(&declared.inputs), ..Instance::default() }
+            }
             (None, None) => continue,
         };
-        by_kind.entry(&key.kind).or_default().insert(key.clone(), inputs);
+        by_kind.entry(&key.kind).or_default().insert(key.clone(), instance);
     }
     let kinds = futures_util::future::join_all(by_kind.into_iter().map(|(kind, subjects)| async move {
         match context.registry().kind(kind) {
@@ -61,6 +64,7 @@ pub async fn observe(context: &Context, stack: &ValidStack, state: &State) -> In
     let (resources, groups, rates) = tokio::join!(kinds, groups, rates);
     let backends: BTreeSet<&String> = stack.disks.values().map(|disks| &disks.backend).collect();
     Inventory {
+        foreseen: false,
         shared_disks: backends
             .into_iter()
             .filter_map(|name| Some((name.clone(), context.shared_disk(name)?)))

@@ -66,6 +66,9 @@ pub struct Plan<Stage = Draft> {
     /// What differs from the declaration and is left as it is, a sentence each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_alone: BTreeMap<Key, Vec<String>>,
+    /// Whether it is one phase of several: once it is carried out, what is left is seen and planned anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_on: bool,
     /// How many resources stay as they are.
     pub same: usize,
     /// Resources that would change or be refused, and that the selection leaves out.
@@ -105,6 +108,8 @@ pub enum Action {
         /// The kind's instructions to itself.
         detail: Value,
     },
+    /// Makes another instance of a resource beside the one that there is. What stands on it moves in a later phase.
+    Renew(Change),
     /// Changes a resource that can be changed beside others.
     Update(Change),
     /// Removes a resource.
@@ -115,6 +120,13 @@ pub enum Action {
         before: Value,
         /// What is lost by it; may be empty.
         loses: String,
+    },
+    /// Removes those that a resource took the place of, now that nothing stands on them any more.
+    Discard {
+        /// Which resource.
+        key: Key,
+        /// How many of them.
+        outgoing: usize,
     },
     /// Forgets a resource that went with its group, or is gone already.
     Forget {
@@ -168,6 +180,8 @@ impl Action {
     pub fn does(&self) -> StepAction {
         match self {
             Self::Create { .. } => StepAction::Create,
+            Self::Renew(_) => StepAction::Renew,
+            Self::Discard { .. } => StepAction::Discard,
             // What differs is only that it doesn't run.
             Self::Update(change) if change.changes.is_empty() => StepAction::Start,
             Self::Update(_) => StepAction::Update,
@@ -188,6 +202,8 @@ impl Action {
             Self::Create { key, .. }
             | Self::Delete { key, .. }
             | Self::Forget { key, .. }
+            | Self::Discard { key, .. }
+            | Self::Renew(Change { key, .. })
             | Self::Update(Change { key, .. }) => key.to_string(),
             Self::Roll { group, .. } | Self::Gate { group } => format!("group/{group}"),
         }
@@ -199,6 +215,8 @@ impl Action {
             Self::Create { key, .. }
             | Self::Delete { key, .. }
             | Self::Forget { key, .. }
+            | Self::Discard { key, .. }
+            | Self::Renew(Change { key, .. })
             | Self::Update(Change { key, .. }) => Some(key),
             Self::Roll { .. } | Self::Gate { .. } => None,
         }
@@ -208,11 +226,11 @@ impl Action {
     pub(super) fn makes(&self) -> Vec<(&Key, &Value)> {
         match self {
             Self::Create { key, inputs, .. } => vec![(key, inputs)],
-            Self::Update(change) => vec![(&change.key, &change.after)],
+            Self::Update(change) | Self::Renew(change) => vec![(&change.key, &change.after)],
             Self::Roll { members, .. } => {
                 members.values().map(|change| (&change.key, &change.after)).collect()
             }
-            Self::Delete { .. } | Self::Forget { .. } | Self::Gate { .. } => vec![],
+            Self::Delete { .. } | Self::Forget { .. } | Self::Discard { .. } | Self::Gate { .. } => vec![],
         }
     }
 }
@@ -275,6 +293,7 @@ pub(super) fn siblings<'a>(
         disks: &stack.disks,
         shared_disks: &inventory.shared_disks,
         rates: &inventory.rates,
+        groups: &inventory.groups,
     }
 }
 
@@ -313,10 +332,14 @@ pub fn plan(
         same: 0,
         left_out: BTreeSet::new(),
         fitted: Fitted::default(),
+        held_back: BTreeSet::new(),
+        goes_on: false,
     };
     for kind in registry.kinds() {
-        let Fitted { inputs, refusals, told } = kind.fit(&siblings(kind.name(), stack, state, inventory));
+        let all = siblings(kind.name(), stack, state, inventory);
+        let Fitted { inputs, waypoints, refusals, told } = kind.fit(&all);
         planner.fitted.inputs.extend(inputs);
+        planner.fitted.waypoints.extend(waypoints);
         planner.fitted.refusals.extend(refusals);
         planner.fitted.told.extend(told);
     }
@@ -333,6 +356,7 @@ pub fn plan(
         }
     }
     planner.confine(&mut decisions);
+    planner.hold_back(&mut decisions);
     losses.retain(|key, _| !planner.left_out.contains(key));
     planner.weigh(losses.into_values().flatten().collect());
     for (key, (decision, inputs)) in decisions {
@@ -340,6 +364,7 @@ pub fn plan(
             planner.put_down(&key, decision, inputs);
         }
     }
+    planner.discard();
     let told = std::mem::take(&mut planner.fitted.told).into_iter();
     let told = told.filter(|(key, (_, always))| *always || planner.graph.step_of(key).is_some());
     let told = told.map(|(key, (text, _))| (key, text)).collect();
@@ -356,6 +381,7 @@ pub fn plan(
         refusals: planner.refusals,
         losses: planner.losses,
         left_alone: planner.left_alone,
+        goes_on: planner.goes_on,
         same: planner.same,
         left_out: planner.left_out,
         told,
@@ -390,7 +416,7 @@ fn group_subject<'a>(
 ) -> GroupSubject<'a> {
     let members = state.groups.get(name).map(|group| &group.members).into_iter().flatten();
     let certain =
-        members.filter_map(|member| state.resources.get(member)).filter(|recorded| !recorded.pending);
+        members.filter_map(|member| state.resources.get(member)).filter(|recorded| !recorded.is_pending());
     GroupSubject {
         name,
         view: inventory.groups.get(name),
@@ -417,13 +443,16 @@ struct Planner<'a> {
     same: usize,
     left_out: BTreeSet<Key>,
     fitted: Fitted,
+    /// What stands on something that is made anew in this phase.
+    held_back: BTreeSet<Key>,
+    goes_on: bool,
 }
 
 impl Planner<'_> {
     /// The value of a reference. What is absent since an update was cut off at it may be made anew otherwise.
     fn known(&self, reference: &Reference) -> Option<Value> {
         let key = &reference.resource;
-        let pending = self.state.resources.get(key).is_some_and(|recorded| recorded.pending);
+        let pending = self.state.resources.get(key).is_some_and(Recorded::is_pending);
         let absent = matches!(self.inventory.resources.get(key), None | Some(Observed::Absent));
         if pending && absent { None } else { self.state.lookup(reference) }
     }
@@ -451,7 +480,10 @@ impl Planner<'_> {
         let decision = match self.registry.kind(&key.kind) {
             Some(kind) => {
                 let decision = self.protect(kind.as_ref(), &subject, kind.decide(&subject));
-                if matches!(decision, Decision::Update { .. } | Decision::Create { .. }) {
+                if matches!(
+                    decision,
+                    Decision::Update { .. } | Decision::Create { .. } | Decision::Renew { .. }
+                ) {
                     losses = kind.losses(&subject);
                 }
                 left_alone = kind.leaves(&subject);
@@ -467,7 +499,7 @@ impl Planner<'_> {
             self.left_alone.insert(key.clone(), left_alone);
         }
         let decision = match (decision, self.fitted.refusals.get(key)) {
-            (Decision::Create { .. } | Decision::Update { .. }, Some(refusal)) => {
+            (Decision::Create { .. } | Decision::Update { .. } | Decision::Renew { .. }, Some(refusal)) => {
                 Decision::Refuse(refusal.clone())
             }
             (decision, _) => decision,
@@ -497,6 +529,64 @@ impl Planner<'_> {
                 of: Key::new("group", name),
                 what: format!("{one}, which this stack did not make, goes with it and loses all its records"),
             }));
+        }
+    }
+
+    /// What stands on a resource that is made anew stays as it is in this phase: where it moves to is not known yet.
+    fn hold_back(&mut self, decisions: &mut Decisions) {
+        let renews = |(key, (decision, _)): (&Key, &(Decision, Value))| {
+            let again = || self.state.resources.get(key).is_some_and(|one| !one.outgoing.is_empty());
+            let renews = match decision {
+                Decision::Renew { .. } => true,
+                // The same once more, since it was cut off.
+                Decision::Create { .. } => again(),
+                _ => false,
+            };
+            (renews && !self.left_out.contains(key)).then(|| key.clone())
+        };
+        let renewed: BTreeSet<Key> = decisions.iter().filter_map(renews).collect();
+        for (key, declared) in &self.stack.resources {
+            let recorded = self.state.resources.get(key);
+            let mut refers = crate::model::references(&declared.inputs).into_iter().map(|r| r.resource);
+            let stands = recorded.is_some_and(|recorded| !recorded.needs.is_disjoint(&renewed));
+            let held = recorded.is_some() && (stands || refers.any(|resource| renewed.contains(&resource)));
+            if held && !matches!(decisions.get(key), Some((Decision::Refuse(_), _))) {
+                decisions.remove(key);
+                self.held_back.insert(key.clone());
+            }
+        }
+        self.goes_on = !renewed.is_empty()
+            || decisions
+                .keys()
+                .any(|key| self.fitted.waypoints.contains(key) && !self.left_out.contains(key));
+    }
+
+    /// Once nothing is to be done any more with what stands on a resource that was made anew, and the groups of that are
+    /// whole, the one before goes.
+    fn discard(&mut self) {
+        for (key, recorded) in self.state.resources.iter().filter(|(_, one)| !one.outgoing.is_empty()) {
+            // Both go together.
+            if self.graph.step_of(key).is_some() && !self.stack.resources.contains_key(key) {
+                continue;
+            }
+            let standing = self.needed_by.get(key).into_iter().flatten().map(|(key, _)| *key);
+            let settles = |standing: &Key| {
+                let group = self.member_of.get(standing).copied();
+                let group = group.and_then(|name| Some((name, self.stack.groups.get(name)?)));
+                self.graph.step_of(standing).is_none()
+                    && !self.rolls.values().flat_map(BTreeMap::values).any(|change| change.key == *standing)
+                    && !self.refusals.iter().any(|refusal| refusal.key == *standing)
+                    && !self.left_out.contains(standing)
+                    && !self.held_back.contains(standing)
+                    && group.is_none_or(|(name, group)| self.is_healthy(name, group))
+            };
+            let settled = standing.into_iter().all(settles) && !recorded.is_pending();
+            if settled && self.graph.step_of(key).is_none() && !self.left_out.contains(key) {
+                let action = Action::Discard { key: key.clone(), outgoing: recorded.outgoing.len() };
+                self.graph.add(key, action, String::new());
+            } else {
+                self.goes_on = true;
+            }
         }
     }
 
@@ -543,6 +633,11 @@ impl Planner<'_> {
             }
             Decision::Forget { with, loses } => {
                 self.graph.add(key, Action::Forget { key: key.clone(), with, loses }, String::new());
+            }
+            Decision::Renew { changes, reason } => {
+                let (before, after) = (before(), inputs);
+                let change = Change { key: key.clone(), before, after, changes, reason: reason.clone() };
+                self.graph.add(key, Action::Renew(change), reason);
             }
             Decision::Update { changes, reason, disrupts } => {
                 let (before, after) = (before(), inputs);
@@ -689,6 +784,9 @@ impl Planner<'_> {
     }
 
     fn is_healthy(&self, name: &str, group: &Group) -> bool {
+        if self.inventory.foreseen {
+            return true;
+        }
         let members: Vec<Arc<NodeFacts>> = group
             .members
             .iter()

@@ -26,6 +26,8 @@ pub const PLAN_FORMAT: u32 = 1;
 pub struct SavedPlan {
     path: PathBuf,
     plan: Plan<Draft>,
+    /// Those of the phases behind it, as they were foreseen.
+    later: Vec<Plan<Draft>>,
 }
 
 /// The document. Its digest is that of the other fields; it finds out slips and edits, and is no signature: whoever can
@@ -35,6 +37,8 @@ pub struct SavedPlan {
 struct Document {
     format: u32,
     plan: Plan<Draft>,
+    #[serde(default)]
+    later: Vec<Plan<Draft>>,
     digest: String,
 }
 
@@ -118,12 +122,12 @@ impl fmt::Display for Differences {
 impl std::error::Error for Differences {}
 
 impl SavedPlan {
-    /// Saves a plan. A file that was cut off in the middle is not read as one.
+    /// Saves a plan, and those that are foreseen to follow it. A file that was cut off in the middle is not read as one.
     ///
     /// # Errors
     /// Where it can't be written.
-    pub fn write(path: &Path, plan: &Plan<Checked>) -> Result<(), SavedPlanError> {
-        let content = json!({ "format": PLAN_FORMAT, "plan": plan });
+    pub fn write(path: &Path, plan: &Plan<Checked>, later: &[Plan]) -> Result<(), SavedPlanError> {
+        let content = json!({ "format": PLAN_FORMAT, "plan": plan, "later": later });
         let digest = digest(&content);
         let mut document = content;
         document["digest"] = digest.into();
@@ -165,7 +169,7 @@ impl SavedPlan {
             let (found, wanted) = (document.plan.stack, stack.to_owned());
             return Err(SavedPlanError::OtherStack { path, found, wanted });
         }
-        Ok(Self { path, plan: document.plan })
+        Ok(Self { path, plan: document.plan, later: document.later })
     }
 
     /// What the plan is confined to, and any plan that is to agree with it.
@@ -179,19 +183,23 @@ impl SavedPlan {
             Action::Roll { interrupts, .. } => interrupts.clone(),
             _ => BTreeSet::new(),
         };
-        self.plan.steps.iter().flat_map(of).collect()
+        self.plans().flat_map(|plan| &plan.steps).flat_map(of).collect()
     }
 
     /// Of what there is consent to losses: all that the plan tells.
     pub fn losses(&self) -> BTreeSet<Key> {
-        self.plan.losses.iter().map(|loss| loss.of.clone()).collect()
+        self.plans().flat_map(|plan| &plan.losses).map(|loss| loss.of.clone()).collect()
     }
 
-    /// Whether `plan`, made just now, does what this one was to do.
+    fn plans(&self) -> impl Iterator<Item = &Plan<Draft>> {
+        std::iter::once(&self.plan).chain(&self.later)
+    }
+
+    /// Whether `plan`, made just now, and those that are foreseen to follow it do what these were to do.
     ///
     /// # Errors
     /// [`SavedPlanError::Stale`] with each difference.
-    pub fn agrees_with<Stage>(&self, plan: &Plan<Stage>) -> Result<(), SavedPlanError> {
+    pub fn agrees_with<Stage>(&self, plan: &Plan<Stage>, later: &[Plan]) -> Result<(), SavedPlanError> {
         let mut differences = Vec::new();
         if self.plan.serial != plan.serial {
             differences.push(format!(
@@ -199,33 +207,53 @@ impl SavedPlan {
                 self.plan.serial, plan.serial
             ));
         }
-        let (then, now) = (deeds(&self.plan), deeds(plan));
-        let subjects: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
-        for subject in subjects {
-            differences.extend(match (then.get(subject), now.get(subject)) {
-                (then, now) if then == now => None,
-                (Some((verb, _)), None) => {
-                    Some(format!("{subject}: nothing is to be done, where it was to {verb}"))
-                }
-                (None, Some((verb, _))) => {
-                    Some(format!("{subject}: is to {verb} now, where nothing was to be done"))
-                }
-                (Some((then, _)), Some((now, _))) if then == now => {
-                    Some(format!("{subject}: is to {now} in another way now"))
-                }
-                (Some((then, _)), Some((now, _))) => {
-                    Some(format!("{subject}: is to {now} now, where it was to {then}"))
-                }
-                (None, None) => None,
-            });
+        differences.extend(self::differences(&self.plan, plan, &|then, now| Some(then) == now));
+        if self.later.len() != later.len() {
+            let (then, now) = (self.later.len() + 1, later.len() + 1);
+            differences.push(format!("it has {now} phases now, where it had {then}"));
         }
-        let untold = plan.losses.difference(&self.plan.losses);
-        differences.extend(untold.map(|loss| format!("{}: it told nothing of {}", loss.of, loss.what)));
+        for (then, now) in self.later.iter().zip(later) {
+            differences.extend(self::differences(then, now, &|then, now| Some(then) == now));
+        }
         if differences.is_empty() {
             return Ok(());
         }
         Err(SavedPlanError::Stale { path: self.path.clone(), differences: Differences(differences) })
     }
+}
+
+/// In what `plan` differs from the one that was told `before`, a sentence each. `alike` says whether what a deed was to come
+/// to is what it comes to now, where there is such a deed.
+pub(super) fn differences<Then, Now>(
+    before: &Plan<Then>,
+    plan: &Plan<Now>,
+    alike: &dyn Fn(&Value, Option<&Value>) -> bool,
+) -> Vec<String> {
+    let (then, now) = (deeds(before), deeds(plan));
+    let subjects: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    let mut differences: Vec<String> = Vec::new();
+    for subject in subjects {
+        differences.extend(match (then.get(subject), now.get(subject)) {
+            (Some((then, one)), Some((now, other))) if then == now && alike(one, Some(other)) => None,
+            (Some((_, one)), None) if alike(one, None) => None,
+            (Some((verb, _)), None) => {
+                Some(format!("{subject}: nothing is to be done, where it was to {verb}"))
+            }
+            (None, Some((verb, _))) => {
+                Some(format!("{subject}: is to {verb} now, where nothing was to be done"))
+            }
+            (Some((then, _)), Some((now, _))) if then == now => {
+                Some(format!("{subject}: is to {now} in another way now"))
+            }
+            (Some((then, _)), Some((now, _))) => {
+                Some(format!("{subject}: is to {now} now, where it was to {then}"))
+            }
+            (None, None) => None,
+        });
+    }
+    let untold = plan.losses.difference(&before.losses);
+    differences.extend(untold.map(|loss| format!("{}: it told nothing of {}", loss.of, loss.what)));
+    differences
 }
 
 fn digest(content: &Value) -> String {

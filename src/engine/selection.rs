@@ -2,8 +2,8 @@
 //!
 //! What a resource needs has to be there first: resources that it refers to, its host, the groups that it is made after;
 //! and for one that is removed, whatever stands on it has to go first. A target takes along all changes that it needs,
-//! and an exclusion leaves out all that needs what it excludes. Restarts are the exception on both sides: what already
-//! runs serves those that need it, with its old configuration too.
+//! and an exclusion leaves out all that needs what it excludes. Restarts, and what is made anew beside what there is, are the
+//! exception on both sides: what already runs serves those that need it, with its old configuration too.
 
 use super::{State, moves};
 use crate::model::{Key, Refusal};
@@ -185,7 +185,7 @@ fn listed(keys: &[&Key]) -> String {
 }
 
 fn is_restart(decision: &Decision) -> bool {
-    matches!(decision, Decision::Update { disrupts: Some(_), .. })
+    matches!(decision, Decision::Update { disrupts: Some(_), .. } | Decision::Renew { .. })
 }
 
 /// All that `from` needs, near and far. What is there already and is only changed needs of a group no more than that it goes

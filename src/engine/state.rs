@@ -9,18 +9,19 @@ use super::format::format_of;
 use super::journal::{Journal, Outcome, Record};
 use super::lock;
 use crate::model::Key;
-use crate::resource::Recorded;
+use crate::resource::{Instance, Recorded};
 use crate::role::Group;
 use crate::stack::{Declaration, Declared, Name, Needs, ValidStack};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Version of the snapshot's and the journal's form.
-pub const STATE_FORMAT: u32 = 1;
+pub const STATE_FORMAT: u32 = 2;
 
 /// What is known of a stack between two runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub struct State {
     pub groups: BTreeMap<String, Group>,
     /// The stack's outputs, references not filled in.
     pub outputs: BTreeMap<String, Value>,
+    /// What tells this stack from others of its name, wherever: a part of the tokens that the world knows operations by.
+    #[serde(default)]
+    pub id: String,
     /// The ids that groups have of their own, as they were first seen: whether it is still the same one that answers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub identities: BTreeMap<String, String>,
@@ -90,6 +94,14 @@ pub enum StateError {
         /// Its format.
         found: u32,
     },
+    /// An older Octad wrote it, in a form that this one no longer reads.
+    #[error("{} has format {found}, and this Octad reads format {STATE_FORMAT}", path.display())]
+    FromThePast {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
     /// It belongs to another stack.
     #[error("{} belongs to the stack `{found}`, not to `{wanted}`", path.display())]
     OtherStack {
@@ -119,8 +131,22 @@ impl State {
             resources: BTreeMap::new(),
             groups: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            id: String::new(),
             identities: BTreeMap::new(),
         }
+    }
+
+    /// What names the operation on a resource that has no recorded end; `None` where there is none.
+    pub fn token(&self, key: &Key) -> Option<String> {
+        let serial = self.resources.get(key)?.pending?;
+        Some(format!("octad-{}-{serial}", self.id))
+    }
+
+    /// A recorded resource as its kind is to find it.
+    pub fn instance(&self, key: &Key) -> Option<Instance> {
+        let recorded = self.resources.get(key)?;
+        let (inputs, outputs) = (recorded.inputs.clone(), recorded.outputs.clone());
+        Some(Instance { inputs, outputs, token: self.token(key) })
     }
 
     /// Whether nothing exists.
@@ -136,7 +162,7 @@ impl State {
                 self.groups = groups;
                 self.outputs = outputs;
             }
-            Record::Begin { key, moved_from, inputs, needs } => {
+            Record::Begin { key, moved_from, inputs, needs, renews } => {
                 if let Some(from) = moved_from {
                     self.rename(&from, &key);
                 }
@@ -144,19 +170,28 @@ impl State {
                     inputs: inputs.clone(),
                     outputs: Value::Null,
                     needs: needs.clone(),
-                    pending: true,
+                    pending: None,
                     unprotected: false,
                     attempted: Vec::new(),
+                    outgoing: Vec::new(),
                 });
-                recorded.pending = true;
+                if renews {
+                    let outputs = std::mem::take(&mut recorded.outputs);
+                    let inputs = std::mem::replace(&mut recorded.inputs, inputs.clone());
+                    recorded.outgoing.push(Instance { inputs, outputs, token: None });
+                    recorded.pending = None;
+                }
+                recorded.pending.get_or_insert(serial);
                 if inputs != recorded.inputs && !recorded.attempted.contains(&inputs) {
                     recorded.attempted.push(inputs);
                 }
             }
             Record::End { key, outcome: Outcome::Applied { inputs, outputs, needs } } => {
-                let unprotected = self.resources.get(&key).is_some_and(|recorded| recorded.unprotected);
-                let attempted = Vec::new();
-                let recorded = Recorded { inputs, outputs, needs, pending: false, unprotected, attempted };
+                let before = self.resources.remove(&key);
+                let unprotected = before.as_ref().is_some_and(|recorded| recorded.unprotected);
+                let outgoing = before.map(|recorded| recorded.outgoing).unwrap_or_default();
+                let (pending, attempted) = (None, Vec::new());
+                let recorded = Recorded { inputs, outputs, needs, pending, unprotected, attempted, outgoing };
                 self.resources.insert(key, recorded);
             }
             Record::End { key, outcome: Outcome::Removed } => {
@@ -171,6 +206,20 @@ impl State {
                 };
                 self.identities.retain(|group, _| exists(group));
             }
+            Record::End { key, outcome: Outcome::Discarded } => {
+                if let Some(outgoing) = self.resources.get_mut(&key).map(|recorded| &mut recorded.outgoing)
+                    && !outgoing.is_empty()
+                {
+                    outgoing.remove(0);
+                }
+            }
+            Record::Noted { key, outputs } => {
+                if let Some(recorded) = self.resources.get_mut(&key) {
+                    recorded.outputs = outputs;
+                }
+            }
+            // Whether it is ready is for whoever looks for it to find out.
+            Record::Staged { .. } => {}
             Record::Identity { group, id } => drop(self.identities.insert(group, id)),
             Record::Protect { key, protected } => {
                 if let Some(recorded) = self.resources.get_mut(&key) {
@@ -189,8 +238,10 @@ impl State {
     pub fn parse(text: &[u8], stack: &str, path: &Path) -> Result<Self, StateError> {
         let damaged = |source| StateError::Damaged { path: path.to_owned(), line: None, source };
         let found = format_of(text).map_err(damaged)?;
-        if found > STATE_FORMAT {
-            return Err(StateError::FromTheFuture { path: path.to_owned(), found });
+        match found.cmp(&STATE_FORMAT) {
+            Ordering::Greater => return Err(StateError::FromTheFuture { path: path.to_owned(), found }),
+            Ordering::Less => return Err(StateError::FromThePast { path: path.to_owned(), found }),
+            Ordering::Equal => {}
         }
         let state: Self = serde_json::from_slice(text).map_err(damaged)?;
         if state.stack == stack {
@@ -284,6 +335,9 @@ impl Store {
             fs::rename(&snapshot, kept).map_err(StateError::io("put aside", &snapshot))?;
         }
         let mut store = Self { site: site.to_owned(), journal: Journal::open(site)?, state, guard, damage };
+        if store.state.id.is_empty() {
+            store.state.id = random_id();
+        }
         store.fold()?;
         Ok(store)
     }
@@ -358,6 +412,12 @@ fn recall(site: &Path, stack: &str) -> Result<(State, Option<StateError>), State
     Ok((state, damage))
 }
 
+/// 64 bits that nobody else has, as text. They needn't be secret: a hash that is seeded anew for each process will do.
+fn random_id() -> String {
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    format!("{:016x}", RandomState::new().build_hasher().finish())
+}
+
 fn to_json(state: &State) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(state).expect("a state has only text keys");
     text.push(b'\n');
@@ -391,7 +451,8 @@ mod tests {
     use serde_json::json;
 
     fn begin(name: &str) -> Record {
-        Record::Begin { key: Key::new("host", name), moved_from: None, inputs: json!({}), needs: [].into() }
+        let (key, inputs) = (Key::new("host", name), json!({}));
+        Record::Begin { key, moved_from: None, inputs, needs: [].into(), renews: false }
     }
 
     fn applied(name: &str) -> Record {
@@ -408,8 +469,8 @@ mod tests {
         store.append(begin("b")).unwrap();
         drop(store);
         let state = Store::read(site.path(), "s").unwrap();
-        assert!(!state.resources[&Key::new("host", "a")].pending);
-        assert!(state.resources[&Key::new("host", "b")].pending);
+        assert!(!state.resources[&Key::new("host", "a")].is_pending());
+        assert!(state.resources[&Key::new("host", "b")].is_pending());
     }
 
     #[test]

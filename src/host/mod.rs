@@ -8,10 +8,10 @@ mod local;
 pub use cut::{Cut, Peers};
 pub use drillable::{Ability, Drillable};
 pub use fake::{FakeBackend, FakeWorld};
-pub use local::LocalBackend;
+pub use local::{Isolation, LocalBackend, LocalOptions};
 
 use crate::clock::Until;
-use crate::model::{Deployment, HostInputs};
+use crate::model::{Deployment, HostInputs, Options};
 use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,33 @@ pub trait Backend: Send + Sync {
     /// The backend's name, as it stands in a stack file.
     fn name(&self) -> &'static str;
 
-    /// A handle on a host; nothing is done yet.
-    fn host(&self, site: &Path, name: &str, inputs: &HostInputs) -> Result<Arc<dyn Host>, HostError>;
+    /// A handle on a host; nothing is done yet. Backends of which the hosts have no names but those of the stack pass
+    /// `identity` over.
+    fn host(
+        &self,
+        site: &Path,
+        name: &str,
+        inputs: &HostInputs,
+        identity: Identity<'_>,
+    ) -> Result<Arc<dyn Host>, HostError>;
+
+    /// What is wrong with the options of a host, and what to write instead. Pure.
+    fn check_options(&self, options: &Options) -> Result<(), (String, String)> {
+        match options.keys().next() {
+            None => Ok(()),
+            Some(name) => Err((
+                format!("hosts of the backend {} have no option `{name}`", self.name()),
+                "leave it away".into(),
+            )),
+        }
+    }
+
+    /// Whether a host has to be made anew to be what these inputs say, and can be: another takes its place, nodes move there
+    /// one at a time and fill what they had from the others, and then the old one goes. As a rule no host can. Pure.
+    fn renews(&self, before: &HostInputs, after: &HostInputs) -> bool {
+        let _ = (before, after);
+        false
+    }
 
     /// Bytes that are free on the file system that all hosts at `site` share, where they have no disks of their own;
     /// `None` where they share none, or it can't be told.
@@ -43,13 +68,25 @@ pub trait Backend: Send + Sync {
         Vec::new()
     }
 
-    /// Does what can fail without changing any host: finds programs, fetches files, finds addresses in use.
-    async fn prepare(
+    /// Makes ready what can be beside what runs, without changing any host: finds programs, fetches files, finds addresses
+    /// in use. May be repeated.
+    async fn stage(
         &self,
         starting: &[(Arc<dyn Host>, Deployment)],
         all: &[Deployment],
         progress: &Progress,
     ) -> Result<(), HostError>;
+}
+
+/// By what a backend finds a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity<'a> {
+    /// The name that the stack gives it: the world has given it none, or it was never made.
+    Name,
+    /// The token of the operation that was to make it and may have ([`Host::make`]).
+    Token(&'a str),
+    /// The id that the world gave it.
+    Id(&'a str),
 }
 
 /// Where a backend tells how far long work has come: what, how much is done, of how much.
@@ -77,6 +114,13 @@ pub trait Host: Send + Sync {
     /// Whether the host's address is one of this machine's, at which others may listen already.
     fn shares_address(&self) -> bool {
         false
+    }
+
+    /// Asks for a host that the world gives an id, and returns that; the same token asks for the same host, however often.
+    /// `None` where hosts have no ids, and [`Host::boot`] makes them.
+    async fn make(&self, token: &str) -> Result<Option<String>, HostError> {
+        let _ = token;
+        Ok(None)
     }
 
     /// Makes the host exist and reachable, mends what a drill has left ([`Drillable::mend`]), and returns its

@@ -16,7 +16,7 @@ pub use change::{PropertyChange, compare};
 pub use counted::counted;
 pub use deployment::{DEPLOYMENT_VERSION, Deployment, File, Form, Layout, Process};
 pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software};
-pub use host::{HostInputs, Isolation};
+pub use host::{HostInputs, Options};
 pub use key::{Key, NotAKey};
 pub use output::{Format, NotYetKnown, Output, Reference, references, resolve};
 pub use process::ProcessSeen;

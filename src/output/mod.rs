@@ -99,19 +99,21 @@ impl Output {
         self.style
     }
 
-    /// A plan as something to look at before consenting, with the files that it changes where they are asked for.
-    pub fn preview(&self, plan: &Plan<Checked>, files: Option<&[FileChanges]>) {
+    /// A plan as something to look at before consenting, with those that are foreseen to follow it, and the files that it
+    /// changes where they are asked for.
+    pub fn preview(&self, plan: &Plan<Checked>, later: &[Plan], files: Option<&[FileChanges]>) {
         match self.format {
-            OutputFormat::Ndjson => self.document("plan", plan_document(plan, files)),
+            OutputFormat::Ndjson => self.document("plan", plan_document(plan, later, files)),
             OutputFormat::Text | OutputFormat::Json => {
-                self.aside(&plan_text(plan, files, self.progress_style));
+                self.aside(&plan_text(plan, later, files, self.progress_style));
             }
         }
     }
 
-    /// A plan as the result, with the files that it changes where they are asked for.
-    pub fn plan(&self, plan: &Plan<Checked>, files: Option<&[FileChanges]>) {
-        self.result("plan", || plan_text(plan, files, self.style), || plan_document(plan, files));
+    /// The same as the result.
+    pub fn plan(&self, plan: &Plan<Checked>, later: &[Plan], files: Option<&[FileChanges]>) {
+        let text = || plan_text(plan, later, files, self.style);
+        self.result("plan", text, || plan_document(plan, later, files));
     }
 
     /// The end of an `up`. `invocation` puts the commands to try next.
@@ -181,7 +183,7 @@ impl Output {
             return self.line(resources::text(state).trim_end());
         }
         let told = |(key, recorded): (&Key, &Recorded)| {
-            let Recorded { pending, unprotected, .. } = recorded;
+            let (pending, unprotected) = (recorded.is_pending(), recorded.unprotected);
             json!({ "kind": key.kind, "name": key.name, "pending": pending, "unprotected": unprotected })
         };
         self.document("resources", state.resources.iter().map(told).collect());
@@ -314,13 +316,16 @@ fn write_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-fn plan_text(plan: &Plan<Checked>, files: Option<&[FileChanges]>, style: Style) -> String {
+fn plan_text(plan: &Plan<Checked>, later: &[Plan], files: Option<&[FileChanges]>, style: Style) -> String {
     let files = files.map(|files| diff::text(files, style)).unwrap_or_default();
-    format!("{files}{}", preview::text(plan, style))
+    format!("{files}{}", preview::text(plan, later, style))
 }
 
-fn plan_document(plan: &Plan<Checked>, files: Option<&[FileChanges]>) -> Value {
+fn plan_document(plan: &Plan<Checked>, later: &[Plan], files: Option<&[FileChanges]>) -> Value {
     let mut document = json!(plan);
+    if !later.is_empty() {
+        document["later"] = json!(later);
+    }
     if let Some(files) = files {
         document["files"] = diff::json(files);
     }
@@ -333,8 +338,8 @@ pub fn diff_text(files: &[FileChanges]) -> String {
 }
 
 /// A preview without colours, as a pipe gets it.
-pub fn preview_text(plan: &Plan<Checked>) -> String {
-    preview::text(plan, Style::plain())
+pub fn preview_text(plan: &Plan<Checked>, later: &[Plan]) -> String {
+    preview::text(plan, later, Style::plain())
 }
 
 /// A status without colours, as a pipe gets it.

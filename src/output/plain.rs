@@ -30,9 +30,11 @@ pub(super) fn finished(
     }
     let (sign, done) = match action {
         StepAction::Create => (style.good("+"), "created"),
+        StepAction::Renew => (style.changing("±"), "made anew"),
         StepAction::Start => (style.good("▸"), "started"),
         StepAction::Update => (style.changing("~"), "updated"),
         StepAction::Delete => (style.bad("-"), "deleted"),
+        StepAction::Discard => (style.bad("-"), "rid of what it took the place of"),
         StepAction::Roll => (style.changing("~"), "rolled"),
         StepAction::Stop => (style.changing("~"), "stopped"),
         StepAction::Gate => (style.good("✓"), "healthy"),
@@ -44,6 +46,7 @@ impl Progress for Plain {
     fn event(&mut self, event: &Event) {
         let line = match event {
             // What is still missing is told by the message that comes with it.
+            Event::Started { phase, phases, .. } if *phases > 1 => format!("phase {phase} of {phases}"),
             Event::Started { .. } | Event::StepStarted { .. } | Event::StepMember { .. } => return,
             Event::Progress { what, done, total } => {
                 let tenth = (done * 10).checked_div(*total).unwrap_or(0);

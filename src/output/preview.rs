@@ -8,22 +8,69 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// The preview of a plan.
-pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
+/// How many resources there are of each sort of change, by what is said of them.
+type Counts = BTreeMap<&'static str, usize>;
+
+/// The preview of a plan, and of those that are foreseen to follow it.
+pub(super) fn text<S>(plan: &Plan<S>, later: &[Plan], style: Style) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "Preview of the stack {}\n", style.strong(&plan.stack));
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counts = Counts::new();
+    let of = later.len() + 1;
+    if of > 1 {
+        let _ = writeln!(out, "  {}", style.strong(&format!("phase 1 of {of}")));
+    }
+    changes(&mut out, &mut counts, plan, style);
+    for (number, phase) in (2..).zip(later) {
+        let head = format!("phase {number} of {of}, looked at again before it begins");
+        let _ = writeln!(out, "  {}", style.strong(&head));
+        changes(&mut out, &mut counts, phase, style);
+    }
+    untouched(&mut out, plan, style);
+    for refusal in plan.refusals.iter().chain(later.iter().flat_map(|phase| &phase.refusals)) {
+        let _ = writeln!(out, "  {} {}  {}", style.bad("✗"), refusal.key, refusal.reason);
+        let _ = writeln!(out, "      {} {}", style.hint("hint:"), refusal.hint);
+    }
+    let mut summary: Vec<String> = counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
+    let refused = plan.refusals.len() + later.iter().map(|phase| phase.refusals.len()).sum::<usize>();
+    if refused > 0 {
+        summary.push(style.bad(&format!("{refused} refused")));
+    }
+    if plan.same > 0 && later.is_empty() {
+        summary.push(format!("{} unchanged", plan.same));
+    }
+    if !plan.left_out.is_empty() {
+        summary.push(outside(plan.left_out.len()));
+    }
+    if plan.is_empty() {
+        summary.insert(0, "nothing to change".into());
+    }
+    if !plan.is_empty() || !plan.left_alone.is_empty() {
+        out.push('\n');
+    }
+    let _ = writeln!(out, "{}", summary.join(", "));
+    out
+}
+
+/// What one plan changes.
+fn changes<S>(out: &mut String, counts: &mut Counts, plan: &Plan<S>, style: Style) {
     for (to, from) in &plan.moves {
         *counts.entry("to move").or_default() += 1;
         let what = format!("→ {}", to.name);
-        line(&mut out, &style.changing("↷"), from, &what, "keeps all that it holds", style);
+        line(out, &style.changing("↷"), from, &what, "keeps all that it holds", style);
     }
     for step in &plan.steps {
         match &step.action {
             Action::Create { key, what, .. } => {
                 *counts.entry("to create").or_default() += 1;
-                line(&mut out, &style.good("+"), key, what, &step.reason, style);
-                told(&mut out, plan.told.get(key), style);
+                line(out, &style.good("+"), key, what, &step.reason, style);
+                told(out, plan.told.get(key), style);
+            }
+            Action::Renew(change) => {
+                *counts.entry("to make anew").or_default() += 1;
+                let what = "is made anew beside the one that there is";
+                line(out, &style.changing("±"), &change.key, what, &step.reason, style);
+                properties(out, &change.changes, style);
             }
             Action::Update(change) => {
                 let (count, sign) = match change.changes.is_empty() {
@@ -31,14 +78,19 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
                     false => ("to change", style.changing("~")),
                 };
                 *counts.entry(count).or_default() += 1;
-                line(&mut out, &sign, &change.key, "", &step.reason, style);
-                properties(&mut out, &change.changes, style);
-                told(&mut out, plan.told.get(&change.key), style);
+                line(out, &sign, &change.key, "", &step.reason, style);
+                properties(out, &change.changes, style);
+                told(out, plan.told.get(&change.key), style);
             }
             Action::Delete { key, loses, .. } => {
                 *counts.entry("to delete").or_default() += 1;
                 let loses = if loses.is_empty() { String::new() } else { format!("loses {loses}") };
-                line(&mut out, &style.bad("-"), key, &style.bad(&loses), &step.reason, style);
+                line(out, &style.bad("-"), key, &style.bad(&loses), &step.reason, style);
+            }
+            Action::Discard { key, .. } => {
+                *counts.entry("to discard").or_default() += 1;
+                let what = style.bad("the one before goes, with the disks that the others have filled anew");
+                line(out, &style.bad("-"), key, &what, &step.reason, style);
             }
             Action::Forget { key, with, loses } => {
                 *counts.entry("to delete").or_default() += 1;
@@ -47,11 +99,11 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
                     Some(group) => format!("goes with {group}{loses}"),
                     None => "is gone already".into(),
                 };
-                line(&mut out, &style.bad("-"), key, &style.bad(&how), "", style);
+                line(out, &style.bad("-"), key, &style.bad(&how), "", style);
             }
             Action::Roll { members, .. } => {
                 *counts.entry("to restart").or_default() += members.len();
-                roll(&mut out, step, style);
+                roll(out, step, style);
             }
             Action::Gate { group } if !step.reason.is_empty() => {
                 let _ = writeln!(out, "  {} {group} {}", style.changing("…"), step.reason);
@@ -67,29 +119,6 @@ pub(super) fn text<S>(plan: &Plan<S>, style: Style) -> String {
             let _ = writeln!(out, "  {} {key}  {what}", style.dim("·"));
         }
     }
-    untouched(&mut out, plan, style);
-    for refusal in &plan.refusals {
-        let _ = writeln!(out, "  {} {}  {}", style.bad("✗"), refusal.key, refusal.reason);
-        let _ = writeln!(out, "      {} {}", style.hint("hint:"), refusal.hint);
-    }
-    let mut summary: Vec<String> = counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
-    if !plan.refusals.is_empty() {
-        summary.push(style.bad(&format!("{} refused", plan.refusals.len())));
-    }
-    if plan.same > 0 {
-        summary.push(format!("{} unchanged", plan.same));
-    }
-    if !plan.left_out.is_empty() {
-        summary.push(outside(plan.left_out.len()));
-    }
-    if plan.is_empty() {
-        summary.insert(0, "nothing to change".into());
-    }
-    if !plan.is_empty() || !plan.left_alone.is_empty() {
-        out.push('\n');
-    }
-    let _ = writeln!(out, "{}", summary.join(", "));
-    out
 }
 
 fn told(out: &mut String, what: Option<&String>, style: Style) {

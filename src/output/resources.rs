@@ -16,7 +16,7 @@ pub(super) fn text(state: &State) -> String {
 }
 
 fn note(recorded: &Recorded) -> &'static str {
-    match (recorded.pending, recorded.unprotected) {
+    match (recorded.is_pending(), recorded.unprotected) {
         (true, _) => "pending: an operation was cut off",
         (false, true) => "unprotected",
         (false, false) => "",

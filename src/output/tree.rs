@@ -52,13 +52,17 @@ impl Tree {
 impl Progress for Tree {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::Started { verb, stack, steps } => {
+            Event::Started { verb, stack, steps, phase, phases } => {
+                if let Some(before) = self.overall.take() {
+                    before.finish_and_clear();
+                }
                 let bar = self.all.add(ProgressBar::new(*steps as u64));
                 if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len} {elapsed:>4}")
                 {
                     bar.set_style(style);
                 }
-                bar.set_prefix(for_terminal(&format!("{verb} {stack}")));
+                let phase = if *phases > 1 { format!(", phase {phase} of {phases}") } else { String::new() };
+                bar.set_prefix(for_terminal(&format!("{verb} {stack}{phase}")));
                 bar.enable_steady_tick(TICK);
                 self.overall = Some(bar);
             }
@@ -91,7 +95,8 @@ impl Progress for Tree {
                     StepAction::Create => self.style.good("+"),
                     StepAction::Start => self.style.good("▸"),
                     StepAction::Gate => self.style.dim("…"),
-                    StepAction::Delete => self.style.bad("-"),
+                    StepAction::Renew => self.style.changing("±"),
+                    StepAction::Delete | StepAction::Discard => self.style.bad("-"),
                     StepAction::Update | StepAction::Roll | StepAction::Stop => self.style.changing("~"),
                 };
                 let bar = self.add(ProgressBar::new_spinner(), "{prefix} {wide_msg}");

@@ -1,8 +1,8 @@
 //! The program `ha`: a highly available Kafka cluster, by default 5 brokers and 3 ZooKeeper servers on 8 hosts.
 
 use crate::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
-use crate::host::LocalBackend;
-use crate::model::{Isolation, Machine, Output};
+use crate::host::{Isolation, LocalBackend};
+use crate::model::{Machine, Options, Output};
 use crate::stack::{Fault, Stack};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ pub struct HostsConfig {
     /// Size in MiB of the disk that each node of a local host has for its data, which takes root. Default: none of its
     /// own.
     pub disk_mib: Option<u32>,
+    /// What the backend wants to know of its hosts besides. Default: nothing; local hosts have nothing more.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub options: Options,
     /// Failure domains: the names of the hosts of each. A host that is in none is its own.
     pub zones: BTreeMap<String, Vec<String>>,
     /// What NixOS is to know of the machines, where it runs them.
@@ -142,6 +145,7 @@ impl Default for HostsConfig {
             subnet: None,
             isolation: Isolation::None,
             disk_mib: None,
+            options: Options::new(),
             zones: BTreeMap::new(),
             machine: None,
         }
@@ -187,9 +191,10 @@ fn texts(settings: BTreeMap<String, Scalar>) -> BTreeMap<String, String> {
 }
 
 fn hosts_of(stack: &mut Stack, config: HostsConfig) -> Hosts {
-    let HostsConfig { backend, subnet, isolation, disk_mib, zones, machine } = config;
+    let HostsConfig { backend, subnet, isolation, disk_mib, options, zones, machine } = config;
     let hosts = Hosts::isolated(stack, &backend, subnet.as_deref(), isolation)
         .with_disk(stack, disk_mib)
+        .with_options(options)
         .in_zones(stack, zones);
     let Some(MachineConfig { platform, modules, data_disk, clients }) = machine else { return hosts };
     let Some(peers) = subnet else {

@@ -7,6 +7,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// One instance of a resource: what it was made from, and what it told of itself then.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// Inputs, references filled in.
+    pub inputs: Value,
+    /// What it told of itself: generated ids, addresses. Nothing where it was never made for certain.
+    pub outputs: Value,
+    /// What names the operation that was to make it, where that has no recorded end: whoever keeps to tokens finds by it
+    /// what may have been made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
 /// A resource as the state has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,18 +32,27 @@ pub struct Recorded {
     /// The resources that this one needs, so that it can be deleted before them without its program.
     #[serde(default)]
     pub needs: BTreeSet<Key>,
-    /// An operation began and no end was recorded: Octad was killed in between, and what exists must be observed.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub pending: bool,
+    /// An operation began and no end was recorded: Octad was killed in between, and what exists must be observed. The
+    /// serial of the first of its beginnings, which all tries of it have in common.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<u64>,
     /// Somebody consented to its removal by name, although its kind protects what it holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unprotected: bool,
     /// The inputs that operations without a recorded end were to bring it to: they may have come so far or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempted: Vec<Value>,
+    /// Those that it took the place of and that are still there, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outgoing: Vec<Instance>,
 }
 
 impl Recorded {
+    /// Whether it may or may not be there: an operation on it began and has no recorded end.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Whether it holds what must not go only because it is no longer declared, and nobody consented to that.
     pub fn is_protected(&self, kind: &dyn Kind) -> bool {
         !self.unprotected && kind.protects(self)
@@ -113,6 +136,13 @@ pub enum Decision {
         reason: String,
         /// The kind's own instructions to itself.
         detail: Value,
+    },
+    /// Make another instance in its place. What stands on it moves there in a later phase, and then the old one goes.
+    Renew {
+        /// Which inputs change.
+        changes: Vec<PropertyChange>,
+        /// Why, for people.
+        reason: String,
     },
     /// Change it where it stands.
     Update {

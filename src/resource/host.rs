@@ -1,20 +1,24 @@
 //! The kind `host`: a machine, or what stands for one, that runs nodes. What a host is made of is its backend's.
 
-use super::{Decision, Drift, Kind, KindError, Malformed, Observed, Recorded, Subject, Surroundings, Work};
+use super::{
+    Decision, Deed, Drift, Instance, Kind, KindError, Malformed, Observed, Recorded, Subject, Surroundings,
+    Work,
+};
 use crate::causes::with_causes;
 use crate::clock::Until;
-use crate::host::Drillable;
+use crate::host::{Backend, Drillable, Host};
 use crate::model::{HostInputs, Key, ProcessSeen, Refusal, compare};
 use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The kind `host`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HostKind {
-    backends: BTreeSet<&'static str>,
+    backends: BTreeMap<&'static str, Arc<dyn Backend>>,
 }
 
 /// The status of a host with which nothing is wrong.
@@ -24,8 +28,17 @@ impl HostKind {
     /// The kind's name.
     pub const NAME: &'static str = HostInputs::KIND;
 
+    fn renews(&self, before: &Value, after: &Value) -> bool {
+        let (Ok(before), Ok(after)) = (HostInputs::deserialize(before), HostInputs::deserialize(after))
+        else {
+            return false;
+        };
+        let backend = self.backends.get(after.backend.as_str()).filter(|_| before.backend == after.backend);
+        backend.is_some_and(|backend| backend.renews(&before, &after))
+    }
+
     /// The kind, where these backends are known.
-    pub fn new(backends: BTreeSet<&'static str>) -> Self {
+    pub fn new(backends: BTreeMap<&'static str, Arc<dyn Backend>>) -> Self {
         Self { backends }
     }
 }
@@ -88,11 +101,12 @@ impl Kind for HostKind {
     }
 
     fn validate(&self, inputs: &Value) -> Result<(), Malformed> {
-        let HostInputs { backend, .. } = HostInputs::deserialize(inputs)?;
-        if self.backends.contains(backend.as_str()) {
-            return Ok(());
+        let HostInputs { backend, options, .. } = HostInputs::deserialize(inputs)?;
+        if let Some(backend) = self.backends.get(backend.as_str()) {
+            let malformed = |(message, hint)| Malformed { path: Some("hosts.options".into()), message, hint };
+            return backend.check_options(&options).map_err(malformed);
         }
-        let known: Vec<_> = self.backends.iter().copied().collect();
+        let known: Vec<_> = self.backends.keys().copied().collect();
         Err(Malformed {
             path: Some("hosts.backend".into()),
             message: format!("there is no host backend `{backend}`"),
@@ -120,6 +134,9 @@ impl Kind for HostKind {
         };
         let changes = compare(&recorded.inputs, declared);
         if changes.iter().any(|change| change.path != "zone") {
+            if !recorded.is_pending() && self.renews(&recorded.inputs, declared) {
+                return Decision::Renew { changes, reason: String::new() };
+            }
             let fields: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
             return Decision::Refuse(Refusal {
                 key: subject.key.clone(),
@@ -128,7 +145,7 @@ impl Kind for HostKind {
             });
         }
         match subject.observed {
-            _ if recorded.pending => {
+            _ if recorded.is_pending() => {
                 Decision::Create { reason: "an earlier up was cut off".into(), detail: Value::Null }
             }
             Observed::Absent => Decision::Create { reason: "is gone".into(), detail: Value::Null },
@@ -157,13 +174,30 @@ impl Kind for HostKind {
         }
     }
 
+    fn foreseen(&self, _inputs: &Value, observed: &Observed, _renewed: &BTreeSet<Key>) -> Observed {
+        let detail = match observed {
+            Observed::Present { detail, .. } => detail.clone(),
+            Observed::Absent | Observed::Unknown(_) => json!(Found { nodes: BTreeSet::new() }),
+        };
+        Observed::Present { status: UP.into(), detail, process: ProcessSeen::Runs, broken: None }
+    }
+
+    fn foreseen_outputs(&self, key: &Key, inputs: &Value) -> Value {
+        match HostInputs::deserialize(inputs) {
+            Ok(HostInputs { address: Some(address), zone, .. }) => {
+                json!({ "address": address, "zone": zone.unwrap_or_else(|| key.name.clone()) })
+            }
+            _ => Value::Null,
+        }
+    }
+
     async fn observe(
         &self,
         surroundings: &dyn Surroundings,
-        subjects: &BTreeMap<Key, Value>,
+        subjects: &BTreeMap<Key, Instance>,
     ) -> BTreeMap<Key, Observed> {
-        let looks = subjects.iter().map(|(key, value)| async move {
-            let observed = match surroundings.host_of(key, value) {
+        let looks = subjects.iter().map(|(key, instance)| async move {
+            let observed = match surroundings.host_of(key, instance) {
                 Err(error) => Observed::Unknown(with_causes(&error)),
                 Ok(host) => match host.power().await {
                     Ok(None) => Observed::Absent,
@@ -193,14 +227,14 @@ impl Kind for HostKind {
     async fn lacking(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<Vec<Lack>, KindError> {
         let mut lacking = Vec::new();
         for item in work {
-            lacking.extend(surroundings.host_of(&item.key, &item.inputs)?.lacking());
+            lacking.extend(wanted(surroundings, item)?.lacking());
         }
         Ok(lacking)
     }
 
-    async fn prepare(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<(), KindError> {
+    async fn stage(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<(), KindError> {
         for item in work {
-            surroundings.host_of(&item.key, &item.inputs)?.check()?;
+            wanted(surroundings, item)?.check()?;
         }
         Ok(())
     }
@@ -208,13 +242,22 @@ impl Kind for HostKind {
     async fn create(
         &self,
         surroundings: &dyn Surroundings,
-        key: &Key,
-        value: &Value,
+        deed: &Deed<'_>,
+        inputs: &Value,
         _detail: &Value,
     ) -> Result<Value, KindError> {
-        let address = surroundings.host_of(key, value)?.boot().await?;
-        let zone = KindError::read::<HostInputs>(key, value)?.zone.unwrap_or_else(|| key.name.clone());
-        Ok(json!({ "address": address, "zone": zone }))
+        let key = deed.key;
+        let id = match known_id(surroundings, key) {
+            Some(id) => Some(id),
+            None => {
+                let asked = Instance { inputs: inputs.clone(), ..Instance::default() };
+                let made = surroundings.host_of(key, &asked)?.make(&deed.token).await?;
+                // Whoever comes after a kill is to find it, also where it is no longer wanted by then.
+                made.iter().try_for_each(|id| (deed.note)(&json!({ ID: id })))?;
+                made
+            }
+        };
+        bring_up(surroundings, key, inputs, id).await
     }
 
     async fn update(
@@ -225,35 +268,102 @@ impl Kind for HostKind {
         after: &Value,
         _until: Option<Until>,
     ) -> Result<Value, KindError> {
-        self.create(surroundings, key, after, &Value::Null).await
+        bring_up(surroundings, key, after, known_id(surroundings, key)).await
     }
 
     async fn halt(
         &self,
         surroundings: &dyn Surroundings,
         key: &Key,
-        inputs: &Value,
+        _inputs: &Value,
     ) -> Result<bool, KindError> {
-        let host = surroundings.host_of(key, inputs)?;
-        if host.power().await? != Some(true) {
-            return Ok(false);
+        let mut halted = false;
+        for host in outgoing(surroundings, key)?.into_iter().chain([surroundings.host(key)?]) {
+            if host.power().await? == Some(true) {
+                host.halt().await?;
+                halted = true;
+            }
         }
-        host.halt().await?;
-        Ok(true)
+        Ok(halted)
     }
 
     async fn delete(
         &self,
         surroundings: &dyn Surroundings,
         key: &Key,
-        before: &Value,
+        before: &Instance,
     ) -> Result<(), KindError> {
         let host = surroundings.host_of(key, before)?;
         // Those that the stack knew of are removed by now.
-        let left: Vec<String> = host.nodes().await?.into_iter().collect();
-        if !left.is_empty() {
-            return Err(KindError::HoldsNodes { key: key.clone(), nodes: left.join(", ") });
-        }
+        empty(key, host.nodes().await?)?;
         Ok(host.destroy().await?)
     }
+
+    async fn discard(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        outgoing: &Instance,
+    ) -> Result<(), KindError> {
+        let (old, new) = (surroundings.host_of(key, outgoing)?, surroundings.host(key)?);
+        let mut needed = BTreeSet::new();
+        for node in old.nodes().await? {
+            // What lies here is needed unless it is nobody's any more, by the word of the host that took its place.
+            let runs = old.node(&node).await?.is_some_and(|found| found.run.has_process());
+            if runs || !new.node(&node).await?.is_some_and(|found| found.data) {
+                needed.insert(node);
+            }
+        }
+        empty(key, needed)?;
+        for node in old.nodes().await? {
+            old.remove(&node).await?;
+        }
+        Ok(old.destroy().await?)
+    }
+}
+
+/// The output that holds the id which the world gave a host.
+pub(crate) const ID: &str = "id";
+
+fn known_id(surroundings: &dyn Surroundings, key: &Key) -> Option<String> {
+    surroundings.output(key, ID)?.as_str().map(str::to_owned)
+}
+
+/// Makes a host exist and reachable, and returns its outputs.
+async fn bring_up(
+    surroundings: &dyn Surroundings,
+    key: &Key,
+    inputs: &Value,
+    id: Option<String>,
+) -> Result<Value, KindError> {
+    let outputs = id.as_ref().map_or(Value::Null, |id| json!({ ID: id }));
+    let instance = Instance { inputs: inputs.clone(), outputs, token: None };
+    let address = surroundings.host_of(key, &instance)?.boot().await?;
+    let zone = KindError::read::<HostInputs>(key, inputs)?.zone.unwrap_or_else(|| key.name.clone());
+    let mut outputs = json!({ "address": address, "zone": zone });
+    if let Some(id) = id {
+        outputs[ID] = id.into();
+    }
+    Ok(outputs)
+}
+
+/// A host as it is to be, of which nothing need be there.
+fn wanted(surroundings: &dyn Surroundings, work: &Work) -> Result<Arc<dyn Host>, KindError> {
+    let instance = Instance { inputs: work.inputs.clone(), ..Instance::default() };
+    surroundings.host_of(&work.key, &instance)
+}
+
+/// The hosts that this one takes the place of and that are still there.
+pub(super) fn outgoing(surroundings: &dyn Surroundings, key: &Key) -> Result<Vec<Arc<dyn Host>>, KindError> {
+    let outgoing = surroundings.outgoing(key);
+    outgoing.iter().map(|instance| surroundings.host_of(key, instance)).collect()
+}
+
+/// Refuses to have a host go with nodes on it.
+fn empty(key: &Key, nodes: BTreeSet<String>) -> Result<(), KindError> {
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let nodes = nodes.into_iter().collect::<Vec<_>>().join(", ");
+    Err(KindError::HoldsNodes { key: key.clone(), nodes })
 }

@@ -1,20 +1,21 @@
 //! What the engine asks of a kind of resource.
 
-use super::{Adopted, Decision, Disks, Drift, Loss, Observed, Recorded, Subject, Surroundings};
+use super::{Adopted, Decision, Disks, Drift, Instance, Loss, Observed, Recorded, Subject, Surroundings};
 use crate::clock::Until;
 use crate::host::HostError;
 use crate::kafka::KafkaError;
-use crate::model::{Key, Refusal};
+use crate::model::{Key, ProcessSeen, Refusal};
+use crate::role::GroupView;
 use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A kind of resource, such as host, node or topic.
 ///
 /// Those that aren't async are pure. The others act on the world, are idempotent, and are called by the engine only
-/// within a journalled step (but for `observe`, `lacking` and `prepare`, which change nothing that a stack owns).
+/// within a journalled step (but for `observe`, `lacking` and `stage`, which change nothing that a stack owns).
 #[async_trait]
 pub trait Kind: Send + Sync {
     /// The kind's name, as it stands in keys.
@@ -104,11 +105,32 @@ pub trait Kind: Send + Sync {
         }
     }
 
+    /// What a resource with these inputs would tell of itself, as far as that is known before it is made.
+    fn foreseen_outputs(&self, key: &Key, inputs: &Value) -> Value {
+        let _ = (key, inputs);
+        Value::Null
+    }
+
+    /// How a resource would be found once it is as `inputs` say, where it was found as `observed` before and those that are
+    /// `renewed` were made anew: from this the later phases of a plan are told.
+    fn foreseen(&self, inputs: &Value, observed: &Observed, renewed: &BTreeSet<Key>) -> Observed {
+        let _ = (inputs, renewed);
+        match observed {
+            Observed::Present { .. } => observed.clone(),
+            Observed::Absent | Observed::Unknown(_) => Observed::Present {
+                status: String::new(),
+                detail: Value::Null,
+                process: ProcessSeen::Runs,
+                broken: None,
+            },
+        }
+    }
+
     /// Looks at all subjects of this kind at once. A resource that can't be asked for is [`Observed::Unknown`].
     async fn observe(
         &self,
         surroundings: &dyn Surroundings,
-        subjects: &BTreeMap<Key, Value>,
+        subjects: &BTreeMap<Key, Instance>,
     ) -> BTreeMap<Key, Observed>;
 
     /// What this machine lacks for this work; changes nothing. As a rule nothing.
@@ -123,9 +145,9 @@ pub trait Kind: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Does what can fail without changing the stack, before the first step: finds programs, fetches files, finds
-    /// ports in use.
-    async fn prepare(&self, _surroundings: &dyn Surroundings, _work: &[Work]) -> Result<(), KindError> {
+    /// Makes ready beside what runs all that can be, for all of this work before the first step: finds programs, fetches
+    /// files, finds ports in use. May be repeated.
+    async fn stage(&self, _surroundings: &dyn Surroundings, _work: &[Work]) -> Result<(), KindError> {
         Ok(())
     }
 
@@ -140,11 +162,11 @@ pub trait Kind: Send + Sync {
         Ok(None)
     }
 
-    /// Makes the resource and returns its outputs.
+    /// Makes the resource and returns its outputs. Where another instance of it is there, it makes one beside that.
     async fn create(
         &self,
         surroundings: &dyn Surroundings,
-        key: &Key,
+        deed: &Deed<'_>,
         inputs: &Value,
         detail: &Value,
     ) -> Result<Value, KindError>;
@@ -194,8 +216,29 @@ pub trait Kind: Send + Sync {
         &self,
         surroundings: &dyn Surroundings,
         key: &Key,
-        before: &Value,
+        before: &Instance,
     ) -> Result<(), KindError>;
+
+    /// Removes an instance that another has taken the place of, once nothing of it is needed any more.
+    async fn discard(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        outgoing: &Instance,
+    ) -> Result<(), KindError> {
+        self.delete(surroundings, key, outgoing).await
+    }
+}
+
+/// One operation that makes a resource, from its first try to its end.
+pub struct Deed<'a> {
+    /// The resource.
+    pub key: &'a Key,
+    /// Names the operation to the world: every try of it has the same, after a kill as well, and no other operation of any
+    /// stack has it. Who keeps to it makes one thing, however often he is asked.
+    pub token: String,
+    /// Has the state know outputs before the operation is over, such as an id that the world has just given.
+    pub note: &'a (dyn Fn(&Value) -> Result<(), KindError> + Send + Sync),
 }
 
 /// What is wrong with declared inputs.
@@ -229,6 +272,8 @@ pub struct Siblings<'a> {
     pub shared_disks: &'a BTreeMap<String, u64>,
     /// Bytes that the busiest partition of each topic takes in a second, where that could be measured.
     pub rates: &'a BTreeMap<String, f64>,
+    /// The groups as seen over the wire.
+    pub groups: &'a BTreeMap<String, GroupView>,
 }
 
 /// What resources that share something come to.
@@ -236,6 +281,8 @@ pub struct Siblings<'a> {
 pub struct Fitted {
     /// The inputs of those that are to differ from what is declared.
     pub inputs: BTreeMap<Key, Value>,
+    /// Those of which these inputs are only the next waypoint on the way to what is declared.
+    pub waypoints: BTreeSet<Key>,
     /// Those for which there is nothing left.
     pub refusals: BTreeMap<Key, Refusal>,
     /// What it means for each, for people, and whether that is to be told although nothing is done with it.
@@ -245,7 +292,7 @@ pub struct Fitted {
 /// The text of files, by name.
 pub type Files = BTreeMap<String, String>;
 
-/// A resource that a plan will create or change, as `prepare` sees it.
+/// A resource that a plan will create or change, as staging sees it.
 #[derive(Debug, Clone)]
 pub struct Work {
     /// Which resource.
@@ -330,6 +377,14 @@ pub enum KindError {
         key: Key,
         /// Why not.
         source: Box<crate::role::NotSafe>,
+    },
+    /// What the world told could not be written down, so that the next try would not know it.
+    #[error("what is known of {key} so far could not be noted")]
+    NotNoted {
+        /// The resource.
+        key: Key,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A host that was to go has nodes that no step has removed.
     #[error("{key} still holds {nodes}, and their data would go with it")]

@@ -11,9 +11,10 @@ mod retention;
 mod surroundings;
 mod topic;
 
-pub use decision::{Adopted, Decision, Drift, GroupSubject, Loss, Observed, Recorded, Subject};
+pub use decision::{Adopted, Decision, Drift, GroupSubject, Instance, Loss, Observed, Recorded, Subject};
 pub use host::HostKind;
-pub use kind::{Files, Fitted, Kind, KindError, Malformed, Siblings, Work};
+pub(crate) use host::ID;
+pub use kind::{Deed, Files, Fitted, Kind, KindError, Malformed, Siblings, Work};
 pub use node::NodeKind;
 pub(crate) use node::counted_on_hint;
 pub(crate) use retention::lasts;

@@ -2,8 +2,8 @@
 
 use super::leave::Leaving;
 use super::{
-    Decision, Drift, Files, Kind, KindError, Loss, Malformed, Observed, Recorded, Subject, Surroundings,
-    Work, place, view,
+    Decision, Deed, Drift, Files, Fitted, Instance, Kind, KindError, Loss, Malformed, Observed, Recorded,
+    Siblings, Subject, Surroundings, Work, host, place, view,
 };
 use crate::causes::with_causes;
 use crate::clock::{GATE_TIMEOUT, Until};
@@ -14,7 +14,7 @@ use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +65,56 @@ impl NodeKind {
         Ok(json!({ "generation": generation }))
     }
 
+    /// Has a node go on at its host, with an empty disk that the others fill, where it lay on one that this takes the
+    /// place of. It is stopped there first and for good; where the others turn out not to have all of it, it is started
+    /// there again.
+    async fn move_in(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        after: &Value,
+        left: place::Left,
+        until: Option<Until>,
+    ) -> Result<Value, KindError> {
+        let deployment = self.deployment(key, after)?;
+        let host = surroundings.host(&deployment.facts.host.key())?;
+        let place::Left { host: old, name, .. } = left;
+        old.stop(&name, patience(old.as_ref(), &name).await?, until).await?;
+        if let Err(error) = self.refilled(surroundings, key, &deployment.facts).await {
+            old.start(&name).await?;
+            return Err(error);
+        }
+        let data_files = self.role(key, &deployment.facts)?.data_files(&deployment.facts, false);
+        let deployment = Deployment { data_files, ..deployment };
+        host.format(&deployment).await?;
+        let generation = host.install(&deployment).await?;
+        host.start(&key.name).await?;
+        Ok(json!({ "generation": generation }))
+    }
+
+    /// Waits until those who know say whether the others have all that a member held.
+    async fn refilled(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        facts: &NodeFacts,
+    ) -> Result<(), KindError> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let view = view(surroundings, &facts.group).await;
+            match self.refill(key, facts, view.as_ref()) {
+                Ok(_) => return Ok(()),
+                // Who led may just have been stopped.
+                Err(KindError::NotRefilled { source, .. })
+                    if source.may_pass() && begun.elapsed() < SILENCE =>
+                {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// How a node with these inputs is run.
     pub(crate) fn deployment(&self, key: &Key, inputs: &Value) -> Result<Deployment, KindError> {
         let facts = facts(key, inputs)?;
@@ -112,7 +162,7 @@ impl NodeKind {
             return decision;
         }
         if !subject.refill {
-            let cut_off = if recorded.pending {
+            let cut_off = if recorded.is_pending() {
                 "if a destroy was cut off, `octad destroy` goes on with it; else "
             } else {
                 ""
@@ -162,6 +212,35 @@ impl NodeKind {
         }
     }
 
+    /// One whose host another has taken the place of: it begins there with an empty disk, which the others fill, as they
+    /// have all that it holds.
+    fn decide_move(&self, subject: &Subject<'_>, found: &NodeObservation, declared: &Value) -> Decision {
+        let key = subject.key;
+        let before = found.facts.as_ref().unwrap_or(declared);
+        if let Some(decision) = self.decide_change(subject, before, declared) {
+            return decision;
+        }
+        let view = subject.group.as_ref().and_then(|group| group.view);
+        let moves = |how: &str| Decision::Update {
+            changes: compare(before, declared),
+            reason: format!("moves to the new host, with an empty disk: {how}"),
+            disrupts: subject.group.as_ref().map(|group| group.name.to_owned()),
+        };
+        match facts(key, declared).and_then(|facts| self.refill_without(key, &facts, view)) {
+            Ok(how) => moves(&how),
+            // Its turn waits for that, and the one before is gone on with where it doesn't come.
+            Err(KindError::NotRefilled { source, .. }) if comes_to_pass(&source) => {
+                moves("the others fill it")
+            }
+            Err(KindError::NotRefilled { source, .. }) => refuse(
+                key,
+                format!("its host was made anew, and the others can't fill its disk there: {source}"),
+                "bring the others back first; the old host is kept until then",
+            ),
+            Err(error) => refuse(key, error.to_string(), "use a program that has this role"),
+        }
+    }
+
     fn decide_refill(&self, subject: &Subject<'_>, declared: &Value) -> Decision {
         let key = subject.key;
         let view = subject.group.as_ref().and_then(|group| group.view);
@@ -184,6 +263,19 @@ impl NodeKind {
         let role = self.role(key, facts)?;
         let allowed = view.ok_or(NotSafe::NobodyAnswers).and_then(|view| role.refill(facts, view));
         allowed.map_err(|source| KindError::NotRefilled { key: key.clone(), source: Box::new(source) })
+    }
+
+    /// The same once a member is stopped that may lead its group now.
+    fn refill_without(
+        &self,
+        key: &Key,
+        facts: &NodeFacts,
+        view: Option<&GroupView>,
+    ) -> Result<String, KindError> {
+        let role = self.role(key, facts)?;
+        let then = view.map(|view| role.after_restart(&facts.node, view)).unwrap_or_default();
+        let judged = self.refill(key, facts, view);
+        then.iter().map(|view| self.refill(key, facts, Some(view))).find(Result::is_ok).unwrap_or(judged)
     }
 
     fn decide_change(&self, subject: &Subject<'_>, before: &Value, after: &Value) -> Option<Decision> {
@@ -218,7 +310,7 @@ impl NodeKind {
 
 /// Before its first success there is nothing of it that could be lost.
 fn never_made(recorded: &Recorded) -> bool {
-    recorded.pending && recorded.outputs.is_null()
+    recorded.is_pending() && recorded.outputs.is_null()
 }
 
 /// What helps where a member's group counts on a disk that isn't there.
@@ -250,6 +342,14 @@ fn refill_hint(node: &str, reason: &NotSafe) -> String {
         _ => format!(
             "bring the others back first (`octad up --exclude {node}` starts them), or restore its data"
         ),
+    }
+}
+
+/// Whether the others will have all that a member holds once they are whole.
+fn comes_to_pass(reason: &NotSafe) -> bool {
+    match reason {
+        NotSafe::HeldByTooFew { replicas, min_insync, .. } => replicas.len() > *min_insync as usize,
+        reason => reason.may_pass(),
     }
 }
 
@@ -300,6 +400,33 @@ impl Kind for NodeKind {
         format!("{} {} on {}{heap}", facts.software.name, facts.software.version, facts.host.name)
     }
 
+    fn fit(&self, all: &Siblings<'_>) -> Fitted {
+        let mut now: BTreeMap<String, Vec<NodeFacts>> = BTreeMap::new();
+        for recorded in all.recorded.values() {
+            let Ok(facts) = NodeFacts::deserialize(&recorded.inputs) else { continue };
+            now.entry(facts.group.clone()).or_default().push(facts);
+        }
+        let mut fitted = Fitted::default();
+        for (key, declared) in &all.declared {
+            let Ok(wanted) = facts(key, declared) else { continue };
+            let (Ok(role), Some(now)) = (self.role(key, &wanted), now.get(&wanted.group)) else { continue };
+            if let Some(next) = role.waypoint(now, &wanted, all.groups.get(&wanted.group)) {
+                fitted.inputs.insert((*key).clone(), json!(next));
+                fitted.waypoints.insert((*key).clone());
+            }
+        }
+        fitted
+    }
+
+    fn foreseen(&self, inputs: &Value, observed: &Observed, renewed: &BTreeSet<Key>) -> Observed {
+        let leaves = facts(&Key::new(Self::NAME, "?"), inputs).is_ok_and(|facts| {
+            renewed.contains(&facts.host.key()) && matches!(observed, Observed::Present { .. })
+        });
+        let run = RunState::Running { pid: 0, since_ms: 0, age_ms: 0, current: true, restarts: 0 };
+        let found = NodeObservation { facts: Some(inputs.clone()), altered: Vec::new(), data: true, run };
+        Seen { found, altered_files: Altered::new(), left: leaves }.observed()
+    }
+
     fn decide(&self, subject: &Subject<'_>) -> Decision {
         let Some(declared) = subject.declared else { return self.decide_removal(subject) };
         // Only what is recorded can be taken for declared so: programs call a node as its facts do.
@@ -326,15 +453,20 @@ impl Kind for NodeKind {
             return self.decide_empty(subject, declared).unwrap_or_else(|| creates(""));
         };
         let found = match subject.observed {
-            Observed::Present { detail, .. } => {
-                serde_json::from_value::<NodeObservation>(detail.clone()).ok()
-            }
+            Observed::Present { detail, .. } => match Seen::deserialize(detail) {
+                Ok(seen) if seen.left => return self.decide_move(subject, &seen.found, declared),
+                seen => seen.ok().map(|seen| seen.found),
+            },
             Observed::Absent => None,
             Observed::Unknown(why) => {
                 return refuse(
                     subject.key,
                     format!("its host can't be asked how it stands: {why}"),
-                    "make the host reachable; on this machine, `kill -CONT` has a supervisor go on that was halted",
+                    &format!(
+                        "make the host reachable (on this machine, `kill -CONT` has a supervisor go on that was halted); \
+                         `octad up --exclude {}` does what can be done without it",
+                        subject.key.name
+                    ),
                 );
             }
         };
@@ -367,7 +499,7 @@ impl Kind for NodeKind {
             }
             RunState::Running { current: false, .. } => restart("runs an older configuration".into()),
             RunState::Running { .. } if subject.restart => restart("a restart is asked for".into()),
-            RunState::Running { .. } if recorded.pending => creates("an earlier up was cut off"),
+            RunState::Running { .. } if recorded.is_pending() => creates("an earlier up was cut off"),
             RunState::Running { .. } => Decision::Same,
             RunState::Restarting { last_exit, .. } => {
                 // The supervisor is at it; only a change of inputs or files makes `up` take part.
@@ -444,23 +576,13 @@ impl Kind for NodeKind {
     async fn observe(
         &self,
         surroundings: &dyn Surroundings,
-        subjects: &BTreeMap<Key, Value>,
+        subjects: &BTreeMap<Key, Instance>,
     ) -> BTreeMap<Key, Observed> {
-        let looks = subjects.iter().map(|(key, inputs)| async move {
-            let host = facts(key, inputs).and_then(|facts| surroundings.host(&facts.host.key()));
-            let observed = match host {
+        let looks = subjects.iter().map(|(key, instance)| async move {
+            let observed = match seen(surroundings, key, &instance.inputs).await {
+                Ok(Some(seen)) => seen.observed(),
+                Ok(None) => Observed::Absent,
                 Err(error) => Observed::Unknown(with_causes(&error)),
-                Ok(host) => match place::look(host.as_ref(), surroundings, key).await {
-                    Ok(None) => Observed::Absent,
-                    Ok(Some(found)) => {
-                        let altered_files = altered_files(host.as_ref(), surroundings, key, &found).await;
-                        let (status, broken) = (status(&found).into(), broken(&found.run));
-                        let process = process_seen(&found.run);
-                        let detail = json!(Seen { found, altered_files });
-                        Observed::Present { status, detail, process, broken }
-                    }
-                    Err(error) => Observed::Unknown(with_causes(&error)),
-                },
             };
             (key.clone(), observed)
         });
@@ -481,10 +603,10 @@ impl Kind for NodeKind {
         Ok(lacking)
     }
 
-    async fn prepare(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<(), KindError> {
+    async fn stage(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<(), KindError> {
         let mut by_backend: BTreeMap<String, (Vec<_>, Vec<_>)> = BTreeMap::new();
         for item in work {
-            // What waits for an address of a host yet to be made is prepared when it is deployed.
+            // What waits for an address of a host yet to be made is made ready when it is deployed.
             let Ok(deployment) = self.deployment(&item.key, &item.inputs) else { continue };
             let host = deployment.facts.host.key();
             let (starting, all) = by_backend.entry(surroundings.backend_of(&host)?).or_default();
@@ -497,7 +619,7 @@ impl Kind for NodeKind {
             all.push(deployment);
         }
         for (backend, (starting, all)) in by_backend {
-            surroundings.backend(&backend)?.prepare(&starting, &all, &surroundings.progress()).await?;
+            surroundings.backend(&backend)?.stage(&starting, &all, &surroundings.progress()).await?;
         }
         Ok(())
     }
@@ -509,7 +631,7 @@ impl Kind for NodeKind {
         inputs: &Value,
     ) -> Result<Option<(Files, Files)>, KindError> {
         let deployment = self.deployment(key, inputs)?;
-        let host = surroundings.host(&deployment.facts.host.key())?;
+        let host = place::host_with(surroundings, &deployment.facts.host.key(), key).await?;
         let lying = host.files(&place::name(host.as_ref(), surroundings, key).await?).await?;
         Ok(Some((readable(lying), readable(host.render(&deployment)))))
     }
@@ -517,10 +639,11 @@ impl Kind for NodeKind {
     async fn create(
         &self,
         surroundings: &dyn Surroundings,
-        key: &Key,
+        deed: &Deed<'_>,
         inputs: &Value,
         detail: &Value,
     ) -> Result<Value, KindError> {
+        let key = deed.key;
         let deployment = self.deployment(key, inputs)?;
         let host = surroundings.host(&deployment.facts.host.key())?;
         let told = |what: &str| detail.get(what).and_then(Value::as_bool).unwrap_or(false);
@@ -578,7 +701,11 @@ impl Kind for NodeKind {
         after: &Value,
         until: Option<Until>,
     ) -> Result<Value, KindError> {
-        let host = surroundings.host(&facts(key, after)?.host.key())?;
+        let host = facts(key, after)?.host.key();
+        if let Some(left) = place::left(surroundings, &host, key).await? {
+            return self.move_in(surroundings, key, after, left, until).await;
+        }
+        let host = surroundings.host(&host)?;
         let name = place::name(host.as_ref(), surroundings, key).await?;
         self.restart(surroundings, key, after, patience(host.as_ref(), &name).await?, until).await
     }
@@ -594,7 +721,11 @@ impl Kind for NodeKind {
         key: &Key,
         inputs: &Value,
     ) -> Result<bool, KindError> {
-        let host = surroundings.host(&facts(key, inputs)?.host.key())?;
+        let host = match place::host_with(surroundings, &facts(key, inputs)?.host.key(), key).await {
+            // Nothing of it runs there.
+            Err(KindError::Host(HostError::Down { .. })) => return Ok(false),
+            host => host?,
+        };
         let name = place::name(host.as_ref(), surroundings, key).await?;
         match host.node(&name).await? {
             None => Ok(false),
@@ -610,10 +741,10 @@ impl Kind for NodeKind {
         &self,
         surroundings: &dyn Surroundings,
         key: &Key,
-        before: &Value,
+        before: &Instance,
     ) -> Result<(), KindError> {
-        let facts = facts(key, before)?;
-        let host = surroundings.host(&facts.host.key())?;
+        let facts = facts(key, &before.inputs)?;
+        let host = place::host_with(surroundings, &facts.host.key(), key).await?;
         let name = place::name(host.as_ref(), surroundings, key).await?;
         if surroundings.goes_on(&facts.group) {
             let role = self.role(key, &facts)?.as_ref();
@@ -622,8 +753,13 @@ impl Kind for NodeKind {
             return leaving.leave(patience(host.as_ref(), &name).await?).await;
         }
         // All data of the group goes, so there is nothing that a long goodbye would save.
-        host.stop(&name, Duration::from_secs(2), None).await?;
-        Ok(host.remove(&name).await?)
+        let hosts = host::outgoing(surroundings, &facts.host.key())?.into_iter();
+        for host in hosts.chain([surroundings.host(&facts.host.key())?]) {
+            let name = place::name(host.as_ref(), surroundings, key).await?;
+            host.stop(&name, Duration::from_secs(2), None).await?;
+            host.remove(&name).await?;
+        }
+        Ok(())
     }
 }
 
@@ -634,21 +770,43 @@ struct Seen {
     found: NodeObservation,
     #[serde(default, skip_serializing_if = "Altered::is_empty")]
     altered_files: Altered,
+    /// It lies on a host that another has taken the place of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    left: bool,
+}
+
+impl Seen {
+    fn observed(self) -> Observed {
+        Observed::Present {
+            status: status(&self.found).into(),
+            process: process_seen(&self.found.run),
+            broken: broken(&self.found.run),
+            detail: json!(self),
+        }
+    }
+}
+
+/// Looks for a node, on its host or the one that this takes the place of.
+async fn seen(surroundings: &dyn Surroundings, key: &Key, inputs: &Value) -> Result<Option<Seen>, KindError> {
+    let host = facts(key, inputs)?.host.key();
+    if let Some(place::Left { host, name, found }) = place::left(surroundings, &host, key).await? {
+        let altered_files = altered_files(host.as_ref(), &name, &found).await;
+        return Ok(Some(Seen { found, altered_files, left: true }));
+    }
+    let host = surroundings.host(&host)?;
+    let Some(found) = place::look(host.as_ref(), surroundings, key).await? else { return Ok(None) };
+    let name = place::name(host.as_ref(), surroundings, key).await?;
+    let altered_files = altered_files(host.as_ref(), &name, &found).await;
+    Ok(Some(Seen { found, altered_files, left: false }))
 }
 
 /// The files that another hand changed, as they lie there; one that is gone isn't among them.
-async fn altered_files(
-    host: &dyn Host,
-    surroundings: &dyn Surroundings,
-    key: &Key,
-    found: &NodeObservation,
-) -> Altered {
+async fn altered_files(host: &dyn Host, name: &str, found: &NodeObservation) -> Altered {
     if found.altered.is_empty() {
         return Altered::new();
     }
-    let read = async || Ok::<_, KindError>(host.files(&place::name(host, surroundings, key).await?).await?);
     let altered = found.altered.iter().cloned();
-    match read().await {
+    match host.files(name).await {
         Ok(mut files) => {
             altered.filter_map(|name| files.remove(&name).map(|text| (name, Some(text)))).collect()
         }

@@ -1,12 +1,58 @@
 //! Under which name a node lies on its host. That is the name that it was recorded with, until a rename is done: a
 //! rename may be left out, or be cut off anywhere, so that who looks for a node asks here.
 
-use super::Surroundings;
+use super::{KindError, Surroundings, host};
 use crate::clock::Until;
 use crate::host::{Host, HostError, NodeObservation};
 use crate::model::Key;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// A node on a host that another has taken the place of.
+pub(super) struct Left {
+    pub(super) host: Arc<dyn Host>,
+    pub(super) name: String,
+    pub(super) found: NodeObservation,
+}
+
+/// Where a node still lies that isn't on its host yet, since that has just taken the place of another; `None` where it is
+/// on its own host, or nowhere.
+///
+/// # Errors
+/// Also where that other host is down: when it comes back it would start the node once more.
+pub(super) async fn left(
+    surroundings: &dyn Surroundings,
+    host: &Key,
+    key: &Key,
+) -> Result<Option<Left>, KindError> {
+    let outgoing = host::outgoing(surroundings, host)?;
+    let is_here = |found: Option<NodeObservation>| found.is_some_and(|found| found.data);
+    if outgoing.is_empty() || is_here(look(surroundings.host(host)?.as_ref(), surroundings, key).await?) {
+        return Ok(None);
+    }
+    for old in outgoing.into_iter().rev() {
+        let name = name(old.as_ref(), surroundings, key).await?;
+        let Some(found) = old.node(&name).await?.filter(|found| found.data) else { continue };
+        return match old.power().await? {
+            Some(true) => Ok(Some(Left { host: old, name, found })),
+            _ => Err(HostError::Down { host: format!("the host that {host} takes the place of") }.into()),
+        };
+    }
+    Ok(None)
+}
+
+/// The host on which a node lies.
+pub(super) async fn host_with(
+    surroundings: &dyn Surroundings,
+    host: &Key,
+    key: &Key,
+) -> Result<Arc<dyn Host>, KindError> {
+    match left(surroundings, host, key).await? {
+        Some(left) => Ok(left.host),
+        None => surroundings.host(host),
+    }
+}
 
 /// The name of a node on its host.
 pub(super) async fn name(

@@ -1,7 +1,7 @@
 //! What kinds see of the run that they are part of: hosts, groups, services, and what is recorded. The engine's context is
 //! the one that there is.
 
-use super::KindError;
+use super::{Instance, KindError};
 use crate::host::{Backend, Host, Progress};
 use crate::kafka::Kafka;
 use crate::model::{Key, NodeFacts};
@@ -22,6 +22,9 @@ pub trait Surroundings: Send + Sync {
     /// A field of what a resource told of itself when it was made; `None` where it was never made.
     fn output(&self, key: &Key, field: &str) -> Option<Value>;
 
+    /// Those that a resource took the place of and that are still there, oldest first.
+    fn outgoing(&self, key: &Key) -> Vec<Instance>;
+
     /// Inputs that operations without a recorded end were to bring a resource to.
     fn attempted(&self, key: &Key) -> Vec<Value>;
 
@@ -31,11 +34,11 @@ pub trait Surroundings: Send + Sync {
     /// Where there is no such host or its backend isn't known.
     fn host(&self, key: &Key) -> Result<Arc<dyn Host>, KindError>;
 
-    /// A handle on the host with these inputs.
+    /// A handle on this instance of a host.
     ///
     /// # Errors
-    /// Where they aren't a host's or its backend isn't known.
-    fn host_of(&self, key: &Key, inputs: &Value) -> Result<Arc<dyn Host>, KindError>;
+    /// Where its inputs aren't a host's or its backend isn't known.
+    fn host_of(&self, key: &Key, instance: &Instance) -> Result<Arc<dyn Host>, KindError>;
 
     /// The name of a host's backend.
     ///

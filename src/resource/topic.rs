@@ -1,8 +1,8 @@
 //! The kind `topic`: a topic of a Kafka cluster, with its partitions and its configuration.
 
 use super::{
-    Adopted, Decision, Drift, Fitted, Kind, KindError, Loss, Malformed, Observed, Recorded, Siblings,
-    Subject, Surroundings, retention,
+    Adopted, Decision, Deed, Drift, Fitted, Instance, Kind, KindError, Loss, Malformed, Observed, Recorded,
+    Siblings, Subject, Surroundings, retention,
 };
 use crate::clock::Until;
 use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, Reassignment, Safeguards, TopicView};
@@ -126,7 +126,7 @@ fn ours(recorded: &Recorded) -> BTreeSet<String> {
 
 /// Whether it was to be made and never was for certain.
 fn never_ended(recorded: &Recorded) -> bool {
-    recorded.pending && recorded.outputs.is_null()
+    recorded.is_pending() && recorded.outputs.is_null()
 }
 
 /// Whether nobody knows whose it is: Octad was cut off as it made one, and what it makes is whole from the beginning,
@@ -215,6 +215,49 @@ async fn inherited(kafka: &Arc<dyn Kafka>) -> Safeguards {
     match kafka.describe_broker_configs().await {
         Ok(settings) => Safeguards::of_broker(|name| settings.get(name)?.value.clone()),
         Err(_) => Safeguards::default(),
+    }
+}
+
+/// Makes a topic and returns its outputs. `detail` has the id of one that the plan saw and that is to become it.
+async fn make(
+    surroundings: &dyn Surroundings,
+    key: &Key,
+    inputs: &Value,
+    detail: &Value,
+) -> Result<Value, KindError> {
+    let inputs = read(key, inputs)?;
+    let kafka =
+        surroundings.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
+    let topic = NewTopic {
+        name: key.name.clone(),
+        partitions: inputs.partitions,
+        replication_factor: inputs.replication_factor,
+        configs: inputs.configs.clone(),
+        placement: Vec::new(),
+    };
+    let deadline = Instant::now() + DELETION_PATIENCE;
+    loop {
+        match kafka.create_topic(&topic).await {
+            Ok(id) => return Ok(json!({ "id": id })),
+            Err(taken @ KafkaError::TopicExists { .. }) => match current(&kafka, key).await? {
+                Some(now) => {
+                    // An earlier `up` that was cut off got this far: the plan saw which one it is, or it is just as it was
+                    // to be.
+                    let seen = detail.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+                    let as_seen = seen.is_some() && now.id.as_deref() == seen;
+                    let found = found(&key.name, &now, &[], &Safeguards::default());
+                    if !as_seen && found.inputs(&inputs.cluster, |_| true) != inputs {
+                        return Err(KindError::MadeMeanwhile { key: key.clone() });
+                    }
+                    bring(surroundings, &kafka, key, &now, &inputs).await?;
+                    return Ok(json!({ "id": now.id }));
+                }
+                // One that was just deleted still has the name.
+                None if Instant::now() < deadline => tokio::time::sleep(DELETION_POLL).await,
+                None => return Err(taken.into()),
+            },
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
@@ -355,7 +398,7 @@ impl Kind for TopicKind {
                 }
                 match decision {
                     _ if may_be_anybodys(known, &found) => refuse(key, ANYBODYS.into(), &imports),
-                    Decision::Same if known.pending => Decision::Create {
+                    Decision::Same if known.is_pending() => Decision::Create {
                         reason: "an earlier up was cut off".into(),
                         detail: json!({ "id": found.id }),
                     },
@@ -487,12 +530,12 @@ impl Kind for TopicKind {
     async fn observe(
         &self,
         surroundings: &dyn Surroundings,
-        subjects: &BTreeMap<Key, Value>,
+        subjects: &BTreeMap<Key, Instance>,
     ) -> BTreeMap<Key, Observed> {
         let mut clusters: BTreeMap<String, Result<(ClusterView, Safeguards), String>> = BTreeMap::new();
         let mut all = BTreeMap::new();
-        for (key, value) in subjects {
-            let Ok(inputs) = read(key, value) else {
+        for (key, instance) in subjects {
+            let Ok(inputs) = read(key, &instance.inputs) else {
                 all.insert(key.clone(), Observed::Unknown("its inputs are not those of a topic".into()));
                 continue;
             };
@@ -533,47 +576,27 @@ impl Kind for TopicKind {
         all
     }
 
+    fn foreseen(&self, inputs: &Value, observed: &Observed, _renewed: &BTreeSet<Key>) -> Observed {
+        let Ok(inputs) = TopicInputs::deserialize(inputs) else { return observed.clone() };
+        let before = Found::read(observed);
+        let detail = json!(Found {
+            partitions: inputs.partitions,
+            replication_factor: inputs.replication_factor,
+            configs: inputs.configs,
+            id: before.as_ref().map(|found| found.id.clone()).unwrap_or_default(),
+            inherited: before.map(|found| found.inherited).unwrap_or_default(),
+        });
+        Observed::Present { status: "exists".into(), detail, process: ProcessSeen::Runs, broken: None }
+    }
+
     async fn create(
         &self,
         surroundings: &dyn Surroundings,
-        key: &Key,
-        value: &Value,
+        deed: &Deed<'_>,
+        inputs: &Value,
         detail: &Value,
     ) -> Result<Value, KindError> {
-        let inputs = read(key, value)?;
-        let kafka =
-            surroundings.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
-        let topic = NewTopic {
-            name: key.name.clone(),
-            partitions: inputs.partitions,
-            replication_factor: inputs.replication_factor,
-            configs: inputs.configs.clone(),
-            placement: Vec::new(),
-        };
-        let deadline = Instant::now() + DELETION_PATIENCE;
-        loop {
-            match kafka.create_topic(&topic).await {
-                Ok(id) => return Ok(json!({ "id": id })),
-                Err(taken @ KafkaError::TopicExists { .. }) => match current(&kafka, key).await? {
-                    Some(now) => {
-                        // An earlier `up` that was cut off got this far: the plan saw which one it is, or it is just
-                        // as it was to be.
-                        let seen = detail.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
-                        let as_seen = seen.is_some() && now.id.as_deref() == seen;
-                        let found = found(&key.name, &now, &[], &Safeguards::default());
-                        if !as_seen && found.inputs(&inputs.cluster, |_| true) != inputs {
-                            return Err(KindError::MadeMeanwhile { key: key.clone() });
-                        }
-                        bring(surroundings, &kafka, key, &now, &inputs).await?;
-                        return Ok(json!({ "id": now.id }));
-                    }
-                    // One that was just deleted still has the name.
-                    None if Instant::now() < deadline => tokio::time::sleep(DELETION_POLL).await,
-                    None => return Err(taken.into()),
-                },
-                Err(error) => return Err(error.into()),
-            }
-        }
+        make(surroundings, deed.key, inputs, detail).await
     }
 
     async fn update(
@@ -588,7 +611,7 @@ impl Kind for TopicKind {
         let kafka =
             surroundings.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
         let Some(now) = current(&kafka, key).await? else {
-            return self.create(surroundings, key, after, &Value::Null).await;
+            return make(surroundings, key, after, &Value::Null).await;
         };
         // The plan may be as old as the question that was asked about it.
         if let (Some(known), Some(found)) = (known_id(surroundings.output(key, "id").as_ref()), &now.id)
@@ -604,11 +627,11 @@ impl Kind for TopicKind {
         &self,
         surroundings: &dyn Surroundings,
         key: &Key,
-        before: &Value,
+        before: &Instance,
     ) -> Result<(), KindError> {
-        let inputs = read(key, before)?;
+        let inputs = read(key, &before.inputs)?;
         let Some(kafka) = surroundings.kafka(&inputs.cluster) else { return Ok(()) };
-        let id = match known_id(surroundings.output(key, "id").as_ref()) {
+        let id = match known_id(before.outputs.get("id")) {
             Some(id) => Some(id),
             None => current(&kafka, key).await?.and_then(|topic| topic.id),
         };

@@ -188,6 +188,14 @@ pub trait Role: Send + Sync {
         Vec::new()
     }
 
+    /// What a member is to be next on its way from what the members of its group are `now` to what is `wanted` of it, where
+    /// it can't be that at once: versions between which there is a third, settings that all must have before the next. It is
+    /// a phase of its own for the whole group. `None` where the way is straight.
+    fn waypoint(&self, now: &[NodeFacts], wanted: &NodeFacts, view: Option<&GroupView>) -> Option<NodeFacts> {
+        let _ = (now, wanted, view);
+        None
+    }
+
     /// Whether a member's facts may change in this way at all.
     fn allows_change(&self, before: &NodeFacts, after: &NodeFacts) -> Result<(), Refusal> {
         let _ = (before, after);

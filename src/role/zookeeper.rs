@@ -216,6 +216,13 @@ impl Role for Zookeeper {
         if old == new {
             return Ok(());
         }
+        if old.keys().eq(new.keys()) {
+            return Err(Refusal {
+                key: after.key(),
+                reason: "the addresses of its ensemble's servers can't change yet: they find each other by them".into(),
+                hint: "leave its servers where they are (`--target` takes others alone), or give their hosts addresses that stay".into(),
+            });
+        }
         Err(Refusal {
             key: after.key(),
             reason: format!(

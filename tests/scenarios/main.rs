@@ -227,6 +227,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["shared-disk", mib] => world.set_shared_disk(number(mib) << 20),
         ["rate", topic, bytes] => world.set_rate(topic, bytes.parse().unwrap()),
         ["catch-up"] => world.catch_up(),
+        ["gives-ids"] => world.give_ids(),
         ["fail-at", deed] => world.fail_at(number(deed).try_into().unwrap()),
         ["killed-at", deed] => world.cut_at(number(deed).try_into().unwrap(), Cut::KilledAfter),
         _ => panic!("there is no command `{command}`"),
@@ -310,12 +311,12 @@ fn preview(simulation: &Simulation, options: &[&str]) -> Result<String, CliError
     }
     let terms = terms(simulation, &others);
     let stack = if destroy { ValidStack::empty("sim".parse().unwrap()) } else { simulation.declare()? };
-    let plan = simulation.plan_for(&stack, &simulation.intent(&stack, &terms)?)?;
+    let (plan, later) = simulation.phases_for(&stack, &simulation.intent(&stack, &terms)?)?;
     if let Some(name) = save {
-        SavedPlan::write(&simulation.site().join(name), &plan)?;
+        SavedPlan::write(&simulation.site().join(name), &plan, &later)?;
     }
     let files = if diff { diff_text(&simulation.file_changes(&stack, &plan)) } else { String::new() };
-    let text = if json { serde_json::to_string_pretty(&plan).unwrap() } else { preview_text(&plan) };
+    let text = if json { serde_json::to_string_pretty(&plan).unwrap() } else { preview_text(&plan, &later) };
     let unexpected = terms.expect_no_changes && plan.change_count() > 0;
     let failure = CliError::Unexpected { count: plan.change_count(), stack: plan.stack };
     Ok(format!("{files}{text}{}", if unexpected { told(&failure) } else { String::new() }))
@@ -335,8 +336,8 @@ fn change_while(
     let mut out = String::new();
     let (breaches, before) = (simulation.world.own_breaches().len(), simulation.world.deed_count());
     simulation.take_events();
-    let show = |plan: &Plan<Checked>| {
-        out.push_str(&preview_text(plan));
+    let show = |plan: &Plan<Checked>, later: &[Plan]| {
+        out.push_str(&preview_text(plan, later));
         meanwhile();
     };
     let result = simulation.change_on(stack, terms, show);

@@ -71,7 +71,7 @@ fn planned(state: &State) {
     let _ = octad::output::resolved_outputs(state);
     let plan = engine::plan(registry, stack, &Intent::default(), state, &Inventory::default());
     if let Ok(plan) = engine::check(plan, registry, stack, &Intent::default(), &Inventory::default()) {
-        let _ = preview_text(&plan);
+        let _ = preview_text(&plan, &[]);
     }
 }
 
@@ -80,7 +80,7 @@ pub fn plan(text: &[u8]) -> bool {
     let Setting { registry, stack } = &*SETTING;
     let Some(plan) = json::<Plan<Draft>>(text) else { return false };
     if let Ok(plan) = engine::check(plan, registry, stack, &Intent::default(), &Inventory::default()) {
-        let _ = preview_text(&plan);
+        let _ = preview_text(&plan, &[]);
     }
     true
 }
@@ -117,7 +117,13 @@ pub fn seeds() -> Vec<(&'static str, Reader, Vec<u8>)> {
     note(Record::Stack { groups: stack.groups.clone(), outputs: stack.outputs.clone() });
     for (key, declared) in &stack.resources {
         let (key, inputs, needs) = (key.clone(), declared.inputs.clone(), [].into());
-        note(Record::Begin { key: key.clone(), moved_from: None, inputs: inputs.clone(), needs });
+        note(Record::Begin {
+            key: key.clone(),
+            moved_from: None,
+            inputs: inputs.clone(),
+            needs,
+            renews: false,
+        });
         let outputs = serde_json::json!({ "address": "10.0.0.1" });
         note(Record::End { key, outcome: Outcome::Applied { inputs, outputs, needs: [].into() } });
     }

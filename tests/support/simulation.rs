@@ -45,11 +45,14 @@ topics.activity.partitions = 3
 pub struct Simulation {
     pub world: FakeWorld,
     pub registry: Registry,
+    pub programs: Programs,
     pub file: toml::Table,
     pub parallel: usize,
     pub gate_timeout: Duration,
     /// Has a watcher called at each step's begin and end, and whenever a step has something to say.
     pub watcher: Option<Watcher>,
+    /// What happens before each phase but the first, which is told its number.
+    pub between_phases: Option<Box<dyn Fn(usize)>>,
     site: PathBuf,
     _directory: Option<TempDir>,
     runtime: Runtime,
@@ -97,6 +100,12 @@ pub enum Ended {
     Killed,
 }
 
+fn refuse(plan: &Plan<Checked>, later: &[Plan]) -> Result<(), CliError> {
+    let refusals = plan.refusals.iter().chain(later.iter().flat_map(|phase| &phase.refusals));
+    let refusals: Vec<Refusal> = refusals.cloned().collect();
+    if refusals.is_empty() { Ok(()) } else { Err(CliError::Refused { refusals }) }
+}
+
 impl Simulation {
     /// A simulation of the stack that this stack file describes.
     pub fn of(file: &str) -> Self {
@@ -115,10 +124,12 @@ impl Simulation {
         Self {
             registry: Registry::empty(Arc::new(world.clone())).standard_roles().backend(world.backend()),
             world,
+            programs: Programs::standard().program("named", named::named).program("none", none),
             file: file.parse().unwrap(),
             parallel: 1,
             gate_timeout: Duration::from_secs(30),
             watcher: None,
+            between_phases: None,
             site: site.to_owned(),
             _directory: None,
             runtime,
@@ -154,8 +165,7 @@ impl Simulation {
 
     pub fn declare(&self) -> Result<ValidStack, CliError> {
         let file = StackFile::of_text(Self::name(), &self.file.to_string());
-        let programs = Programs::standard().program("named", named::named).program("none", none);
-        Ok(file.declare(&programs, &self.registry)?)
+        Ok(file.declare(&self.programs, &self.registry)?)
     }
 
     pub fn context(&self, stack: &ValidStack, state: &State) -> Arc<Context> {
@@ -228,11 +238,22 @@ impl Simulation {
     }
 
     pub fn plan_for(&self, stack: &ValidStack, intent: &Intent) -> Result<Plan<Checked>, CliError> {
+        Ok(self.phases_for(stack, intent)?.0)
+    }
+
+    /// The plan of the next phase, and those that are foreseen to follow it.
+    pub fn phases_for(
+        &self,
+        stack: &ValidStack,
+        intent: &Intent,
+    ) -> Result<(Plan<Checked>, Vec<Plan>), CliError> {
         let state = self.state();
         let inventory = self.observe(stack, &state);
         engine::consent(&self.registry, stack, intent, &state, &inventory)?;
         let plan = engine::plan(&self.registry, stack, intent, &state, &inventory);
-        Ok(engine::check(plan, &self.registry, stack, intent, &inventory)?)
+        let plan = engine::check(plan, &self.registry, stack, intent, &inventory)?;
+        let later = engine::later(&self.registry, stack, intent, &state, &inventory, &plan);
+        Ok((plan, later))
     }
 
     pub fn preview(&self) -> Result<Plan<Checked>, CliError> {
@@ -284,26 +305,24 @@ impl Simulation {
 
     /// Brings the world to what `stack` declares; `show` sees the plan first.
     pub fn change(&self, stack: &ValidStack, show: impl FnOnce(&Plan<Checked>)) -> Result<Ended, CliError> {
-        self.change_on(stack, &Terms::default(), show)
+        self.change_on(stack, &Terms::default(), |plan, _| show(plan))
     }
 
-    /// Brings the world to what `stack` declares, on these terms.
+    /// Brings the world to what `stack` declares, on these terms, phase by phase; `show` sees what is foreseen first.
     pub fn change_on(
         &self,
         stack: &ValidStack,
         terms: &Terms,
-        show: impl FnOnce(&Plan<Checked>),
+        show: impl FnOnce(&Plan<Checked>, &[Plan]),
     ) -> Result<Ended, CliError> {
         let saved = terms.plan.as_ref().map(|path| SavedPlan::read(path, "sim")).transpose()?;
         let intent = self.intent(stack, terms)?;
         let intent = saved.iter().fold(intent, |intent, saved| intent.as_saved(saved));
-        let plan = self.plan_for(stack, &intent)?;
-        show(&plan);
-        if !plan.refusals.is_empty() {
-            return Err(CliError::Refused { refusals: plan.refusals });
-        }
+        let (plan, later) = self.phases_for(stack, &intent)?;
+        show(&plan, &later);
+        refuse(&plan, &later)?;
         if let Some(saved) = saved {
-            saved.agrees_with(&plan)?;
+            saved.agrees_with(&plan, &later)?;
         }
         if terms.expect_no_changes && plan.change_count() > 0 {
             return Err(CliError::Unexpected { count: plan.change_count(), stack: plan.stack });
@@ -312,16 +331,59 @@ impl Simulation {
             return Ok(Ended::Nothing);
         }
         let store = Store::open(&self.site, "sim")?;
-        let context = self.context_for(stack, &intent, store.state());
+        let changes = plan.changes().into_iter().chain(later.iter().flat_map(Plan::changes)).collect();
+        let history = History::begin(&self.site, self.verb(stack), changes)?;
+        let result = self.carry_out(stack, &intent, store, plan, later);
+        match &result {
+            Ok(Ended::Killed) => {}
+            Ok(_) => history.end(Ending::Ok)?,
+            Err(error) => history.end(error.ending())?,
+        }
+        result
+    }
+
+    fn carry_out(
+        &self,
+        stack: &ValidStack,
+        intent: &Intent,
+        mut store: Store,
+        mut plan: Plan<Checked>,
+        later: Vec<Plan>,
+    ) -> Result<Ended, CliError> {
+        let (phases, once_done) = (later.len() + 1, intent.clone().once_done());
+        let mut intent = intent;
+        for (phase, foreseen) in (2..).zip(later) {
+            if let Ended::Killed = self.phase(stack, intent, store, plan)? {
+                return Ok(Ended::Killed);
+            }
+            self.between_phases.iter().for_each(|between| between(phase));
+            intent = &once_done;
+            let not_begun = |source| CliError::Phase { phase, phases, source: Box::new(source) };
+            let (found, later) = self.phases_for(stack, intent).map_err(not_begun)?;
+            refuse(&found, &later).map_err(not_begun)?;
+            engine::as_foreseen(&foreseen, &found).map_err(CliError::NotForeseen).map_err(not_begun)?;
+            store = Store::open(&self.site, "sim")?;
+            plan = found;
+        }
+        self.phase(stack, intent, store, plan)
+    }
+
+    fn phase(
+        &self,
+        stack: &ValidStack,
+        intent: &Intent,
+        mut store: Store,
+        plan: Plan<Checked>,
+    ) -> Result<Ended, CliError> {
+        let context = self.context_for(stack, intent, store.state());
         let options = Options {
             parallel: self.parallel,
             gate_timeout: self.gate_timeout,
             put_back: true,
             interrupt: Interrupt::never(),
         };
-        let history = History::begin(&self.site, self.verb(stack), plan.changes())?;
-        let result = self.wait(async {
-            engine::prepare(&context, &plan).await.map_err(CliError::Prepare)?;
+        self.wait(async {
+            engine::stage(&context, &mut store, &plan).await?;
             tokio::select! {
                 biased;
                 () = self.world.killed() => Ok(Ended::Killed),
@@ -329,13 +391,7 @@ impl Simulation {
                     result.map(|()| Ended::Changed).map_err(CliError::Apply)
                 }
             }
-        });
-        match &result {
-            Ok(Ended::Killed) => {}
-            Ok(_) => history.end(Ending::Ok)?,
-            Err(error) => history.end(error.ending())?,
-        }
-        result
+        })
     }
 
     fn verb(&self, stack: &ValidStack) -> &'static str {

@@ -12,7 +12,7 @@ use crate::engine::roll::Pending;
 use crate::host::HostError;
 use crate::kafka::Claim;
 use crate::model::{Key, NodeFacts, ProcessSeen};
-use crate::resource::{self, KindError, Observed, Surroundings as _};
+use crate::resource::{self, Instance, KindError, Observed, Surroundings as _};
 use crate::role::{GroupView, Health, Next, NotSafe, Role, Roll, Standing};
 use crate::stack::direct_needs;
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,7 +192,8 @@ async fn look<'a>(
 }
 
 async fn process(worker: &Worker, change: &Change) -> Option<ProcessSeen> {
-    let subject = BTreeMap::from([(change.key.clone(), change.before.clone())]);
+    let instance = Instance { inputs: change.before.clone(), ..worker.context.instance(&change.key) };
+    let subject = BTreeMap::from([(change.key.clone(), instance)]);
     let found = worker.kind(&change.key).ok()?.observe(worker.context.as_ref(), &subject).await;
     found.get(&change.key).and_then(Observed::process)
 }

@@ -3,7 +3,7 @@
 use super::FakeWorld;
 use super::record::{Breach, Cause, Cut, Deed};
 use super::world::{Disk, Run, World};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 impl FakeWorld {
@@ -20,6 +20,17 @@ impl FakeWorld {
     /// How many observations joining and catching up each take. Default: 1; 0 is at once.
     pub fn set_lag(&self, observations: u64) {
         self.lock().lag = observations;
+    }
+
+    /// Has the world give hosts ids of its own, and make them anew where their options change. To be said before the first is
+    /// made.
+    pub fn give_ids(&self) {
+        self.lock().gives_ids = true;
+    }
+
+    /// The hosts that there are, by the names that the world has for them.
+    pub fn hosts(&self) -> BTreeSet<String> {
+        self.lock().machines.keys().cloned().collect()
     }
 
     /// How much is free on the file system that all hosts share. Default: nobody knows.

@@ -12,13 +12,16 @@ use tokio::sync::mpsc;
 
 pub(super) struct FakeHost {
     world: FakeWorld,
+    /// What the stack calls it.
+    called: String,
+    /// What the world calls it: its id where it has one.
     name: String,
     address: Option<Ipv4Addr>,
 }
 
 impl FakeHost {
-    pub(super) fn new(world: FakeWorld, name: &str, address: Option<Ipv4Addr>) -> Self {
-        Self { world, name: name.to_owned(), address }
+    pub(super) fn new(world: FakeWorld, called: &str, name: String, address: Option<Ipv4Addr>) -> Self {
+        Self { world, called: called.to_owned(), name, address }
     }
 }
 
@@ -31,6 +34,14 @@ fn cut_off(action: &'static str, subject: &str) -> impl FnOnce() -> HostError {
 impl Host for FakeHost {
     async fn power(&self) -> Result<Option<bool>, HostError> {
         Ok(self.world.lock().machines.get(&self.name).map(|machine| machine.up))
+    }
+
+    async fn make(&self, token: &str) -> Result<Option<String>, HostError> {
+        if !self.world.lock().gives_ids {
+            return Ok(None);
+        }
+        let make = |world: &mut super::World| Ok(Some(world.give_id(token)));
+        self.world.act("make", &self.called, make, cut_off("make", &self.called)).await
     }
 
     async fn boot(&self) -> Result<String, HostError> {
@@ -83,13 +94,17 @@ impl Host for FakeHost {
     async fn start(&self, node: &str) -> Result<(), HostError> {
         let start = |world: &mut super::World| {
             world.machine(&self.name)?;
-            world.start(node)
+            world.start_on(&self.name, node)
         };
         self.world.act("start", node, start, cut_off("start", node)).await
     }
 
     async fn stop(&self, node: &str, _timeout: Duration, until: Option<Until>) -> Result<(), HostError> {
         let stop = |world: &mut super::World| {
+            // What lies elsewhere isn't this host's.
+            if !world.is_on(&self.name, node) {
+                return Ok(());
+            }
             let runs = world.nodes.get(node).is_some_and(|node| node.pid().is_some());
             if runs && (until.is_some_and(Until::has_passed) || until.is_some() && world.is_late()) {
                 return Err(HostError::TooLate { node: node.to_owned() });
@@ -113,6 +128,9 @@ impl Host for FakeHost {
 
     async fn remove(&self, node: &str) -> Result<(), HostError> {
         let remove = |world: &mut super::World| {
+            if world.shed(&self.name, node) {
+                return Ok(());
+            }
             world.at_rest(node)?;
             world.forget(node);
             Ok(())

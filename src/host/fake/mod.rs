@@ -17,9 +17,9 @@ mod world;
 pub use lies::Moment;
 pub use record::{Breach, Cause, Cut, Deed, Loss};
 
-use super::{Backend, Host, HostError, Progress};
+use super::{Backend, Host, HostError, Identity, Progress};
 use crate::kafka::{Claim, Kafka, LookError, NotClaimed, TopicPartition};
-use crate::model::{Deployment, HostInputs};
+use crate::model::{Deployment, HostInputs, Options};
 use crate::wire::Wire;
 use crate::zookeeper::{EnsembleView, Zookeeper};
 use async_trait::async_trait;
@@ -188,15 +188,31 @@ impl Backend for FakeBackend {
         Self::NAME
     }
 
-    fn host(&self, _site: &Path, name: &str, inputs: &HostInputs) -> Result<Arc<dyn Host>, HostError> {
-        Ok(Arc::new(FakeHost::new(self.0.clone(), name, inputs.address)))
+    fn host(
+        &self,
+        _site: &Path,
+        name: &str,
+        inputs: &HostInputs,
+        identity: Identity<'_>,
+    ) -> Result<Arc<dyn Host>, HostError> {
+        let machine = self.0.lock().machine_of(name, identity);
+        Ok(Arc::new(FakeHost::new(self.0.clone(), name, machine, inputs.address)))
+    }
+
+    /// A simulated host has whatever options somebody thinks of.
+    fn check_options(&self, _options: &Options) -> Result<(), (String, String)> {
+        Ok(())
+    }
+
+    fn renews(&self, before: &HostInputs, after: &HostInputs) -> bool {
+        self.0.lock().gives_ids && before.options != after.options
     }
 
     fn shared_disk(&self, _site: &Path) -> Option<u64> {
         self.0.lock().shared_disk
     }
 
-    async fn prepare(
+    async fn stage(
         &self,
         _starting: &[(Arc<dyn Host>, Deployment)],
         _all: &[Deployment],

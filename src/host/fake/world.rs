@@ -5,7 +5,7 @@ use super::cluster::Cluster;
 use super::ensemble::Ensemble;
 use super::lies::Lies;
 use super::record::{Breach, Cause, Cut, Deed, Loss};
-use crate::host::{FACTS_FILE, HostError, NodeObservation, RunState};
+use crate::host::{FACTS_FILE, HostError, Identity, NodeObservation, RunState};
 use crate::model::{Deployment, Layout, NodeFacts, Output};
 use crate::role::{Broker, Zookeeper};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,15 @@ pub(super) struct World {
     pub(super) shared_disk: Option<u64>,
     /// Bytes that the busiest partition of each topic takes in a second.
     pub(super) rates: BTreeMap<String, f64>,
+    /// Whether it gives hosts ids of its own, and makes them anew where their options change.
+    #[serde(default)]
+    pub(super) gives_ids: bool,
+    /// The ids that it has given, by the token that each was asked for with.
+    #[serde(default)]
+    pub(super) ids: BTreeMap<String, String>,
+    /// What is left of nodes on hosts that they have moved away from, by host and node.
+    #[serde(default, with = "left_behind")]
+    pub(super) left: BTreeMap<(String, String), Node>,
     pub(super) lag: u64,
     /// How long each deed of Octad's takes.
     pub(super) takes: Duration,
@@ -158,6 +167,9 @@ impl Default for World {
             fatal: BTreeMap::new(),
             shared_disk: None,
             rates: BTreeMap::new(),
+            gives_ids: false,
+            ids: BTreeMap::new(),
+            left: BTreeMap::new(),
             lag: 1,
             takes: Duration::ZERO,
             still: BTreeSet::new(),
@@ -166,6 +178,23 @@ impl Default for World {
             due: BTreeMap::new(),
             numbers: 0,
         }
+    }
+}
+
+/// JSON's keys are texts; these aren't.
+mod left_behind {
+    use super::Node;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use std::collections::BTreeMap;
+
+    type Left = BTreeMap<(String, String), Node>;
+
+    pub(super) fn serialize<S: Serializer>(left: &Left, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(left)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Left, D::Error> {
+        Ok(Vec::<((String, String), Node)>::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
@@ -306,6 +335,63 @@ impl World {
 
     // Hosts.
 
+    /// The world's own name of a host.
+    pub(super) fn machine_of(&self, called: &str, identity: Identity<'_>) -> String {
+        match identity {
+            Identity::Id(id) => id.to_owned(),
+            // One that was asked for and never came to be known is found by that.
+            Identity::Token(token) if self.gives_ids => {
+                self.ids.get(token).cloned().unwrap_or_else(|| format!("{called} (none)"))
+            }
+            Identity::Name if self.gives_ids => format!("{called} (none)"),
+            Identity::Token(_) | Identity::Name => called.to_owned(),
+        }
+    }
+
+    /// The id of the host that is asked for with this token.
+    pub(super) fn give_id(&mut self, token: &str) -> String {
+        let number = self.number();
+        self.ids.entry(token.to_owned()).or_insert_with(|| format!("i-{number}")).clone()
+    }
+
+    pub(super) fn is_on(&self, host: &str, node: &str) -> bool {
+        self.nodes.get(node).is_none_or(|node| node.host == host)
+    }
+
+    /// Starts a node on a host, where nothing of it runs on another.
+    pub(super) fn start_on(&mut self, host: &str, node: &str) -> Result<(), HostError> {
+        if self.is_on(host, node) {
+            return self.start(node);
+        }
+        Err(HostError::NoSuchNode { host: host.to_owned(), node: node.to_owned() })
+    }
+
+    /// Removes what is left of a node on a host that it has moved away from; whether there was anything.
+    pub(super) fn shed(&mut self, host: &str, node: &str) -> bool {
+        let shed = self.left.remove(&(host.to_owned(), node.to_owned())).is_some();
+        if let Some(machine) = self.machines.get_mut(host).filter(|_| shed) {
+            machine.nodes.remove(node);
+        }
+        shed
+    }
+
+    /// Has a node begin anew on another host than the one that it lies on, which keeps what it has of it.
+    fn leave_behind(&mut self, host: &str, node: &str) -> Result<(), HostError> {
+        if self.is_on(host, node) {
+            return Ok(());
+        }
+        self.at_rest(node)?;
+        if let Some(old) = self.nodes.remove(node) {
+            if let Some(facts) = old.generation.as_ref().map(|generation| generation.facts.clone())
+                && facts.role == Broker::NAME
+            {
+                self.disk_gone(&facts);
+            }
+            self.left.insert((old.host.clone(), node.to_owned()), old);
+        }
+        Ok(())
+    }
+
     pub(super) fn boot(&mut self, host: &str, address: Option<Ipv4Addr>) -> Ipv4Addr {
         let assigned = match self.machines.get(host) {
             Some(machine) => machine.address,
@@ -322,7 +408,7 @@ impl World {
         if !machine.up {
             machine.up = true;
             for node in machine.nodes.clone() {
-                if self.nodes[&node].wanted {
+                if self.nodes.get(&node).is_some_and(|one| one.wanted && one.host == host) {
                     // It failed before Octad asks for it: what went wrong is seen then.
                     let _ = self.start(&node);
                 }
@@ -335,7 +421,9 @@ impl World {
         let Some(machine) = self.machines.get_mut(host) else { return };
         machine.up = false;
         for node in machine.nodes.clone() {
-            self.end(&node, Run::Stopped);
+            if self.is_on(host, &node) {
+                self.end(&node, Run::Stopped);
+            }
         }
     }
 
@@ -343,7 +431,9 @@ impl World {
         self.go_down(host);
         let nodes = self.machines.remove(host).map(|machine| machine.nodes).unwrap_or_default();
         for node in nodes {
-            self.forget(&node);
+            if !self.shed(host, &node) {
+                self.forget(&node);
+            }
         }
     }
 
@@ -357,7 +447,8 @@ impl World {
     // Nodes.
 
     pub(super) fn observe(&self, host: &str, node: &str) -> Option<NodeObservation> {
-        let node = self.nodes.get(node).filter(|node| node.host == host)?;
+        let left = || self.left.get(&(host.to_owned(), node.to_owned()));
+        let node = self.nodes.get(node).filter(|node| node.host == host).or_else(left)?;
         let generation = node.generation.as_ref();
         let run = match &node.run {
             Run::Running { pid, generation: started, since, .. } => RunState::Running {
@@ -407,6 +498,7 @@ impl World {
 
     pub(super) fn format(&mut self, host: &str, deployment: &Deployment) -> Result<(), HostError> {
         let facts = &deployment.facts;
+        self.leave_behind(host, &facts.node)?;
         let number = self.number();
         let node = self.node_on(host, &facts.node)?;
         if let Some(disk) = &node.disk {

@@ -5,11 +5,11 @@ mod drill;
 use super::disk::{self, Disk};
 use super::network::{self, Network};
 use super::program::may_administer;
-use super::{SoftwareOnHand, generation, layout};
+use super::{Isolation, LocalOptions, SoftwareOnHand, generation, layout};
 use crate::artifact::ArtifactSet;
 use crate::clock::{self, Until};
 use crate::host::{Drillable, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
-use crate::model::{Deployment, HostInputs, Isolation, Jvm, Layout, Process};
+use crate::model::{Deployment, HostInputs, Jvm, Layout, Process};
 use crate::supervisor::{
     AfterEnd, ArchiveSpec, Beginning, Begun, DumpCommand, Ending, Exit, LEAVE_FILE, LogFollower, RefusalCode,
     Supervisor, SupervisorError, UnitName, UnitSpec, UnitState, rename_logs, unit_logs,
@@ -75,11 +75,15 @@ impl Machine {
             missing: "an address".into(),
         })?;
         let directory = layout::host(site, name);
-        let network = match inputs.isolation {
+        let options = LocalOptions::read(&inputs.options).map_err(|error| HostError::Incomplete {
+            subject: format!("the local host {name}"),
+            missing: format!("options that can be read ({error})"),
+        })?;
+        let network = match options.isolation {
             Isolation::None => None,
             Isolation::Netns => Some(Network::of(&directory, name, address)),
         };
-        Ok(Self { name: name.to_owned(), directory, address, network, disk_mib: inputs.disk_mib, software })
+        Ok(Self { name: name.to_owned(), directory, address, network, disk_mib: options.disk_mib, software })
     }
 
     fn disk(&self, node: &str) -> Disk {

@@ -6,15 +6,17 @@ mod generation;
 mod layout;
 mod machine;
 mod network;
+mod options;
 mod ports;
 mod program;
 
-use super::{Backend, Host, HostError, Progress};
+use super::{Backend, Host, HostError, Identity, Progress};
 use crate::artifact::{ArtifactSet, ClassPath, Java, Store, archive_path};
-use crate::model::{Deployment, HostInputs};
+use crate::model::{Deployment, HostInputs, Options};
 use crate::tool::{self, Environment, Lack, Tool};
 use async_trait::async_trait;
 use machine::Machine;
+pub use options::{Isolation, LocalOptions};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -142,8 +144,19 @@ impl Backend for LocalBackend {
         Self::NAME
     }
 
-    fn host(&self, site: &Path, name: &str, inputs: &HostInputs) -> Result<Arc<dyn Host>, HostError> {
+    fn host(
+        &self,
+        site: &Path,
+        name: &str,
+        inputs: &HostInputs,
+        _identity: Identity<'_>,
+    ) -> Result<Arc<dyn Host>, HostError> {
         Ok(Arc::new(Machine::new(site, name, inputs, self.software.clone())?))
+    }
+
+    fn check_options(&self, options: &Options) -> Result<(), (String, String)> {
+        let known = "local hosts have `isolation` and `disk-mib`";
+        LocalOptions::read(options).map(drop).map_err(|error| (error.to_string(), known.into()))
     }
 
     fn shared_disk(&self, site: &Path) -> Option<u64> {
@@ -169,7 +182,7 @@ impl Backend for LocalBackend {
         lacking
     }
 
-    async fn prepare(
+    async fn stage(
         &self,
         starting: &[(Arc<dyn Host>, Deployment)],
         all: &[Deployment],

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use octad::host::{Ability, Backend as _, Cut, Host, LocalBackend};
-use octad::model::{HostInputs, Isolation};
+use octad::host::{Ability, Backend as _, Cut, Host, Identity, Isolation, LocalBackend, LocalOptions};
+use octad::model::HostInputs;
 use octad::wire::{NetworkWire, Wire as _};
 
 use crate::bench::{Bench, Stack, until};
@@ -35,9 +35,9 @@ pub(crate) fn can_be_had(what: &str) -> bool {
 }
 
 fn host(site: &std::path::Path, name: &str, address: [u8; 4]) -> Arc<dyn Host> {
-    let inputs =
-        HostInputs { address: Some(address.into()), isolation: Isolation::Netns, ..HostInputs::default() };
-    LocalBackend::default().host(site, name, &inputs).unwrap()
+    let options = LocalOptions { isolation: Isolation::Netns, disk_mib: None }.written();
+    let inputs = HostInputs { address: Some(address.into()), options, ..HostInputs::default() };
+    LocalBackend::default().host(site, name, &inputs, Identity::Name).unwrap()
 }
 
 /// Ends the hosts of these brokers at once. Nothing that dies there says goodbye: the links are cut first.

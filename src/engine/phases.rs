@@ -1,0 +1,185 @@
+//! The phases of a change: a plan is made for the next one alone, from what is there, and what comes after it is foreseen
+//! by planning over what would be there then. Pure.
+//!
+//! Nothing remembers how far a change has come: each phase is planned from what is seen, also after a kill. What was
+//! foreseen only binds: a phase that turns out to be another is not carried out.
+
+use super::plan::{Action, Change, Plan};
+use super::saved::{self, Differences};
+use super::{Intent, Inventory, State, moves, plan};
+use crate::model::{Key, Refusal, references};
+use crate::registry::Registry;
+use crate::resource::{Instance, Observed, Recorded};
+use crate::role::{GroupView, Standing};
+use crate::stack::{ValidStack, direct_needs};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// No change takes as many: a way that leads nowhere is refused here.
+const MOST: usize = 64;
+
+/// The plans that are to follow `first`, as far as they can be told now. Empty where it is the only one.
+pub fn later<Stage>(
+    registry: &Registry,
+    stack: &ValidStack,
+    intent: &Intent,
+    state: &State,
+    inventory: &Inventory,
+    first: &Plan<Stage>,
+) -> Vec<Plan> {
+    let (mut state, mut inventory) = (moves::followed(stack, state).into_owned(), inventory.clone());
+    let mut later: Vec<Plan> = Vec::new();
+    let intent = intent.clone().once_done();
+    foresee(registry, stack, first, &mut state, &mut inventory);
+    let mut goes_on = first.goes_on && first.refusals.is_empty();
+    while goes_on && later.len() < MOST {
+        let next = plan(registry, stack, &intent, &state, &inventory);
+        if next.steps.is_empty() && next.refusals.is_empty() {
+            break;
+        }
+        goes_on = next.goes_on && next.refusals.is_empty();
+        foresee(registry, stack, &next, &mut state, &mut inventory);
+        later.push(next);
+    }
+    let endless_way = goes_on && later.len() == MOST;
+    if let Some(last) = later.last_mut().filter(|_| endless_way) {
+        last.refusals.push(endless(stack));
+    }
+    later
+}
+
+fn endless(stack: &ValidStack) -> Refusal {
+    Refusal {
+        key: Key::new("stack", stack.name().as_ref()),
+        reason: format!("{MOST} phases don't bring it to what is declared, and none is begun"),
+        hint: "this is a defect of a role or a backend, which say what comes next: please report it".into(),
+    }
+}
+
+/// Whether a phase is the one that was foreseen. What could not be known beforehand may be anything.
+///
+/// # Errors
+/// In what it differs.
+pub fn as_foreseen<Stage>(foreseen: &Plan, phase: &Plan<Stage>) -> Result<(), Differences> {
+    let differences = saved::differences(foreseen, phase, &is_as_foreseen);
+    if differences.is_empty() { Ok(()) } else { Err(Differences(differences)) }
+}
+
+/// Whether a deed comes to what was foreseen of it. One of which not all was known may turn out not to be needed.
+fn is_as_foreseen(foreseen: &Value, found: Option<&Value>) -> bool {
+    match found {
+        Some(found) => matches(comes_to(foreseen), comes_to(found)),
+        None => !references(foreseen).is_empty(),
+    }
+}
+
+/// What a deed, as [`saved::differences`] has it, brings its resource to; the deed itself where that is all.
+fn comes_to(deed: &Value) -> &Value {
+    let of = |fields: &'_ Value| ["after", "inputs"].into_iter().find(|name| fields.get(name).is_some());
+    let inner = deed.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.values().next());
+    let fields = inner.unwrap_or(deed);
+    of(fields).map_or(fields, |name| &fields[name])
+}
+
+/// Whether a value is as foreseen: references and texts with such stand for whatever they turn out to be.
+fn matches(foreseen: &Value, found: &Value) -> bool {
+    match (foreseen, found) {
+        (Value::Object(fields), _) if fields.contains_key("$ref") || fields.contains_key("$format") => true,
+        (Value::Object(then), Value::Object(now)) => {
+            then.len() == now.len()
+                && then.iter().all(|(name, one)| now.get(name).is_some_and(|other| matches(one, other)))
+        }
+        (Value::Array(then), Value::Array(now)) => {
+            then.len() == now.len() && then.iter().zip(now).all(|(one, other)| matches(one, other))
+        }
+        (then, now) => then == now,
+    }
+}
+
+/// What a state and an inventory would be once a plan is carried out.
+fn foresee<Stage>(
+    registry: &Registry,
+    stack: &ValidStack,
+    plan: &Plan<Stage>,
+    state: &mut State,
+    inventory: &mut Inventory,
+) {
+    let mut renewed: BTreeSet<Key> = BTreeSet::new();
+    for step in &plan.steps {
+        match &step.action {
+            Action::Renew(Change { key, after, .. }) => {
+                renewed.insert(key.clone());
+                let outputs = registry.kind(&key.kind).map(|kind| kind.foreseen_outputs(key, after));
+                renew(state, key, after, outputs.unwrap_or_default());
+            }
+            Action::Discard { key, .. } => {
+                if let Some(recorded) = state.resources.get_mut(key) {
+                    recorded.outgoing.clear();
+                }
+            }
+            Action::Delete { key, .. } | Action::Forget { key, .. } => {
+                state.resources.remove(key);
+                inventory.resources.remove(key);
+                for group in state.groups.values_mut() {
+                    group.members.remove(key);
+                }
+            }
+            action => {
+                for (key, inputs) in action.makes() {
+                    let recorded = state.resources.get(key);
+                    if recorded.is_some_and(|one| one.outputs.is_null() && !one.outgoing.is_empty()) {
+                        renewed.insert(key.clone());
+                    }
+                    let known = recorded.cloned();
+                    let made = Recorded {
+                        inputs: inputs.clone(),
+                        outputs: match known.as_ref().map(|one| one.outputs.clone()).unwrap_or_default() {
+                            Value::Null => registry
+                                .kind(&key.kind)
+                                .map(|kind| kind.foreseen_outputs(key, inputs))
+                                .unwrap_or_default(),
+                            outputs => outputs,
+                        },
+                        needs: direct_needs(stack, key),
+                        pending: None,
+                        unprotected: false,
+                        attempted: Vec::new(),
+                        outgoing: known.map(|one| one.outgoing).unwrap_or_default(),
+                    };
+                    state.resources.insert(key.clone(), made);
+                }
+            }
+        }
+    }
+    state.groups = stack.groups.clone();
+    let made: BTreeSet<Key> =
+        plan.steps.iter().flat_map(|step| step.action.makes()).map(|(key, _)| key.clone()).collect();
+    for (key, recorded) in &state.resources {
+        let stands = !made.contains(key) && !recorded.needs.is_disjoint(&renewed);
+        if !made.contains(key) && !stands {
+            continue;
+        }
+        let Some(kind) = registry.kind(&key.kind) else { continue };
+        let before = inventory.resources.get(key).unwrap_or(&Observed::Absent);
+        let renewed = if stands { &renewed } else { &BTreeSet::new() };
+        let after = kind.foreseen(&recorded.inputs, before, renewed);
+        inventory.resources.insert(key.clone(), after);
+    }
+    inventory.groups.values_mut().for_each(all_up);
+    inventory.foreseen = true;
+}
+
+fn renew(state: &mut State, key: &Key, after: &Value, outputs: Value) {
+    let Some(recorded) = state.resources.get_mut(key) else { return };
+    let outputs = std::mem::replace(&mut recorded.outputs, outputs);
+    let inputs = std::mem::replace(&mut recorded.inputs, after.clone());
+    recorded.outgoing.push(Instance { inputs, outputs, token: None });
+}
+
+/// A phase ends only once its groups are whole.
+fn all_up(view: &mut GroupView) {
+    for member in Arc::make_mut(&mut view.members).values_mut() {
+        member.standing = Standing::Up;
+    }
+}
