@@ -228,6 +228,8 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["rate", topic, bytes] => world.set_rate(topic, bytes.parse().unwrap()),
         ["catch-up"] => world.catch_up(),
         ["gives-ids"] => world.give_ids(),
+        ["unreachable", host] => world.unreachable(host, true),
+        ["reachable", host] => world.unreachable(host, false),
         ["fail-at", deed] => world.fail_at(number(deed).try_into().unwrap()),
         ["killed-at", deed] => world.cut_at(number(deed).try_into().unwrap(), Cut::KilledAfter),
         _ => panic!("there is no command `{command}`"),

@@ -33,6 +33,15 @@ impl FakeWorld {
         self.lock().machines.keys().cloned().collect()
     }
 
+    /// Has a host answer nobody who asks it, or do so again; what runs on it goes on.
+    pub fn unreachable(&self, host: &str, from_now_on: bool) {
+        let mut world = self.lock();
+        match from_now_on {
+            true => world.unreachable.insert(host.to_owned()),
+            false => world.unreachable.remove(host),
+        };
+    }
+
     /// How much is free on the file system that all hosts share. Default: nobody knows.
     pub fn set_shared_disk(&self, bytes: u64) {
         self.lock().shared_disk = Some(bytes);

@@ -33,7 +33,11 @@ fn cut_off(action: &'static str, subject: &str) -> impl FnOnce() -> HostError {
 #[async_trait]
 impl Host for FakeHost {
     async fn power(&self) -> Result<Option<bool>, HostError> {
-        Ok(self.world.lock().machines.get(&self.name).map(|machine| machine.up))
+        let world = self.world.lock();
+        match world.unreachable.contains(&self.name) {
+            true => Err(cut_off("ask", &self.name)()),
+            false => Ok(world.machines.get(&self.name).map(|machine| machine.up)),
+        }
     }
 
     async fn make(&self, token: &str) -> Result<Option<String>, HostError> {
@@ -51,7 +55,7 @@ impl Host for FakeHost {
 
     async fn node(&self, node: &str) -> Result<Option<NodeObservation>, HostError> {
         let mut world = self.world.lock();
-        if world.host_is_silent() {
+        if world.host_is_silent() || world.unreachable.contains(&self.name) {
             return Err(cut_off("ask", node)());
         }
         Ok(world.observe(&self.name, node))

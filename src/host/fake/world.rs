@@ -33,6 +33,9 @@ pub(super) struct World {
     #[serde(default)]
     pub(super) asked: BTreeSet<i32>,
     pub(super) refused: BTreeMap<String, String>,
+    /// Hosts that nobody gets an answer from, whatever runs on them.
+    #[serde(default)]
+    pub(super) unreachable: BTreeSet<String>,
     /// Nodes whose configuration files can't be read.
     pub(super) unreadable: BTreeSet<String>,
     /// Settings with which a process ends as soon as it has read them.
@@ -163,6 +166,7 @@ impl Default for World {
             cut: None,
             asked: BTreeSet::new(),
             refused: BTreeMap::new(),
+            unreachable: BTreeSet::new(),
             unreadable: BTreeSet::new(),
             fatal: BTreeMap::new(),
             shared_disk: None,
