@@ -9,7 +9,7 @@ use octad::cli::CliError;
 use octad::engine::{self, Intent, Violation};
 use octad::host::fake::{Cause, Cut, Loss, Moment};
 use octad::kafka::TopicPartition;
-use octad::resource::Surroundings as _;
+use octad::resource::kafka;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use simulation::{Ended, Simulation, Terms, cases};
@@ -688,7 +688,7 @@ mod detector {
         let simulation = Shape { brokers: 4, servers: 3, topics, parallel: 1, lag: 3 }.simulation();
         simulation.up().unwrap();
         let stack = simulation.declare().unwrap();
-        let kafka = simulation.context(&stack, &simulation.state()).kafka("kafka").unwrap();
+        let kafka = kafka(simulation.context(&stack, &simulation.state()).as_ref(), "kafka").unwrap();
         simulation.wait(async {
             let partition = TopicPartition::new("t0", 0);
             kafka.reassign(&[(partition.clone(), vec![4, 3])].into()).await.unwrap();

@@ -10,7 +10,7 @@ use octad::host::FakeWorld;
 use octad::host::fake::{Cut, Moment};
 use octad::kafka::TopicView;
 use octad::model::Key;
-use octad::resource::Surroundings as _;
+use octad::resource::kafka;
 use octad::stack::ValidStack;
 use proptest::prelude::*;
 use simulation::{Ended, Simulation, THREE_AND_THREE, Terms, cases};
@@ -20,7 +20,7 @@ use toml::Value;
 fn topics(simulation: &Simulation) -> BTreeMap<String, TopicView> {
     let stack = simulation.declare().unwrap();
     let context = simulation.context(&stack, &simulation.state());
-    simulation.wait(context.kafka("kafka").unwrap().describe()).unwrap().topics
+    simulation.wait(kafka(context.as_ref(), "kafka").unwrap().describe()).unwrap().topics
 }
 
 /// How often a process of each broker was made.

@@ -2,11 +2,10 @@
 
 use super::{Event, Events, State, moves};
 use crate::host::{Backend, Host, Identity, Progress};
-use crate::kafka::Kafka;
 use crate::model::{HostInputs, Key, NodeFacts, references, resolve};
 use crate::registry::Registry;
 use crate::resource::{ID, Instance, KindError, Surroundings};
-use crate::role::{Broker, Group, Role};
+use crate::role::{Group, Role};
 use crate::stack::ValidStack;
 use crate::wire::Wire;
 use serde::Deserialize as _;
@@ -95,11 +94,6 @@ impl Context {
         &self.events
     }
 
-    /// Bytes that are free on the file system that hosts of a backend share in this stack, where they do.
-    pub fn shared_disk(&self, backend: &str) -> Option<u64> {
-        self.backend(backend).ok()?.shared_disk(&self.site)
-    }
-
     fn backend_for(&self, key: &Key, name: &str) -> Result<Arc<dyn Backend>, KindError> {
         self.registry.backend_named(name).cloned().ok_or_else(|| KindError::UnknownBackend {
             key: key.clone(),
@@ -120,11 +114,6 @@ impl Context {
     /// A resource as it is to be found: as last applied, or as declared where it was never made.
     pub fn instance(&self, key: &Key) -> Instance {
         self.roster(|roster| roster.instance(key))
-    }
-
-    /// Whether resources are held within a group, as topics are in a cluster.
-    pub fn is_cluster(&self, group: &str) -> bool {
-        !self.made_within(group).is_empty()
     }
 
     /// The names of all groups.
@@ -276,11 +265,8 @@ impl Surroundings for Context {
         self.registry.role_named(&role).cloned()
     }
 
-    fn kafka(&self, group: &str) -> Option<Arc<dyn Kafka>> {
-        let members = self.made_members(group);
-        let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
-        let ensemble = Broker::ensemble(&members);
-        if bootstrap.is_empty() { None } else { Some(self.registry.wire().kafka(&bootstrap, &ensemble)) }
+    fn shared_disk(&self, backend: &str) -> Option<u64> {
+        self.backend(backend).ok()?.shared_disk(&self.site)
     }
 
     fn wire(&self) -> &dyn Wire {

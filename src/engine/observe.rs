@@ -2,7 +2,7 @@
 
 use super::{Context, State, moves};
 use crate::model::Key;
-use crate::resource::{Instance, Observed, Surroundings as _, view};
+use crate::resource::{Instance, Measured, Observed, view};
 use crate::role::GroupView;
 use crate::stack::ValidStack;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +14,8 @@ pub struct Inventory {
     pub resources: BTreeMap<Key, Observed>,
     /// Each group that has a member which exists.
     pub groups: BTreeMap<String, GroupView>,
-    /// Bytes that are free on the file system that hosts of each backend share, where they do.
-    pub shared_disks: BTreeMap<String, u64>,
-    /// Bytes that the busiest partition of each topic takes in a second, where that could be measured.
-    pub rates: BTreeMap<String, f64>,
+    /// What was measured of what resources share.
+    pub measured: Measured,
     /// It is not what was found but what is foreseen: each phase leaves its groups whole.
     pub foreseen: bool,
 }
@@ -39,38 +37,29 @@ pub async fn observe(context: &Context, stack: &ValidStack, state: &State) -> In
         by_kind.entry(&key.kind).or_default().insert(key.clone(), instance);
     }
     let kinds = futures_util::future::join_all(by_kind.into_iter().map(|(kind, subjects)| async move {
-        match context.registry().kind(kind) {
-            Some(kind) => kind.observe(context, &subjects).await,
-            None => subjects
-                .into_keys()
-                .map(|key| {
-                    let why = format!("this program doesn't know the kind {}", key.kind);
-                    (key, Observed::Unknown(why))
-                })
-                .collect(),
-        }
+        let Some(kind) = context.registry().kind(kind) else {
+            let unknown = subjects.into_keys().map(|key| {
+                let why = format!("this program doesn't know the kind {}", key.kind);
+                (key, Observed::Unknown(why))
+            });
+            return (unknown.collect(), Measured::default());
+        };
+        tokio::join!(kind.observe(context, &subjects), kind.measure(context, &subjects, &stack.disks))
     }));
     let groups = futures_util::future::join_all(context.groups().into_iter().map(|group| async move {
         let view = view(context, &group).await;
         (group, view)
     }));
-    let rates = futures_util::future::join_all(context.groups().into_iter().map(|group| async move {
-        // A comfort: whoever can't be asked for it may be asked for all else.
-        match context.kafka(&group) {
-            Some(kafka) if context.is_cluster(&group) => kafka.rates().await.unwrap_or_default(),
-            _ => BTreeMap::new(),
-        }
-    }));
-    let (resources, groups, rates) = tokio::join!(kinds, groups, rates);
-    let backends: BTreeSet<&String> = stack.disks.values().map(|disks| &disks.backend).collect();
-    Inventory {
-        foreseen: false,
-        shared_disks: backends
-            .into_iter()
-            .filter_map(|name| Some((name.clone(), context.shared_disk(name)?)))
-            .collect(),
-        rates: rates.into_iter().flatten().collect(),
-        resources: resources.into_iter().flatten().collect(),
+    let (kinds, groups) = tokio::join!(kinds, groups);
+    let mut inventory = Inventory {
         groups: groups.into_iter().filter_map(|(name, view)| Some((name, view?))).collect(),
+        ..Inventory::default()
+    };
+    for (resources, measured) in kinds {
+        let resources: BTreeMap<Key, Observed> = resources;
+        inventory.resources.extend(resources);
+        inventory.measured.rates.extend(measured.rates);
+        inventory.measured.shared_disks.extend(measured.shared_disks);
     }
+    inventory
 }

@@ -291,8 +291,7 @@ pub(super) fn siblings<'a>(
         declared: declared.map(|(key, declared)| (key, &declared.inputs)).collect(),
         recorded: state.resources.iter().filter(|(key, _)| key.kind == kind).collect(),
         disks: &stack.disks,
-        shared_disks: &inventory.shared_disks,
-        rates: &inventory.rates,
+        measured: &inventory.measured,
         groups: &inventory.groups,
     }
 }

@@ -90,7 +90,7 @@ impl StackStatus {
             .filter(|key| key.kind != NodeKind::NAME)
             .map(|key| (key.to_string(), word(inventory.resources.get(key))))
             .collect();
-        let retention = inventory.rates.iter().filter_map(|(name, rate)| {
+        let retention = inventory.measured.rates.iter().filter_map(|(name, rate)| {
             let inputs = &state.resources.get(&Key::new(TopicKind::NAME, name))?.inputs;
             let cluster = state.groups.get(inputs.get("cluster")?.as_str()?)?;
             let broker = cluster.members.iter().find_map(|member| state.resources.get(member))?;

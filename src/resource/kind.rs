@@ -133,6 +133,17 @@ pub trait Kind: Send + Sync {
         subjects: &BTreeMap<Key, Instance>,
     ) -> BTreeMap<Key, Observed>;
 
+    /// Measures what resources of this kind share, `disks` being those of clusters as declared. As a rule there is nothing.
+    async fn measure(
+        &self,
+        surroundings: &dyn Surroundings,
+        subjects: &BTreeMap<Key, Instance>,
+        disks: &BTreeMap<String, Disks>,
+    ) -> Measured {
+        let _ = (surroundings, subjects, disks);
+        Measured::default()
+    }
+
     /// What this machine lacks for this work; changes nothing. As a rule nothing.
     ///
     /// # Errors
@@ -268,12 +279,19 @@ pub struct Siblings<'a> {
     pub recorded: BTreeMap<&'a Key, &'a Recorded>,
     /// The disks of clusters, as declared.
     pub disks: &'a BTreeMap<String, Disks>,
-    /// Bytes that are free on the file system that hosts of each backend share, where they do.
-    pub shared_disks: &'a BTreeMap<String, u64>,
-    /// Bytes that the busiest partition of each topic takes in a second, where that could be measured.
-    pub rates: &'a BTreeMap<String, f64>,
+    /// What was measured of what they share.
+    pub measured: &'a Measured,
     /// The groups as seen over the wire.
     pub groups: &'a BTreeMap<String, GroupView>,
+}
+
+/// What was measured of what resources share. Where something could not be measured it isn't here, and stops nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// Bytes that are free on the file system that hosts of each backend share, where they do.
+    pub shared_disks: BTreeMap<String, u64>,
+    /// Bytes that the busiest partition of each topic takes in a second.
+    pub rates: BTreeMap<String, f64>,
 }
 
 /// What resources that share something come to.

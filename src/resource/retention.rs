@@ -200,7 +200,7 @@ pub(super) fn fit_cluster(cluster: &str, disks: &Disks, all: &Siblings<'_>, fitt
             key,
             declared: read(declared)?,
             recorded: recorded.and_then(|recorded| read(&recorded.inputs)),
-            rate: all.rates.get(&key.name).copied(),
+            rate: all.measured.rates.get(&key.name).copied(),
         })
     };
     let declared = all.declared.iter();
@@ -212,7 +212,7 @@ pub(super) fn fit_cluster(cluster: &str, disks: &Disks, all: &Siblings<'_>, fitt
         .filter(|(key, recorded)| !all.declared.contains_key(*key) && !recorded.unprotected);
     let left = left.filter_map(|(key, recorded)| topic(*key, &recorded.inputs, Some(recorded)));
     let topics: Vec<Topic<'_>> = declared.chain(left).collect();
-    let shared = all.shared_disks.get(&disks.backend);
+    let shared = all.measured.shared_disks.get(&disks.backend);
     let size = match (disks.each, shared) {
         (Some(bytes), _) => Size::Declared(bytes),
         (None, Some(free)) => Size::Shared(free / disks.brokers.max(1)),

@@ -5,7 +5,7 @@ use super::{Instance, KindError};
 use crate::host::{Backend, Host, Progress};
 use crate::kafka::Kafka;
 use crate::model::{Key, NodeFacts};
-use crate::role::{GroupView, Health, Role};
+use crate::role::{Broker, GroupView, Health, Role};
 use crate::wire::Wire;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -67,11 +67,19 @@ pub trait Surroundings: Send + Sync {
     /// The role that the members of a group have.
     fn role_of(&self, group: &str) -> Option<Arc<dyn Role>>;
 
-    /// The cluster that a group's existing members form; `None` where none exists.
-    fn kafka(&self, group: &str) -> Option<Arc<dyn Kafka>>;
+    /// Bytes that are free on the file system that hosts of a backend share in this stack, where they do.
+    fn shared_disk(&self, backend: &str) -> Option<u64>;
 
     /// How services are reached.
     fn wire(&self) -> &dyn Wire;
+}
+
+/// The cluster that a group's existing members form; `None` where none exists.
+pub fn kafka(surroundings: &dyn Surroundings, group: &str) -> Option<Arc<dyn Kafka>> {
+    let members = surroundings.made_members(group);
+    let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
+    let ensemble = Broker::ensemble(&members);
+    if bootstrap.is_empty() { None } else { Some(surroundings.wire().kafka(&bootstrap, &ensemble)) }
 }
 
 /// One group over the wire; `None` where none of its members exists or its role isn't known.

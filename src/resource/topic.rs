@@ -1,8 +1,8 @@
 //! The kind `topic`: a topic of a Kafka cluster, with its partitions and its configuration.
 
 use super::{
-    Adopted, Decision, Deed, Drift, Fitted, Instance, Kind, KindError, Loss, Malformed, Observed, Recorded,
-    Siblings, Subject, Surroundings, retention,
+    Adopted, Decision, Deed, Disks, Drift, Fitted, Instance, Kind, KindError, Loss, Malformed, Measured,
+    Observed, Recorded, Siblings, Subject, Surroundings, kafka, retention,
 };
 use crate::clock::Until;
 use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, Reassignment, Safeguards, TopicView};
@@ -227,7 +227,7 @@ async fn make(
 ) -> Result<Value, KindError> {
     let inputs = read(key, inputs)?;
     let kafka =
-        surroundings.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
+        kafka(surroundings, &inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
     let topic = NewTopic {
         name: key.name.clone(),
         partitions: inputs.partitions,
@@ -540,7 +540,7 @@ impl Kind for TopicKind {
                 continue;
             };
             if !clusters.contains_key(&inputs.cluster) {
-                let view = match surroundings.kafka(&inputs.cluster) {
+                let view = match kafka(surroundings, &inputs.cluster) {
                     Some(kafka) => match described(&kafka).await {
                         Ok(view) => Ok((view, inherited(&kafka).await)),
                         Err(error) => Err(error.to_string()),
@@ -589,6 +589,29 @@ impl Kind for TopicKind {
         Observed::Present { status: "exists".into(), detail, process: ProcessSeen::Runs, broken: None }
     }
 
+    async fn measure(
+        &self,
+        surroundings: &dyn Surroundings,
+        subjects: &BTreeMap<Key, Instance>,
+        disks: &BTreeMap<String, Disks>,
+    ) -> Measured {
+        let clusters = subjects.values().filter_map(|subject| self.held_by(&subject.inputs));
+        let clusters: BTreeSet<String> =
+            clusters.filter(|cluster| !surroundings.made_within(cluster).is_empty()).collect();
+        let rates = futures_util::future::join_all(clusters.iter().map(|cluster| async move {
+            match kafka(surroundings, cluster) {
+                Some(kafka) => kafka.rates().await.unwrap_or_default(),
+                None => BTreeMap::new(),
+            }
+        }));
+        let backends: BTreeSet<&String> = disks.values().map(|disks| &disks.backend).collect();
+        let shared = |name: &String| Some((name.clone(), surroundings.shared_disk(name)?));
+        Measured {
+            rates: rates.await.into_iter().flatten().collect(),
+            shared_disks: backends.into_iter().filter_map(shared).collect(),
+        }
+    }
+
     async fn create(
         &self,
         surroundings: &dyn Surroundings,
@@ -608,8 +631,8 @@ impl Kind for TopicKind {
         _until: Option<Until>,
     ) -> Result<Value, KindError> {
         let inputs = read(key, after)?;
-        let kafka =
-            surroundings.kafka(&inputs.cluster).ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
+        let kafka = kafka(surroundings, &inputs.cluster)
+            .ok_or_else(|| KindError::NotYetKnown { key: key.clone() })?;
         let Some(now) = current(&kafka, key).await? else {
             return make(surroundings, key, after, &Value::Null).await;
         };
@@ -630,7 +653,7 @@ impl Kind for TopicKind {
         before: &Instance,
     ) -> Result<(), KindError> {
         let inputs = read(key, &before.inputs)?;
-        let Some(kafka) = surroundings.kafka(&inputs.cluster) else { return Ok(()) };
+        let Some(kafka) = kafka(surroundings, &inputs.cluster) else { return Ok(()) };
         let id = match known_id(before.outputs.get("id")) {
             Some(id) => Some(id),
             None => current(&kafka, key).await?.and_then(|topic| topic.id),

@@ -16,7 +16,7 @@ use octad::output::{
     resources_text, status_text,
 };
 use octad::report::Invocation;
-use octad::resource::Surroundings as _;
+use octad::resource::kafka;
 use octad::stack::ValidStack;
 use simulation::{Ended, Simulation, THREE_AND_THREE, Terms};
 use std::fmt::Write as _;
@@ -389,7 +389,7 @@ fn events(simulation: &Simulation) -> String {
 fn topics(simulation: &Simulation) -> String {
     let stack = simulation.declare().unwrap();
     let context = simulation.context(&stack, &simulation.state());
-    let Some(kafka) = context.kafka("kafka") else { return "there is no cluster".into() };
+    let Some(kafka) = kafka(context.as_ref(), "kafka") else { return "there is no cluster".into() };
     let view = match simulation.wait(kafka.describe()) {
         Ok(view) => view,
         Err(error) => return format!("{error}"),
