@@ -1,6 +1,6 @@
 //! Takes over a declared resource that exists and that the state has never heard of, or in whose place another is. Pure.
 
-use super::plan::siblings;
+use super::planner::siblings;
 use super::{Inventory, Outcome, Record, State, identity};
 use crate::model::{Key, Refusal, resolve};
 use crate::registry::Registry;

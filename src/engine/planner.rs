@@ -1,0 +1,560 @@
+//! Decides what is to be done, once and for all before anything is touched. Pure and deterministic: the same declaration,
+//! state and inventory give the same plan.
+
+use super::graph::Graph;
+use super::plan::{Action, Change, Plan};
+use super::selection::Decisions;
+use super::{Intent, Inventory, State, identity, moves, roll};
+use crate::model::{Key, NodeFacts, Reference, Refusal, resolve};
+use crate::registry::Registry;
+use crate::resource::{Decision, Fitted, GroupSubject, Kind, Loss, Observed, Recorded, Siblings, Subject};
+use crate::role::{Group, Health, NotSafe};
+use crate::stack::ValidStack;
+use serde::Deserialize as _;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// All resources of a kind.
+pub(super) fn siblings<'a>(
+    kind: &str,
+    stack: &'a ValidStack,
+    state: &'a State,
+    inventory: &'a Inventory,
+) -> Siblings<'a> {
+    let declared = stack.resources.iter().filter(|(key, _)| key.kind == kind);
+    Siblings {
+        declared: declared.map(|(key, declared)| (key, &declared.inputs)).collect(),
+        recorded: state.resources.iter().filter(|(key, _)| key.kind == kind).collect(),
+        disks: &stack.disks,
+        measured: &inventory.measured,
+        groups: &inventory.groups,
+    }
+}
+
+/// Decides what is to be done.
+pub fn plan(
+    registry: &Registry,
+    stack: &ValidStack,
+    intent: &Intent,
+    state: &State,
+    inventory: &Inventory,
+) -> Plan {
+    let mut moves = moves::pending(stack, state);
+    let state = &*moves::followed(stack, state);
+    let known = || [&stack.groups, &state.groups].into_iter().flatten();
+    let mut planner = Planner {
+        registry,
+        stack,
+        intent,
+        state,
+        inventory,
+        groups: known()
+            .map(|(name, _)| (name.as_str(), group_subject(name, stack, state, inventory)))
+            .collect(),
+        member_of: known()
+            .flat_map(|(name, group)| group.members.iter().map(move |member| (member, name.as_str())))
+            .collect(),
+        needed_by: needed_by(state),
+        graph: Graph::default(),
+        rolls: BTreeMap::new(),
+        refusals: identity::strangers(registry, state, inventory)
+            .into_iter()
+            .chain(outdated(stack, state))
+            .collect(),
+        losses: BTreeSet::new(),
+        left_alone: BTreeMap::new(),
+        same: 0,
+        left_out: BTreeSet::new(),
+        fitted: Fitted::default(),
+        held_back: BTreeSet::new(),
+        goes_on: false,
+    };
+    for kind in registry.kinds() {
+        let all = siblings(kind.name(), stack, state, inventory);
+        let Fitted { inputs, waypoints, refusals, told } = kind.fit(&all);
+        planner.fitted.inputs.extend(inputs);
+        planner.fitted.waypoints.extend(waypoints);
+        planner.fitted.refusals.extend(refusals);
+        planner.fitted.told.extend(told);
+    }
+    let keys: BTreeSet<&Key> = stack.resources.keys().chain(state.resources.keys()).collect();
+    let mut decisions = Decisions::new();
+    let mut losses: BTreeMap<&Key, Vec<Loss>> = BTreeMap::new();
+    for key in keys {
+        let (decision, inputs, loses) = planner.decide(key);
+        if decision == Decision::Same {
+            planner.same += 1;
+        } else {
+            decisions.insert(key.clone(), (decision, inputs));
+            losses.insert(key, loses);
+        }
+    }
+    planner.confine(&mut decisions);
+    planner.hold_back(&mut decisions);
+    losses.retain(|key, _| !planner.left_out.contains(key));
+    planner.weigh(losses.into_values().flatten().collect());
+    for (key, (decision, inputs)) in decisions {
+        if !planner.left_out.contains(&key) {
+            planner.put_down(&key, decision, inputs);
+        }
+    }
+    planner.discard();
+    let told = std::mem::take(&mut planner.fitted.told).into_iter();
+    let told = told.filter(|(key, (_, always))| *always || planner.graph.step_of(key).is_some());
+    let told = told.map(|(key, (text, _))| (key, text)).collect();
+    planner.add_rolls();
+    planner.add_gates();
+    planner.order();
+    moves.retain(|to, _| !planner.left_out.contains(to));
+    Plan {
+        stack: stack.name().to_string(),
+        serial: state.serial,
+        selection: intent.selection.clone(),
+        moves,
+        steps: planner.graph.into_steps(),
+        refusals: planner.refusals,
+        losses: planner.losses,
+        left_alone: planner.left_alone,
+        goes_on: planner.goes_on,
+        same: planner.same,
+        left_out: planner.left_out,
+        told,
+        stage: PhantomData,
+    }
+}
+
+/// Why what was recorded once is not declared any more: others changed it since, and would find it put back.
+fn outdated(stack: &ValidStack, state: &State) -> Option<Refusal> {
+    stack.recorded_at().filter(|serial| *serial != state.serial).map(|_| Refusal {
+        key: Key::new("stack", stack.name().as_ref()),
+        reason: "it was changed since it was read".into(),
+        hint: "run the same command again".into(),
+    })
+}
+
+fn needed_by(state: &State) -> BTreeMap<&Key, Vec<(&Key, &Recorded)>> {
+    let mut needed_by: BTreeMap<&Key, Vec<(&Key, &Recorded)>> = BTreeMap::new();
+    for (key, recorded) in &state.resources {
+        for needed in &recorded.needs {
+            needed_by.entry(needed).or_default().push((key, recorded));
+        }
+    }
+    needed_by
+}
+
+fn group_subject<'a>(
+    name: &'a str,
+    stack: &ValidStack,
+    state: &State,
+    inventory: &'a Inventory,
+) -> GroupSubject<'a> {
+    let members = state.groups.get(name).map(|group| &group.members).into_iter().flatten();
+    let certain =
+        members.filter_map(|member| state.resources.get(member)).filter(|recorded| !recorded.is_pending());
+    GroupSubject {
+        name,
+        view: inventory.groups.get(name),
+        recorded: certain.count(),
+        declared: stack.groups.get(name).map_or(0, |group| group.members.len()),
+    }
+}
+
+struct Planner<'a> {
+    intent: &'a Intent,
+    registry: &'a Registry,
+    stack: &'a ValidStack,
+    state: &'a State,
+    inventory: &'a Inventory,
+    groups: BTreeMap<&'a str, GroupSubject<'a>>,
+    member_of: BTreeMap<&'a Key, &'a str>,
+    /// What is recorded as needing each resource.
+    needed_by: BTreeMap<&'a Key, Vec<(&'a Key, &'a Recorded)>>,
+    graph: Graph,
+    rolls: BTreeMap<String, BTreeMap<String, Change>>,
+    refusals: Vec<Refusal>,
+    losses: BTreeSet<Loss>,
+    left_alone: BTreeMap<Key, Vec<String>>,
+    same: usize,
+    left_out: BTreeSet<Key>,
+    fitted: Fitted,
+    /// What stands on something that is made anew in this phase.
+    held_back: BTreeSet<Key>,
+    goes_on: bool,
+}
+
+impl Planner<'_> {
+    /// The value of a reference. What is absent since an update was cut off at it may be made anew otherwise.
+    fn known(&self, reference: &Reference) -> Option<Value> {
+        let key = &reference.resource;
+        let pending = self.state.resources.get(key).is_some_and(Recorded::is_pending);
+        let absent = matches!(self.inventory.resources.get(key), None | Some(Observed::Absent));
+        if pending && absent { None } else { self.state.lookup(reference) }
+    }
+
+    /// What is to be done with one resource, its inputs to be, and what it loses by that.
+    fn decide(&mut self, key: &Key) -> (Decision, Value, Vec<Loss>) {
+        let recorded = self.state.resources.get(key);
+        let inputs = self.stack.resources.get(key).map(|d| self.fitted.inputs.get(key).unwrap_or(&d.inputs));
+        let declared = inputs.map(|inputs| resolve(inputs, &|reference| self.known(reference)));
+        let subject = Subject {
+            key,
+            declared: declared.as_ref(),
+            recorded,
+            observed: self.inventory.resources.get(key).unwrap_or(&Observed::Absent),
+            group: self.group_of(key),
+            needed_by: match declared {
+                Some(_) => Vec::new(),
+                None => self.needed_by.get(key).cloned().unwrap_or_default(),
+            },
+            refill: self.intent.refill.contains(key),
+            restart: self.intent.restart.contains(key),
+        };
+        let mut losses = Vec::new();
+        let mut left_alone = Vec::new();
+        let decision = match self.registry.kind(&key.kind) {
+            Some(kind) => {
+                let decision = self.protect(kind.as_ref(), &subject, kind.decide(&subject));
+                if matches!(
+                    decision,
+                    Decision::Update { .. } | Decision::Create { .. } | Decision::Renew { .. }
+                ) {
+                    losses = kind.losses(&subject);
+                }
+                left_alone = kind.leaves(&subject);
+                self.ask_for_a_move(kind.as_ref(), &subject, decision)
+            }
+            None => Decision::Refuse(Refusal {
+                key: key.clone(),
+                reason: format!("this program doesn't know the kind {}", key.kind),
+                hint: "use the program that made it".into(),
+            }),
+        };
+        if !left_alone.is_empty() {
+            self.left_alone.insert(key.clone(), left_alone);
+        }
+        let decision = match (decision, self.fitted.refusals.get(key)) {
+            (Decision::Create { .. } | Decision::Update { .. } | Decision::Renew { .. }, Some(refusal)) => {
+                Decision::Refuse(refusal.clone())
+            }
+            (decision, _) => decision,
+        };
+        (decision, declared.unwrap_or_default(), losses)
+    }
+
+    /// Takes note of what is lost with consent, and refuses the rest. What several lose in common is told once.
+    fn weigh(&mut self, losses: BTreeSet<Loss>) {
+        let (allowed, refused): (BTreeSet<Loss>, BTreeSet<Loss>) =
+            losses.into_iter().partition(|loss| self.intent.losses.contains(&loss.of));
+        self.losses = allowed;
+        self.refusals.extend(refused.into_iter().map(|Loss { of, what }| Refusal {
+            reason: what,
+            hint: format!("`--allow-loss {of}` consents to it"),
+            key: of,
+        }));
+        if !self.stack.is_removal() {
+            return;
+        }
+        // Whoever removes a stack is told of all that goes with it, whoever made that.
+        for (name, subject) in &self.groups {
+            let role = self.state.groups.get(*name).and_then(|group| self.registry.role_named(&group.role));
+            let held = role.zip(subject.view).map(|(role, view)| role.holds(view)).unwrap_or_default();
+            let known = |one: &String| self.state.resources.keys().any(|key| key.name == *one);
+            self.losses.extend(held.into_iter().filter(|one| !known(one)).map(|one| Loss {
+                of: Key::new("group", name),
+                what: format!("{one}, which this stack did not make, goes with it and loses all its records"),
+            }));
+        }
+    }
+
+    /// What stands on a resource that is made anew stays as it is in this phase: where it moves to is not known yet.
+    fn hold_back(&mut self, decisions: &mut Decisions) {
+        let renews = |(key, (decision, _)): (&Key, &(Decision, Value))| {
+            let again = || self.state.resources.get(key).is_some_and(|one| !one.outgoing.is_empty());
+            let renews = match decision {
+                Decision::Renew { .. } => true,
+                // The same once more, since it was cut off.
+                Decision::Create { .. } => again(),
+                _ => false,
+            };
+            (renews && !self.left_out.contains(key)).then(|| key.clone())
+        };
+        let renewed: BTreeSet<Key> = decisions.iter().filter_map(renews).collect();
+        for (key, declared) in &self.stack.resources {
+            let recorded = self.state.resources.get(key);
+            let mut refers = crate::model::references(&declared.inputs).into_iter().map(|r| r.resource);
+            let stands = recorded.is_some_and(|recorded| !recorded.needs.is_disjoint(&renewed));
+            let held = recorded.is_some() && (stands || refers.any(|resource| renewed.contains(&resource)));
+            if held && !matches!(decisions.get(key), Some((Decision::Refuse(_), _))) {
+                decisions.remove(key);
+                self.held_back.insert(key.clone());
+            }
+        }
+        self.goes_on = !renewed.is_empty()
+            || decisions
+                .keys()
+                .any(|key| self.fitted.waypoints.contains(key) && !self.left_out.contains(key));
+    }
+
+    /// Once nothing is to be done any more with what stands on a resource that was made anew, and the groups of that are
+    /// whole, the one before goes.
+    fn discard(&mut self) {
+        for (key, recorded) in self.state.resources.iter().filter(|(_, one)| !one.outgoing.is_empty()) {
+            // Both go together.
+            if self.graph.step_of(key).is_some() && !self.stack.resources.contains_key(key) {
+                continue;
+            }
+            let standing = self.needed_by.get(key).into_iter().flatten().map(|(key, _)| *key);
+            let settles = |standing: &Key| {
+                let group = self.member_of.get(standing).copied();
+                let group = group.and_then(|name| Some((name, self.stack.groups.get(name)?)));
+                self.graph.step_of(standing).is_none()
+                    && !self.rolls.values().flat_map(BTreeMap::values).any(|change| change.key == *standing)
+                    && !self.refusals.iter().any(|refusal| refusal.key == *standing)
+                    && !self.left_out.contains(standing)
+                    && !self.held_back.contains(standing)
+                    && group.is_none_or(|(name, group)| self.is_healthy(name, group))
+            };
+            let settled = standing.into_iter().all(settles) && !recorded.is_pending();
+            if settled && self.graph.step_of(key).is_none() && !self.left_out.contains(key) {
+                let action = Action::Discard { key: key.clone(), outgoing: recorded.outgoing.len() };
+                self.graph.add(key, action, String::new());
+            } else {
+                self.goes_on = true;
+            }
+        }
+    }
+
+    /// Takes note of what the selection leaves out, and refuses what it would tear apart.
+    fn confine(&mut self, decisions: &mut Decisions) {
+        let selection = &self.intent.selection;
+        if selection.is_all() {
+            return;
+        }
+        let confined = selection.confine(self.stack, self.state, decisions);
+        self.left_out = confined.left_out;
+        for (key, mover) in confined.concerned {
+            if let Some((Decision::Refuse(refusal), _)) = decisions.get_mut(&key) {
+                refusal.reason.push_str(&format!(
+                    "; outside the target it still counts, since {mover} joins or leaves its group"
+                ));
+            }
+        }
+        for (name, subject) in &self.groups {
+            let group = self.stack.groups.get(*name).or(self.state.groups.get(*name));
+            let Some((group, role)) = group.and_then(|one| Some((one, self.registry.role_named(&one.role)?)))
+            else {
+                continue;
+            };
+            let torn = selection.tears(group, subject, role.as_ref(), &self.left_out, decisions);
+            self.refusals.extend(torn);
+        }
+    }
+
+    /// Puts down the step of one resource.
+    fn put_down(&mut self, key: &Key, decision: Decision, inputs: Value) {
+        let before = || self.state.resources.get(key).map(|one| one.inputs.clone()).unwrap_or_default();
+        match decision {
+            Decision::Same => {}
+            Decision::Refuse(refusal) => self.refusals.push(refusal),
+            Decision::Create { reason, detail } => {
+                let what =
+                    self.registry.kind(&key.kind).map(|kind| kind.describe(&inputs)).unwrap_or_default();
+                self.graph.add(key, Action::Create { key: key.clone(), inputs, what, detail }, reason);
+            }
+            Decision::Delete { loses } => {
+                let before = before();
+                self.graph.add(key, Action::Delete { key: key.clone(), before, loses }, String::new());
+            }
+            Decision::Forget { with, loses } => {
+                self.graph.add(key, Action::Forget { key: key.clone(), with, loses }, String::new());
+            }
+            Decision::Renew { changes, reason } => {
+                let (before, after) = (before(), inputs);
+                let change = Change { key: key.clone(), before, after, changes, reason: reason.clone() };
+                self.graph.add(key, Action::Renew(change), reason);
+            }
+            Decision::Update { changes, reason, disrupts } => {
+                let (before, after) = (before(), inputs);
+                let change = Change { key: key.clone(), before, after, changes, reason: reason.clone() };
+                match disrupts {
+                    Some(group) => {
+                        self.rolls.entry(group).or_default().insert(key.name.clone(), change);
+                    }
+                    None => self.graph.add(key, Action::Update(change), reason),
+                }
+            }
+        }
+    }
+
+    /// What is protected is only removed together with its stack.
+    fn protect(&self, kind: &dyn Kind, subject: &Subject<'_>, decision: Decision) -> Decision {
+        let protected = |recorded: &Recorded| recorded.is_protected(kind);
+        match decision {
+            // What is lost already needs no consent.
+            Decision::Delete { loses } | Decision::Forget { loses, .. }
+                if !self.stack.is_removal()
+                    && !loses.is_empty()
+                    && subject.recorded.is_some_and(protected) =>
+            {
+                let key = subject.key.clone();
+                Decision::Refuse(Refusal {
+                    reason: format!("it is protected, and is no longer declared: to remove it loses {loses}"),
+                    hint: format!("declare it again, or consent with `octad state unprotect {key}`"),
+                    key,
+                })
+            }
+            decision => decision,
+        }
+    }
+
+    /// Where one can't go and another of its kind comes, it may be that only the name changed.
+    fn ask_for_a_move(&self, kind: &dyn Kind, subject: &Subject<'_>, decision: Decision) -> Decision {
+        let comes = |key: &Key| key.kind == kind.name() && !self.state.resources.contains_key(key);
+        let goes = subject.declared.is_none() && self.stack.resources.keys().any(comes);
+        match decision {
+            Decision::Refuse(Refusal { key, reason, hint }) if goes && kind.allows_rename(&key).is_ok() => {
+                let hint = format!("{hint}; if it only has another name now, say so with `moved`");
+                Decision::Refuse(Refusal { key, reason, hint })
+            }
+            decision => decision,
+        }
+    }
+
+    /// The group around a member or around what a group holds.
+    fn group_of(&self, key: &Key) -> Option<GroupSubject<'_>> {
+        if let Some(group) = self.member_of.get(key) {
+            return self.groups.get(group).copied();
+        }
+        let inputs = match (self.stack.resources.get(key), self.state.resources.get(key)) {
+            (Some(declared), _) => &declared.inputs,
+            (None, recorded) => &recorded?.inputs,
+        };
+        let holder = self.registry.kind(&key.kind)?.held_by(inputs)?;
+        self.groups.get(holder.as_str()).copied()
+    }
+
+    /// One step for each group that has running members to change.
+    fn add_rolls(&mut self) {
+        for (group, members) in std::mem::take(&mut self.rolls) {
+            let names: BTreeSet<String> = members.keys().cloned().collect();
+            let role = self.role_of(&group);
+            let view = role.as_deref().zip(self.inventory.groups.get(&group));
+            let view = view.map(|(role, view)| roll::judged(role, &members, view));
+            let seen = role.as_deref().zip(view.as_ref());
+            let interrupted = seen.map(|(role, view)| role.interrupted(&names, view)).unwrap_or_default();
+            let interrupts = &interrupted & &self.intent.interrupts;
+            let predicted = match seen {
+                Some((role, view)) => {
+                    roll::predict(role, roll::pending(&members, self.inventory), &interrupts, view)
+                }
+                None => Err(NotSafe::NobodyAnswers),
+            };
+            let (predicted, waits) = match predicted {
+                Ok(found) => found,
+                Err(reason) => {
+                    self.refusals.push(self.refused_roll(&group, &members, &interrupted, &reason));
+                    (names.iter().cloned().collect(), None)
+                }
+            };
+            // What is missing meanwhile depends on what has come back by then.
+            let absences = match (seen, &waits) {
+                (Some((role, view)), None) if view.away().is_empty() => role.absences(&names, view),
+                _ => BTreeMap::new(),
+            };
+            let reason = waits.map(|reason| format!("waits first: {reason}")).unwrap_or_default();
+            let keys: Vec<Key> = members.values().map(|change| change.key.clone()).collect();
+            let action = Action::Roll { group: group.clone(), members, predicted, absences, interrupts };
+            self.graph.add_for_group(&group, &keys, action, reason);
+        }
+    }
+
+    /// Why a group is not rolled, and how to have it all the same where that is for want of consent.
+    fn refused_roll(
+        &self,
+        group: &str,
+        members: &BTreeMap<String, Change>,
+        interrupted: &BTreeSet<String>,
+        reason: &NotSafe,
+    ) -> Refusal {
+        let restarts = members.values().any(|change| self.intent.restart.contains(&change.key));
+        let mut command = match restarts {
+            true => format!("octad roll {}", members.keys().cloned().collect::<Vec<_>>().join(" ")),
+            false => format!("octad up{}", self.intent.selection.options()),
+        };
+        interrupted.iter().for_each(|name| command.push_str(&format!(" --interrupt {name}")));
+        Refusal {
+            key: Key::new("group", group),
+            reason: format!("can't be rolled: {reason}"),
+            hint: match interrupted.is_empty() {
+                true => "`octad status` tells how it is".into(),
+                false => format!(
+                    "`{command}` consents to that; with more replicas than min.insync.replicas none is needed"
+                ),
+            },
+        }
+    }
+
+    /// A gate behind the steps of each group, and for each group that isn't well although nothing is to be done.
+    fn add_gates(&mut self) {
+        for (name, group) in &self.stack.groups {
+            let touched = group.members.iter().any(|member| self.graph.step_of(member).is_some());
+            // Without a change that is left out it may never be healthy; what is to be made in it still waits for it. What is
+            // there already doesn't: to lower what its topics ask for may be what helps.
+            let awaited = group.members.is_disjoint(&self.left_out) || self.is_needed(name);
+            if touched || (awaited && !self.is_healthy(name, group)) {
+                let reason = if touched { "" } else { "is not healthy at present" };
+                self.graph.add_for_group(name, &[], Action::Gate { group: name.clone() }, reason.into());
+            }
+        }
+    }
+
+    /// Whether a resource that is to be made needs this group.
+    fn is_needed(&self, group: &str) -> bool {
+        let group = crate::stack::Needs::Group(group.to_owned());
+        let needs = |(key, declared): (&Key, &crate::stack::Declared)| {
+            declared.needs.contains(&group) && self.graph.makes(key)
+        };
+        self.stack.resources.iter().any(needs)
+    }
+
+    fn is_healthy(&self, name: &str, group: &Group) -> bool {
+        if self.inventory.foreseen {
+            return true;
+        }
+        let members: Vec<Arc<NodeFacts>> = group
+            .members
+            .iter()
+            .filter_map(|member| self.state.resources.get(member))
+            .filter_map(|recorded| NodeFacts::deserialize(&recorded.inputs).ok().map(Arc::new))
+            .collect();
+        match (self.role_of(name), self.inventory.groups.get(name)) {
+            (Some(role), Some(view)) => role.health(view, &members, &BTreeSet::new()) == Health::Healthy,
+            _ => false,
+        }
+    }
+
+    fn role_of(&self, group: &str) -> Option<Arc<dyn crate::role::Role>> {
+        let role = &self.stack.groups.get(group)?.role;
+        self.registry.role_named(role).cloned()
+    }
+
+    /// Which step waits for which: what is made waits for what it needs, what is removed for what needs it.
+    fn order(&mut self) {
+        for (key, declared) in &self.stack.resources {
+            let referred = crate::model::references(&declared.inputs).into_iter().map(|r| r.resource);
+            let mut needs: BTreeSet<crate::stack::Needs> = declared.needs.clone();
+            needs.extend(referred.map(crate::stack::Needs::Resource));
+            self.graph.needs(key, needs);
+        }
+        for (key, recorded) in &self.state.resources {
+            for needed in &recorded.needs {
+                self.graph.deleted_before(key, needed);
+            }
+        }
+        self.graph.forgotten_after(&self.state.groups);
+        self.graph.made_after_leaving(&self.state.groups);
+        self.graph.close(&self.stack.groups);
+    }
+}
