@@ -6,7 +6,9 @@
 //! didn't see the claim when it saw a question saw that question before the claim was there, and so whoever claims sees it.
 //!
 //! A claim is worth nothing once its session may be over, which whoever holds it and stands still for a while doesn't see:
-//! what is done on its word is begun before [`Claim::until`], or not at all.
+//! what is done on its word is begun before [`Claim::until`], or not at all. Nor does a server see it that is cut off from
+//! its leader: it answers what it knew for as long as `syncLimit`, longer than the session lasts. Only the leader ends
+//! sessions, and only who writes is answered by its word.
 
 use super::look::LookError;
 use super::vouch::{ROOT, ask_of, asked};
@@ -20,6 +22,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+/// For how long a claim holds for certain after a word that the leader has answered. It hears of the sessions of other
+/// servers every half tick, and a session of [`OWN_TIMEOUT`] is at least two ticks.
+const CERTAIN: Duration = Duration::from_secs(OWN_TIMEOUT.as_secs() * 3 / 4);
 
 /// Why a broker can't be claimed now.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +75,7 @@ impl Claim {
 pub async fn claim(zookeeper: &[String], broker: i32, limit: Duration) -> Result<Claim, NotClaimed> {
     let begin = async {
         let mut session = Session::open_any(zookeeper).await.map_err(LookError::from)?;
-        let until = Until::within(OWN_TIMEOUT);
+        let until = Until::within(CERTAIN);
         let refused = match others_asked(&mut session, broker).await {
             Ok(brokers) if brokers.is_empty() => return Ok((session, until)),
             Ok(brokers) => NotClaimed::Asked { brokers },
@@ -100,8 +106,8 @@ async fn keep(mut session: Session, path: String, held: Arc<AtomicU64>, mut rele
         tokio::select! {
             _ = &mut released => break,
             () = tokio::time::sleep(PERIOD) => {
-                let until = Until::within(OWN_TIMEOUT);
-                if !matches!(timeout(ANSWER, session.read(&path)).await, Ok(Ok(Some(_)))) {
+                let until = Until::within(CERTAIN);
+                if !matches!(timeout(ANSWER, session.write(&path, &[])).await, Ok(Ok(true))) {
                     return;
                 }
                 held.store(until.millis(), Ordering::Relaxed);
@@ -109,4 +115,69 @@ async fn keep(mut session: Session, path: String, held: Arc<AtomicU64>, mut rele
         }
     }
     let _ = session.close().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::{Buf as _, BufMut as _};
+    use std::sync::atomic::AtomicBool;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// `create`, `setData` and `closeSession` go to the leader.
+    const FOR_THE_LEADER: [i32; 3] = [1, 5, -11];
+
+    /// A server of an ensemble, for one connection: what it is asked to read it answers by itself. Once it is cut off it has
+    /// no answer of the leader's.
+    async fn follow(mut stream: TcpStream, cut_off: Arc<AtomicBool>) -> std::io::Result<()> {
+        for greeted in std::iter::once(false).chain(std::iter::repeat(true)) {
+            let mut request = vec![0; stream.read_i32().await? as usize];
+            stream.read_exact(&mut request).await?;
+            let mut request = request.as_slice();
+            let (xid, kind) = (request.get_i32(), request.get_i32());
+            if greeted && FOR_THE_LEADER.contains(&kind) && cut_off.load(Ordering::Relaxed) {
+                continue;
+            }
+            let mut answer = Vec::new();
+            if greeted {
+                answer.put_i32(xid);
+                answer.put_bytes(0, 8 + 4);
+                // No children, no data, a stat: whatever was asked for.
+                answer.put_bytes(0, 4 + 4 * 8 + 3 * 4 + 8 + 2 * 4 + 8);
+            } else {
+                // Version, timeout, session.
+                answer.put_i32(0);
+                answer.put_i32(4_000);
+                answer.put_i64(1);
+            }
+            stream.write_i32(answer.len() as i32).await?;
+            stream.write_all(&answer).await?;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_claim_is_not_kept_by_the_word_of_a_server_that_is_cut_off_from_its_leader() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let servers = [listener.local_addr().unwrap().to_string()];
+        let cut_off = Arc::new(AtomicBool::new(false));
+        let follower = cut_off.clone();
+        tokio::spawn(async move { follow(listener.accept().await.unwrap().0, follower).await });
+        let claim = claim(&servers, 3, Duration::from_secs(3)).await.unwrap();
+        let first = claim.until();
+        while claim.until() == first {
+            assert!(claim.is_held(), "the detector");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+
+        cut_off.store(true, Ordering::Relaxed);
+        // One word may have been under way.
+        let (last, over) = (Until::within(OWN_TIMEOUT), Until::within(3 * OWN_TIMEOUT));
+        while claim.is_held() {
+            assert!(claim.until() < last, "it is said to hold when the leader has ended its session");
+            assert!(!over.has_passed(), "it is kept");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
