@@ -4,6 +4,7 @@
 use crate::model::Output;
 use crate::role::{Broker, Zookeeper};
 use crate::stack::{Fault, Stack};
+use crate::zookeeper::OWN_TIMEOUT;
 use std::collections::BTreeMap;
 
 type Settings = BTreeMap<String, Output<String>>;
@@ -80,6 +81,18 @@ fn faults(kafka: &Section<'_>, zookeeper: &Section<'_>) -> Vec<Fault> {
             format!("write `{SESSION}` = {most} or less, or `maxSessionTimeout` = {session} or more"),
         ));
     }
+    // What watchdogs ask and rolls claim is there for as long as others count on it.
+    let own = i64::try_from(OWN_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
+    if most < own {
+        faults.push(Fault::new(
+            at(&[(zookeeper, "maxSessionTimeout"), (zookeeper, "tickTime")]),
+            format!(
+                "watchdogs and rolls ask for a session of {own} ms, and ZooKeeper gives none over {most} ms: what they say \
+                 in it would be over before it is acted on"
+            ),
+            format!("write `maxSessionTimeout` = {own} or more"),
+        ));
+    }
     // A client gives a server up after two thirds of a session, and the session lasts another whole one from its last
     // word, and ends on a tick. The bound itself is too long.
     let deaf = (5 * session + 2) / 3 + tick;
@@ -142,6 +155,8 @@ mod tests {
         insta::assert_snapshot!(
             found(&[(SESSION, "20001"), (LAG, "110000")], &[("maxSessionTimeout", "-1")]), @"kafka.settings.zookeeper.session.timeout.ms: brokers ask for a session of 20001 ms, and ZooKeeper gives none over 20000 ms (write `zookeeper.session.timeout.ms` = 20000 or less, or `maxSessionTimeout` = 20001 or more)"
         );
+        insta::assert_snapshot!(found(&[(SESSION, "3999")], &[("maxSessionTimeout", "3999"), ("syncLimit", "1")]), @"zookeeper.settings.maxSessionTimeout: watchdogs and rolls ask for a session of 4000 ms, and ZooKeeper gives none over 3999 ms: what they say in it would be over before it is acted on (write `maxSessionTimeout` = 4000 or more)");
+        assert_eq!(found(&[(SESSION, "4000")], &[("maxSessionTimeout", "4000"), ("syncLimit", "1")]), "");
         insta::assert_snapshot!(found(&[], &[("minSessionTimeout", "13000")]), @"zookeeper.settings.minSessionTimeout: brokers ask for a session of 12000 ms, and ZooKeeper gives none under 13000 ms (write `zookeeper.session.timeout.ms` = 13000 or more (2 × tickTime, or minSessionTimeout))");
     }
 
