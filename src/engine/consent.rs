@@ -2,9 +2,10 @@
 //! not be asked for may be there. Pure.
 
 use super::{Intent, Inventory, State, UnknownName};
-use crate::model::Key;
+use crate::model::{Key, NodeFacts};
 use crate::registry::Registry;
 use crate::stack::ValidStack;
+use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -36,7 +37,12 @@ pub fn consent(
             continue;
         };
         names.extend(role.holds(view));
-        names.extend(role.interrupted(&view.members.keys().cloned().collect(), view));
+        // What its members are to be like may leave something without a replica to spare that has one now.
+        let members = stack.groups.get(name).map(|group| &group.members).into_iter().flatten();
+        let declared = members.filter_map(|member| stack.resources.get(member));
+        let after = declared.filter_map(|declared| NodeFacts::deserialize(&declared.inputs).ok());
+        let judged = role.once_changed(&after.collect::<Vec<_>>(), view);
+        names.extend(role.interrupted(&view.members.keys().cloned().collect(), &judged));
         let recorded =
             held.iter().filter(|key| state.resources.contains_key(**key)).map(|key| key.name.clone());
         all_told &= role.tells_all(view) && role.knows(view, &recorded.collect());

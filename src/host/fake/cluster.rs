@@ -116,15 +116,30 @@ impl Cluster {
             if !partition.isr.contains(&id) {
                 continue;
             }
-            let serves = |one: &i32| self.running.contains_key(one) && !still.contains(one);
-            let live: Vec<i32> = partition.isr.iter().copied().filter(serves).collect();
-            let required = self.min_insync_of(topic, partition.isr.iter()) as usize;
-            let required = required.min(partition.replicas.len());
-            if live.len() < required {
-                losses.push(Loss::MinIsr { topic: name.clone(), partition: *number, live, required });
-            }
+            losses.extend(self.falls_short(name, topic, *number, still));
         }
         losses
+    }
+
+    /// The partitions of a topic that take no records, by number.
+    pub(super) fn shut(&self, name: &str) -> BTreeMap<i32, Loss> {
+        let Some(topic) = self.topics.get(name) else { return BTreeMap::new() };
+        let short = |number: &i32| Some((*number, self.falls_short(name, topic, *number, &BTreeSet::new())?));
+        topic.partitions.keys().filter_map(short).collect()
+    }
+
+    fn falls_short(&self, name: &str, topic: &Topic, number: i32, still: &BTreeSet<i32>) -> Option<Loss> {
+        let partition = topic.partitions.get(&number)?;
+        let serves = |one: &i32| self.running.contains_key(one) && !still.contains(one);
+        let live: Vec<i32> = partition.isr.iter().copied().filter(serves).collect();
+        let required = self.min_insync_of(topic, partition.isr.iter()) as usize;
+        let required = required.min(partition.replicas.len());
+        (live.len() < required).then(|| Loss::MinIsr {
+            topic: name.to_owned(),
+            partition: number,
+            live,
+            required,
+        })
     }
 
     /// Replicas for `count` partitions from number `first` on, over registered brokers, each rack once before twice.

@@ -2,6 +2,7 @@
 
 use super::FakeWorld;
 use super::cluster::{Cluster, Topic};
+use super::record::Loss;
 use super::world::{Due, World};
 use crate::kafka::{
     Attempt, BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ConnectionError, ErrorCode,
@@ -123,7 +124,8 @@ impl World {
             let port = *facts.ports.get("client")?;
             Some((*id, BrokerView { host, port, rack: Some(zone_of(facts)) }))
         };
-        let topics = cluster.topics.iter().map(|(name, topic)| (name.clone(), cluster.topic_view(topic)));
+        let topics =
+            cluster.topics.iter().map(|(name, topic)| (name.clone(), cluster.topic_view(name, topic)));
         Ok(ClusterView {
             cluster_id: Some(cluster.id.clone().unwrap_or_else(|| "fake".into())),
             controller,
@@ -270,7 +272,7 @@ impl Cluster {
         }
     }
 
-    fn topic_view(&self, topic: &Topic) -> TopicView {
+    fn topic_view(&self, name: &str, topic: &Topic) -> TopicView {
         let partitions = topic.partitions.iter().map(|(number, partition)| {
             let dead = partition.replicas.iter().copied().filter(|id| !self.registered.contains_key(id));
             let coming = partition.target.iter().flatten().filter(|id| !partition.replicas.contains(id));
@@ -285,7 +287,7 @@ impl Cluster {
         });
         TopicView {
             id: Some(topic.id.clone()),
-            internal: false,
+            internal: name.starts_with("__"),
             partitions: partitions.collect(),
             min_insync_replicas: self.min_insync_of(topic, self.registered.keys()),
             configs: topic.configs.clone(),
@@ -342,9 +344,14 @@ impl Kafka for Client {
     ) -> Result<(), KafkaError> {
         let alter = |world: &mut World| {
             let cluster = world.controlled("IncrementalAlterConfigs", &self.bootstrap)?;
+            known(cluster, topic)?;
+            let before = cluster.shut(topic);
             let configs = &mut known(cluster, topic)?.configs;
             configs.retain(|name, _| !unset.contains(name));
             configs.extend(set.iter().map(|(name, value)| (name.clone(), value.clone())));
+            let shut = cluster.shut(topic).into_iter().filter(|(number, _)| !before.contains_key(number));
+            let shut: Vec<Loss> = shut.map(|(_, loss)| loss).collect();
+            shut.into_iter().for_each(|loss| world.breach(loss));
             Ok(())
         };
         self.world.act("alter-topic", topic, alter, cut_off("IncrementalAlterConfigs")).await
