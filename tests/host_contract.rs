@@ -548,6 +548,20 @@ impl Harm for Arc<Isolated> {
 }
 
 #[tokio::test]
+async fn a_formatting_that_was_cut_off_before_the_disk_was_signed_is_gone_on_with() {
+    let site = tempfile::tempdir().unwrap();
+    let (host, deployment) =
+        zookeeper(LocalBackend::supervised_by(Path::new(env!("CARGO_BIN_EXE_octad"))), 210, site.path());
+    let data = site.path().join("hosts/zk-1/nodes/zk-1/data");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::write(data.join("myid"), "1\n").unwrap();
+    // The sign is written beside its place first.
+    std::fs::write(data.join("octad-data.new"), "{").unwrap();
+    host.format(&beginning(&deployment, true)).await.unwrap();
+    assert!(data.join("octad-data.json").exists());
+}
+
+#[tokio::test]
 async fn isolated_local_hosts_hold_the_contract() {
     if isolated(1).is_some() {
         hold(&|subnet| isolated(subnet).expect("it was had before").0).await;

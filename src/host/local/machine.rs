@@ -426,11 +426,13 @@ impl Host for Machine {
         if deployment.written.is_some() {
             files.insert(LEAVE_FILE.to_owned(), LEAVE.to_owned());
         }
-        // A first formatting that was cut off left some of its own files and no marker.
+        // A first formatting that was cut off left some of its own files and no marker, or one that isn't whole.
+        let unfinished = unfinished(&marker);
         let others = fs::read_dir(&data).map_or(0, |entries| {
             let name =
                 |entry: io::Result<fs::DirEntry>| entry.map(|e| e.file_name().to_string_lossy().into_owned());
-            entries.filter_map(|entry| name(entry).ok()).filter(|name| !files.contains_key(name)).count()
+            let is_own = |name: &String| files.contains_key(name) || data.join(name) == unfinished;
+            entries.filter_map(|entry| name(entry).ok()).filter(|name| !is_own(name)).count()
         });
         if others > 0 {
             return Err(foreign());
@@ -613,9 +615,14 @@ fn prepare_archive(archive: &ArchiveSpec, class_list: &Path, classes: &str) -> i
     write_whole(class_list, classes.as_bytes())
 }
 
+/// Where a file is written before it is put in its place.
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
 /// Who comes after a loss of power finds the file whole as well.
 fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
+    let fresh = unfinished(path);
     fs::write(&fresh, content)?;
     File::open(&fresh)?.sync_all()?;
     fs::rename(&fresh, path)?;
@@ -624,7 +631,7 @@ fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// A reader finds the file whole or not at all.
 fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("new");
+    let fresh = unfinished(path);
     fs::write(&fresh, content)?;
     fs::rename(&fresh, path)
 }
