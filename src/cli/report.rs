@@ -125,6 +125,7 @@ fn code(error: &CliError) -> u8 {
                     | KindError::Another { .. }
                     | KindError::MadeMeanwhile { .. }
                     | KindError::WouldLose { .. }
+                    | KindError::WouldShut { .. }
                     | KindError::NotRemoved { .. }
                     | KindError::NotBegun { .. }
                     | KindError::HoldsNodes { .. },
@@ -388,6 +389,9 @@ fn kind(error: &KindError) -> Option<String> {
         KindError::MadeMeanwhile { key } => Some(format!("`octad import {key}` takes it over as it is")),
         KindError::WouldLose { key, .. } => {
             Some(format!("`--allow-loss {key}` consents to it; the same command goes on from here"))
+        }
+        KindError::WouldShut { .. } => {
+            Some("bring the brokers back that it has replicas on; the same command goes on from here".into())
         }
         KindError::NotBegun { key, .. } => Some(format!(
             "`octad up --exclude {}` brings the others up; then {}",

@@ -388,6 +388,20 @@ pub enum KindError {
         /// What.
         what: String,
     },
+    /// A topic is to need more replicas in sync than it has.
+    #[error(
+        "{key} would take no records: {in_sync} replicas of its partition {partition} are in sync, and it is to need {needed}"
+    )]
+    WouldShut {
+        /// The resource.
+        key: Key,
+        /// The first partition that has too few.
+        partition: i32,
+        /// How many it has.
+        in_sync: usize,
+        /// How many it would need.
+        needed: usize,
+    },
     /// A member that was never made here is not given an empty disk.
     #[error("{key} does not begin with an empty disk")]
     NotBegun {

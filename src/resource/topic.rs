@@ -24,6 +24,15 @@ const DELETION_POLL: Duration = Duration::from_millis(200);
 /// How long what the controller sent may take to reach the brokers: milliseconds, more where all of them start at once.
 const NEWS: Duration = Duration::from_millis(500);
 
+/// How long the replicas may take to be in sync that a topic is to need: those of brokers that were just started are within
+/// this, unless they have much to recover.
+const CATCH_UP: Duration = Duration::from_secs(60);
+
+/// The pause before it is looked again whether they are.
+const CATCH_UP_POLL: Duration = Duration::from_millis(250);
+
+const MIN_INSYNC: &str = "min.insync.replicas";
+
 /// Inputs of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -261,24 +270,64 @@ async fn make(
     }
 }
 
+/// A partition that would take no records if so many replicas had to be in sync, and does as it is, with how many are.
+fn shut(topic: &TopicView, needed: usize) -> Option<(i32, usize)> {
+    let takes = |in_sync: usize, needed: usize, all: usize| in_sync >= needed.min(all);
+    topic.partitions.iter().find_map(|(number, partition)| {
+        let (in_sync, all) = (partition.isr.len(), partition.replicas.len());
+        let now = takes(in_sync, topic.min_insync_replicas as usize, all);
+        (now && !takes(in_sync, needed, all)).then_some((*number, in_sync))
+    })
+}
+
+/// Waits until no partition of a topic ceases to take records for want of replicas, where so many have to be in sync.
+async fn in_sync(
+    kafka: &Arc<dyn Kafka>,
+    key: &Key,
+    topic: &TopicView,
+    needed: usize,
+) -> Result<(), KindError> {
+    let begun = tokio::time::Instant::now();
+    let mut topic = topic.clone();
+    while let Some((partition, in_sync)) = shut(&topic, needed) {
+        if begun.elapsed() >= CATCH_UP {
+            return Err(KindError::WouldShut { key: key.clone(), partition, in_sync, needed });
+        }
+        tokio::time::sleep(CATCH_UP_POLL).await;
+        match current(kafka, key).await {
+            Ok(Some(now)) => topic = now,
+            Ok(None) => break,
+            // Brokers may be on their way.
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
 /// Brings a topic that exists to what its inputs say. Of the settings that Octad set or may have set, those that are no
 /// longer declared go.
 async fn bring(
     surroundings: &dyn Surroundings,
     kafka: &Arc<dyn Kafka>,
     key: &Key,
-    now: &TopicView,
+    topic: &TopicView,
     inputs: &TopicInputs,
 ) -> Result<(), KindError> {
     let recorded = surroundings.input(key, "configs").map(|configs| json!({ "configs": configs }));
     let ours = settings_in(surroundings.attempted(key).iter().chain(&recorded));
-    let mut now = found(&key.name, now, &[], &Safeguards::default());
+    let mut now = found(&key.name, topic, &[], &Safeguards::default());
     let after = now.brought_to(inputs, &ours);
     // The plan asked for consent to what it saw; another hand may have been here since.
     if after != now.configs && !surroundings.allows_loss(key) {
         now.inherited = inherited(kafka).await;
         if let Some(what) = now.losses(&after).into_iter().next() {
             return Err(KindError::WouldLose { key: key.clone(), what });
+        }
+    }
+    if after.get(MIN_INSYNC) != now.configs.get(MIN_INSYNC) {
+        let all = inherited(kafka).await.with_topic(&after);
+        if let Some(needed) = all.get(MIN_INSYNC).and_then(|needed| needed.parse().ok()) {
+            in_sync(kafka, key, topic, needed).await?;
         }
     }
     if inputs.partitions > now.partitions {
@@ -339,7 +388,12 @@ impl Kind for TopicKind {
             if gone {
                 return Decision::Forget { with: None, loses };
             }
-            return match subject.recorded.and_then(|recorded| another(recorded, subject.observed)) {
+            let anybodys = |recorded| {
+                let found = Found::read(subject.observed)?;
+                may_be_anybodys(recorded, &found).then(|| ANYBODYS.to_owned())
+            };
+            let not_ours = |recorded| another(recorded, subject.observed).or_else(|| anybodys(recorded));
+            return match subject.recorded.and_then(not_ours) {
                 Some(another) => refuse(
                     key,
                     format!("it is no longer declared, and is not removed: {another}"),
