@@ -1,121 +1,81 @@
-//! A role of one's own: a canary writes a record a second with acks=all, so that its log tells when writing stops.
-//! The role is all that Octad needs to start it, look after it, and change it safely like its own.
+//! A role of one's own: a canary, which tries the cluster's bootstrap servers every second, so that its log tells when they
+//! could not be reached. It is a Python script, run by the Python of the machine. The role is all that Octad needs to start
+//! it, look after it, and change it safely like its own, on local hosts and on NixOS.
 //!
 //! ```sh
 //! cargo run --example canary -- up
-//! cargo run --example canary -- logs canary -f
+//! cargo run --example canary -- logs canary-1 -f
 //! cargo run --example canary -- destroy
 //! ```
 
-use async_trait::async_trait;
 use octad::Program;
-use octad::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble, software};
-use octad::model::{FACTS_VERSION, File, Jvm, Layout, NodeFacts, Output, Process};
-use octad::role::{GroupView, Health, MemberView, Next, NotSafe, Role, Roll, Standing};
+use octad::component::{KafkaCluster, TopicSpec, ZookeeperEnsemble};
+use octad::model::{File, HealthCheck, Layout, NodeFacts, Output, Process, Software, Source};
+use octad::program::HostsConfig;
+use octad::role::Role;
 use octad::stack::{Name, Stack};
-use octad::wire::Wire;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
-
-/// The topic that it writes to.
-const TOPIC: &str = "canary";
-/// Where its Java virtual machine takes connections for management; the only port that the process has.
-const MANAGEMENT: (&str, u16) = ("management", 7199);
 
 /// The role.
-struct Canary;
+pub(crate) struct Canary;
 
 impl Canary {
-    const NAME: &'static str = "canary";
+    pub(crate) const NAME: &'static str = "canary";
+    /// Where it tells of its health.
+    const PORT: (&'static str, u16) = ("health", 8080);
 }
 
-#[async_trait]
 impl Role for Canary {
     fn name(&self) -> &'static str {
         Self::NAME
     }
 
     fn files(&self, _facts: &NodeFacts) -> BTreeMap<String, File> {
-        [("log4j.properties".into(), File::text(LOG4J))].into()
+        [("canary.py".into(), File::text(include_str!("canary.py")))].into()
     }
 
     fn process(&self, facts: &NodeFacts) -> Process {
-        let setting = |name: &str| facts.settings.get(name).and_then(|value| value.known().ok()).cloned();
-        let address = facts.host.address.known().cloned().unwrap_or_default();
-        let port = facts.ports.get(MANAGEMENT.0).copied().unwrap_or(MANAGEMENT.1);
-        let management = |name: &str, value: String| format!("-Dcom.sun.management.jmxremote.{name}={value}");
-        Process::Java {
-            options: vec![
-                format!("-Dlog4j.configuration=file:{}/log4j.properties", Layout::CONFIG),
-                management("host", address),
-                management("port", port.to_string()),
-                management("rmi.port", port.to_string()),
-                management("authenticate", "false".into()),
-                management("ssl", "false".into()),
-            ],
-            main: "org.apache.kafka.tools.VerifiableProducer".into(),
-            arguments: ["bootstrap-server", "topic", "throughput", "acks"]
-                .into_iter()
-                .filter_map(|name| Some([format!("--{name}"), setting(name)?]))
-                .flatten()
-                .collect(),
+        let settings =
+            ["listen", "servers", "pause"].map(|name| facts.setting(name).unwrap_or_default().to_owned());
+        let script = format!("{}/canary.py", Layout::CONFIG);
+        Process::Program {
+            executable: "python3".into(),
+            arguments: std::iter::once(script).chain(settings).collect(),
+            environment: [("PYTHONUNBUFFERED".into(), "1".into())].into(),
         }
     }
 
-    /// What a client would do: connect. A real service would be asked something.
-    async fn observe(&self, _wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
-        let mut seen = BTreeMap::new();
-        for facts in members {
-            let endpoint = facts.endpoint(MANAGEMENT.0).unwrap_or_default();
-            let connect = tokio::net::TcpStream::connect(endpoint);
-            let (standing, note) = match tokio::time::timeout(Duration::from_secs(1), connect).await {
-                Ok(Ok(_)) => (Standing::Up, "writing"),
-                // It may be there all the same.
-                Ok(Err(_)) | Err(_) => (Standing::Silent, "not answering"),
-            };
-            seen.insert(facts.node.clone(), MemberView { standing, closed: false, note: note.to_owned() });
-        }
-        // Nobody leads, and there is nothing more to tell.
-        GroupView { members: Arc::new(seen), leaders: [].into(), detail: Arc::new(()) }
+    fn check(&self, _facts: &NodeFacts) -> Option<HealthCheck> {
+        Some(HealthCheck::http(Self::PORT.0, "/health"))
     }
 
-    fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health {
-        match view.away().into_iter().find(|name| !without.contains(*name)) {
-            None => Health::Healthy,
-            Some(name) => Health::Unhealthy(format!("{name} is away")),
-        }
-    }
-
-    fn next(&self, roll: &Roll<'_>, _view: &GroupView) -> Next {
-        roll.pending.keys().next().map_or(Next::Done, |name| Next::Do((*name).to_owned()))
-    }
-
-    fn spares(&self, _node: &str, _: &BTreeSet<String>, _view: &GroupView) -> Result<(), NotSafe> {
-        // Nobody depends on a canary.
-        Ok(())
-    }
-
-    fn allows_removal(&self, _leaving: &NodeFacts, _view: &GroupView) -> Result<(), NotSafe> {
-        Ok(())
+    fn stateless(&self) -> bool {
+        true
     }
 }
 
-const LOG4J: &str = "\
-log4j.rootLogger=WARN, console
-log4j.appender.console=org.apache.log4j.ConsoleAppender
-log4j.appender.console.layout=org.apache.log4j.PatternLayout
-log4j.appender.console.layout.ConversionPattern=[%p] %m (%c{1})%n
-";
-
-/// The stack file has nothing to say.
+/// What the stack file may say.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Config {}
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where the hosts come from.
+    hosts: HostsConfig,
+    /// How many canaries. Default: 1.
+    canaries: u16,
+    /// Seconds between two tries. Default: 1.
+    pause: u32,
+}
 
-fn program(stack: &mut Stack, _: Config) {
-    let hosts = Hosts::local(stack);
+impl Default for Config {
+    fn default() -> Self {
+        Self { hosts: HostsConfig::default(), canaries: 1, pause: 1 }
+    }
+}
+
+/// Declares a small cluster and, each on a host of its own once that is healthy, the canaries.
+pub(crate) fn program(stack: &mut Stack, config: Config) {
+    let hosts = config.hosts.declare(stack);
     let ensemble = ZookeeperEnsemble { servers: 1, ..ZookeeperEnsemble::default() };
     let connect = ensemble.declare(stack, &hosts);
     let cluster = KafkaCluster {
@@ -124,38 +84,26 @@ fn program(stack: &mut Stack, _: Config) {
         min_insync_replicas: 1,
         ..KafkaCluster::new(&ensemble.name, &connect)
     };
-    let topics = BTreeMap::from([(TOPIC.to_owned(), TopicSpec::new(1))]);
+    let topics = BTreeMap::from([("activity".to_owned(), TopicSpec::new(1))]);
     let bootstrap = cluster.declare(stack, &hosts, &topics);
-    canary(stack, &hosts, &cluster.name, &bootstrap);
+    let source = Source::Installed { below: None };
+    let python = Software { name: "python3".into(), version: "3.9".into(), source };
+    for number in 1..=config.canaries {
+        let Ok(name) = format!("{}-{number}", Canary::NAME).parse::<Name>() else { continue };
+        let address = hosts.host(stack, &name, 200 + number);
+        let listen = Output::format([address.clone(), format!(":{}", Canary::PORT.1).into()]);
+        let settings =
+            [("listen", listen), ("servers", bootstrap.clone()), ("pause", config.pause.to_string().into())];
+        let host = hosts.facts(&name, address);
+        let facts = NodeFacts {
+            id: number.into(),
+            ports: [(Canary::PORT.0.to_owned(), Canary::PORT.1)].into(),
+            settings: settings.map(|(name, value)| (name.to_owned(), value)).into(),
+            ..NodeFacts::new(stack.name().as_ref(), name.as_ref(), Canary::NAME, host, python.clone())
+        };
+        stack.node(&facts, [cluster.name.clone()]);
+    }
     stack.output("bootstrap servers", &bootstrap);
-}
-
-/// Declares the canary, on a host of its own, once the cluster is healthy.
-fn canary(stack: &mut Stack, hosts: &Hosts, cluster: &str, bootstrap: &Output<String>) {
-    let Ok(name) = Canary::NAME.parse::<Name>() else { return };
-    let settings = [
-        ("bootstrap-server", bootstrap.clone()),
-        ("topic", TOPIC.into()),
-        ("throughput", "1".into()),
-        ("acks", "-1".into()),
-    ];
-    let address = hosts.host(stack, &name, 201);
-    let facts = NodeFacts {
-        version: FACTS_VERSION,
-        stack: stack.name().to_string(),
-        node: name.to_string(),
-        role: Canary::NAME.into(),
-        group: Canary::NAME.into(),
-        id: 1,
-        host: hosts.facts(&name, address),
-        ports: BTreeMap::from([(MANAGEMENT.0.to_owned(), MANAGEMENT.1)]),
-        software: software(stack, "", "kafka-tools", "3.9.2"),
-        settings: settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        watchdog: false,
-        fence: true,
-        jvm: Some(Jvm { heap_mib: 64, options: vec!["-XX:+UseSerialGC".into()] }),
-    };
-    stack.node(&facts, [cluster.to_owned()]);
 }
 
 fn main() -> ExitCode {

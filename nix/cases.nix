@@ -5,6 +5,8 @@ let
   inherit (import ./evaluate.nix { inherit nixpkgs; }) lib mkHostAt readFacts;
   stacks = readFacts ./facts;
   broker = stacks.minimal-nixos.broker-1;
+  # Of examples/canary.rs.
+  canary = stacks.canary-nixos.canary-1;
   with' = lib.recursiveUpdate broker;
   # On the broker's host, of whose zone ZooKeeper isn't told.
   zookeeper = lib.recursiveUpdate stacks.minimal-nixos.zk-1 {
@@ -25,13 +27,61 @@ in
     broker
     zookeeper
   ];
+  # Without a disk, where nobody keeps data.
+  several.no-disk = node (
+    canary
+    // {
+      facts = canary.facts // {
+        host = canary.facts.host // {
+          machine = removeAttrs canary.facts.host.machine [ "data_disk" ];
+        };
+      };
+    }
+  );
+  # Of an archive, which isn't fetched for that.
+  several.archive = node (
+    canary
+    // {
+      process.program = {
+        executable = "bin/canary";
+        arguments = [ "--home=@software@" ];
+      };
+      facts = canary.facts // {
+        software = {
+          name = "canary";
+          version = "1.0";
+          source.archive = {
+            url = "https://example.org/canary-1.0.tar.gz";
+            sha256 = lib.concatStrings (lib.replicate 64 "0");
+            strip = 1;
+          };
+        };
+      };
+    }
+  );
+
+  several.broker-and-canary = host [
+    broker
+    (lib.recursiveUpdate canary {
+      facts = {
+        inherit (broker.facts) stack;
+        host = removeAttrs broker.facts.host [ "zone" ];
+      };
+    })
+  ];
 
   refused = {
     newer-facts = {
       evaluated = node (with' {
-        version = 3;
+        version = 4;
       });
-      says = "broker-1: its facts are of version 3";
+      says = "broker-1: its facts are of version 4";
+    };
+    older-document = {
+      evaluated = node (with' {
+        version = 2;
+      });
+      says = "broker-1: its facts are of version 2";
     };
     older-facts = {
       evaluated = node (broker.facts // { version = 1; });
@@ -71,6 +121,52 @@ in
     unknown-process = {
       evaluated = node (broker // { process.wasm = { }; });
       says = "broker-1: a process of the form `wasm` can't be run here";
+    };
+    unknown-source = {
+      evaluated = node (
+        broker
+        // {
+          facts = broker.facts // {
+            software = broker.facts.software // {
+              source.a-tape = { };
+            };
+          };
+        }
+      );
+      says = "broker-1: software of the source `a-tape` can't be had here";
+    };
+    program-of-jars = {
+      evaluated = node (
+        broker
+        // {
+          process.program = {
+            executable = "kafka";
+            arguments = [ ];
+          };
+        }
+      );
+      says = "broker-1: its software is jars, which hold no program";
+    };
+    unknown-package = {
+      evaluated = node (lib.recursiveUpdate canary { facts.software.name = "python-of-the-future"; });
+      says = "canary-1: nixpkgs has no package `python-of-the-future`";
+    };
+    older-program = {
+      evaluated = node (lib.recursiveUpdate canary { facts.software.version = "99"; });
+      says = "canary-1: its facts are for python3 99 or newer, and octad.nodes.canary-1.package is";
+    };
+    no-disk = {
+      evaluated = node (
+        broker
+        // {
+          facts = broker.facts // {
+            host = broker.facts.host // {
+              machine = removeAttrs broker.facts.host.machine [ "data_disk" ];
+            };
+          };
+        }
+      );
+      says = "broker-1: it keeps data, and its facts name no data disk of its machine";
     };
     loopback = {
       evaluated = node (with' {

@@ -2,7 +2,7 @@
 { nixpkgs }:
 let
   inherit (nixpkgs) lib;
-  version = 2;
+  version = 3;
   known = [
     "admit"
     "data_files"
@@ -11,6 +11,7 @@ let
     "files"
     "process"
     "serves"
+    "stateless"
     "version"
     "watchdog"
     "written"
@@ -24,7 +25,7 @@ let
   checked =
     document:
     let
-      # Of version 1 were the facts alone.
+      # Of version 1 were the facts alone, in version 2 these modules knew octad's verbs.
       node = (document.facts or document).node or "a node without a name";
       fail = what: throw "${node}: ${what}";
       inherit (hostOf document) machine;
@@ -41,6 +42,8 @@ let
       fail "its facts name no machine: say what NixOS is to run it on, under [hosts.machine] in the stack file"
     else if !(platforms ? ${machine.platform}) then
       fail "there is no platform `${machine.platform}` (known: ${lib.concatStringsSep ", " (lib.attrNames platforms)})"
+    else if !(document.stateless or false) && !(machine ? data_disk) then
+      fail "it keeps data, and its facts name no data disk of its machine"
     else
       document;
 

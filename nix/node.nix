@@ -11,8 +11,11 @@ name: node:
 let
   inherit (node) document;
   inherit (document) facts;
+  source = lib.head (lib.attrNames facts.software.source);
+  keepsData = !(document.stateless or false);
+
   java = import ./java { inherit lib pkgs; };
-  software = java.software {
+  jars = java.software {
     inherit facts;
     inherit (node) jre;
     folder = "${node.package}/${((import ./software.nix { inherit lib pkgs; }).of facts).jars}";
@@ -36,11 +39,13 @@ let
         "@config@"
         "@data@"
         "@runtime@"
+        "@software@"
       ]
       [
         config
         data
         runtime
+        "${node.package}"
       ];
   config =
     pkgs.runCommand "${unit}-config"
@@ -56,26 +61,27 @@ let
       '';
   fill = map (filled "${config}");
 
-  ours =
-    verb: arguments:
-    [
-      "${octad}/bin/octad"
-      verb
-    ]
-    ++ fill arguments;
-  # Becomes what follows, and leaves one behind that watches.
-  watchdog = lib.optionals (document ? watchdog) (ours "watchdog" document.watchdog ++ [ "--" ]);
+  # A command beside the process.
+  beside = map (word: if word == "@octad@" then "${octad}/bin/octad" else filled "${config}" word);
+  # Where a program is within the package, by where the software comes from.
+  folders = {
+    archive = "";
+    installed = "bin/";
+  };
+  folder = folders.${source} or (throw "${name}: its software is ${source}, which hold no program");
   # By the form of the process.
   commands.java =
     process:
     [ "${node.jre}/bin/java" ]
-    ++ software.arguments
+    ++ jars.arguments
     ++ lib.optionals (facts ? jvm) (java.limits facts.jvm)
     ++ java.metrics node.jmxPort
     ++ fill process.options
     ++ node.jvmOptions
     ++ [ process.main ]
     ++ fill process.arguments;
+  commands.program =
+    process: [ "${node.package}/${folder}${process.executable}" ] ++ fill process.arguments;
   form = lib.head (lib.attrNames document.process);
   command =
     (commands.${form} or (throw "${name}: a process of the form `${form}` can't be run here"))
@@ -85,13 +91,23 @@ in
   inherit config unit user;
 
   service = lib.mkMerge [
-    (import ./modules/service.nix {
-      inherit dataDir unit;
-      directory = "${baseNameOf dataDir}/${name}";
+    (import ./modules/service.nix { inherit unit; })
+    (lib.mkIf keepsData {
+      unitConfig = {
+        RequiresMountsFor = dataDir;
+        # Where the disk isn't mounted, its mount point is an empty directory like any other.
+        AssertPathIsMountPoint = dataDir;
+      };
+      # systemd makes what is there the service's own.
+      serviceConfig = {
+        StateDirectory = "${baseNameOf dataDir}/${name}";
+        StateDirectoryMode = "0700";
+      };
     })
     {
       description = "${name}, ${facts.role} of ${facts.group}";
       wantedBy = [ "multi-user.target" ];
+      environment = lib.mapAttrs (_: filled "${config}") (document.process.${form}.environment or { });
       # An empty disk is one that was lost, or another one: a member that started on it would count as having what it
       # lacks. One of the two must be there, and leave is worth nothing where its group counts on it.
       unitConfig.AssertPathExists = lib.mkIf (document ? written) [
@@ -101,7 +117,7 @@ in
       serviceConfig = {
         User = user;
         ExecStartPre =
-          lib.optional (document ? admit) (escape (ours "admit" document.admit))
+          lib.optional (document ? admit) (escape (beside document.admit))
           ++ lib.mapAttrsToList (
             file: text:
             escape [
@@ -111,9 +127,10 @@ in
               "${data}/${file}"
             ]
           ) (document.data_files or { });
-        ExecStart = escape (watchdog ++ command);
+        # A watchdog becomes what follows, and leaves one behind that watches.
+        ExecStart = escape (beside (document.watchdog or [ ]) ++ command);
         # Others take over within a moment instead of when its session expires. Never a reason to fail.
-        ExecStopPost = lib.mkIf (document ? fence) ("-" + escape (ours "fence" document.fence));
+        ExecStopPost = lib.mkIf (document ? fence) ("-" + escape (beside document.fence));
       };
     }
   ];

@@ -16,15 +16,14 @@ let
     let
       inherit (config.systemd) services units;
       unit = "octad-${name}";
-      inherit (services.${unit}) serviceConfig;
-      commands =
-        lib.concatMap
-          (what: map (command: "${what}=${command}\n") (lib.toList (serviceConfig.${what} or [ ])))
-          [
-            "ExecStartPre"
-            "ExecStart"
-            "ExecStopPost"
-          ];
+      inherit (services.${unit}) environment serviceConfig;
+      process = lib.head (lib.attrValues node.document.process);
+      # What NixOS adds by itself is left out.
+      variables = map (variable: "Environment=${variable}=${environment.${variable}}\n") (
+        lib.attrNames (process.environment or { })
+      );
+      of = what: map (command: "${what}=${command}\n") (lib.toList (serviceConfig.${what} or [ ]));
+      commands = of "ExecStartPre" ++ variables ++ of "ExecStart" ++ of "ExecStopPost";
       within = lib.mapAttrs' (file: lib.nameValuePair "${node.document.facts.stack}-${name}/${file}");
       unitOf = unit: "${units.${unit}.unit}/${unit}";
     in
@@ -32,8 +31,10 @@ let
       config = config.environment.etc."octad/${name}".source;
       commands = pkgs.writeText "commands" (nameless (lib.concatStrings commands));
       "units/${unit}.service" = unitOf "${unit}.service";
+    }
+    // lib.optionalAttrs (units ? "grow-octad-data-disk.service") (within {
       "units/grow-octad-data-disk.service" = unitOf "grow-octad-data-disk.service";
-    };
+    });
 
   nodesOf = { config, ... }: lib.concatMapAttrs (filesOf config) config.octad.nodes;
 in

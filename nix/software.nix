@@ -1,4 +1,4 @@
-# The software that nodes run, by the name that facts have for it, and what images hold of it in advance.
+# The software that nodes run, by where their facts say that it comes from, and what images hold of it in advance.
 { lib, pkgs }:
 let
   java = import ./java { inherit lib pkgs; };
@@ -13,10 +13,58 @@ let
       jars = "lib";
     };
   };
-  of =
+  jars =
     facts:
     known.${facts.software.name}
       or (throw "${facts.node}: there is no software `${facts.software.name}` (known: ${lib.concatStringsSep ", " (lib.attrNames known)})");
+  # As local hosts unpack it. The digest is of the archive, which is the same on both sides.
+  archive =
+    facts:
+    let
+      inherit (facts.software) name version source;
+      inherit (source.archive) url sha256;
+    in
+    {
+      package =
+        pkgs.runCommand "${name}-${version}"
+          {
+            inherit version;
+            src = pkgs.fetchurl { inherit url sha256; };
+            nativeBuildInputs = [ pkgs.unzip ];
+          }
+          ''
+            shopt -s dotglob nullglob
+            mkdir unpacked
+            if [ "$(head -c 2 "$src")" = PK ]; then
+              unzip -q "$src" -d unpacked
+            else
+              tar -xf "$src" -C unpacked
+            fi
+            meant=unpacked
+            for ((strip = ${toString (source.archive.strip or 0)}; strip > 0; strip--)); do
+              entries=("$meant"/*)
+              [ "''${#entries[@]}" = 1 ] && [ -d "''${entries[0]}" ] || {
+                echo "${name}: there isn't one directory around what its archive holds" >&2
+                exit 1
+              }
+              meant=''${entries[0]}
+            done
+            mv "$meant" "$out"
+          '';
+    };
+  installed = facts: {
+    package =
+      pkgs.${facts.software.name}
+        or (throw "${facts.node}: nixpkgs has no package `${facts.software.name}`: set octad.nodes.${facts.node}.package");
+  };
+  sources = { inherit archive installed jars; };
+  of =
+    facts:
+    let
+      source = lib.head (lib.attrNames facts.software.source);
+    in
+    (sources.${source} or (throw "${facts.node}: software of the source `${source}` can't be had here"))
+      facts;
   # As the modules have it where nothing is overridden. All nodes of a role have the same software and JVM options.
   inAdvance =
     node:

@@ -65,10 +65,11 @@
 //! | [`host`] | where nodes run: local, fake | yes |
 //! | [`role`] | what a node does: zookeeper, broker | through wire |
 //! | [`wire`], [`kafka`], [`zookeeper`] | services as seen over the network | yes |
-//! | [`model`] | keys, facts, what a host needs to run a node | none |
 //! | [`supervisor`] | systemd's part on a local host | yes |
-//! | [`artifact`] | jars, Java, class-data archives | yes |
+//! | [`artifact`] | jars, archives, programs of the machine, Java, class-data archives | yes |
+//! | [`http`] | how services say that they are, and files that are fetched | yes |
 //! | [`tool`] | what the machine must have, and its installation | yes |
+//! | [`model`] | keys, facts, what a host needs to run a node | none |
 //! | [`clock`], [`causes`] | limits of deeds; an error as one line | none |
 
 pub mod artifact;
@@ -80,6 +81,7 @@ pub mod component;
 pub mod drill;
 pub mod engine;
 pub mod host;
+pub mod http;
 pub mod kafka;
 pub mod model;
 pub mod output;

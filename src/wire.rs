@@ -1,4 +1,5 @@
-//! The one door to a running cluster: what the engine is given so that it can reach Kafka and ZooKeeper.
+//! The one door to running services: what the engine is given so that it can reach Kafka, ZooKeeper and whatever tells of
+//! itself over HTTP.
 //!
 //! The engine knows these traits and no socket. The real door is [`NetworkWire`]; a simulated world
 //! implements [`Wire`] too, so that plans, gates and rolls are tested without a server. Does no I/O itself.
@@ -9,7 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::http;
+pub use crate::http::NotServing;
 use crate::kafka::{self, Claim, Kafka, LookError, NotClaimed, TopicPartition};
+use crate::model::HealthCheck;
 use crate::zookeeper::{self, Zookeeper};
 
 /// How long ZooKeeper may take to tell what a broker is assigned: thousands of topics are a few round trips.
@@ -38,6 +42,9 @@ pub trait Wire: Send + Sync {
     /// Has watchdogs know, by the ensemble at these addresses, that a broker is about to be restarted; `None` where there
     /// are none to know it. What was looked at before is to be looked at again.
     async fn claim(&self, zookeeper: &[String], broker: i32) -> Result<Option<Claim>, NotClaimed>;
+
+    /// Asks the service at this address (`host:port`) whether it serves.
+    async fn ask(&self, address: &str, check: &HealthCheck) -> Result<(), NotServing>;
 }
 
 /// The real network: plain-text TCP, without authentication.
@@ -76,5 +83,9 @@ impl Wire for NetworkWire {
 
     async fn claim(&self, zookeeper: &[String], broker: i32) -> Result<Option<Claim>, NotClaimed> {
         kafka::claim(zookeeper, broker, CLAIMED).await.map(Some)
+    }
+
+    async fn ask(&self, address: &str, check: &HealthCheck) -> Result<(), NotServing> {
+        http::ask(address, check).await
     }
 }

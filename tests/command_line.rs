@@ -127,12 +127,12 @@ fn a_program_of_ones_own_has_all_verbs_and_a_stack_of_its_own() {
     Preview of the stack canary
 
       + host  broker-1     local 127.93.57.101
-      + host  canary       local 127.93.57.201
+      + host  canary-1     local 127.93.57.201
       + host  zk-1         local 127.93.57.11
       + node  zk-1         zookeeper 3.9.5 on zk-1, heap 128 MiB
       + node  broker-1     kafka 3.9.2 on broker-1, heap 400 MiB
-      + node  canary       kafka-tools 3.9.2 on canary, heap 64 MiB
-      + topic canary       1 partition, 1 replica
+      + node  canary-1     python3 3.9 or newer on canary-1
+      + topic activity     1 partition, 1 replica
 
     7 to create
     ");

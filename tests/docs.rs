@@ -356,14 +356,21 @@ fn made(source: &str) -> Option<String> {
     let role = registry.role_named(&facts.role).unwrap();
     Some(match source {
         "a local broker-1's server.properties" => {
-            let layout = Layout { config: "/c".into(), data: "/d".into(), runtime: "/r".into() };
+            let layout = Layout {
+                config: "/c".into(),
+                data: "/d".into(),
+                runtime: "/r".into(),
+                software: "/s".into(),
+            };
             layout.file(&role.files(&facts)["server.properties"])
         }
         "a local broker-1's watchdog" => {
             let mut words = role.watchdog(&facts).unwrap();
+            assert_eq!(words[0], Layout::OCTAD);
+            words[0] = "octad".into();
             // Its addresses fill a line.
-            words[1] = LEFT_OUT.to_owned();
-            format!("octad watchdog {} -- {LEFT_OUT}", words.join(" "))
+            words[3] = LEFT_OUT.to_owned();
+            format!("{} {LEFT_OUT}", words.join(" "))
         }
         "octad --stack prod preview" => {
             fs::create_dir(here.path().join("stacks")).unwrap();

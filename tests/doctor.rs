@@ -7,6 +7,7 @@ mod skip;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
@@ -54,7 +55,11 @@ impl Machine {
     }
 
     fn octad(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_octad"));
+        self.run(Path::new(env!("CARGO_BIN_EXE_octad")), arguments)
+    }
+
+    fn run(&self, octad: &Path, arguments: &[&str]) -> String {
+        let mut command = Command::new(octad);
         let output = command
             .arg0("octad")
             .current_dir(self.directory.path())
@@ -138,5 +143,29 @@ fn a_package_manager_that_fails_or_brings_nothing_is_told_of() {
     error: this machine still lacks java
       because no Java was found; looked for java on PATH
     hint: `octad doctor` tells what it looks for; an OCTAD_JAVA, JAVA_HOME or PATH may lead elsewhere
+    ");
+}
+
+#[test]
+fn a_program_that_a_node_runs_is_told_of_as_java_is() {
+    let Some(machine) = Machine::new() else { return };
+    machine.program("java", "echo 'openjdk version \"21.0.1\"'");
+    machine.program("mvn", "exit 1");
+    machine.package_manager(":");
+    let canary = Path::new(env!("CARGO_BIN_EXE_octad")).with_file_name("examples/canary");
+    let up = || machine.run(&canary, &["up", "--yes", "--state-dir", "state"]);
+    let lacks = |said: String| said.split_once("error: ").unwrap().1.to_owned();
+    assert_snapshot!(lacks(up()), @"
+    this machine lacks python3
+      because python3 is not on PATH; python3 3.9 or newer is needed
+      nothing was changed
+    hint: add `--install` to have octad run `apt-get -q install -y --no-install-recommends --no-remove python3`
+    ");
+    machine.program("python3", "echo Python 3.8.10");
+    assert_snapshot!(lacks(up()), @"
+    this machine lacks python3
+      because [DIR]/python3 is version 3.8.10; python3 3.9 or newer is needed
+      nothing was changed
+    hint: add `--install` to have octad run `apt-get -q install -y --no-install-recommends --no-remove python3`
     ");
 }

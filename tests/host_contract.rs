@@ -9,11 +9,12 @@ use octad::host::{
     Ability, Backend, Cut, Drillable, FakeWorld, Host, HostError, Identity, LocalBackend, NodeObservation,
     RunState,
 };
-use octad::model::{Deployment, HostInputs, Key, NodeFacts, Output};
+use octad::model::{Deployment, File, HostInputs, Key, NodeFacts, Output, Process, Software, Source};
 use octad::program::{Programs, StackFile};
 use octad::registry::Registry;
 use octad::role::{Role as _, Zookeeper};
 use octad::supervisor::{UnitName, UnitSpec};
+use octad::tool::Environment;
 use sha2::{Digest as _, Sha256};
 use skip::skip;
 use std::path::{Path, PathBuf};
@@ -795,4 +796,129 @@ async fn what_a_local_host_runs_of_octad_does_not_depend_on_where_octad_lay() {
     assert!(second != first && answers(&second) && answers(&first));
     installed().await;
     assert!(answers(&second) && !first[0].exists());
+}
+
+/// An archive with a program that runs until it is stopped, and one that makes the file that it is told.
+fn archive() -> Vec<u8> {
+    let mut archive =
+        tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    for (path, text) in [
+        ("runner-1.0/bin/run", "#!/bin/sh\ncat \"$1\"\necho \"$GREETING\"\nexec sleep 1000\n"),
+        ("runner-1.0/bin/mark", "#!/bin/sh\n: >\"$1\"\n"),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o755);
+        header.set_size(text.len() as u64);
+        archive.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+/// A server that has this for whoever asks; where it is asked.
+async fn served(content: Vec<u8>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/runner-1.0.tar.gz", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let length = content.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.write_all(&content).await;
+        }
+    });
+    url
+}
+
+/// A node that runs a program of an archive and keeps no data; its fence is a program of the archive too.
+fn stateless(deployment: Deployment, url: &str, sha256: &str) -> Deployment {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let source = Source::Archive { url: url.into(), sha256: sha256.into(), strip: 1 };
+    let software = Software { name: "runner".into(), version: "1.0".into(), source };
+    Deployment {
+        facts: NodeFacts { software, ..deployment.facts },
+        files: [("text".into(), File::text("from @software@\n"))].into(),
+        process: Process::Program {
+            executable: "bin/run".into(),
+            arguments: words(&["@config@/text"]),
+            environment: [("GREETING".into(), "in @runtime@".into())].into(),
+        },
+        stateless: true,
+        data_files: Default::default(),
+        written: None,
+        admit: None,
+        fence: Some(words(&["@software@/bin/mark", "@runtime@/fenced"])),
+        watchdog: None,
+        ..deployment
+    }
+}
+
+#[tokio::test]
+async fn a_program_of_an_archive_runs_without_a_disk_and_is_cleaned_up_behind() {
+    let (site, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let content = archive();
+    let sha256: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let url = served(content).await;
+    let place = store.path().to_owned();
+    let backend = move || {
+        let environment = Environment::from_process().with("OCTAD_STORE", &place);
+        LocalBackend::supervised_in(Path::new(env!("CARGO_BIN_EXE_octad")), environment)
+    };
+    let (host, zookeeper) = zookeeper(backend(), 202, site.path());
+    let deployment = stateless(zookeeper, &url, &sha256);
+    let bench = Arc::new(Bench { host, deployment, harm: Box::new(Files { site }) });
+    let node = bench.host.clone();
+    let test = tokio::spawn({
+        let bench = bench.clone();
+        async move {
+            // A digest of another archive is not run, and nothing of it is left.
+            let other = stateless(bench.deployment.clone(), &url, &"0".repeat(64));
+            assert!(backend().stage(&[], &[other], &|_, _, _| {}).await.is_err());
+            backend().stage(&[], std::slice::from_ref(&bench.deployment), &|_, _, _| {}).await.unwrap();
+            bench.made().await;
+            let run = bench.host.node(bench.name()).await.unwrap().unwrap();
+            assert!(matches!(run.run, RunState::Running { current: true, .. }), "{run:?}");
+            let rendered = bench.host.render(&bench.deployment);
+            assert_eq!(bench.host.files(bench.name()).await.unwrap(), rendered);
+            let place = bench.host.node(bench.name()).await.unwrap().unwrap();
+            assert_eq!((place.data, place.altered), (true, Vec::<String>::new()));
+            (place.run, rendered["text"].clone())
+        }
+    });
+    let tested = test.await;
+    let seen = match &tested {
+        Ok((RunState::Running { pid, .. }, text)) => {
+            let pid = rustix::process::Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            fenced(&*node, text).await
+        }
+        _ => Ok(()),
+    };
+    bench.host.destroy().await.unwrap();
+    tested.unwrap();
+    seen.unwrap();
+    assert!(bench.harm.nothing_is_left());
+}
+
+/// Waits until a killed node has been cleaned up behind, and was started again with what it is to say.
+async fn fenced(host: &dyn Host, text: &str) -> Result<(), String> {
+    let begun = Instant::now();
+    loop {
+        let found = host.node("zk-1").await.unwrap().unwrap();
+        let mut lines = host.logs("zk-1", octad::host::LogQuery::default()).await.unwrap();
+        let mut said = Vec::new();
+        while let Some(line) = lines.recv().await {
+            said.push(line.text);
+        }
+        let marked = said.iter().filter_map(|line| line.strip_prefix("in ")).next().map(PathBuf::from);
+        let fenced = marked.is_some_and(|runtime| runtime.join("fenced").exists());
+        let again = said.iter().filter(|line| format!("{line}\n") == text).count() == 2;
+        if fenced && again && matches!(found.run, RunState::Running { restarts: 1, .. }) {
+            return Ok(());
+        }
+        if begun.elapsed() > Duration::from_secs(30) {
+            return Err(format!("{found:?} {said:?} {text}"));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

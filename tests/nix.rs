@@ -3,11 +3,14 @@
 //!
 //! `OCTAD_UPDATE_FACTS=1` writes what it reads; `scripts/check-nix --update` writes what NixOS makes of that.
 
+#[path = "../examples/canary.rs"]
+#[allow(dead_code, reason = "its main is for whoever runs it")]
+mod canary;
 #[path = "support/skip.rs"]
 mod skip;
 
 use octad::artifact::Java;
-use octad::model::{Deployment, Jvm, Key, Layout, Process, property};
+use octad::model::{Deployment, Jvm, Key, Layout, Process, Source, property};
 use octad::program::{Programs, StackFile};
 use octad::registry::Registry;
 use octad::resource::{KindError, NodeKind};
@@ -39,25 +42,38 @@ fn texts(directory: &Path) -> BTreeMap<PathBuf, String> {
     found
 }
 
-/// All nodes on machines in all stack files, as `STACK/NODE.json`.
+/// A stack of examples/canary.rs on machines. Its cluster is as that of any other stack.
+const CANARY: &str =
+    "program = \"canary\"\nhosts.subnet = \"10.77.2.0/24\"\nhosts.machine.platform = \"raw\"\n";
+
+/// All nodes on machines in all stack files, and the example's, as `STACK/NODE.json`.
 fn declared() -> BTreeMap<PathBuf, Deployment> {
-    let registry = Registry::standard();
     let mut nodes = BTreeMap::new();
     let files = texts(&repository().join("stacks")).into_iter();
     for (file, text) in files.filter(|(file, _)| file.extension().is_some_and(|ending| ending == "toml")) {
         let stack = file.file_stem().unwrap().to_str().unwrap();
-        let declared = StackFile::of_text(stack.parse().unwrap(), &text)
-            .declare(&Programs::standard(), &registry)
-            .unwrap();
-        for (key, node) in declared.resources.iter().filter(|(key, _)| key.kind == NodeKind::NAME) {
-            let deployment = registry.deployment(key, &node.inputs).unwrap();
-            if deployment.facts.host.machine.is_some() {
-                nodes.insert(PathBuf::from(format!("{stack}/{}.json", key.name)), deployment);
-            }
-        }
+        nodes.extend(of_text(stack, &text, &Programs::standard(), &Registry::standard()));
     }
-    assert!(!nodes.is_empty());
+    let programs = Programs::standard().program("canary", canary::program);
+    let example = of_text("canary-nixos", CANARY, &programs, &Registry::standard().role(canary::Canary));
+    nodes.extend(example.into_iter().filter(|(_, node)| node.facts.role == canary::Canary::NAME));
+    assert!(nodes.len() > 10, "{:?}", nodes.keys());
     nodes
+}
+
+fn of_text(
+    stack: &str,
+    text: &str,
+    programs: &Programs,
+    registry: &Registry,
+) -> BTreeMap<PathBuf, Deployment> {
+    let declared = StackFile::of_text(stack.parse().unwrap(), text).declare(programs, registry).unwrap();
+    let nodes = declared.resources.iter().filter(|(key, _)| key.kind == NodeKind::NAME);
+    let nodes = nodes.map(|(key, node)| {
+        let path = PathBuf::from(format!("{stack}/{}.json", key.name));
+        (path, registry.deployment(key, &node.inputs).unwrap())
+    });
+    nodes.filter(|(_, node)| node.facts.host.machine.is_some()).collect()
 }
 
 #[test]
@@ -158,31 +174,37 @@ const OF_NIXOS: [&str; 3] =
 
 /// The commands of a node's unit on NixOS.
 fn commands(node: &Deployment, place: &Layout) -> String {
-    let octad = |verb: &str, arguments: &Option<Vec<String>>| {
-        let arguments = arguments.as_ref()?;
-        Some([vec!["STORE/bin/octad".to_owned(), verb.to_owned()], place.fill_all(arguments)].concat())
-    };
+    let beside = |words: &Option<Vec<String>>| Some(place.command(words.as_ref()?, "STORE/bin/octad"));
     let mut all = String::new();
-    if let Some(admit) = octad("admit", &node.admit) {
+    if let Some(admit) = beside(&node.admit) {
         all += &line("ExecStartPre=", &admit);
     }
     for file in node.data_files.keys() {
         let to = place.data.join(file).display().to_string();
         all += &line("ExecStartPre=", &["STORE/bin/install".into(), "-m600".into(), "STORE".into(), to]);
     }
-    let watchdog = octad("watchdog", &node.watchdog).map(|words| [words, vec!["--".into()]].concat());
-    let Process::Java { options, main, arguments } = &node.process;
-    let java = ["STORE/bin/java", "@STORE", "-XX:SharedArchiveFile=STORE"].map(str::to_owned);
-    let start = [
-        watchdog.unwrap_or_default(),
-        java.into(),
-        node.facts.jvm.as_ref().map(Jvm::flags).unwrap_or_default(),
-        place.fill_all(options),
-        vec![main.clone()],
-        place.fill_all(arguments),
-    ];
-    all += &line("ExecStart=", &start.concat());
-    if let Some(fence) = octad("fence", &node.fence) {
+    let own = match &node.process {
+        Process::Java { options, main, arguments } => {
+            let java = ["STORE/bin/java", "@STORE", "-XX:SharedArchiveFile=STORE"].map(str::to_owned);
+            let limits = node.facts.jvm.as_ref().map(Jvm::flags).unwrap_or_default();
+            let (options, arguments) = (place.fill_all(options), place.fill_all(arguments));
+            [java.into(), limits, options, vec![main.clone()], arguments].concat()
+        }
+        Process::Program { executable, arguments, .. } => {
+            let within = match node.facts.software.source {
+                Source::Installed { .. } => "bin/",
+                Source::Archive { .. } | Source::Jars { .. } => "",
+            };
+            [vec![format!("STORE/{within}{executable}")], place.fill_all(arguments)].concat()
+        }
+    };
+    if let Process::Program { environment, .. } = &node.process {
+        for (name, value) in environment {
+            all += &format!("Environment={name}={}\n", place.fill(value));
+        }
+    }
+    all += &line("ExecStart=", &[beside(&node.watchdog).unwrap_or_default(), own].concat());
+    if let Some(fence) = beside(&node.fence) {
         all += &line("ExecStopPost=-", &fence);
     }
     all
@@ -198,6 +220,7 @@ fn nixos_runs_a_node_as_local_hosts_do() {
             config: "STORE".into(),
             data: format!("/var/lib/octad/{name}").into(),
             runtime: format!("/run/octad-{name}").into(),
+            software: "STORE".into(),
         };
         let directory = path.with_extension("").display().to_string().replace('/', "-");
         let directory = Path::new(&directory);

@@ -10,7 +10,7 @@ use octad::cli::CliError;
 use octad::component::Hosts;
 use octad::engine::{Action, Plan, State, Store};
 use octad::host::fake::Cut;
-use octad::model::{FACTS_VERSION, File, Key, NodeFacts, Output, Process, Software};
+use octad::model::{FACTS_VERSION, File, Key, NodeFacts, Output, Process, Software, Source};
 use octad::output::preview_text;
 use octad::role::{GroupView, Health, MemberView, Next, NotSafe, Role, Roll, Standing};
 use octad::stack::Stack;
@@ -322,7 +322,11 @@ fn staged(stack: &mut Stack, config: Config) {
             id: number.into(),
             host: hosts.facts(&name, address),
             ports: BTreeMap::new(),
-            software: Software { name: "x".into(), version: "1".into(), digest: "x".into() },
+            software: Software {
+                name: "x".into(),
+                version: "1".into(),
+                source: Source::Jars { digest: "x".into() },
+            },
             settings: [(STAGE.to_owned(), Output::from(config.stage.to_string()))].into(),
             watchdog: false,
             fence: false,

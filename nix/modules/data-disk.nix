@@ -9,7 +9,8 @@
   ...
 }:
 let
-  inherit (config.octad) dataDir host nodes;
+  inherit (config.octad) dataDir host;
+  nodes = lib.filterAttrs (_: node: !(node.document.stateless or false)) config.octad.nodes;
   # As mkfs.xfs reads a directory with what is in it.
   directory = node: ''"${node} d--755 0 0" "octad-fresh ---644 0 0 $scratch/leave" "\$"'';
 
@@ -43,7 +44,7 @@ let
     '';
   };
 in
-{
+lib.mkIf (nodes != { }) {
   fileSystems.${dataDir} = {
     device = host.machine.data_disk;
     fsType = "xfs";

@@ -43,10 +43,19 @@ in
     let
       inherit (node.document.facts) software;
       inherit (node.package) version;
+      installed = software.source.installed or { };
+      exactly = version == software.version || lib.hasSuffix "-${software.version}" version;
+      serves =
+        lib.versionAtLeast version software.version
+        && (!(installed ? below) || lib.versionOlder version installed.below);
+      wanted =
+        software.version
+        + lib.optionalString (software.source ? installed) " or newer"
+        + lib.optionalString (installed ? below) ", below ${installed.below}";
     in
     {
-      assertion = version == software.version || lib.hasSuffix "-${software.version}" version;
-      message = "${name}: its facts are for ${software.name} ${software.version}, and octad.nodes.${name}.package is ${version}";
+      assertion = if software.source ? installed then serves else exactly;
+      message = "${name}: its facts are for ${software.name} ${wanted}, and octad.nodes.${name}.package is ${version}";
     }
   ) cfg.nodes;
 }

@@ -1,18 +1,10 @@
-# What the services of all nodes share: when they start and end, and what they may touch. `directory` is the node's own on
-# the data disk, below /var/lib.
-{
-  dataDir,
-  directory,
-  unit,
-}:
+# What the services of all nodes share: when they start and end, and what they may touch.
+{ unit }:
 {
   wants = [ "network-online.target" ];
   after = [ "network-online.target" ];
 
   unitConfig = {
-    RequiresMountsFor = dataDir;
-    # Where the disk isn't mounted, its mount point is an empty directory like any other.
-    AssertPathIsMountPoint = dataDir;
     # The next attempt may always be the one that succeeds: a peer came back, a disk was mended.
     StartLimitIntervalSec = 0;
   };
@@ -32,9 +24,6 @@
     # A JVM that is asked to end says so in its exit code.
     SuccessExitStatus = 143;
 
-    # systemd makes what is there the service's own.
-    StateDirectory = directory;
-    StateDirectoryMode = "0700";
     RuntimeDirectory = unit;
     RuntimeDirectoryMode = "0700";
     WorkingDirectory = "/run/${unit}";

@@ -31,6 +31,11 @@ impl Digest {
         Self(hash.finalize().into())
     }
 
+    /// The digest that this hash comes to.
+    pub(super) fn of(hash: Sha256) -> Self {
+        Self(hash.finalize().into())
+    }
+
     /// Digest of the file's content. Blocks.
     pub(super) fn of_file(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;

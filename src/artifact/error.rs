@@ -3,9 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::digest::Digest;
+use super::digest::{Digest, NotADigest};
 use super::maven::MavenOutput;
 use super::survey::JarFault;
+use crate::http::FetchError;
 use crate::tool::{self, Lack, Tool};
 
 /// Why an artifact set has no class path. `set` fields read `name version`.
@@ -132,6 +133,51 @@ pub enum ArtifactError {
         /// Digest of the jar that was fetched, past Maven's local repository.
         found: Digest,
     },
+    /// What an archive is pinned by isn't a digest.
+    #[error("the archive {url} is pinned by no SHA-256")]
+    NotPinned {
+        /// Where it is fetched from.
+        url: String,
+        /// What is wrong.
+        #[source]
+        source: NotADigest,
+    },
+    /// An archive can't be fetched.
+    #[error("{url} could not be fetched")]
+    NotFetched {
+        /// The archive.
+        url: String,
+        /// Why not.
+        #[source]
+        source: FetchError,
+    },
+    /// What is fetched isn't the archive that was meant.
+    #[error("{url} is not the archive that was meant: its SHA-256 is {found}, expected {expected}")]
+    OtherArchive {
+        /// The archive.
+        url: String,
+        /// The digest that it is pinned by.
+        expected: Digest,
+        /// Digest of what came.
+        found: Digest,
+    },
+    /// An archive can't be unpacked.
+    #[error("{url} could not be unpacked")]
+    NotUnpacked {
+        /// The archive.
+        url: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// What is to be run isn't in the archive, or isn't a program.
+    #[error("{url} has no program {executable}")]
+    NotWithin {
+        /// The archive.
+        url: String,
+        /// The program's path within it.
+        executable: String,
+    },
     /// Maven's local repository holds a wrong jar, and fetching it anew failed.
     #[error("Maven's local repository holds a wrong {coordinates} and it could not be fetched anew")]
     LocalRepositorySpoiled {
@@ -178,6 +224,17 @@ impl ArtifactError {
                 "do not use this jar; find out which repository or mirror in Maven's settings.xml serves it"
                     .into(),
             ),
+            Self::NotPinned { .. } => Some("`sha256sum` of the archive gives it".into()),
+            Self::NotFetched { url, .. } => Some(format!(
+                "`curl -fLO {url}` tells whether this machine gets it; HTTPS_PROXY names a proxy"
+            )),
+            Self::OtherArchive { .. } => Some(
+                "do not use it; find out who serves it, or, where it was changed for good, pin what it is now".into(),
+            ),
+            Self::NotUnpacked { .. } => Some("it must be a tar, tar.gz or zip".into()),
+            Self::NotWithin { .. } => {
+                Some("correct the program's path, or how many directories are stripped".into())
+            }
             Self::LocalRepositorySpoiled { anew, .. } => anew.hint(),
         }
     }

@@ -126,18 +126,24 @@ impl Filling<'_> {
     }
 
     async fn lock(&self, progress: &(dyn Fn(Progress) + Send + Sync)) -> Result<File, ArtifactError> {
-        fs::create_dir_all(self.root).map_err(not_writable(self.root))?;
-        let mut told = false;
-        loop {
-            if let Some(lock) = try_lock(self.root).map_err(not_writable(&self.root.join("lock")))? {
-                return Ok(lock);
-            }
-            if !told {
-                told = true;
-                progress(Progress { done: 0, total: self.set.jars().len(), what: Activity::Waiting });
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
+        let total = self.set.jars().len();
+        lock(self.root, || progress(Progress { done: 0, total, what: Activity::Waiting })).await
+    }
+}
+
+/// The right to fill a store. Where another octad has it, it is waited for, and `waits` called once.
+pub(super) async fn lock(root: &Path, waits: impl Fn()) -> Result<File, ArtifactError> {
+    fs::create_dir_all(root).map_err(not_writable(root))?;
+    let mut told = false;
+    loop {
+        if let Some(lock) = try_lock(root).map_err(not_writable(&root.join("lock")))? {
+            return Ok(lock);
         }
+        if !told {
+            told = true;
+            waits();
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
@@ -168,10 +174,10 @@ fn admit(from: &Path, to: &Path, expected: Digest) -> Result<Admission, Artifact
 }
 
 /// A directory of one filling, gone when dropped.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn create(tmp: &Path) -> Result<Self, ArtifactError> {
+    pub(super) fn create(tmp: &Path) -> Result<Self, ArtifactError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let path = tmp.join(format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir_all(&path).map_err(not_writable(&path))?;
@@ -204,7 +210,7 @@ pub(super) async fn sweep_if_idle(root: &Path) {
 }
 
 /// Only with the lock held: whatever is there then has no owner.
-fn sweep(tmp: &Path) {
+pub(super) fn sweep(tmp: &Path) {
     for entry in fs::read_dir(tmp).into_iter().flatten().flatten() {
         let _ = fs::remove_dir_all(entry.path());
     }
@@ -220,7 +226,7 @@ fn try_lock(root: &Path) -> io::Result<Option<File>> {
     }
 }
 
-fn not_writable(path: &Path) -> impl FnOnce(io::Error) -> ArtifactError {
+pub(super) fn not_writable(path: &Path) -> impl FnOnce(io::Error) -> ArtifactError {
     let path = path.to_owned();
     move |source| ArtifactError::StoreNotWritable { path, source }
 }

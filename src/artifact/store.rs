@@ -1,4 +1,4 @@
-//! The store: content-addressed jars, shared by all stacks of a user. Reads and, when something is missing, writes
+//! The store: content-addressed jars and archives, shared by all stacks of a user. Reads and, when something is missing, writes
 //! its directory.
 
 use std::path::{Path, PathBuf};
@@ -10,12 +10,13 @@ use super::lockfile::Jar;
 use super::progress::Progress;
 use super::set::ArtifactSet;
 use super::survey::survey;
+use super::unpack::Archive;
 use crate::tool::{self, Environment};
 
-/// Where jars are kept and class-data archives go.
+/// Where jars and unpacked archives are kept and class-data archives go.
 ///
 /// Root: `$OCTAD_STORE`, else `$XDG_CACHE_HOME/octad`, else `~/.cache/octad`; under it `jars/<sha256>-<file name>`,
-/// `archives/`, and while it is being filled `lock` and `tmp/`. `$OCTAD_ARTIFACTS` names a directory with the same
+/// `software/<sha256>-<strip>` with a list of its files beside it, `archives/`, and while it is being filled `lock` and `tmp/`. `$OCTAD_ARTIFACTS` names a directory with the same
 /// `jars/` that is used instead; it is never written to and Maven is never called.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -45,6 +46,28 @@ impl Store {
     /// The directory that class paths lead to; absolute.
     pub fn jars(&self) -> PathBuf {
         self.supplied.as_ref().unwrap_or(&self.root).join("jars")
+    }
+
+    /// Where an archive of software lies once it is unpacked.
+    pub fn software(&self, url: &str, sha256: &str, strip: u32) -> Result<PathBuf, ArtifactError> {
+        Ok(archive(url, sha256, strip)?.directory(self))
+    }
+
+    /// Has an archive of software unpacked, each of its files as it was in it, and returns its directory.
+    ///
+    /// Where it is there this reads all of it and does nothing else; else it is fetched. Cancel-safe, and several processes
+    /// wait for each other, as with [`Store::resolve`]. `progress` is told how many bytes have come, of how many.
+    ///
+    /// # Errors
+    /// Where it can't be fetched, isn't what its digest says, or can't be unpacked.
+    pub async fn unpack(
+        &self,
+        url: &str,
+        sha256: &str,
+        strip: u32,
+        progress: &(dyn Fn(u64, Option<u64>) + Send + Sync),
+    ) -> Result<PathBuf, ArtifactError> {
+        archive(url, sha256, strip)?.unpacked(self, progress).await
     }
 
     /// The error to expect where the set can't be had without Maven and there is none: as far as names of files tell,
@@ -90,6 +113,11 @@ impl Store {
         }
         Ok(ClassPath::new(set.jars().iter().map(|jar| folder.join(jar.store_name())).collect()))
     }
+}
+
+fn archive(url: &str, sha256: &str, strip: u32) -> Result<Archive, ArtifactError> {
+    let pinned = |source| ArtifactError::NotPinned { url: url.to_owned(), source };
+    Ok(Archive { url: url.to_owned(), digest: sha256.parse().map_err(pinned)?, strip })
 }
 
 fn usable(path: PathBuf) -> Result<PathBuf, ArtifactError> {

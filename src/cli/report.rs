@@ -434,6 +434,7 @@ fn host(error: &HostError) -> Option<String> {
         }
         HostError::Artifact(error) => artifact(error),
         HostError::Java(error) => java(error),
+        HostError::Installed(error) => error.hint(),
         HostError::Tool { .. }
         | HostError::NoSuchNode { .. }
         | HostError::Down { .. }

@@ -11,7 +11,7 @@ pub use kafka_cluster::{KafkaCluster, TopicSpec};
 pub use zookeeper_ensemble::ZookeeperEnsemble;
 
 use crate::artifact::ArtifactSet;
-use crate::model::{Output, Software};
+use crate::model::{Output, Software, Source};
 use crate::stack::{Fault, Stack, nearest};
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub fn software(stack: &mut Stack, path: &str, set: &str, version: &str) -> Soft
             String::new()
         }
     };
-    Software { name: set.to_owned(), version: version.to_owned(), digest }
+    Software { name: set.to_owned(), version: version.to_owned(), source: Source::Jars { digest } }
 }
 
 /// Warns of settings at `path` of the stack file that `software` doesn't know, but for `allowed` ones and all whose names

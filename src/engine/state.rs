@@ -192,6 +192,7 @@ impl State {
                 for group in self.groups.values_mut() {
                     group.members.remove(&key);
                 }
+                self.groups.retain(|_, group| !group.members.is_empty());
                 // Once nothing of it is left, another may be made in its place.
                 let exists = |group: &str| {
                     let members = self.groups.get(group).map(|group| &group.members);
@@ -227,7 +228,7 @@ impl State {
     /// The state that a snapshot's text tells. Pure; `path` is for the error.
     ///
     /// # Errors
-    /// Where the text is not a snapshot of this stack, or a newer Octad's.
+    /// Where the text is not a snapshot of this stack, or of another form.
     pub fn parse(text: &[u8], stack: &str, path: &Path) -> Result<Self, StateError> {
         let damaged = |source| StateError::Damaged { path: path.to_owned(), line: None, source };
         let found = format_of(text).map_err(damaged)?;

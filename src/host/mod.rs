@@ -134,7 +134,7 @@ pub trait Host: Send + Sync {
     async fn nodes(&self) -> Result<BTreeSet<String>, HostError>;
 
     /// Gives a node its data directory, with its data files in it and a marker that says whose it is. Does nothing where the
-    /// marker of the same node is there already.
+    /// marker of the same node is there already, or where the node keeps no data.
     ///
     /// # Errors
     /// [`HostError::ForeignData`] where the directory holds something else.
@@ -216,7 +216,7 @@ pub struct NodeObservation {
     pub facts: Option<Value>,
     /// Files of the generation in place that were changed by another hand.
     pub altered: Vec<String>,
-    /// The data directory and its marker are there.
+    /// The data directory and its marker are there, or it is known to keep no data.
     pub data: bool,
     /// What the process does.
     pub run: RunState,
@@ -395,6 +395,9 @@ pub enum HostError {
     /// No suitable Java.
     #[error(transparent)]
     Java(#[from] crate::artifact::JavaError),
+    /// A program of the machine can't be used.
+    #[error(transparent)]
+    Installed(#[from] crate::artifact::InstalledError),
     /// The local supervisor failed.
     #[error("the supervisor of {host} failed")]
     Supervisor {

@@ -1,13 +1,15 @@
 //! A node as its host runs it. Data: what a role says of a node is said here once, for hosts on this machine and for
 //! NixOS, whose modules read it as the JSON that `octad facts` writes.
 
+use super::facts::is_no;
 use super::{NodeFacts, escaped};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Version of the document. A reader refuses one that it does not know. Version 1 was the facts alone.
-pub const DEPLOYMENT_VERSION: u32 = 2;
+/// Version of the document. A reader refuses one that it does not know. Version 1 was the facts alone; in version 2 each
+/// reader wrote by itself which of octad's verbs fences, watches and admits.
+pub const DEPLOYMENT_VERSION: u32 = 3;
 
 /// What is put on a host. Texts and arguments name the host's own directories by placeholders, which [`Layout::fill`]
 /// replaces.
@@ -20,6 +22,9 @@ pub struct Deployment {
     pub facts: NodeFacts,
     /// Its configuration files, by name.
     pub files: BTreeMap<String, File>,
+    /// It keeps no data: it has no disk, and nothing is lost with what its host has of it.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub stateless: bool,
     /// Files in its data directory that tell whose it is, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub data_files: BTreeMap<String, String>,
@@ -32,15 +37,14 @@ pub struct Deployment {
     /// that but by leave of whoever formatted it. `None` where an empty disk does no harm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<String>,
-    /// The arguments of `octad admit` that tell, before each start, whether it may on the disk that it finds; `None` where
-    /// it may on any.
+    /// The command that tells, before each start, whether it may on the disk that it finds; `None` where it may on any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admit: Option<Vec<String>>,
-    /// The arguments of `octad fence` that end what its dead process still holds in other services; `None` where it holds
-    /// nothing.
+    /// The command that ends what its dead process still holds in other services; `None` where it holds nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<Vec<String>>,
-    /// The arguments of `octad watchdog` that stand in front of its command; `None` where nothing watches it.
+    /// The command that gets its own behind it, becomes it, and leaves one behind that watches; `None` where nothing
+    /// watches it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<Vec<String>>,
 }
@@ -97,6 +101,16 @@ pub enum Process {
         /// Its arguments, with placeholders.
         arguments: Vec<String>,
     },
+    /// A program of the node's software.
+    Program {
+        /// Its path within the archive, or the name of an installed one.
+        executable: String,
+        /// Its arguments, with placeholders.
+        arguments: Vec<String>,
+        /// Its environment, over the small one that a service has, with placeholders.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        environment: BTreeMap<String, String>,
+    },
 }
 
 /// Where a host keeps the parts of one node.
@@ -108,6 +122,8 @@ pub struct Layout {
     pub data: PathBuf,
     /// A directory for what may vanish at a restart.
     pub runtime: PathBuf,
+    /// Where its software lies; empty where it is an installed one or jars on a local host, which lie in many places.
+    pub software: PathBuf,
 }
 
 impl Layout {
@@ -117,12 +133,21 @@ impl Layout {
     pub const DATA: &'static str = "@data@";
     /// What stands for [`Layout::runtime`].
     pub const RUNTIME: &'static str = "@runtime@";
+    /// What stands for [`Layout::software`].
+    pub const SOFTWARE: &'static str = "@software@";
+    /// The word that stands for the program octad in commands that a host runs beside a node.
+    pub const OCTAD: &'static str = "@octad@";
 
     /// A text with this host's directories in place of the placeholders.
     ///
     /// ```
     /// use octad::model::Layout;
-    /// let layout = Layout { config: "/etc/x".into(), data: "/data".into(), runtime: "/run/x".into() };
+    /// let layout = Layout {
+    ///     config: "/etc/x".into(),
+    ///     data: "/data".into(),
+    ///     runtime: "/run/x".into(),
+    ///     software: "/opt/x".into(),
+    /// };
     /// assert_eq!(layout.fill("-Dlog=@config@/log.xml"), "-Dlog=/etc/x/log.xml");
     /// ```
     pub fn fill(&self, text: &str) -> String {
@@ -134,11 +159,18 @@ impl Layout {
         texts.iter().map(|text| self.fill(text)).collect()
     }
 
+    /// A command that is run beside a node, where `octad` is the program octad.
+    pub fn command(&self, words: &[String], octad: &str) -> Vec<String> {
+        let word = |word: &String| if word == Self::OCTAD { octad.to_owned() } else { self.fill(word) };
+        words.iter().map(word).collect()
+    }
+
     /// What is in a file on this host.
     ///
     /// ```
     /// use octad::model::{File, Layout};
-    /// let layout = Layout { config: "/c".into(), data: r"/a\b".into(), runtime: "/r".into() };
+    /// let (config, runtime, software) = ("/c".into(), "/r".into(), "/s".into());
+    /// let layout = Layout { config, data: r"/a\b".into(), runtime, software };
     /// assert_eq!(layout.file(&File::properties("dir=@data@\n")), "dir=/a\\\\b\n");
     /// ```
     pub fn file(&self, file: &File) -> String {
@@ -149,8 +181,12 @@ impl Layout {
     }
 
     fn filled(&self, text: &str, written: fn(&str) -> String) -> String {
-        let directories =
-            [(Self::CONFIG, &self.config), (Self::DATA, &self.data), (Self::RUNTIME, &self.runtime)];
+        let directories = [
+            (Self::CONFIG, &self.config),
+            (Self::DATA, &self.data),
+            (Self::RUNTIME, &self.runtime),
+            (Self::SOFTWARE, &self.software),
+        ];
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         // From the front, so that nothing within a directory is taken for a placeholder.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Version of the facts, as states record them. The document that has them has one of its own,
 /// [`DEPLOYMENT_VERSION`](super::DEPLOYMENT_VERSION).
-pub const FACTS_VERSION: u32 = 1;
+pub const FACTS_VERSION: u32 = 2;
 
 /// Everything that a host needs to know to run one node, apart from the host's own paths.
 ///
@@ -91,24 +91,64 @@ pub struct Machine {
     pub platform: String,
     /// Further NixOS modules, such as hardware, users and keys; paths from the root of the flake.
     pub modules: Vec<String>,
-    /// The data disk by a name that stays, such as `/dev/disk/by-id/…`.
-    pub data_disk: String,
+    /// The data disk by a name that stays, such as `/dev/disk/by-id/…`; `None` where no node on it keeps data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_disk: Option<String>,
     /// The network of the stack's own hosts, which reach every port of each other.
     pub peers: String,
     /// Networks of clients, which reach the port `client` of roles that serve them.
     pub clients: Vec<String>,
 }
 
-/// Which software at which version, and exactly which files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Which software at which version, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Software {
-    /// The artifact set's name, such as `kafka`.
+    /// Its name, such as `kafka`; of jars that of the artifact set.
     pub name: String,
-    /// The set's version, such as `3.9.2`.
+    /// Its version, such as `3.9.2`; of what is installed the oldest that serves.
     pub version: String,
-    /// Digest of the set's lock: it changes when any file of the set does.
-    pub digest: String,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Where software comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// One of the artifact sets that Octad carries.
+    Jars {
+        /// Digest of the set's lock: it changes when any file of the set does.
+        digest: String,
+    },
+    /// An archive (`tar`, `tar.gz` or `zip`) that is fetched and unpacked.
+    Archive {
+        /// Where it is fetched from, by HTTP or HTTPS.
+        url: String,
+        /// The archive's SHA-256, as 64 lower-case hexadecimal digits: what counts, wherever it is fetched from.
+        sha256: String,
+        /// How many directories, each alone at its place, stand around what is meant.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        strip: u32,
+    },
+    /// A program that the machine has: found on `PATH`, on NixOS in the package of the software's name.
+    Installed {
+        /// The first version that doesn't serve any more; `None` where every newer one does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        below: Option<String>,
+    },
+}
+
+impl Software {
+    /// What has to be known to have it, for people: `python3 3.9 or newer`.
+    pub fn wanted(&self) -> String {
+        let Self { name, version, source } = self;
+        match source {
+            Source::Jars { .. } | Source::Archive { .. } => format!("{name} {version}"),
+            Source::Installed { below: None } => format!("{name} {version} or newer"),
+            Source::Installed { below: Some(below) } => format!("{name} {version} or newer, below {below}"),
+        }
+    }
 }
 
 /// Limits of a Java virtual machine.
@@ -125,8 +165,12 @@ fn yes() -> bool {
     true
 }
 
-fn is_no(flag: &bool) -> bool {
+pub(super) fn is_no(flag: &bool) -> bool {
     !flag
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Jvm {
@@ -138,6 +182,30 @@ impl Jvm {
 }
 
 impl NodeFacts {
+    /// The only member of a group that is called as its role, without ports, settings and a Java virtual machine.
+    pub fn new(stack: &str, node: &str, role: &str, host: HostFacts, software: Software) -> Self {
+        Self {
+            version: FACTS_VERSION,
+            stack: stack.to_owned(),
+            node: node.to_owned(),
+            role: role.to_owned(),
+            group: role.to_owned(),
+            id: 1,
+            host,
+            ports: BTreeMap::new(),
+            software,
+            settings: BTreeMap::new(),
+            fence: true,
+            watchdog: false,
+            jvm: None,
+        }
+    }
+
+    /// A setting, where it is set and known.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get(name)?.known().ok().map(String::as_str)
+    }
+
     /// `address:port` of the port for `purpose`, or `None` where the node has no such port or its host's address is
     /// not yet known.
     pub fn endpoint(&self, purpose: &str) -> Option<String> {

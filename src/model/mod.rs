@@ -2,6 +2,7 @@
 //! without behaviour: it knows no other module.
 
 mod change;
+mod check;
 mod counted;
 mod deployment;
 mod facts;
@@ -13,9 +14,10 @@ mod properties;
 mod refusal;
 
 pub use change::{PropertyChange, compare};
+pub use check::HealthCheck;
 pub use counted::counted;
 pub use deployment::{DEPLOYMENT_VERSION, Deployment, File, Form, Layout, Process};
-pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software};
+pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software, Source};
 pub use host::{HostInputs, Options};
 pub use key::{Key, NotAKey};
 pub use output::{Format, NotYetKnown, Output, Reference, references, resolve};

@@ -190,6 +190,13 @@ fn texts(settings: BTreeMap<String, Scalar>) -> BTreeMap<String, String> {
     settings.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
+impl HostsConfig {
+    /// The hosts that this says; faults are told at `hosts` of the stack file.
+    pub fn declare(self, stack: &mut Stack) -> Hosts {
+        hosts_of(stack, self)
+    }
+}
+
 fn hosts_of(stack: &mut Stack, config: HostsConfig) -> Hosts {
     let HostsConfig { backend, subnet, isolation, disk_mib, options, zones, machine } = config;
     let hosts = Hosts::isolated(stack, &backend, subnet.as_deref(), isolation)
@@ -202,7 +209,7 @@ fn hosts_of(stack: &mut Stack, config: HostsConfig) -> Hosts {
         stack.fault(Fault::new("hosts.machine", message, "say `subnet = \"10.77.0.0/24\"` under [hosts]"));
         return hosts;
     };
-    hosts.on_machines(Machine { platform, modules, data_disk, peers, clients })
+    hosts.on_machines(Machine { platform, modules, data_disk: Some(data_disk), peers, clients })
 }
 
 /// Declares the ensemble, then the cluster, then its topics.

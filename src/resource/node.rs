@@ -124,6 +124,12 @@ impl NodeKind {
         Ok(self.role(key, &facts)?.deployment(facts))
     }
 
+    /// Whether a node with these inputs keeps no data; what can't be read may keep some.
+    fn is_stateless(&self, inputs: &Value) -> bool {
+        let facts = NodeFacts::deserialize(inputs).ok();
+        facts.and_then(|facts| self.roles.get(facts.role.as_str())).is_some_and(|role| role.stateless())
+    }
+
     fn decide_removal(&self, subject: &Subject<'_>) -> Decision {
         let goes_on = subject.group.as_ref().filter(|group| group.declared > 0);
         if let (Some(group), Some(recorded)) = (goes_on, subject.recorded) {
@@ -145,7 +151,8 @@ impl NodeKind {
                 Err(error) => return refuse(subject.key, error.to_string(), "use the program that made it"),
             }
         }
-        Decision::Delete { loses: "its data".into() }
+        let stateless = subject.recorded.is_some_and(|one| self.is_stateless(&one.inputs));
+        Decision::Delete { loses: if stateless { String::new() } else { "its data".into() } }
     }
 
     /// One whose data is gone. It begins again with an empty disk only where somebody consented to that by its name and
@@ -223,7 +230,10 @@ impl NodeKind {
         let view = subject.group.as_ref().and_then(|group| group.view);
         let moves = |how: &str| Decision::Update {
             changes: compare(before, declared),
-            reason: format!("moves to the new host, with an empty disk: {how}"),
+            reason: match self.is_stateless(declared) {
+                true => "moves to the new host".into(),
+                false => format!("moves to the new host, with an empty disk: {how}"),
+            },
             disrupts: subject.group.as_ref().map(|group| group.name.to_owned()),
         };
         match facts(key, declared).and_then(|facts| self.refill_without(key, &facts, view)) {
@@ -280,7 +290,8 @@ impl NodeKind {
 
     fn decide_change(&self, subject: &Subject<'_>, before: &Value, after: &Value) -> Option<Decision> {
         let key = subject.key;
-        let (before, after) = match (facts(key, before), facts(key, after)) {
+        let declared = after;
+        let (before, after) = match (facts(key, before), facts(key, declared)) {
             (Ok(before), Ok(after)) => (before, after),
             (Err(error), _) | (_, Err(error)) => {
                 return Some(refuse(key, error.to_string(), "use the Octad that made it"));
@@ -291,7 +302,7 @@ impl NodeKind {
             ("group", before.group != after.group),
             ("id", before.id != after.id),
             ("host", before.host.name != after.host.name),
-            ("software", before.software.name != after.software.name),
+            ("software", before.software.name != after.software.name && !self.is_stateless(declared)),
         ];
         if let Some((field, _)) = fixed.iter().find(|(_, changed)| *changed) {
             return Some(refuse(
@@ -357,6 +368,7 @@ fn comes_to_pass(reason: &NotSafe) -> bool {
 fn removal_hint(reason: &NotSafe) -> &'static str {
     match reason {
         NotSafe::QuorumFixed => "put the old number of servers back, or `octad destroy` the whole stack",
+        NotSafe::KeepsData { .. } => "declare it again, or `octad destroy` the whole stack",
         _ => "put the old number of brokers back, or move its replicas away with Kafka's own tools first",
     }
 }
@@ -397,7 +409,7 @@ impl Kind for NodeKind {
     fn describe(&self, inputs: &Value) -> String {
         let Ok(facts) = NodeFacts::deserialize(inputs) else { return String::new() };
         let heap = facts.jvm.map(|jvm| format!(", heap {} MiB", jvm.heap_mib)).unwrap_or_default();
-        format!("{} {} on {}{heap}", facts.software.name, facts.software.version, facts.host.name)
+        format!("{} on {}{heap}", facts.software.wanted(), facts.host.name)
     }
 
     fn fit(&self, all: &Siblings<'_>) -> Fitted {
@@ -476,10 +488,13 @@ impl Kind for NodeKind {
                 let decided = self.decide_empty(subject, declared);
                 return decided.unwrap_or_else(|| creates("an earlier up was cut off"));
             }
+            None if self.is_stateless(declared) => return creates("it is gone"),
             lost => return self.decide_lost(subject, recorded, declared, lost.as_ref()),
         };
         if subject.refill {
-            return refuse(subject.key, "its data is there".into(), "leave its `--refill` away");
+            let stateless = self.is_stateless(declared);
+            let reason = if stateless { "it keeps no data" } else { "its data is there" };
+            return refuse(subject.key, reason.into(), "leave its `--refill` away");
         }
         // What lies on the host outranks what was noted: an update that was cut off may have got so far or not.
         let Some(before) = found.facts.as_ref() else { return creates("its configuration is missing") };
@@ -517,7 +532,7 @@ impl Kind for NodeKind {
     }
 
     fn protects(&self, recorded: &Recorded) -> bool {
-        !never_made(recorded)
+        !never_made(recorded) && !self.is_stateless(&recorded.inputs)
     }
 
     fn losses(&self, subject: &Subject<'_>) -> Vec<Loss> {
@@ -546,6 +561,7 @@ impl Kind for NodeKind {
         let impaired = |how: String| Drift::Impaired { how };
         let lost = || impaired("its data is gone".into());
         let found = match observed {
+            Observed::Absent if self.is_stateless(&recorded.inputs) => return impaired("is gone".into()),
             Observed::Absent => return lost(),
             Observed::Unknown(why) => return Drift::Unknown { why: why.clone() },
             Observed::Present { detail, .. } => serde_json::from_value::<NodeObservation>(detail.clone()),
@@ -580,7 +596,11 @@ impl Kind for NodeKind {
     ) -> BTreeMap<Key, Observed> {
         let looks = subjects.iter().map(|(key, instance)| async move {
             let observed = match seen(surroundings, key, &instance.inputs).await {
-                Ok(Some(seen)) => seen.observed(),
+                Ok(Some(mut seen)) => {
+                    // Nothing is gone of what keeps none, also where its host doesn't know.
+                    seen.found.data |= self.is_stateless(&instance.inputs);
+                    seen.observed()
+                }
                 Ok(None) => Observed::Absent,
                 Err(error) => Observed::Unknown(with_causes(&error)),
             };
@@ -746,17 +766,19 @@ impl Kind for NodeKind {
         let facts = facts(key, &before.inputs)?;
         let host = place::host_with(surroundings, &facts.host.key(), key).await?;
         let name = place::name(host.as_ref(), surroundings, key).await?;
-        if surroundings.goes_on(&facts.group) {
+        let goes_on = surroundings.goes_on(&facts.group);
+        if goes_on && !self.is_stateless(&before.inputs) {
             let role = self.role(key, &facts)?.as_ref();
             let leaving =
                 Leaving { surroundings, key, facts: &facts, role, host: host.as_ref(), name: &name };
             return leaving.leave(patience(host.as_ref(), &name).await?).await;
         }
-        // All data of the group goes, so there is nothing that a long goodbye would save.
+        // Where all data of the group goes there is nothing that a long goodbye would save.
+        let goodbye = if goes_on { STOP_TIMEOUT } else { Duration::from_secs(2) };
         let hosts = host::outgoing(surroundings, &facts.host.key())?.into_iter();
         for host in hosts.chain([surroundings.host(&facts.host.key())?]) {
             let name = place::name(host.as_ref(), surroundings, key).await?;
-            host.stop(&name, Duration::from_secs(2), None).await?;
+            host.stop(&name, goodbye, None).await?;
             host.remove(&name).await?;
         }
         Ok(())

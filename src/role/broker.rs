@@ -134,14 +134,15 @@ fn addresses(members: &[Arc<NodeFacts>]) -> Vec<String> {
 }
 
 fn setting(facts: &NodeFacts, name: &str) -> Option<String> {
-    facts.settings.get(name)?.known().ok().cloned()
+    facts.setting(name).map(str::to_owned)
 }
 
-/// What commands of octad's own that stand by a broker are told of it: where it is registered, and each of these settings
-/// as an option. `None` where one isn't set or known.
-fn arguments(facts: &NodeFacts, settings: &[(&str, &str)]) -> Option<Vec<String>> {
+/// One of octad's own commands that stand by a broker, and what it is told of it: where it is registered, and each of these
+/// settings as an option. `None` where one isn't set or known.
+fn command(verb: &[&str], facts: &NodeFacts, settings: &[(&str, &str)]) -> Option<Vec<String>> {
     let connect = setting(facts, "zookeeper.connect")?;
-    let mut all = vec!["--zookeeper".into(), connect, "--broker".into(), facts.id.to_string()];
+    let mut all: Vec<String> = [&[Layout::OCTAD], verb].concat().into_iter().map(str::to_owned).collect();
+    all.extend(["--zookeeper".into(), connect, "--broker".into(), facts.id.to_string()]);
     for (option, name) in settings {
         all.extend([(*option).to_owned(), setting(facts, name)?]);
     }
@@ -190,18 +191,19 @@ impl Role for Broker {
     }
 
     fn admit(&self, facts: &NodeFacts) -> Option<Vec<String>> {
-        let data = ["--data".to_owned(), Layout::DATA.to_owned()];
-        Some(data.into_iter().chain(arguments(facts, &[(MIN_INSYNC_OPTION, MIN_INSYNC)])?).collect())
+        command(&["admit", "--data", Layout::DATA], facts, &[(MIN_INSYNC_OPTION, MIN_INSYNC)])
     }
 
     fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
         let settings = [(MIN_INSYNC_OPTION, MIN_INSYNC), ("--replica-lag-ms", "replica.lag.time.max.ms")];
-        facts.watchdog.then(|| arguments(facts, &settings)).flatten()
+        let mut watchdog = facts.watchdog.then(|| command(&["watchdog"], facts, &settings)).flatten()?;
+        watchdog.push("--".into());
+        Some(watchdog)
     }
 
     fn fence(&self, facts: &NodeFacts) -> Option<Vec<String>> {
         let settings = [("--endpoints", "advertised.listeners")];
-        facts.fence.then(|| arguments(facts, &settings)).flatten()
+        facts.fence.then(|| command(&["fence"], facts, &settings)).flatten()
     }
 
     async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
@@ -519,7 +521,7 @@ const LOG4J: &str = include_str!("log4j.properties");
 mod tests {
     use super::*;
     use crate::kafka::{BrokerView, PartitionView, TopicPartition, TopicView};
-    use crate::model::{HostFacts, ProcessSeen, Software};
+    use crate::model::{FACTS_VERSION, HostFacts, ProcessSeen, Software, Source};
     use crate::role::Standing;
 
     /// A broker as it answers.
@@ -539,9 +541,10 @@ mod tests {
     fn facts(id: i32) -> Arc<NodeFacts> {
         let (node, host) = (format!("broker-{id}"), format!("10.0.0.{id}"));
         let host = HostFacts { name: host.clone(), address: host.into(), zone: None, machine: None };
-        let software = Software { name: "kafka".into(), version: "3.9.2".into(), digest: "d".into() };
+        let source = Source::Jars { digest: "d".into() };
+        let software = Software { name: "kafka".into(), version: "3.9.2".into(), source };
         Arc::new(NodeFacts {
-            version: 1,
+            version: FACTS_VERSION,
             stack: "s".into(),
             node,
             role: Broker::NAME.into(),

@@ -84,14 +84,20 @@ impl GroupView {
         away.map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The views that may follow once `node` has been restarted: it is up, and where it led, any other member may lead.
-    pub fn after_restart(&self, node: &str) -> Vec<Self> {
+    /// The same view, with this member up.
+    pub fn with_up(&self, node: &str) -> Self {
         let mut back = self.clone();
         if !back.is_up(node)
             && let Some(member) = Arc::make_mut(&mut back.members).get_mut(node)
         {
             member.standing = Standing::Up;
         }
+        back
+    }
+
+    /// The views that may follow once `node` has been restarted: it is up, and where it led, any other member may lead.
+    pub fn after_restart(&self, node: &str) -> Vec<Self> {
+        let back = self.with_up(node);
         let led_by = |leader: &String| Self { leaders: [leader.clone()].into(), ..back.clone() };
         match self.leader() {
             Some(leader) if leader == node && self.members.len() > 1 => {

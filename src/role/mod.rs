@@ -1,7 +1,9 @@
 //! Roles: what a node does. A role is one file here and nothing elsewhere: it gives the node's files and process as data
-//! for any host, says when its group is healthy, and which member may be disturbed next.
+//! for any host, says when its group is healthy, and which member may be disturbed next. For a service whose members don't
+//! need each other it says no more than its name, its process, and how one finds out whether it serves.
 
 mod absence;
+mod alike;
 mod broker;
 mod group;
 mod health;
@@ -16,13 +18,14 @@ pub use roll::{Next, NotSafe, Roll, ScarceTopic};
 pub use zookeeper::Zookeeper;
 
 use crate::kafka::{Claim, KafkaError};
-use crate::model::{DEPLOYMENT_VERSION, Deployment, File, NodeFacts, Process, Refusal};
+use crate::model::{DEPLOYMENT_VERSION, Deployment, File, HealthCheck, NodeFacts, Process, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What a service is and how it is run, looked after and changed.
+/// What a service is and how it is run, looked after and changed. Where a role says nothing, it is of members that are all
+/// alike and don't need each other: well while all serve, and changed one at a time.
 ///
 /// What is not `async` is pure.
 #[async_trait]
@@ -30,11 +33,26 @@ pub trait Role: Send + Sync {
     /// The role's name, as it stands in facts.
     fn name(&self) -> &'static str;
 
-    /// Configuration files by file name, with placeholders for the host's directories. `facts` are resolved.
-    fn files(&self, facts: &NodeFacts) -> BTreeMap<String, File>;
+    /// Configuration files by file name, with placeholders for the host's directories. `facts` are resolved. As a rule
+    /// none.
+    fn files(&self, facts: &NodeFacts) -> BTreeMap<String, File> {
+        let _ = facts;
+        BTreeMap::new()
+    }
 
     /// The process to run, with placeholders for the host's directories.
     fn process(&self, facts: &NodeFacts) -> Process;
+
+    /// How a member is asked whether it serves. As a rule whether it takes connections at its first port, by the names of
+    /// their purposes; `None` where it has none, and nobody can tell.
+    fn check(&self, facts: &NodeFacts) -> Option<HealthCheck> {
+        facts.ports.keys().next().map(|port| HealthCheck::tcp(port))
+    }
+
+    /// Whether members keep no data: they have no disk, may be made anew anywhere, and leave without a trace.
+    fn stateless(&self) -> bool {
+        false
+    }
 
     /// Purposes of the ports that clients reach, beside the stack's own hosts. As a rule none.
     fn serves(&self) -> &'static [&'static str] {
@@ -68,22 +86,22 @@ pub trait Role: Send + Sync {
         existing == 0
     }
 
-    /// The arguments of `octad admit` that tell whether this node may start on the disk that it finds, with a placeholder for
-    /// that; for hosts that ask it by themselves before each start. `None` where it may on any.
+    /// The command that tells whether this node may start on the disk that it finds, with placeholders for that and for
+    /// octad; for hosts that ask it by themselves before each start. `None` where it may on any.
     fn admit(&self, facts: &NodeFacts) -> Option<Vec<String>> {
         let _ = facts;
         None
     }
 
-    /// The arguments of `octad fence` that end what a dead process of this node still holds in other services, so that
-    /// nobody waits until it expires; `None` where it holds nothing.
+    /// The command that ends what a dead process of this node still holds in other services, so that nobody waits until it
+    /// expires; `None` where it holds nothing.
     fn fence(&self, facts: &NodeFacts) -> Option<Vec<String>> {
         let _ = facts;
         None
     }
 
-    /// The arguments of `octad watchdog` that are to stand in front of this node's command; `None` where nothing watches
-    /// it.
+    /// The command that gets this node's behind it, becomes it, and leaves one behind that watches; `None` where nothing
+    /// watches it.
     fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
         let _ = facts;
         None
@@ -94,6 +112,7 @@ pub trait Role: Send + Sync {
         Deployment {
             version: DEPLOYMENT_VERSION,
             files: self.files(&facts),
+            stateless: self.stateless(),
             data_files: self.data_files(&facts, false),
             process: self.process(&facts),
             serves: self.serves().iter().map(|purpose| (*purpose).to_owned()).collect(),
@@ -106,18 +125,32 @@ pub trait Role: Send + Sync {
     }
 
     /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
-    async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView;
+    ///
+    /// As a rule each member is asked by its [`Role::check`].
+    async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
+        let checks = members.iter().map(|facts| self.check(facts)).collect();
+        alike::observe(wire, members, checks).await
+    }
 
     /// Whether the group as a whole serves as it should, with all `members` in place but those of these names: they may be
-    /// away, where the others do without them.
-    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health;
+    /// away, where the others do without them. As a rule where all others serve.
+    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health {
+        let _ = members;
+        alike::health(view, without)
+    }
 
-    /// Which member of a roll may be disturbed now. Asked again before each turn, over a fresh view.
-    fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next;
+    /// Which member of a roll may be disturbed now. Asked again before each turn, over a fresh view. As a rule one, once
+    /// all that aren't to be changed serve.
+    fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
+        alike::next(roll, view, |name| self.spares(name, roll.interrupts, view))
+    }
 
     /// Whether the group keeps its promises while `node` is away, but for what `interrupts` consents to. Independent of
-    /// [`Role::next`], which it checks.
-    fn spares(&self, node: &str, interrupts: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe>;
+    /// [`Role::next`], which it checks. As a rule where another one serves meanwhile, or it is the only one.
+    fn spares(&self, node: &str, interrupts: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
+        let _ = interrupts;
+        alike::spares(node, view)
+    }
 
     /// Has those know who act by themselves, before a member that serves is stopped, and holds them off for as long as the
     /// claim is kept (Kafka: watchdogs). `None` where there are none to know it; else the group is to be looked at again.
@@ -143,16 +176,17 @@ pub trait Role: Send + Sync {
     }
 
     /// What the group is left with while each of `members` is away by itself, for people who are to consent to it. One
-    /// that is away already can't be missed and is left out. Unless a role knows better, it tells nothing.
+    /// that is away already can't be missed and is left out. Unless a role knows better, that clients wait for the only one
+    /// there is.
     fn absences(&self, members: &BTreeSet<String>, view: &GroupView) -> BTreeMap<String, Absence> {
-        let _ = (members, view);
-        BTreeMap::new()
+        let alone = |name: &&String| view.members.len() == 1 && view.is_up(name);
+        members.iter().filter(alone).map(|name| (name.clone(), Absence::Interruption)).collect()
     }
 
     /// All views that may follow once `node` has been restarted and has recovered, for prediction and proof.
-    /// Unless a role knows better, whoever remains may lead next.
+    /// Unless a role knows better, whoever remains may lead next, where one leads.
     fn after_restart(&self, node: &str, view: &GroupView) -> Vec<GroupView> {
-        view.after_restart(node)
+        if view.leaders.is_empty() { vec![view.with_up(node)] } else { view.after_restart(node) }
     }
 
     /// Whether a view knows of any of what the group is recorded to hold (Kafka: topics), or of anything where that is
@@ -203,12 +237,19 @@ pub trait Role: Send + Sync {
     }
 
     /// Whether a member may leave a group that goes on: nobody would miss what it holds, by the word of those who decide.
-    fn allows_removal(&self, leaving: &NodeFacts, view: &GroupView) -> Result<(), NotSafe>;
+    /// Unless a role knows better, where it holds nothing.
+    fn allows_removal(&self, leaving: &NodeFacts, view: &GroupView) -> Result<(), NotSafe> {
+        let _ = view;
+        if self.stateless() { Ok(()) } else { Err(NotSafe::KeepsData { role: leaving.role.clone() }) }
+    }
 
     /// Whether a member whose data is gone may begin again with an empty disk, and what it then gets from the others,
-    /// for people. Unless a role knows how, the answer is no.
+    /// for people. Unless a role knows how, the answer is no, but where it keeps none.
     fn refill(&self, member: &NodeFacts, view: &GroupView) -> Result<String, NotSafe> {
         let _ = view;
+        if self.stateless() {
+            return Ok("it keeps no data".into());
+        }
         Err(NotSafe::NotRebuilt { role: member.role.clone() })
     }
 

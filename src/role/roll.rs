@@ -277,6 +277,12 @@ pub enum NotSafe {
         /// The member.
         member: String,
     },
+    /// A member that is to leave its group keeps data, of which its role doesn't know who else has it.
+    #[error("it keeps data, and the role {role} can't tell that nobody needs it")]
+    KeepsData {
+        /// The role.
+        role: String,
+    },
     /// The role doesn't let members leave.
     #[error("a member can't leave an ensemble yet: its quorum would change")]
     QuorumFixed,
@@ -285,6 +291,12 @@ pub enum NotSafe {
     NotRebuilt {
         /// The role.
         role: String,
+    },
+    /// No other member serves.
+    #[error("nobody of its group would serve without {member}")]
+    NobodyLeft {
+        /// The member that would be away.
+        member: String,
     },
     /// Without the member fewer than a majority would remain.
     #[error("{remaining} of {size} members would remain without {member}, and {needed} are needed")]
@@ -303,7 +315,10 @@ pub enum NotSafe {
 impl NotSafe {
     /// Whether it may be otherwise in a while, without anybody's doing.
     pub fn may_pass(&self) -> bool {
-        !matches!(self, Self::HoldsReplicas { .. } | Self::CountedOn { .. } | Self::QuorumFixed)
+        !matches!(
+            self,
+            Self::HoldsReplicas { .. } | Self::CountedOn { .. } | Self::KeepsData { .. } | Self::QuorumFixed
+        )
     }
 }
 

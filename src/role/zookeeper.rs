@@ -116,13 +116,14 @@ impl Role for Zookeeper {
         let client = |server: &Output<String>| {
             Some(format!("{}:{port}", server.known().ok()?.split(':').next().unwrap_or_default()))
         };
-        let mut arguments = vec!["--data".to_owned(), Layout::DATA.to_owned()];
+        let mut command: Vec<String> =
+            [Layout::OCTAD, "admit", "--data", Layout::DATA].map(str::to_owned).into();
         let servers: Vec<String> = members_of(facts).into_values().map(client).collect::<Option<_>>()?;
         if !servers.is_empty() {
             let own = facts.settings.get(&format!("server.{}", facts.id)).and_then(client)?;
-            arguments.extend(["--servers".into(), servers.join(","), "--own".into(), own]);
+            command.extend(["--servers".into(), servers.join(","), "--own".into(), own]);
         }
-        Some(arguments)
+        Some(command)
     }
 
     fn data_files(&self, facts: &NodeFacts, bootstrap: bool) -> BTreeMap<String, String> {
@@ -247,6 +248,10 @@ impl Role for Zookeeper {
         }
     }
 
+    fn after_restart(&self, node: &str, view: &GroupView) -> Vec<GroupView> {
+        view.after_restart(node)
+    }
+
     fn allows_removal(&self, _leaving: &NodeFacts, _view: &GroupView) -> Result<(), NotSafe> {
         Err(NotSafe::QuorumFixed)
     }
@@ -258,7 +263,7 @@ const LOGBACK: &str = include_str!("logback.xml");
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{HostFacts, ProcessSeen, Software};
+    use crate::model::{FACTS_VERSION, HostFacts, ProcessSeen, Software, Source};
     use crate::zookeeper::{Latency, MemberView as Answer, Serving};
 
     const RUNS: Option<ProcessSeen> = Some(ProcessSeen::Runs);
@@ -266,9 +271,10 @@ mod tests {
     fn facts(id: i32) -> Arc<NodeFacts> {
         let (node, host) = (format!("zk-{id}"), format!("10.0.0.{id}"));
         let host = HostFacts { name: host.clone(), address: host.into(), zone: None, machine: None };
-        let software = Software { name: "zookeeper".into(), version: "3.9.3".into(), digest: "d".into() };
+        let source = Source::Jars { digest: "d".into() };
+        let software = Software { name: "zookeeper".into(), version: "3.9.3".into(), source };
         Arc::new(NodeFacts {
-            version: 1,
+            version: FACTS_VERSION,
             stack: "s".into(),
             node,
             role: Zookeeper::NAME.into(),

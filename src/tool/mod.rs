@@ -115,13 +115,17 @@ impl Tool {
         TABLE.iter().filter(move |tool| !elsewhere(tool))
     }
 
+    /// The tool of this name, where the table has it.
+    pub fn known(name: &str) -> Option<&'static Self> {
+        TABLE.iter().find(|tool| tool.name == name)
+    }
+
     /// The tool of this name.
     ///
     /// # Panics
     /// Where the table has none: names are the constants of this module.
     pub fn named(name: &str) -> &'static Self {
-        let found = TABLE.iter().find(|tool| tool.name == name);
-        found.unwrap_or_else(|| panic!("{name} is not in the table of tools"))
+        Self::known(name).unwrap_or_else(|| panic!("{name} is not in the table of tools"))
     }
 
     /// Where it is on this machine.

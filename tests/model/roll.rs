@@ -4,7 +4,7 @@ use crate::broker::{BROKERS, Brokers, NOBODY, has, members};
 use crate::search::Quick;
 use crate::world::{MIN_INSYNC, REPLICAS, Replicated};
 use octad::kafka::{BrokerAnswer, BrokerView, ClusterView, KafkaError, PartitionView, TopicView};
-use octad::model::{FACTS_VERSION, HostFacts, NodeFacts, ProcessSeen, Software};
+use octad::model::{FACTS_VERSION, HostFacts, NodeFacts, ProcessSeen, Software, Source};
 use octad::role::{Broker, Next, Role, Roll};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -94,7 +94,8 @@ fn address(id: u8) -> String {
 fn facts(id: u8) -> Arc<NodeFacts> {
     let host = format!("10.0.0.{id}");
     let host = HostFacts { name: host.clone(), address: host.into(), zone: Some("z".into()), machine: None };
-    let software = Software { name: "kafka".into(), version: "3.9.2".into(), digest: "d".into() };
+    let source = Source::Jars { digest: "d".into() };
+    let software = Software { name: "kafka".into(), version: "3.9.2".into(), source };
     Arc::new(NodeFacts {
         version: FACTS_VERSION,
         stack: "s".into(),

@@ -96,7 +96,8 @@ impl Bench {
         let text = text.replace("SUBNET", &format!("{subnet}0/24"));
         let file = self.path().join(format!("{name}.toml"));
         fs::write(&file, text).unwrap();
-        Stack { name: name.into(), subnet: subnet.into(), directory: self.path().to_owned(), file }
+        let octad = env!("CARGO_BIN_EXE_octad").into();
+        Stack { name: name.into(), subnet: subnet.into(), directory: self.path().to_owned(), file, octad }
     }
 }
 
@@ -132,9 +133,21 @@ pub(crate) struct Stack {
     subnet: String,
     directory: PathBuf,
     file: PathBuf,
+    /// The binary that is run for it.
+    octad: PathBuf,
 }
 
 impl Stack {
+    /// Has another binary run for it, of a program that octad doesn't have.
+    pub(crate) fn of_program(&mut self, octad: PathBuf) {
+        self.octad = octad;
+    }
+
+    /// What its addresses begin with.
+    pub(crate) fn subnet(&self) -> &str {
+        &self.subnet
+    }
+
     /// Runs octad for this stack and waits for it.
     pub(crate) fn octad(&self, arguments: &[&str]) -> Run {
         Run::of(self.command(arguments).output().unwrap())
@@ -146,7 +159,7 @@ impl Stack {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        self.command_of(Path::new(env!("CARGO_BIN_EXE_octad")), arguments)
+        self.command_of(&self.octad, arguments)
     }
 
     fn command_of(&self, octad: &Path, arguments: &[&str]) -> Command {

@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod bench;
+mod canary;
 mod client;
 mod cluster;
 mod documents;
@@ -11,7 +12,6 @@ mod documents;
 mod drill;
 #[cfg(feature = "drill")]
 mod long;
-#[cfg(feature = "drill")]
 #[path = "../support/skip.rs"]
 mod skip;
 mod slow;

@@ -90,7 +90,8 @@ pub fn facts(text: &[u8]) -> bool {
     let Some(facts) = json::<NodeFacts>(text) else { return false };
     let _ = facts.endpoint("client");
     let Some(role) = SETTING.registry.role_named(&facts.role) else { return true };
-    let layout = Layout { config: "/c".into(), data: "/d".into(), runtime: "/r".into() };
+    let layout =
+        Layout { config: "/c".into(), data: "/d".into(), runtime: "/r".into(), software: "/s".into() };
     let _ = role.data_files(&facts, true);
     role.deployment(facts).files.values().for_each(|file| drop(layout.file(file)));
     true

@@ -210,6 +210,25 @@ impl FakeWorld {
         self.lock().refused.insert(node.to_owned(), reason.to_owned());
     }
 
+    /// Somebody removes all that a host has of a node.
+    pub fn remove_by_hand(&self, node: &str) {
+        self.fault(format!("remove {node}"), |world| {
+            world.nodes.get(node)?;
+            world.stop(node);
+            world.forget(node);
+            Some(())
+        });
+    }
+
+    /// What a node answers over HTTP from now on; `None` for what it should.
+    pub fn answer(&self, node: &str, status: Option<u16>) {
+        let mut world = self.lock();
+        match status {
+            Some(status) => drop(world.answers.insert(node.to_owned(), status)),
+            None => drop(world.answers.remove(node)),
+        }
+    }
+
     /// A process whose configuration says this ends at once, each time it is started.
     pub fn fatal_setting(&self, name: &str, value: &str) {
         self.lock().fatal.insert(name.to_owned(), value.to_owned());

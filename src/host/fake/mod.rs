@@ -19,8 +19,8 @@ pub use record::{Breach, Cause, Cut, Deed, Loss};
 
 use super::{Backend, Host, HostError, Identity, Progress};
 use crate::kafka::{Claim, Kafka, LookError, NotClaimed, TopicPartition};
-use crate::model::{Deployment, HostInputs, Options};
-use crate::wire::Wire;
+use crate::model::{Deployment, HealthCheck, HostInputs, Options};
+use crate::wire::{NotServing, Wire};
 use crate::zookeeper::{EnsembleView, Zookeeper};
 use async_trait::async_trait;
 use machine::FakeHost;
@@ -241,6 +241,12 @@ impl Wire for FakeWorld {
             brokers if brokers.is_empty() => Ok(None),
             brokers => Err(NotClaimed::Asked { brokers }),
         }
+    }
+
+    async fn ask(&self, address: &str, check: &HealthCheck) -> Result<(), NotServing> {
+        let mut world = self.lock();
+        world.pass();
+        world.ask(address, check)
     }
 }
 

@@ -6,8 +6,9 @@ use super::ensemble::Ensemble;
 use super::lies::Lies;
 use super::record::{Breach, Cause, Cut, Deed, Loss};
 use crate::host::{FACTS_FILE, HostError, Identity, NodeObservation, RunState};
-use crate::model::{Deployment, Layout, NodeFacts, Output};
+use crate::model::{Deployment, HealthCheck, Layout, NodeFacts, Output};
 use crate::role::{Broker, Zookeeper};
+use crate::wire::NotServing;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -36,6 +37,9 @@ pub(super) struct World {
     /// Hosts that nobody gets an answer from, whatever runs on them.
     #[serde(default)]
     pub(super) unreachable: BTreeSet<String>,
+    /// What nodes answer over HTTP, where that isn't what they should.
+    #[serde(default)]
+    pub(super) answers: BTreeMap<String, u16>,
     /// Nodes whose configuration files can't be read.
     pub(super) unreadable: BTreeSet<String>,
     /// Settings with which a process ends as soon as it has read them.
@@ -113,6 +117,9 @@ pub(super) struct Generation {
     pub(super) facts: NodeFacts,
     pub(super) files: BTreeMap<String, String>,
     pub(super) altered: BTreeSet<String>,
+    /// It starts without a disk.
+    #[serde(default)]
+    pub(super) stateless: bool,
 }
 
 /// What a process does.
@@ -167,6 +174,7 @@ impl Default for World {
             asked: BTreeSet::new(),
             refused: BTreeMap::new(),
             unreachable: BTreeSet::new(),
+            answers: BTreeMap::new(),
             unreadable: BTreeSet::new(),
             fatal: BTreeMap::new(),
             shared_disk: None,
@@ -225,7 +233,7 @@ fn marker_of(facts: &NodeFacts) -> Value {
 
 /// The files of a node, as every simulated host would have them.
 pub(super) fn rendered(deployment: &Deployment) -> BTreeMap<String, String> {
-    let nowhere = Layout { config: "".into(), data: "".into(), runtime: "".into() };
+    let nowhere = Layout { config: "".into(), data: "".into(), runtime: "".into(), software: "".into() };
     let mut files = deployment.rendered(&nowhere);
     files.insert(FACTS_FILE.into(), json!(deployment.facts).to_string());
     files
@@ -473,9 +481,31 @@ impl World {
         Some(NodeObservation {
             facts: generation.map(|generation| json!(generation.facts)),
             altered: generation.map_or_else(Vec::new, |one| one.altered.iter().cloned().collect()),
-            data: node.disk.as_ref().is_some_and(|disk| disk.marker.is_some()),
+            data: node.disk.as_ref().is_some_and(|disk| disk.marker.is_some())
+                || generation.is_some_and(|generation| generation.stateless),
             run,
         })
+    }
+
+    /// What whoever serves at an address says of itself. It listens once it has joined its group.
+    pub(super) fn ask(&self, address: &str, check: &HealthCheck) -> Result<(), NotServing> {
+        let is_at = |facts: &NodeFacts| facts.endpoint(check.port()).as_deref() == Some(address);
+        let listens = |node: &Node| match (&node.run, &node.generation) {
+            (Run::Running { facts, since, .. }, _) => is_at(facts) && self.now - since >= self.lag,
+            (Run::Frozen, Some(generation)) => is_at(&generation.facts),
+            _ => false,
+        };
+        let found = self.nodes.iter().find(|(_, node)| listens(node));
+        let Some((name, node)) = found else { return Err(NotServing::Closed) };
+        if self.still.contains(name) || matches!(node.run, Run::Frozen) {
+            return Err(NotServing::Silent { why: "no answer in time".into() });
+        }
+        match (check, self.answers.get(name)) {
+            (HealthCheck::Http { status, .. }, Some(found)) if found != status => {
+                Err(NotServing::Status { found: *found, wanted: *status })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn files(&self, host: &str, node: &str) -> BTreeMap<String, String> {
@@ -503,6 +533,10 @@ impl World {
     pub(super) fn format(&mut self, host: &str, deployment: &Deployment) -> Result<(), HostError> {
         let facts = &deployment.facts;
         self.leave_behind(host, &facts.node)?;
+        if deployment.stateless {
+            self.machine(host)?;
+            return Ok(());
+        }
         let number = self.number();
         let node = self.node_on(host, &facts.node)?;
         if let Some(disk) = &node.disk {
@@ -526,8 +560,16 @@ impl World {
         let mut hash = Sha256::new();
         hash.update(json!(files).to_string());
         let id: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        self.node_on(host, &facts.node)?.generation =
-            Some(Generation { id: id.clone(), facts: facts.clone(), files, altered: BTreeSet::new() });
+        self.node_on(host, &facts.node)?.generation = Some(Generation {
+            id: id.clone(),
+            facts: facts.clone(),
+            files,
+            altered: BTreeSet::new(),
+            stateless: deployment.stateless,
+        });
+        if deployment.stateless {
+            self.members.entry(facts.group.clone()).or_default().insert(facts.node.clone());
+        }
         Ok(id)
     }
 
@@ -543,7 +585,8 @@ impl World {
         }
         node.wanted = true;
         node.restarts = 0;
-        let disk = node.disk.as_ref().is_some_and(|disk| disk.marker.is_some());
+        let stateless = node.generation.as_ref().is_some_and(|generation| generation.stateless);
+        let disk = stateless || node.disk.as_ref().is_some_and(|disk| disk.marker.is_some());
         let refused = if disk { refused } else { Some("the marker of its data directory is missing".into()) };
         if let Some(reason) = refused {
             node.run = Run::Failed { reason: reason.clone() };

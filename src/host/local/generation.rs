@@ -34,12 +34,12 @@ struct Fresh {
     files: BTreeMap<String, String>,
 }
 
-/// The files of a node's next generation. Pure.
-pub(super) fn render(host: &Path, deployment: &Deployment) -> BTreeMap<String, String> {
-    fresh(host, deployment).files
+/// The files of a node's next generation, whose software lies at `software`. Pure.
+pub(super) fn render(host: &Path, deployment: &Deployment, software: &Path) -> BTreeMap<String, String> {
+    fresh(host, deployment, software).files
 }
 
-fn fresh(host: &Path, deployment: &Deployment) -> Fresh {
+fn fresh(host: &Path, deployment: &Deployment, software: &Path) -> Fresh {
     let node = &deployment.facts.node;
     let facts = serde_json::to_vec_pretty(&deployment.facts).expect("facts have only text keys");
     // Of the texts with their placeholders: the id must not depend on where the host is.
@@ -56,6 +56,7 @@ fn fresh(host: &Path, deployment: &Deployment) -> Fresh {
         config: layout::generations(host, node).join(&id),
         data: layout::data(host, node),
         runtime: layout::runtime(host, node),
+        software: software.to_owned(),
     };
     let mut files = deployment.rendered(&place);
     files.insert(FACTS_FILE.into(), String::from_utf8_lossy(&facts).into_owned());
@@ -63,9 +64,13 @@ fn fresh(host: &Path, deployment: &Deployment) -> Fresh {
 }
 
 /// Writes a generation of a node's files and puts it in place. Returns its id and where it is.
-pub(super) fn install(host: &Path, deployment: &Deployment) -> Result<(String, Layout), HostError> {
+pub(super) fn install(
+    host: &Path,
+    deployment: &Deployment,
+    software: &Path,
+) -> Result<(String, Layout), HostError> {
     let node = &deployment.facts.node;
-    let Fresh { id, place, files } = fresh(host, deployment);
+    let Fresh { id, place, files } = fresh(host, deployment, software);
     let directory = place.config.clone();
     let manifest: BTreeMap<&String, String> =
         files.iter().map(|(name, content)| (name, hex(&Sha256::digest(content)))).collect();

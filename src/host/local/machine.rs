@@ -5,7 +5,8 @@ mod drill;
 use super::disk::{self, Disk};
 use super::network::{self, Network};
 use super::program::may_administer;
-use super::{Isolation, LocalOptions, SoftwareOnHand, generation, layout};
+use super::software::SoftwareOnHand;
+use super::{Isolation, LocalOptions, generation, layout};
 use crate::artifact::ArtifactSet;
 use crate::clock::{self, Until};
 use crate::host::{Drillable, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
@@ -136,6 +137,11 @@ impl Machine {
         begins.is_some_and(|begins| begins.look().is_ok_and(|begun| begun == Begun::Lost))
     }
 
+    /// Whether a node was last installed as one that starts without a disk.
+    fn is_stateless(&self, unit: &UnitName) -> bool {
+        UnitSpec::load(&self.directory, unit).is_ok_and(|spec| spec.requires.is_empty())
+    }
+
     /// Octad as this host keeps it.
     fn kept_program(&self) -> Result<PathBuf, HostError> {
         let path = self.directory.display().to_string();
@@ -149,8 +155,11 @@ impl Machine {
         let units = nodes.filter_map(|node| UnitName::new(node.file_name().to_str()?).ok());
         let specs = units.filter_map(|unit| UnitSpec::load(&self.directory, &unit).ok());
         let programs = specs.flat_map(|spec| {
-            let fence = spec.after_end.map(|after_end| after_end.program);
-            fence.into_iter().chain(spec.launcher.first().map(PathBuf::from))
+            let fence = spec.after_end.map(|after_end| (after_end.program, after_end.args));
+            let fence = fence.into_iter().flat_map(|(program, args)| {
+                std::iter::once(program).chain(args.into_iter().map(PathBuf::from))
+            });
+            fence.chain(spec.launcher.into_iter().map(PathBuf::from))
         });
         programs.collect()
     }
@@ -173,19 +182,19 @@ impl Machine {
         told.is_some_and(|told| fs::canonicalize(told).ok() != here)
     }
 
-    /// What the supervisor runs behind a process: the role's fence.
-    fn after_end(&self, deployment: &Deployment, place: &Layout) -> Result<Option<AfterEnd>, HostError> {
-        let Some(arguments) = &deployment.fence else { return Ok(None) };
-        let args = std::iter::once("fence".to_owned()).chain(place.fill_all(arguments)).collect();
-        Ok(Some(AfterEnd::new(self.kept_program()?, args)))
+    /// A command of a role's that runs beside its process: nothing where there is none.
+    fn beside(&self, command: Option<&Vec<String>>, place: &Layout) -> Result<Vec<String>, HostError> {
+        let words = command.map(Vec::as_slice).unwrap_or_default();
+        if words.iter().all(|word| word != Layout::OCTAD) {
+            return Ok(place.fill_all(words));
+        }
+        Ok(place.command(words, &self.kept_program()?.to_string_lossy()))
     }
 
-    /// What the supervisor runs in front of a process: the role's watchdog.
-    fn launcher(&self, deployment: &Deployment, place: &Layout) -> Result<Vec<String>, HostError> {
-        let Some(arguments) = &deployment.watchdog else { return Ok(Vec::new()) };
-        let program = self.kept_program()?.to_string_lossy().into_owned();
-        let verb = [program, "watchdog".to_owned()];
-        Ok(verb.into_iter().chain(place.fill_all(arguments)).chain(["--".to_owned()]).collect())
+    /// What the supervisor runs behind a process: the role's fence.
+    fn after_end(&self, deployment: &Deployment, place: &Layout) -> Result<Option<AfterEnd>, HostError> {
+        let mut words = self.beside(deployment.fence.as_ref(), place)?.into_iter();
+        Ok(words.next().map(|program| AfterEnd::new(program.into(), words.collect())))
     }
 
     async fn unit_spec(
@@ -195,11 +204,35 @@ impl Machine {
         place: &Layout,
     ) -> Result<UnitSpec, HostError> {
         let facts = &deployment.facts;
-        let Process::Java { options, main, arguments } = &deployment.process;
-        let java = self.software.java().await?;
+        let marker = layout::marker(&self.directory, &facts.node);
+        Ok(UnitSpec {
+            working_dir: Some(place.runtime.clone()),
+            requires: if deployment.stateless { Vec::new() } else { vec![marker] },
+            begins: self.beginning(deployment),
+            after_end: self.after_end(deployment, place)?,
+            launcher: self.beside(deployment.watchdog.as_ref(), place)?,
+            generation,
+            ..self.process(deployment, place).await?
+        })
+    }
+
+    /// A node's process by itself.
+    async fn process(&self, deployment: &Deployment, place: &Layout) -> Result<UnitSpec, HostError> {
         let quiet = |_: &str, _, _| {};
-        let class_path =
-            self.software.class_path(&facts.software.name, &facts.software.version, &quiet).await?;
+        let facts = &deployment.facts;
+        let (options, main, arguments) = match &deployment.process {
+            Process::Java { options, main, arguments } => (options, main, arguments),
+            Process::Program { executable, arguments, environment } => {
+                let program = self.software.executable(&facts.software, executable, &quiet).await?;
+                let env = environment.iter().map(|(name, value)| (name.clone(), place.fill(value)));
+                return Ok(UnitSpec {
+                    env: env.collect(),
+                    ..UnitSpec::new(program, place.fill_all(arguments))
+                });
+            }
+        };
+        let java = self.software.java().await?;
+        let class_path = self.software.class_path(&facts.software, &quiet).await?;
         let class_path = class_path.to_arg().to_string_lossy().into_owned();
         let flags = facts.jvm.as_ref().map(Jvm::flags).unwrap_or_default();
         // Heap sizes don't bind an archive, the collector does.
@@ -224,18 +257,12 @@ impl Machine {
         args.push(main.clone());
         args.extend(place.fill_all(arguments));
         Ok(UnitSpec {
-            working_dir: Some(place.runtime.clone()),
-            requires: vec![layout::marker(&self.directory, &facts.node)],
-            begins: self.beginning(deployment),
             archive: archive.map(|path| ArchiveSpec {
                 path,
                 present: vec!["-XX:SharedArchiveFile={archive}".into(), "-Xshare:auto".into()],
                 dump: DumpCommand { program: java.path.clone(), args: dump },
                 after_secs: 20,
             }),
-            after_end: self.after_end(deployment, place)?,
-            launcher: self.launcher(deployment, place)?,
-            generation,
             ..UnitSpec::new(java.path.clone(), args)
         })
     }
@@ -370,7 +397,8 @@ impl Host for Machine {
         let disk = self.disk(node);
         // What is on a disk that isn't mounted, or was shut down, is not lost: the next start mounts it.
         let away = || disk.exists() && (!disk.is_mounted() || disk.is_shut_down());
-        let data = away() || layout::marker(&self.directory, node).exists() && !self.is_emptied(&unit);
+        let there = || layout::marker(&self.directory, node).exists() && !self.is_emptied(&unit);
+        let data = away() || there() || self.is_stateless(&unit);
         Ok(Some(NodeObservation { facts, altered, data, run }))
     }
 
@@ -392,6 +420,9 @@ impl Host for Machine {
     }
 
     async fn format(&self, deployment: &Deployment) -> Result<(), HostError> {
+        if deployment.stateless {
+            return Ok(());
+        }
         let node = &deployment.facts.node;
         let data = layout::data(&self.directory, node);
         let marker = layout::marker(&self.directory, node);
@@ -456,7 +487,8 @@ impl Host for Machine {
     }
 
     async fn install(&self, deployment: &Deployment) -> Result<String, HostError> {
-        let (id, place) = generation::install(&self.directory, deployment)?;
+        let software = self.software.directory(&deployment.facts.software)?;
+        let (id, place) = generation::install(&self.directory, deployment, &software)?;
         let spec = self.unit_spec(deployment, id.clone(), &place).await?;
         if let Some(archive) = &spec.archive {
             let software = &deployment.facts.software;
@@ -477,7 +509,9 @@ impl Host for Machine {
     }
 
     fn render(&self, deployment: &Deployment) -> BTreeMap<String, String> {
-        generation::render(&self.directory, deployment)
+        // Where it isn't known where software lies, nothing can be installed either.
+        let software = self.software.directory(&deployment.facts.software).unwrap_or_default();
+        generation::render(&self.directory, deployment, &software)
     }
 
     async fn start(&self, node: &str) -> Result<(), HostError> {
