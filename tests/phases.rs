@@ -278,7 +278,7 @@ impl Role for Staged {
         roll.pending.keys().next().map_or(Next::Done, |name| Next::Do((*name).to_owned()))
     }
 
-    fn spares(&self, _: &str, _: &BTreeSet<String>, _: &GroupView) -> Result<(), NotSafe> {
+    fn may_disrupt(&self, _: &str, _: &BTreeSet<String>, _: &GroupView) -> Result<(), NotSafe> {
         Ok(())
     }
 

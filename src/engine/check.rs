@@ -191,7 +191,7 @@ fn prove_roll(
             // One without a process can't be missed, nor one that stands still, nor one that the group says is out.
             let idle = matches!(process, Some(ProcessSeen::Gone | ProcessSeen::Still));
             let missed = !idle && view.standing(&member) != Some(Standing::Out);
-            if let Err(reason) = role.spares(&member, interrupts, &view)
+            if let Err(reason) = role.may_disrupt(&member, interrupts, &view)
                 && missed
             {
                 return Err(Violation::Unsafe { group: group.to_owned(), member, reason });
@@ -249,7 +249,7 @@ mod tests {
                 None => Next::Done,
             }
         }
-        fn spares(&self, node: &str, _: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
+        fn may_disrupt(&self, node: &str, _: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
             match self.needed {
                 Some((needed, leader)) if node == needed && view.leader() == Some(leader) => {
                     Err(NotSafe::NoSingleLeader)

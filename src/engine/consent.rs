@@ -45,7 +45,7 @@ pub fn consent(
         names.extend(role.interrupted(&view.members.keys().cloned().collect(), &judged));
         let recorded =
             held.iter().filter(|key| state.resources.contains_key(**key)).map(|key| key.name.clone());
-        all_told &= role.tells_all(view) && role.knows(view, &recorded.collect());
+        all_told &= role.tells_all(view) && role.tells_any(view, &recorded.collect());
     }
     let unheard: BTreeSet<String> = intent.interrupts.difference(&names).cloned().collect();
     if let Some(name) = unheard.first().filter(|_| all_told) {

@@ -127,7 +127,9 @@ pub(super) async fn wait_healthy(
         let health = role.health(&view, &members, out);
         short_since = matches!(health, Health::Short(_)).then(|| short_since.unwrap_or_else(Instant::now));
         let reason = match health {
-            Health::Healthy if held.is_empty() || role.knows(&view, &held) || begun.elapsed() >= UNTOLD => {
+            Health::Healthy
+                if held.is_empty() || role.tells_any(&view, &held) || begun.elapsed() >= UNTOLD =>
+            {
                 return Ok(view);
             }
             Health::Healthy => "nobody has been told of its topics yet".into(),

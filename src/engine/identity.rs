@@ -78,7 +78,7 @@ mod tests {
         fn next(&self, _: &Roll<'_>, _: &GroupView) -> Next {
             Next::Done
         }
-        fn spares(&self, _: &str, _: &BTreeSet<String>, _: &GroupView) -> Result<(), NotSafe> {
+        fn may_disrupt(&self, _: &str, _: &BTreeSet<String>, _: &GroupView) -> Result<(), NotSafe> {
             Ok(())
         }
         fn identity(&self, view: &GroupView) -> Option<String> {

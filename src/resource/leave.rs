@@ -86,7 +86,7 @@ impl Leaving<'_> {
         if stopped && view.standing(&self.key.name) != Some(Standing::Out) {
             return Err(NotSafe::StillCounted { member: self.key.name.clone() });
         }
-        if self.role.knows(&view, &self.surroundings.made_within(group)) {
+        if self.role.tells_any(&view, &self.surroundings.made_within(group)) {
             Ok(())
         } else {
             Err(NotSafe::Untold)

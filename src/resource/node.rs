@@ -3,7 +3,7 @@
 use super::leave::Leaving;
 use super::{
     Decision, Deed, Drift, Files, Fitted, Instance, Kind, KindError, Loss, Malformed, Observed, Recorded,
-    Siblings, Subject, Surroundings, Work, host, place, view,
+    Siblings, Subject, Surroundings, Work, host, location, view,
 };
 use crate::causes::with_causes;
 use crate::clock::{GATE_TIMEOUT, Until};
@@ -58,7 +58,7 @@ impl NodeKind {
     ) -> Result<Value, KindError> {
         let deployment = self.deployment(key, after)?;
         let host = surroundings.host(&deployment.facts.host.key())?;
-        place::rename(host.as_ref(), surroundings, key, patience, until).await?;
+        location::rename(host.as_ref(), surroundings, key, patience, until).await?;
         let generation = host.install(&deployment).await?;
         host.stop(&key.name, patience, until).await?;
         host.start(&key.name).await?;
@@ -73,12 +73,12 @@ impl NodeKind {
         surroundings: &dyn Surroundings,
         key: &Key,
         after: &Value,
-        left: place::Left,
+        left: location::Left,
         until: Option<Until>,
     ) -> Result<Value, KindError> {
         let deployment = self.deployment(key, after)?;
         let host = surroundings.host(&deployment.facts.host.key())?;
-        let place::Left { host: old, name, .. } = left;
+        let location::Left { host: old, name, .. } = left;
         old.stop(&name, patience(old.as_ref(), &name).await?, until).await?;
         if let Err(error) = self.refilled(surroundings, key, &deployment.facts).await {
             old.start(&name).await?;
@@ -632,7 +632,7 @@ impl Kind for NodeKind {
             let (starting, all) = by_backend.entry(surroundings.backend_of(&host)?).or_default();
             let handle = surroundings.host(&host)?;
             // What has a process has its ports.
-            let found = place::look(handle.as_ref(), surroundings, &item.key).await?;
+            let found = location::look(handle.as_ref(), surroundings, &item.key).await?;
             if found.is_none_or(|found| !found.run.has_process()) {
                 starting.push((handle, deployment.clone()));
             }
@@ -651,8 +651,8 @@ impl Kind for NodeKind {
         inputs: &Value,
     ) -> Result<Option<(Files, Files)>, KindError> {
         let deployment = self.deployment(key, inputs)?;
-        let host = place::host_with(surroundings, &deployment.facts.host.key(), key).await?;
-        let lying = host.files(&place::name(host.as_ref(), surroundings, key).await?).await?;
+        let host = location::host_with(surroundings, &deployment.facts.host.key(), key).await?;
+        let lying = host.files(&location::name(host.as_ref(), surroundings, key).await?).await?;
         Ok(Some((readable(lying), readable(host.render(&deployment)))))
     }
 
@@ -671,11 +671,11 @@ impl Kind for NodeKind {
             // The others may have moved on since the plan was made.
             let view = view(surroundings, &deployment.facts.group).await;
             self.refill(key, &deployment.facts, view.as_ref())?;
-        } else if place::look(host.as_ref(), surroundings, key).await?.is_none_or(|found| !found.data) {
+        } else if location::look(host.as_ref(), surroundings, key).await?.is_none_or(|found| !found.data) {
             let role = self.role(key, &deployment.facts)?.as_ref();
             vacant(surroundings, key, role, &deployment.facts).await?;
         }
-        place::rename(host.as_ref(), surroundings, key, STOP_TIMEOUT, None).await?;
+        location::rename(host.as_ref(), surroundings, key, STOP_TIMEOUT, None).await?;
         let data_files = self.role(key, &deployment.facts)?.data_files(&deployment.facts, told("bootstrap"));
         let deployment = Deployment { data_files, ..deployment };
         host.format(&deployment).await?;
@@ -697,7 +697,7 @@ impl Kind for NodeKind {
         let host = surroundings.host(&deployment.facts.host.key())?;
         // A process that runs by the time of the stop came back as well.
         let until = Some(Until::within(Duration::ZERO));
-        match place::look(host.as_ref(), surroundings, key).await? {
+        match location::look(host.as_ref(), surroundings, key).await? {
             Some(found) if runs_as_declared(&found, &deployment.facts) => {
                 Ok(json!({ "generation": host.install(&deployment).await? }))
             }
@@ -722,11 +722,11 @@ impl Kind for NodeKind {
         until: Option<Until>,
     ) -> Result<Value, KindError> {
         let host = facts(key, after)?.host.key();
-        if let Some(left) = place::left(surroundings, &host, key).await? {
+        if let Some(left) = location::left(surroundings, &host, key).await? {
             return self.move_in(surroundings, key, after, left, until).await;
         }
         let host = surroundings.host(&host)?;
-        let name = place::name(host.as_ref(), surroundings, key).await?;
+        let name = location::name(host.as_ref(), surroundings, key).await?;
         self.restart(surroundings, key, after, patience(host.as_ref(), &name).await?, until).await
     }
 
@@ -741,12 +741,12 @@ impl Kind for NodeKind {
         key: &Key,
         inputs: &Value,
     ) -> Result<bool, KindError> {
-        let host = match place::host_with(surroundings, &facts(key, inputs)?.host.key(), key).await {
+        let host = match location::host_with(surroundings, &facts(key, inputs)?.host.key(), key).await {
             // Nothing of it runs there.
             Err(KindError::Host(HostError::Down { .. })) => return Ok(false),
             host => host?,
         };
-        let name = place::name(host.as_ref(), surroundings, key).await?;
+        let name = location::name(host.as_ref(), surroundings, key).await?;
         match host.node(&name).await? {
             None => Ok(false),
             Some(found) => {
@@ -764,8 +764,8 @@ impl Kind for NodeKind {
         before: &Instance,
     ) -> Result<(), KindError> {
         let facts = facts(key, &before.inputs)?;
-        let host = place::host_with(surroundings, &facts.host.key(), key).await?;
-        let name = place::name(host.as_ref(), surroundings, key).await?;
+        let host = location::host_with(surroundings, &facts.host.key(), key).await?;
+        let name = location::name(host.as_ref(), surroundings, key).await?;
         let goes_on = surroundings.goes_on(&facts.group);
         if goes_on && !self.is_stateless(&before.inputs) {
             let role = self.role(key, &facts)?.as_ref();
@@ -777,7 +777,7 @@ impl Kind for NodeKind {
         let goodbye = if goes_on { STOP_TIMEOUT } else { Duration::from_secs(2) };
         let hosts = host::outgoing(surroundings, &facts.host.key())?.into_iter();
         for host in hosts.chain([surroundings.host(&facts.host.key())?]) {
-            let name = place::name(host.as_ref(), surroundings, key).await?;
+            let name = location::name(host.as_ref(), surroundings, key).await?;
             host.stop(&name, goodbye, None).await?;
             host.remove(&name).await?;
         }
@@ -811,13 +811,13 @@ impl Seen {
 /// Looks for a node, on its host or the one that this takes the place of.
 async fn seen(surroundings: &dyn Surroundings, key: &Key, inputs: &Value) -> Result<Option<Seen>, KindError> {
     let host = facts(key, inputs)?.host.key();
-    if let Some(place::Left { host, name, found }) = place::left(surroundings, &host, key).await? {
+    if let Some(location::Left { host, name, found }) = location::left(surroundings, &host, key).await? {
         let altered_files = altered_files(host.as_ref(), &name, &found).await;
         return Ok(Some(Seen { found, altered_files, left: true }));
     }
     let host = surroundings.host(&host)?;
-    let Some(found) = place::look(host.as_ref(), surroundings, key).await? else { return Ok(None) };
-    let name = place::name(host.as_ref(), surroundings, key).await?;
+    let Some(found) = location::look(host.as_ref(), surroundings, key).await? else { return Ok(None) };
+    let name = location::name(host.as_ref(), surroundings, key).await?;
     let altered_files = altered_files(host.as_ref(), &name, &found).await;
     Ok(Some(Seen { found, altered_files, left: false }))
 }

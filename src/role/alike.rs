@@ -54,11 +54,15 @@ pub(super) fn health(view: &GroupView, without: &BTreeSet<String>) -> Health {
 }
 
 /// One at a time: those that nobody can miss first, the others once all serve that aren't to be changed.
-pub(super) fn next(roll: &Roll<'_>, view: &GroupView, spares: impl Fn(&str) -> Result<(), NotSafe>) -> Next {
+pub(super) fn next(
+    roll: &Roll<'_>,
+    view: &GroupView,
+    may_disrupt: impl Fn(&str) -> Result<(), NotSafe>,
+) -> Next {
     if let Some(name) = roll.without_process() {
         return Next::Do(name.to_owned());
     }
-    if let Some(next) = roll.out(view).or_else(|| roll.silent(view, &spares)) {
+    if let Some(next) = roll.out(view).or_else(|| roll.silent(view, &may_disrupt)) {
         return next;
     }
     let away = view.away();
@@ -66,11 +70,11 @@ pub(super) fn next(roll: &Roll<'_>, view: &GroupView, spares: impl Fn(&str) -> R
         let members = away.into_iter().map(str::to_owned).collect();
         return Next::Wait(NotSafe::MembersAway { members, so: None });
     }
-    roll.leader_last(view.leader(), spares)
+    roll.leader_last(view.leader(), may_disrupt)
 }
 
 /// Another one serves meanwhile. A group of one has nobody to take over; that it stops is told in the preview.
-pub(super) fn spares(node: &str, view: &GroupView) -> Result<(), NotSafe> {
+pub(super) fn may_disrupt(node: &str, view: &GroupView) -> Result<(), NotSafe> {
     let others = view.up_count() - usize::from(view.is_up(node));
     if view.members.len() == 1 || others > 0 {
         return Ok(());
@@ -97,7 +101,7 @@ mod tests {
     fn next_of(view: &GroupView, pending: &[(&str, ProcessSeen)]) -> Next {
         let pending: BTreeMap<_, _> = pending.iter().map(|(name, seen)| (*name, Some(*seen))).collect();
         let roll = Roll { pending: &pending, interrupts: &BTreeSet::new() };
-        next(&roll, view, |name| spares(name, view))
+        next(&roll, view, |name| may_disrupt(name, view))
     }
 
     #[test]

@@ -272,7 +272,7 @@ impl Role for Broker {
         if let Some(name) = roll.without_process() {
             return Next::Do(name.to_owned());
         }
-        let spares = |name: &str| self.spares(name, roll.interrupts, view);
+        let may_disrupt = |name: &str| self.may_disrupt(name, roll.interrupts, view);
         // Alone, nobody could tell that it is out but itself.
         if view.members.len() == 1
             && let Some(name) = roll.pending.keys().next()
@@ -289,13 +289,13 @@ impl Role for Broker {
         if let Err(reason) = decided(cluster, None) {
             return Next::Wait(reason);
         }
-        if let Some(next) = roll.silent(view, spares) {
+        if let Some(next) = roll.silent(view, may_disrupt) {
             return next;
         }
         let away = view.away();
         if !away.is_empty() {
             let members = away.into_iter().map(str::to_owned).collect();
-            let breaks = |name: &&str| match spares(name) {
+            let breaks = |name: &&str| match may_disrupt(name) {
                 Err(reason @ NotSafe::WouldBreakMinIsr { .. }) => Some(Box::new(reason)),
                 _ => None,
             };
@@ -308,10 +308,15 @@ impl Role for Broker {
             return Next::Refuse(reason);
         }
         // The controller last: each change of controller delays elections.
-        roll.leader_last(view.leader(), spares)
+        roll.leader_last(view.leader(), may_disrupt)
     }
 
-    fn spares(&self, node: &str, interrupts: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
+    fn may_disrupt(
+        &self,
+        node: &str,
+        interrupts: &BTreeSet<String>,
+        view: &GroupView,
+    ) -> Result<(), NotSafe> {
         // A cluster of one has nobody to take over; that it stops is told in the preview.
         if view.members.len() == 1 {
             return Ok(());
@@ -456,7 +461,7 @@ impl Role for Broker {
         }
     }
 
-    fn knows(&self, view: &GroupView, held: &BTreeSet<String>) -> bool {
+    fn tells_any(&self, view: &GroupView, held: &BTreeSet<String>) -> bool {
         let known = |cluster: &ClusterView| match held.is_empty() {
             true => !cluster.topics.is_empty(),
             false => held.iter().any(|topic| cluster.topics.contains_key(topic)),
@@ -627,7 +632,7 @@ mod tests {
         let two = view(&[Says::Same, Says::Nothing, Says::Nothing, Says::Same], &[1, 2, 3], &[1, 2, 3, 4]);
         assert!(matches!(next(&two, &silent), Next::Wait(NotSafe::MembersAway { .. })));
         assert!(matches!(
-            Broker.spares("broker-2", &BTreeSet::new(), &two),
+            Broker.may_disrupt("broker-2", &BTreeSet::new(), &two),
             Err(NotSafe::WouldBreakMinIsr { .. })
         ));
     }
@@ -638,7 +643,7 @@ mod tests {
         let seen = view(&[Says::Same, Says::Nothing, Says::Nothing], &[1], &[1, 2, 3]);
         assert_eq!(next(&seen, &[("broker-2", RUNS)]), Next::Do("broker-2".into()));
         assert!(matches!(
-            Broker.spares("broker-1", &BTreeSet::new(), &seen),
+            Broker.may_disrupt("broker-1", &BTreeSet::new(), &seen),
             Err(NotSafe::WouldBreakMinIsr { .. })
         ));
     }
@@ -703,7 +708,7 @@ mod tests {
         };
         assert_eq!(next(&alone(&["10.0.0.2:9092"]), &[("broker-2", RUNS)]), starting);
         assert_eq!(next(&alone(&[]), &[("broker-2", RUNS)]), Next::Do("broker-2".into()));
-        assert_eq!(Broker.spares("broker-2", &BTreeSet::new(), &alone(&[])), Ok(()));
+        assert_eq!(Broker.may_disrupt("broker-2", &BTreeSet::new(), &alone(&[])), Ok(()));
     }
 
     #[test]

@@ -142,14 +142,19 @@ pub trait Role: Send + Sync {
     /// Which member of a roll may be disturbed now. Asked again before each turn, over a fresh view. As a rule one, once
     /// all that aren't to be changed serve.
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
-        alike::next(roll, view, |name| self.spares(name, roll.interrupts, view))
+        alike::next(roll, view, |name| self.may_disrupt(name, roll.interrupts, view))
     }
 
     /// Whether the group keeps its promises while `node` is away, but for what `interrupts` consents to. Independent of
     /// [`Role::next`], which it checks. As a rule where another one serves meanwhile, or it is the only one.
-    fn spares(&self, node: &str, interrupts: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
+    fn may_disrupt(
+        &self,
+        node: &str,
+        interrupts: &BTreeSet<String>,
+        view: &GroupView,
+    ) -> Result<(), NotSafe> {
         let _ = interrupts;
-        alike::spares(node, view)
+        alike::may_disrupt(node, view)
     }
 
     /// Has those know who act by themselves, before a member that serves is stopped, and holds them off for as long as the
@@ -191,7 +196,7 @@ pub trait Role: Send + Sync {
 
     /// Whether a view knows of any of what the group is recorded to hold (Kafka: topics), or of anything where that is
     /// nothing: one that doesn't may be of a group that has just begun.
-    fn knows(&self, view: &GroupView, held: &BTreeSet<String>) -> bool {
+    fn tells_any(&self, view: &GroupView, held: &BTreeSet<String>) -> bool {
         let _ = (view, held);
         true
     }

@@ -58,15 +58,15 @@ impl Roll<'_> {
     }
 
     /// What comes next where members to be changed are silent; `None` where none is. The group may count on them: one
-    /// goes where `spares` says that those who answer do without it, so that one that hangs can be mended.
+    /// goes where `may_disrupt` says that those who answer do without it, so that one that hangs can be mended.
     pub(super) fn silent(
         &self,
         view: &GroupView,
-        spares: impl Fn(&str) -> Result<(), NotSafe>,
+        may_disrupt: impl Fn(&str) -> Result<(), NotSafe>,
     ) -> Option<Next> {
         let mut waits = None;
         for name in self.standing(Standing::Silent, view) {
-            let spared = if self.is_starting(name, view) { Err(starts(name)) } else { spares(name) };
+            let spared = if self.is_starting(name, view) { Err(starts(name)) } else { may_disrupt(name) };
             match spared {
                 Ok(()) => return Some(Next::Do(name.to_owned())),
                 Err(reason @ NotSafe::Starting { .. }) => waits = waits.or(Some(Next::Wait(reason))),
@@ -87,12 +87,12 @@ impl Roll<'_> {
     pub(super) fn leader_last(
         &self,
         leader: Option<&str>,
-        spares: impl Fn(&str) -> Result<(), NotSafe>,
+        may_disrupt: impl Fn(&str) -> Result<(), NotSafe>,
     ) -> Next {
         let names = || self.pending.keys().copied();
         match names().find(|name| Some(*name) != leader).or(names().next()) {
             None => Next::Done,
-            Some(name) => match spares(name) {
+            Some(name) => match may_disrupt(name) {
                 Ok(()) => Next::Do(name.to_owned()),
                 Err(reason) => Next::Wait(reason),
             },

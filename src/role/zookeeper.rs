@@ -175,12 +175,12 @@ impl Role for Zookeeper {
         if let Some(name) = roll.without_process() {
             return Next::Do(name.to_owned());
         }
-        let spares = |name: &str| self.spares(name, roll.interrupts, view);
+        let may_disrupt = |name: &str| self.may_disrupt(name, roll.interrupts, view);
         // One that is alone has nobody to be elected by.
         if view.members.len() > 1 && view.leader().is_none() {
             return roll.still().unwrap_or(Next::Wait(NotSafe::NoSingleLeader));
         }
-        if let Some(next) = roll.out(view).or_else(|| roll.silent(view, spares)) {
+        if let Some(next) = roll.out(view).or_else(|| roll.silent(view, may_disrupt)) {
             return next;
         }
         let away = view.away();
@@ -189,10 +189,10 @@ impl Role for Zookeeper {
             return Next::Wait(NotSafe::MembersAway { members, so: None });
         }
         // The leader last: each change of leader interrupts all sessions for a moment.
-        roll.leader_last(view.leader(), spares)
+        roll.leader_last(view.leader(), may_disrupt)
     }
 
-    fn spares(&self, node: &str, _: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
+    fn may_disrupt(&self, node: &str, _: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
         let size = view.members.len();
         let others = view.up_count() - usize::from(view.is_up(node));
         let needed = size / 2 + 1;

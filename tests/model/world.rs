@@ -680,7 +680,7 @@ impl World {
 
     fn may_stop(&self, asked: &Asked, rule: Rule) -> bool {
         if rule.asks() {
-            return spares(self.key(asked, rule), || self.look(asked, rule));
+            return may_disrupt(self.key(asked, rule), || self.look(asked, rule));
         }
         let everywhere = rule == Rule::RegisteredEverywhere;
         let counts = |it: &&Replicated| it.leader == asked.by || everywhere && has(it.isr, asked.by);
@@ -1061,7 +1061,7 @@ impl World {
 }
 
 /// The rule itself, which is asked the same again and again.
-fn spares(key: u128, look: impl FnOnce() -> Look) -> bool {
+fn may_disrupt(key: u128, look: impl FnOnce() -> Look) -> bool {
     thread_local!(static KNOWN: RefCell<HashMap<u128, bool, BuildHasherDefault<Quick>>> = RefCell::default());
-    KNOWN.with_borrow_mut(|known| *known.entry(key).or_insert_with(|| look().spares().is_ok()))
+    KNOWN.with_borrow_mut(|known| *known.entry(key).or_insert_with(|| look().may_disrupt().is_ok()))
 }

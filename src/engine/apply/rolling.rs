@@ -66,8 +66,8 @@ pub(super) async fn roll(
             }
         };
         // Whoever knows of one topic was told of all.
-        let knows = role.knows(&view, &BTreeSet::new());
-        untold_since = (!knows).then(|| untold_since.unwrap_or_else(Instant::now));
+        let tells = role.tells_any(&view, &BTreeSet::new());
+        untold_since = (!tells).then(|| untold_since.unwrap_or_else(Instant::now));
         // One that is alone can only tell of it itself.
         let untold = view.members.len() > 1
             && untold_since.is_some_and(|since| {

@@ -202,7 +202,7 @@ impl Look {
     ///
     /// # Errors
     /// The first thing in the way.
-    pub fn spares(&self) -> Result<(), NotSpared> {
+    pub fn may_disrupt(&self) -> Result<(), NotSpared> {
         if !self.is_apart() {
             return Err(NotSpared::Reached);
         }
@@ -332,10 +332,10 @@ mod tests {
 
     #[track_caller]
     fn refused(change: impl FnOnce(&mut Look)) -> NotSpared {
-        assert_eq!(cut_off().spares(), Ok(()), "the detector");
+        assert_eq!(cut_off().may_disrupt(), Ok(()), "the detector");
         let mut look = cut_off();
         change(&mut look);
-        look.spares().unwrap_err()
+        look.may_disrupt().unwrap_err()
     }
 
     #[test]
@@ -357,7 +357,7 @@ mod tests {
         let mut led_elsewhere = cut_off();
         led_elsewhere.partitions.push(partition(4, &[1, 4, 5]));
         led_elsewhere.kept.remove(&5);
-        assert_eq!(led_elsewhere.spares(), Ok(()));
+        assert_eq!(led_elsewhere.may_disrupt(), Ok(()));
     }
 
     #[test]
@@ -412,7 +412,7 @@ mod tests {
         assert_eq!(refused(some(&[2, 3])), NotSpared::Reached);
         let mut one = cut_off();
         some(&[2])(&mut one);
-        assert_eq!(one.spares(), Ok(()), "more than half of all are beyond its reach");
+        assert_eq!(one.may_disrupt(), Ok(()), "more than half of all are beyond its reach");
         let mut controls = cut_off();
         controls.controller = Some(1);
         some(&[2, 3])(&mut controls);

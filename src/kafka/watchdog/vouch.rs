@@ -127,7 +127,7 @@ impl Watched {
             look::partitions(session, self.broker, registered.keys().copied(), self.min_insync).await?;
         let (broker, reaches) = (self.broker, round.reached.clone());
         let look = Look { broker, reaches, kept, asked, registered, controller, vouchers, partitions };
-        if let Err(why) = look.spares() {
+        if let Err(why) = look.may_disrupt() {
             // It stays, and so would all elections wait for it.
             // Whoever has been chosen meanwhile stays.
             let hands_over = look.hands_over()
