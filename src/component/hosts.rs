@@ -1,5 +1,6 @@
 //! Hosts of one backend, each with an address of its own. Pure.
 
+use super::machine;
 use crate::host::{Isolation, LocalBackend, LocalOptions};
 use crate::model::{HostFacts, HostInputs, Machine, Options, Output};
 use crate::stack::{Fault, Name, Stack, nearest};
@@ -150,7 +151,10 @@ impl Hosts {
 
     /// The same hosts, as machines that NixOS runs.
     #[must_use]
-    pub fn on_machines(self, machine: Machine) -> Self {
+    pub fn on_machines(self, stack: &mut Stack, machine: Machine) -> Self {
+        for fault in machine::faults(&machine, self.subnet) {
+            stack.fault(fault);
+        }
         Self { machine: Some(machine), ..self }
     }
 

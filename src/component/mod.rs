@@ -3,11 +3,13 @@
 
 mod hosts;
 mod kafka_cluster;
+mod machine;
 mod timeouts;
 mod zookeeper_ensemble;
 
 pub use hosts::Hosts;
 pub use kafka_cluster::{KafkaCluster, TopicSpec};
+pub use machine::PLATFORMS;
 pub use zookeeper_ensemble::ZookeeperEnsemble;
 
 use crate::artifact::ArtifactSet;

@@ -313,6 +313,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_machines_is_judged_where_it_stands() {
+        let text = |machine: &str| {
+            format!("program = \"ha\"\n[hosts]\nsubnet = \"10.20.0.0/24\"\n[hosts.machine]\n{machine}")
+        };
+        let right = "platform = \"own\"\nmodules = [\"hosts/common.nix\"]\nclients = [\"10.20.0.0/16\", \"10.9.0.0/16\"]\n\
+                     data-disk = \"/dev/disk/by-id/virtio-data\"\n";
+        assert_eq!(faults(&text(right)), Vec::<String>::new());
+        let wrong = "platform = \"qcow\"\nmodules = [\"a.nix\", \"../b.nix\"]\ndata-disk = \"/dev/vdb\"\n\
+                     clients = [\"everybody; drop\", \"fd00::/8\", \"10.20.0.0/16\", \"10.20.7.0/16\", \"10.20.9.0/24\"]\n";
+        insta::assert_snapshot!(faults(&text(wrong)).join("\n"), @r#"
+        hosts.machine.platform: there is no platform `qcow` | did you mean `qcow2`?
+        hosts.machine.modules.1: "../b.nix" is no path from the root of the flake | write it from there, like hosts/common.nix
+        hosts.machine.data-disk: after the next boot, /dev/vdb may be another disk | name it as in /dev/disk/by-id/, or leave it away for the one that was formatted for Octad
+        hosts.machine.clients.0: `everybody; drop` is no network | write it like 10.20.0.0/16, or 10.20.0.7/32 for one address
+        hosts.machine.clients.1: hosts have IPv4 addresses only, and `fd00::/8` can't reach them | write the clients' IPv4 network, like 10.20.0.0/16
+        hosts.machine.clients.3: `10.20.7.0/16` begins in the midst of 10.20.0.0/16 | write 10.20.0.0/16
+        hosts.machine.clients.4: 10.20.9.0/24 and 10.20.0.0/16 have addresses in common | write the larger one alone
+        "#);
+        let loopback = text("platform = \"toaster\"\n").replace("10.20.0", "127.20.0");
+        insta::assert_snapshot!(faults(&loopback).join("\n"), @"
+        hosts.subnet: no other machine can reach hosts in 127.20.0.0/24 | write the machines' own network, like 10.77.0.0/24
+        hosts.machine.platform: there is no platform `toaster` | known: amazon, google-compute, own, qcow2, raw
+        ");
+    }
+
+    #[test]
     fn a_file_without_a_fault_has_none() {
         assert_eq!(faults("program = \"ha\"\n"), Vec::<String>::new());
     }

@@ -209,7 +209,7 @@ fn hosts_of(stack: &mut Stack, config: HostsConfig) -> Hosts {
         stack.fault(Fault::new("hosts.machine", message, "say `subnet = \"10.77.0.0/24\"` under [hosts]"));
         return hosts;
     };
-    hosts.on_machines(Machine { platform, modules, data_disk: Some(data_disk), peers, clients })
+    hosts.on_machines(stack, Machine { platform, modules, data_disk: Some(data_disk), peers, clients })
 }
 
 /// Declares the ensemble, then the cluster, then its topics.
