@@ -132,7 +132,8 @@ impl Context {
         self.change(|roster| {
             let outputs = roster.outputs.remove(key).unwrap_or_default();
             let inputs = roster.inputs.insert(key.clone(), inputs.clone()).unwrap_or_default();
-            let outgoing = Instance { inputs, outputs, token: None };
+            let token = roster.tokens.remove(key);
+            let outgoing = Instance { inputs, outputs, token };
             roster.outgoing.entry(key.clone()).or_default().push(outgoing);
         });
     }

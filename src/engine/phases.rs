@@ -174,6 +174,7 @@ fn renew(state: &mut State, key: &Key, after: &Value, outputs: Value) {
     let Some(recorded) = state.resources.get_mut(key) else { return };
     let outputs = std::mem::replace(&mut recorded.outputs, outputs);
     let inputs = std::mem::replace(&mut recorded.inputs, after.clone());
+    recorded.pending = None;
     recorded.outgoing.push(Instance { inputs, outputs, token: None });
 }
 

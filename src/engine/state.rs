@@ -159,6 +159,7 @@ impl State {
                 if let Some(from) = moved_from {
                     self.rename(&from, &key);
                 }
+                let token = self.token(&key);
                 let recorded = self.resources.entry(key).or_insert_with(|| Recorded {
                     inputs: inputs.clone(),
                     outputs: Value::Null,
@@ -171,7 +172,8 @@ impl State {
                 if renews {
                     let outputs = std::mem::take(&mut recorded.outputs);
                     let inputs = std::mem::replace(&mut recorded.inputs, inputs.clone());
-                    recorded.outgoing.push(Instance { inputs, outputs, token: None });
+                    // One of which no end was seen may be there all the same.
+                    recorded.outgoing.push(Instance { inputs, outputs, token });
                     recorded.pending = None;
                 }
                 recorded.pending.get_or_insert(serial);

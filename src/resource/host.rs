@@ -134,7 +134,7 @@ impl Kind for HostKind {
         };
         let changes = compare(&recorded.inputs, declared);
         if changes.iter().any(|change| change.path != "zone") {
-            if !recorded.is_pending() && self.renews(&recorded.inputs, declared) {
+            if self.renews(&recorded.inputs, declared) {
                 return Decision::Renew { changes, reason: String::new() };
             }
             let fields: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
