@@ -173,6 +173,9 @@ async fn locked_change(
     result.map(|()| done)
 }
 
+/// All that the next phase takes.
+type Next = (Arc<Context>, Store, ValidStack, Plan<Checked>);
+
 /// A change, phase by phase.
 struct Phases<'a> {
     session: &'a Session,
@@ -193,10 +196,10 @@ impl Phases<'_> {
         later: Vec<Plan>,
     ) -> Result<(), CliError> {
         let phases = later.len() + 1;
-        let mut next = (context, store, plan);
+        let mut next = (context, store, self.stack.clone(), plan);
         let mut done = Vec::new();
         for (phase, foreseen) in (1..).zip(later.iter().map(Some).chain([None])) {
-            let changes = next.2.changes();
+            let changes = next.3.changes();
             if let Err(error) = self.phase(next, (phase, phases)).await {
                 return Err(in_all(error, done, &later[phase - 1..]));
             }
@@ -212,24 +215,25 @@ impl Phases<'_> {
     }
 
     /// What is to be done next, where it is what was foreseen.
-    async fn look(&self, foreseen: &Plan) -> Result<(Arc<Context>, Store, Plan<Checked>), CliError> {
-        let (session, stack) = (self.session, self.stack);
+    async fn look(&self, foreseen: &Plan) -> Result<Next, CliError> {
+        let session = self.session;
         let intent = self.intent.clone().once_done();
-        let mut store = session.store(stack.name())?;
-        let context = session.context_for(stack, &intent, store.state())?;
-        let found = planned(session, &context, stack, &intent, store.state()).await?;
+        let mut store = session.store(self.stack.name())?;
+        let stack = store.state().again(self.stack);
+        let context = session.context_for(&stack, &intent, store.state())?;
+        let found = planned(session, &context, &stack, &intent, store.state()).await?;
         if let Err(refused) = refuse(&found.plan, &found.later) {
             session.output().preview(&found.plan, &found.later, None);
             return Err(refused);
         }
         engine::as_foreseen(foreseen, &found.plan).map_err(CliError::NotForeseen)?;
         found.first_seen.into_iter().try_for_each(|record| store.append(record))?;
-        Ok((context, store, found.plan))
+        Ok((context, store, stack, found.plan))
     }
 
     async fn phase(
         &self,
-        (context, mut store, plan): (Arc<Context>, Store, Plan<Checked>),
+        (context, mut store, declared, plan): Next,
         (phase, phases): (usize, usize),
     ) -> Result<(), CliError> {
         let (verb, stack) = (self.verb.into(), self.stack.name().to_string());
@@ -244,7 +248,7 @@ impl Phases<'_> {
             Err(error) if phase == 1 => return Err(error),
             Err(source) => return Err(CliError::Phase { phase, phases, source: Box::new(source) }),
         }
-        engine::apply(&context, store, self.stack, plan, self.options).await.map_err(CliError::Apply)
+        engine::apply(&context, store, &declared, plan, self.options).await.map_err(CliError::Apply)
     }
 }
 

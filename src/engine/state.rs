@@ -259,6 +259,14 @@ impl State {
         ValidStack::recorded(name, self.serial, declaration)
     }
 
+    /// The same stack for the next phase of a change: what is recorded by now, where that is what it declares.
+    pub fn again(&self, stack: &ValidStack) -> ValidStack {
+        match stack.recorded_at() {
+            Some(_) => self.as_stack(stack.name().clone()),
+            None => stack.clone(),
+        }
+    }
+
     /// Takes a journal's text in. Records that the snapshot has already are passed over. Pure; `path` is for the error.
     ///
     /// # Errors
