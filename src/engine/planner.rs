@@ -9,7 +9,7 @@ use crate::model::{Key, NodeFacts, Reference, Refusal, resolve};
 use crate::registry::Registry;
 use crate::resource::{Decision, Fitted, GroupSubject, Kind, Loss, Observed, Recorded, Siblings, Subject};
 use crate::role::{Group, Health, NotSafe};
-use crate::stack::ValidStack;
+use crate::stack::{ValidStack, direct_needs};
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -305,7 +305,10 @@ impl Planner<'_> {
             if self.graph.step_of(key).is_some() && !self.stack.resources.contains_key(key) {
                 continue;
             }
-            let standing = self.needed_by.get(key).into_iter().flatten().map(|(key, _)| *key);
+            // Also what the state forgot: it may run there all the same.
+            let declared =
+                self.stack.resources.keys().filter(|one| direct_needs(self.stack, one).contains(key));
+            let standing = self.needed_by.get(key).into_iter().flatten().map(|(key, _)| *key).chain(declared);
             let settles = |standing: &Key| {
                 let group = self.member_of.get(standing).copied();
                 let group = group.and_then(|name| Some((name, self.stack.groups.get(name)?)));

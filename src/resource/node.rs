@@ -79,11 +79,14 @@ impl NodeKind {
         let deployment = self.deployment(key, after)?;
         let host = surroundings.host(&deployment.facts.host.key())?;
         let location::Left { host: old, name, .. } = left;
-        old.stop(&name, patience(old.as_ref(), &name).await?, until).await?;
+        let patience = patience(old.as_ref(), &name).await?;
+        old.stop(&name, patience, until).await?;
         if let Err(error) = self.refilled(surroundings, key, &deployment.facts).await {
             old.start(&name).await?;
             return Err(error);
         }
+        // Nobody knows it there by its old name once it is recorded by its own.
+        location::rename(old.as_ref(), surroundings, key, patience, until).await?;
         let data_files = self.role(key, &deployment.facts)?.data_files(&deployment.facts, false);
         let deployment = Deployment { data_files, ..deployment };
         host.format(&deployment).await?;
@@ -461,14 +464,19 @@ impl Kind for NodeKind {
                 Err(error) => refuse(subject.key, error.to_string(), "use a program that has this role"),
             }
         };
+        let seen = match subject.observed {
+            Observed::Present { detail, .. } => Seen::deserialize(detail).ok(),
+            _ => None,
+        };
+        // Also where the state forgot it: it runs there.
+        if let Some(seen) = seen.as_ref().filter(|seen| seen.left) {
+            return self.decide_move(subject, &seen.found, declared);
+        }
         let Some(recorded) = subject.recorded else {
             return self.decide_empty(subject, declared).unwrap_or_else(|| creates(""));
         };
         let found = match subject.observed {
-            Observed::Present { detail, .. } => match Seen::deserialize(detail) {
-                Ok(seen) if seen.left => return self.decide_move(subject, &seen.found, declared),
-                seen => seen.ok().map(|seen| seen.found),
-            },
+            Observed::Present { .. } => seen.map(|seen| seen.found),
             Observed::Absent => None,
             Observed::Unknown(why) => {
                 return refuse(
@@ -732,7 +740,9 @@ impl Kind for NodeKind {
 
     fn reversible(&self, key: &Key, before: &Value, after: &Value) -> bool {
         let (Ok(before), Ok(after)) = (facts(key, before), facts(key, after)) else { return false };
-        self.role(key, &after).is_ok_and(|role| role.reversible(&before, &after))
+        // An address of the host before is not the new one's.
+        before.host.address == after.host.address
+            && self.role(key, &after).is_ok_and(|role| role.reversible(&before, &after))
     }
 
     async fn halt(
@@ -771,7 +781,15 @@ impl Kind for NodeKind {
             let role = self.role(key, &facts)?.as_ref();
             let leaving =
                 Leaving { surroundings, key, facts: &facts, role, host: host.as_ref(), name: &name };
-            return leaving.leave(patience(host.as_ref(), &name).await?).await;
+            leaving.leave(patience(host.as_ref(), &name).await?).await?;
+            // Where it moved to that host, a copy of it may lie on the one before.
+            for old in host::outgoing(surroundings, &facts.host.key())? {
+                let name = location::name(old.as_ref(), surroundings, key).await?;
+                if old.node(&name).await?.is_some() {
+                    old.remove(&name).await?;
+                }
+            }
+            return Ok(());
         }
         // Where all data of the group goes there is nothing that a long goodbye would save.
         let goodbye = if goes_on { STOP_TIMEOUT } else { Duration::from_secs(2) };
