@@ -266,9 +266,10 @@ impl<Stage> Plan<Stage> {
         }
     }
 
-    /// Whether a group is to be healthy once all is done. One with a change that is left out may be unable to.
+    /// Whether a group is to be healthy once all is done. One with a change that is left out may be unable to, as may one
+    /// of which a later phase changes a member.
     pub(super) fn is_to_leave_healthy(&self, name: &str, group: &Group) -> bool {
         let gate = |step: &Step| matches!(&step.action, Action::Gate { group } if group == name);
-        group.members.is_disjoint(&self.left_out) || self.steps.iter().any(gate)
+        !self.goes_on && group.members.is_disjoint(&self.left_out) || self.steps.iter().any(gate)
     }
 }

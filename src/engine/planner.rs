@@ -505,7 +505,10 @@ impl Planner<'_> {
             let touched = group.members.iter().any(|member| self.graph.step_of(member).is_some());
             // Without a change that is left out it may never be healthy; what is to be made in it still waits for it. What is
             // there already doesn't: to lower what its topics ask for may be what helps.
-            let awaited = group.members.is_disjoint(&self.left_out) || self.is_needed(name);
+            // One with a member that is held back is waited for in the phase that changes that.
+            let awaited = group.members.is_disjoint(&self.left_out)
+                && group.members.is_disjoint(&self.held_back)
+                || self.is_needed(name);
             if touched || (awaited && !self.is_healthy(name, group)) {
                 let reason = if touched { "" } else { "is not healthy at present" };
                 self.graph.add_for_group(name, &[], Action::Gate { group: name.clone() }, reason.into());
