@@ -409,3 +409,140 @@ fn software_cut_off_at_each_deed_goes_on_from_where_it_is() {
         }
     }
 }
+
+/// Ups, and stops right before this phase, as a kill between two phases would.
+fn up_until(simulation: &mut Simulation, phase: usize) {
+    simulation.between_phases = Some(Box::new(move |next| assert!(next != phase, "stop here")));
+    let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| simulation.up()));
+    assert!(stopped.is_err(), "the detector: there is such a phase");
+    simulation.between_phases = None;
+    simulation.world.settle();
+}
+
+/// The world refuses to make one, and something else is declared then.
+fn not_made(back_to: &str) {
+    let mut simulation = to_renew(KEPT);
+    let before = simulation.world.hosts();
+    simulation.world.cut_at(1, Cut::Refused);
+    simulation.up().unwrap_err();
+    simulation.world.fail_never();
+    let table: toml::Table = format!("image = {back_to:?}").parse().unwrap();
+    simulation.set("hosts.options", Some(table.into()));
+    converge(&simulation, &all(), "not made");
+    let hosts = simulation.world.hosts();
+    assert_eq!(hosts.len(), 6, "{hosts:?} {before:?}");
+}
+
+#[test]
+fn a_renewal_that_the_world_refuses_can_be_taken_back() {
+    not_made("a");
+}
+
+#[test]
+fn a_renewal_that_the_world_refuses_can_be_another() {
+    not_made("c");
+}
+
+#[test]
+fn a_renewal_killed_at_making_can_be_another_and_leaks_nothing() {
+    let mut simulation = to_renew(KEPT);
+    simulation.world.cut_at(1, Cut::KilledAfter);
+    assert!(matches!(simulation.up(), Ok(Ended::Killed)));
+    simulation.set("hosts.options", Some(toml::toml! { image = "c" }.into()));
+    converge(&simulation, &all(), "killed");
+    let hosts = simulation.world.hosts();
+    assert_eq!(hosts.len(), 6, "{hosts:?}");
+}
+
+#[test]
+fn a_node_is_renamed_while_its_host_is_made_anew() {
+    let mut simulation = to_renew(&KEPT.replace("\"ha\"", "\"named\""));
+    let before = simulation.world.hosts();
+    simulation.set("names.broker-2", Some("broker-b".into()));
+    let moves: Vec<toml::Table> = vec!["from = \"node/broker-2\"\nto = \"node/broker-b\"".parse().unwrap()];
+    simulation.set("moved", Some(moves.into()));
+    let ended = simulation.up();
+    assert!(matches!(ended, Ok(Ended::Changed)), "{}", with_causes(&ended.unwrap_err()));
+    converge(&simulation, &all(), "renamed");
+    assert_renewed(&simulation, &before, &HOSTS, "renamed");
+}
+
+#[test]
+fn a_broker_leaves_whose_old_host_is_still_there() {
+    let file = KEPT.replace("kafka.brokers = 3\ntopics.activity.partitions = 3", "kafka.brokers = 4");
+    let mut simulation = to_renew(&file);
+    up_until(&mut simulation, 3);
+    simulation.set("kafka.brokers", Some(3.into()));
+    simulation.unprotect("node/broker-4");
+    converge(&simulation, &all(), "one less");
+    assert_eq!(simulation.world.hosts().len(), 6);
+}
+
+#[test]
+fn a_node_that_the_state_forgot_between_phases() {
+    let mut simulation = to_renew(KEPT);
+    let before = simulation.world.hosts();
+    up_until(&mut simulation, 2);
+    simulation.unprotect("node/zk-1");
+    simulation.forget("node/zk-1", true).unwrap();
+    converge(&simulation, &all(), "forgot");
+    assert_renewed(&simulation, &before, &HOSTS, "forgot");
+}
+
+#[test]
+fn a_second_renewal_in_the_middle_of_the_first() {
+    let whole = to_renew(KEPT);
+    let first = whole.world.deed_count();
+    whole.up().unwrap();
+    let deeds = whole.world.deed_count() - first;
+    for at in (1..=deeds).step_by(5) {
+        let mut simulation = to_renew(KEPT);
+        simulation.world.cut_at(at, Cut::KilledAfter);
+        let _ = simulation.up();
+        simulation.set("hosts.options", Some(toml::toml! { image = "c" }.into()));
+        converge(&simulation, &all(), &format!("at {at}"));
+        assert_eq!(simulation.world.hosts().len(), 6, "at {at}");
+        assert_eq!(simulation.world.own_breaches(), []);
+    }
+}
+
+#[test]
+fn a_node_that_moved_to_another_address_is_not_put_back_to_the_old_one() {
+    let mut simulation = to_renew(GIVEN);
+    simulation.world.fatal_setting("num.io.threads", "666");
+    simulation.set("kafka.settings.num.io.threads", Some(666.into()));
+    let stack = simulation.declare().unwrap();
+    simulation.change_on(&stack, &brokers(), |_, _| {}).unwrap_err();
+    let state = simulation.state();
+    let moved = simulation.world.formats();
+    assert!(!moved.is_empty(), "the detector");
+    let old = |broker: &str| !state.resources[&Key::new("host", broker)].outgoing.is_empty();
+    assert!(BROKERS.iter().all(|broker| old(broker)), "the detector");
+    let at = |broker: &str| state.resources[&Key::new("node", broker)].inputs["host"]["address"].clone();
+    let now = |broker: &str| state.resources[&Key::new("host", broker)].outputs["address"].clone();
+    assert_eq!(BROKERS.iter().filter(|broker| at(broker) == now(broker)).count(), 1, "it stays at its host");
+    simulation.set("kafka.settings.num.io.threads", Some(9.into()));
+    converge(&simulation, &brokers(), "mended");
+}
+
+#[test]
+fn a_roll_in_the_middle_goes_on_to_its_end() {
+    let mut simulation = to_renew(KEPT);
+    let before = simulation.world.hosts();
+    up_until(&mut simulation, 2);
+    let stack = simulation.recorded();
+    let ended = simulation.change_on(&stack, &Terms::roll(&["broker-1".to_owned()]), |_, _| {});
+    assert!(matches!(ended, Ok(Ended::Changed)), "{}", with_causes(&ended.unwrap_err()));
+    assert_renewed(&simulation, &before, &HOSTS, "rolled");
+}
+
+#[test]
+fn a_stopped_node_is_waited_for_once_it_moves() {
+    let simulation = to_renew(KEPT);
+    let before = simulation.world.hosts();
+    simulation.world.stop_by_hand("broker-2");
+    simulation.world.settle();
+    let ended = simulation.up();
+    assert!(matches!(ended, Ok(Ended::Changed)), "{}", with_causes(&ended.unwrap_err()));
+    assert_renewed(&simulation, &before, &HOSTS, "stopped");
+}
