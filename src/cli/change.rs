@@ -198,8 +198,10 @@ impl Phases<'_> {
         let phases = later.len() + 1;
         let mut next = (context, store, self.stack.clone(), plan);
         let mut done = Vec::new();
+        let mut intent = self.intent.clone();
         for (phase, foreseen) in (1..).zip(later.iter().map(Some).chain([None])) {
             let changes = next.3.changes();
+            intent = intent.once_done(&next.3);
             if let Err(error) = self.phase(next, (phase, phases)).await {
                 return Err(in_all(error, done, &later[phase - 1..]));
             }
@@ -209,19 +211,18 @@ impl Phases<'_> {
                 let (phase, source) = (phase + 1, Box::new(source));
                 CliError::Phase { phase, phases, source }
             };
-            next = self.look(foreseen).await.map_err(not_begun)?;
+            next = self.look(foreseen, &intent).await.map_err(not_begun)?;
         }
         Ok(())
     }
 
     /// What is to be done next, where it is what was foreseen.
-    async fn look(&self, foreseen: &Plan) -> Result<Next, CliError> {
+    async fn look(&self, foreseen: &Plan, intent: &Intent) -> Result<Next, CliError> {
         let session = self.session;
-        let intent = self.intent.clone().once_done();
         let mut store = session.store(self.stack.name())?;
         let stack = store.state().again(self.stack);
-        let context = session.context_for(&stack, &intent, store.state())?;
-        let found = planned(session, &context, &stack, &intent, store.state()).await?;
+        let context = session.context_for(&stack, intent, store.state())?;
+        let found = planned(session, &context, &stack, intent, store.state()).await?;
         if let Err(refused) = refuse(&found.plan, &found.later) {
             session.output().preview(&found.plan, &found.later, None);
             return Err(refused);

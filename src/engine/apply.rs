@@ -276,6 +276,7 @@ impl Worker {
             Action::Create { key, inputs, detail, what: _ } => self.create(key, inputs, detail).await,
             Action::Renew(change) => self.renew(change).await,
             Action::Discard { key, outgoing } => self.discard(key, *outgoing).await,
+            Action::Update(change) if change.changes.is_empty() => self.start(change).await,
             Action::Update(change) => self.update_at_rest(change).await,
             Action::Delete { key, before, .. } => self.delete(key, before).await,
             Action::Forget { key, .. } => self.forget(key),
@@ -349,6 +350,12 @@ impl Worker {
             self.context.discarded(key);
         }
         Ok(())
+    }
+
+    async fn start(&self, change: &Change) -> Result<(), StepError> {
+        let inputs = self.context.resolve(&change.after);
+        let act = self.kind(&change.key)?.start(self.context.as_ref(), &change.key, &inputs);
+        self.journalled("start", &change.key, &inputs, act).await
     }
 
     async fn update_at_rest(&self, change: &Change) -> Result<(), StepError> {

@@ -1,7 +1,7 @@
 //! What a command wants of a plan beside what the stack declares: the part that it is confined to, what is to be done
 //! once more, and what somebody consented to by name. Data.
 
-use super::{SavedPlan, Selection};
+use super::{Plan, SavedPlan, Selection};
 use crate::model::Key;
 use std::collections::BTreeSet;
 
@@ -21,10 +21,14 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// What is still wanted once a first phase is done: what was to be done once is done.
+    /// What is still wanted once a phase is done: what is to be done once is not done again.
     #[must_use]
-    pub fn once_done(self) -> Self {
-        Self { restart: BTreeSet::new(), refill: BTreeSet::new(), ..self }
+    pub fn once_done<Stage>(mut self, phase: &Plan<Stage>) -> Self {
+        for (key, _) in phase.steps.iter().flat_map(|step| step.action.makes()) {
+            self.restart.remove(key);
+            self.refill.remove(key);
+        }
+        self
     }
 
     /// The same, as far as a plan that was saved doesn't say otherwise: whoever saved it has consented to what it does.

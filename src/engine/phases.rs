@@ -9,11 +9,11 @@ use super::saved::{self, Differences};
 use super::{Intent, Inventory, State, moves, plan};
 use crate::model::{Key, Refusal, references};
 use crate::registry::Registry;
-use crate::resource::{Instance, Observed, Recorded};
+use crate::resource::{After, Instance, Observed, Recorded};
 use crate::role::{GroupView, Standing};
 use crate::stack::{ValidStack, direct_needs};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// No change takes as many: a way that leads nowhere is refused here.
@@ -30,7 +30,7 @@ pub fn later<Stage>(
 ) -> Vec<Plan> {
     let (mut state, mut inventory) = (moves::followed(stack, state).into_owned(), inventory.clone());
     let mut later: Vec<Plan> = Vec::new();
-    let intent = intent.clone().once_done();
+    let mut intent = intent.clone().once_done(first);
     foresee(registry, stack, first, &mut state, &mut inventory);
     let mut goes_on = first.goes_on && first.refusals.is_empty();
     while goes_on && later.len() < MOST {
@@ -39,6 +39,7 @@ pub fn later<Stage>(
             break;
         }
         goes_on = next.goes_on && next.refusals.is_empty();
+        intent = intent.once_done(&next);
         foresee(registry, stack, &next, &mut state, &mut inventory);
         later.push(next);
     }
@@ -153,18 +154,24 @@ fn foresee<Stage>(
         }
     }
     state.groups = stack.groups.clone();
-    let made: BTreeSet<Key> =
-        plan.steps.iter().flat_map(|step| step.action.makes()).map(|(key, _)| key.clone()).collect();
+    let mut befell: BTreeMap<&Key, After<'_>> = BTreeMap::new();
     for (key, recorded) in &state.resources {
-        let stands = !made.contains(key) && !recorded.needs.is_disjoint(&renewed);
-        if !made.contains(key) && !stands {
-            continue;
+        if !recorded.needs.is_disjoint(&renewed) {
+            befell.insert(key, After::Renewed(&renewed));
         }
-        let Some(kind) = registry.kind(&key.kind) else { continue };
+    }
+    for step in &plan.steps {
+        let after = match &step.action {
+            Action::Update(change) if change.changes.is_empty() => After::Started,
+            _ => After::Made,
+        };
+        befell.extend(step.action.makes().into_iter().map(|(key, _)| (key, after)));
+    }
+    for (key, after) in befell {
+        let Some((kind, recorded)) = registry.kind(&key.kind).zip(state.resources.get(key)) else { continue };
         let before = inventory.resources.get(key).unwrap_or(&Observed::Absent);
-        let renewed = if stands { &renewed } else { &BTreeSet::new() };
-        let after = kind.foreseen(&recorded.inputs, before, renewed);
-        inventory.resources.insert(key.clone(), after);
+        let foreseen = kind.foreseen(&recorded.inputs, before, after);
+        inventory.resources.insert(key.clone(), foreseen);
     }
     inventory.groups.values_mut().for_each(all_up);
     inventory.foreseen = true;

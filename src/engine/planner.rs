@@ -373,6 +373,12 @@ impl Planner<'_> {
             Decision::Forget { with, loses } => {
                 self.graph.add(key, Action::Forget { key: key.clone(), with, loses }, String::new());
             }
+            Decision::Start { reason } => {
+                let (before, after) = (before(), before());
+                let change =
+                    Change { key: key.clone(), before, after, changes: Vec::new(), reason: reason.clone() };
+                self.graph.add(key, Action::Update(change), reason);
+            }
             Decision::Renew { changes, reason } => {
                 let (before, after) = (before(), inputs);
                 let change = Change { key: key.clone(), before, after, changes, reason: reason.clone() };

@@ -89,7 +89,7 @@ fn changes<S>(out: &mut String, counts: &mut Counts, plan: &Plan<S>, style: Styl
             }
             Action::Discard { key, .. } => {
                 *counts.entry("to discard").or_default() += 1;
-                let what = style.bad("the one before goes, with the disks that the others have filled anew");
+                let what = style.bad("the one before goes: all that lay on it has moved");
                 line(out, &style.bad("-"), key, &what, &step.reason, style);
             }
             Action::Forget { key, with, loses } => {

@@ -137,6 +137,11 @@ pub enum Decision {
         /// The kind's own instructions to itself.
         detail: Value,
     },
+    /// Start it as it is, which is not as declared: what that takes can only be done once it runs.
+    Start {
+        /// Why, for people.
+        reason: String,
+    },
     /// Make another instance in its place. What stands on it moves there in a later phase, and then the old one goes.
     Renew {
         /// Which inputs change.

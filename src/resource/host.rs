@@ -1,8 +1,8 @@
 //! The kind `host`: a machine, or what stands for one, that runs nodes. What a host is made of is its backend's.
 
 use super::{
-    Decision, Deed, Drift, Instance, Kind, KindError, Malformed, Observed, Recorded, Subject, Surroundings,
-    Work,
+    After, Decision, Deed, Drift, Instance, Kind, KindError, Malformed, Observed, Recorded, Subject,
+    Surroundings, Work,
 };
 use crate::causes::with_causes;
 use crate::clock::Until;
@@ -48,6 +48,9 @@ impl HostKind {
 struct Found {
     /// The nodes of which it has anything.
     nodes: BTreeSet<String>,
+    /// One that it takes the place of is down, and so is what still lies there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    outgoing_down: bool,
 }
 
 /// A host goes with all that lies on it, so that nothing may lie there which isn't removed by a step of its own, after
@@ -152,6 +155,12 @@ impl Kind for HostKind {
             Observed::Present { status, .. } if status != UP => {
                 Decision::Update { changes, reason: format!("is {status}"), disrupts: None }
             }
+            Observed::Present { detail, .. }
+                if Found::deserialize(detail).is_ok_and(|found| found.outgoing_down) =>
+            {
+                let reason = "the one before is down, and what still lies there".into();
+                Decision::Update { changes, reason, disrupts: None }
+            }
             _ if changes.is_empty() => Decision::Same,
             _ => Decision::Update { changes, reason: String::new(), disrupts: None },
         }
@@ -174,11 +183,13 @@ impl Kind for HostKind {
         }
     }
 
-    fn foreseen(&self, _inputs: &Value, observed: &Observed, _renewed: &BTreeSet<Key>) -> Observed {
+    fn foreseen(&self, _inputs: &Value, observed: &Observed, _after: After<'_>) -> Observed {
         let detail = match observed {
-            Observed::Present { detail, .. } => detail.clone(),
-            Observed::Absent | Observed::Unknown(_) => json!(Found { nodes: BTreeSet::new() }),
+            Observed::Present { detail, .. } => Found::deserialize(detail).ok(),
+            Observed::Absent | Observed::Unknown(_) => None,
         };
+        let nodes = detail.map(|found| found.nodes).unwrap_or_default();
+        let detail = json!(Found { nodes, outgoing_down: false });
         Observed::Present { status: UP.into(), detail, process: ProcessSeen::Runs, broken: None }
     }
 
@@ -209,7 +220,10 @@ impl Kind for HostKind {
                                 .filter(|_| up)
                                 .unwrap_or(if up { UP } else { "down" })
                                 .into(),
-                            detail: json!(Found { nodes }),
+                            detail: json!(Found {
+                                nodes,
+                                outgoing_down: outgoing_down(surroundings, key).await
+                            }),
                             process: if up { ProcessSeen::Runs } else { ProcessSeen::Gone },
                             broken: None,
                         },
@@ -268,6 +282,11 @@ impl Kind for HostKind {
         after: &Value,
         _until: Option<Until>,
     ) -> Result<Value, KindError> {
+        for old in outgoing(surroundings, key)? {
+            if old.power().await? == Some(false) {
+                old.boot().await?;
+            }
+        }
         bring_up(surroundings, key, after, known_id(surroundings, key)).await
     }
 
@@ -351,6 +370,16 @@ async fn bring_up(
 fn wanted(surroundings: &dyn Surroundings, work: &Work) -> Result<Arc<dyn Host>, KindError> {
     let instance = Instance { inputs: work.inputs.clone(), ..Instance::default() };
     surroundings.host_of(&work.key, &instance)
+}
+
+/// Whether one that a host takes the place of is known to be down.
+async fn outgoing_down(surroundings: &dyn Surroundings, key: &Key) -> bool {
+    for old in outgoing(surroundings, key).into_iter().flatten() {
+        if old.power().await.is_ok_and(|power| power == Some(false)) {
+            return true;
+        }
+    }
+    false
 }
 
 /// The hosts that this one takes the place of and that are still there.

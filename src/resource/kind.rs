@@ -111,10 +111,10 @@ pub trait Kind: Send + Sync {
         Value::Null
     }
 
-    /// How a resource would be found once it is as `inputs` say, where it was found as `observed` before and those that are
-    /// `renewed` were made anew: from this the later phases of a plan are told.
-    fn foreseen(&self, inputs: &Value, observed: &Observed, renewed: &BTreeSet<Key>) -> Observed {
-        let _ = (inputs, renewed);
+    /// How a resource would be found `after` that, with these inputs, where it was found as `observed` before: from this the
+    /// later phases of a plan are told.
+    fn foreseen(&self, inputs: &Value, observed: &Observed, after: After<'_>) -> Observed {
+        let _ = (inputs, after);
         match observed {
             Observed::Present { .. } => observed.clone(),
             Observed::Absent | Observed::Unknown(_) => Observed::Present {
@@ -194,6 +194,17 @@ pub trait Kind: Send + Sync {
         self.update(surroundings, key, before, after, None).await
     }
 
+    /// Starts a resource that doesn't run with what it has, which are these inputs as recorded. As a rule that is what
+    /// changes one to what it is.
+    async fn start(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        inputs: &Value,
+    ) -> Result<Value, KindError> {
+        self.update_at_rest(surroundings, key, inputs, inputs).await
+    }
+
     /// Changes the resource and returns its outputs. What interrupts it is begun before `until`, or not at all.
     ///
     /// # Errors
@@ -239,6 +250,17 @@ pub trait Kind: Send + Sync {
     ) -> Result<(), KindError> {
         self.delete(surroundings, key, outgoing).await
     }
+}
+
+/// What befalls a resource in a phase.
+#[derive(Debug, Clone, Copy)]
+pub enum After<'a> {
+    /// It is made or changed.
+    Made,
+    /// It is started as it is.
+    Started,
+    /// These are made anew, on some of which it stands.
+    Renewed(&'a BTreeSet<Key>),
 }
 
 /// One operation that makes a resource, from its first try to its end.

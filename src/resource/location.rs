@@ -17,27 +17,18 @@ pub(super) struct Left {
 }
 
 /// Where a node still lies that isn't on its host yet, since that has just taken the place of another; `None` where it is
-/// on its own host, or nowhere.
-///
-/// # Errors
-/// Also where that other host is down: when it comes back it would start the node once more.
+/// on its own host, or nowhere. What lies there is all that there is of it: it is removed there before it is started at its
+/// own host for the first time, so that no old copy is ever started for the new one.
 pub(super) async fn left(
     surroundings: &dyn Surroundings,
     host: &Key,
     key: &Key,
 ) -> Result<Option<Left>, KindError> {
-    let outgoing = host::outgoing(surroundings, host)?;
-    let is_here = |found: Option<NodeObservation>| found.is_some_and(|found| found.data);
-    if outgoing.is_empty() || is_here(look(surroundings.host(host)?.as_ref(), surroundings, key).await?) {
-        return Ok(None);
-    }
-    for old in outgoing.into_iter().rev() {
+    for old in host::outgoing(surroundings, host)?.into_iter().rev() {
         let name = name(old.as_ref(), surroundings, key).await?;
-        let Some(found) = old.node(&name).await?.filter(|found| found.data) else { continue };
-        return match old.power().await? {
-            Some(true) => Ok(Some(Left { host: old, name, found })),
-            _ => Err(HostError::Down { host: format!("the host that {host} takes the place of") }.into()),
-        };
+        if let Some(found) = old.node(&name).await?.filter(|found| found.data) {
+            return Ok(Some(Left { host: old, name, found }));
+        }
     }
     Ok(None)
 }

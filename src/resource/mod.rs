@@ -14,7 +14,7 @@ mod topic;
 pub use decision::{Adopted, Decision, Drift, GroupSubject, Instance, Loss, Observed, Recorded, Subject};
 pub use host::HostKind;
 pub(crate) use host::ID;
-pub use kind::{Deed, Files, Fitted, Kind, KindError, Malformed, Measured, Siblings, Work};
+pub use kind::{After, Deed, Files, Fitted, Kind, KindError, Malformed, Measured, Siblings, Work};
 pub use node::NodeKind;
 pub(crate) use node::counted_on_hint;
 pub(crate) use retention::lasts;

@@ -2,8 +2,8 @@
 
 use super::leave::Leaving;
 use super::{
-    Decision, Deed, Drift, Files, Fitted, Instance, Kind, KindError, Loss, Malformed, Observed, Recorded,
-    Siblings, Subject, Surroundings, Work, host, location, view,
+    After, Decision, Deed, Drift, Files, Fitted, Instance, Kind, KindError, Loss, Malformed, Observed,
+    Recorded, Siblings, Subject, Surroundings, Work, host, location, view,
 };
 use crate::causes::with_causes;
 use crate::clock::{GATE_TIMEOUT, Until};
@@ -14,7 +14,7 @@ use crate::tool::Lack;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,18 +79,22 @@ impl NodeKind {
         let deployment = self.deployment(key, after)?;
         let host = surroundings.host(&deployment.facts.host.key())?;
         let location::Left { host: old, name, .. } = left;
-        let patience = patience(old.as_ref(), &name).await?;
-        old.stop(&name, patience, until).await?;
+        // What could not be stopped would be started once more when its host comes back.
+        if old.power().await? != Some(true) {
+            let host = format!("the host that {} takes the place of", deployment.facts.host.name);
+            return Err(HostError::Down { host }.into());
+        }
+        old.stop(&name, patience(old.as_ref(), &name).await?, until).await?;
         if let Err(error) = self.refilled(surroundings, key, &deployment.facts).await {
             old.start(&name).await?;
             return Err(error);
         }
-        // Nobody knows it there by its old name once it is recorded by its own.
-        location::rename(old.as_ref(), surroundings, key, patience, until).await?;
         let data_files = self.role(key, &deployment.facts)?.data_files(&deployment.facts, false);
         let deployment = Deployment { data_files, ..deployment };
         host.format(&deployment).await?;
         let generation = host.install(&deployment).await?;
+        // From here on it is the other one that counts.
+        old.remove(&name).await?;
         host.start(&key.name).await?;
         Ok(json!({ "generation": generation }))
     }
@@ -241,6 +245,9 @@ impl NodeKind {
         };
         match facts(key, declared).and_then(|facts| self.refill_without(key, &facts, view)) {
             Ok(how) => moves(&how),
+            Err(KindError::NotRefilled { .. }) if subject.recorded.is_some() && !found.run.has_process() => {
+                Decision::Start { reason: "is stopped, and starts where it lies before it moves".into() }
+            }
             // Its turn waits for that, and the one before is gone on with where it doesn't come.
             Err(KindError::NotRefilled { source, .. }) if comes_to_pass(&source) => {
                 moves("the others fill it")
@@ -433,13 +440,27 @@ impl Kind for NodeKind {
         fitted
     }
 
-    fn foreseen(&self, inputs: &Value, observed: &Observed, renewed: &BTreeSet<Key>) -> Observed {
-        let leaves = facts(&Key::new(Self::NAME, "?"), inputs).is_ok_and(|facts| {
-            renewed.contains(&facts.host.key()) && matches!(observed, Observed::Present { .. })
-        });
+    fn foreseen(&self, inputs: &Value, observed: &Observed, after: After<'_>) -> Observed {
+        let seen = match observed {
+            Observed::Present { detail, .. } => Seen::deserialize(detail).ok(),
+            Observed::Absent | Observed::Unknown(_) => None,
+        };
+        let left = match after {
+            After::Made => false,
+            After::Started => seen.is_some_and(|seen| seen.left),
+            After::Renewed(renewed) => {
+                let host = facts(&Key::new(Self::NAME, "?"), inputs).map(|facts| facts.host.key());
+                match (host, seen) {
+                    (Ok(host), Some(seen)) if renewed.contains(&host) && seen.found.data => true,
+                    // What has no data there has none anywhere.
+                    (Ok(host), _) if renewed.contains(&host) => return Observed::Absent,
+                    _ => return observed.clone(),
+                }
+            }
+        };
         let run = RunState::Running { pid: 0, since_ms: 0, age_ms: 0, current: true, restarts: 0 };
         let found = NodeObservation { facts: Some(inputs.clone()), altered: Vec::new(), data: true, run };
-        Seen { found, altered_files: Altered::new(), left: leaves }.observed()
+        Seen { found, altered_files: Altered::new(), left }.observed()
     }
 
     fn decide(&self, subject: &Subject<'_>) -> Decision {
@@ -692,6 +713,22 @@ impl Kind for NodeKind {
         Ok(json!({ "generation": generation }))
     }
 
+    async fn start(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        inputs: &Value,
+    ) -> Result<Value, KindError> {
+        match location::left(surroundings, &facts(key, inputs)?.host.key(), key).await? {
+            // Where it lies, with what it has there.
+            Some(left) => {
+                left.host.start(&left.name).await?;
+                Ok(json!({ "generation": surroundings.output(key, "generation") }))
+            }
+            None => self.update_at_rest(surroundings, key, inputs, inputs).await,
+        }
+    }
+
     async fn update_at_rest(
         &self,
         surroundings: &dyn Surroundings,
@@ -705,6 +742,13 @@ impl Kind for NodeKind {
         let host = surroundings.host(&deployment.facts.host.key())?;
         // A process that runs by the time of the stop came back as well.
         let until = Some(Until::within(Duration::ZERO));
+        if let Some(left) = location::left(surroundings, &deployment.facts.host.key(), key).await? {
+            // The same: only what doesn't run there moves outside a roll.
+            return match left.found.run.has_process() {
+                true => Err(KindError::CameBack { key: key.clone() }),
+                false => self.move_in(surroundings, key, after, left, until).await,
+            };
+        }
         match location::look(host.as_ref(), surroundings, key).await? {
             Some(found) if runs_as_declared(&found, &deployment.facts) => {
                 Ok(json!({ "generation": host.install(&deployment).await? }))
@@ -751,11 +795,7 @@ impl Kind for NodeKind {
         key: &Key,
         inputs: &Value,
     ) -> Result<bool, KindError> {
-        let host = match location::host_with(surroundings, &facts(key, inputs)?.host.key(), key).await {
-            // Nothing of it runs there.
-            Err(KindError::Host(HostError::Down { .. })) => return Ok(false),
-            host => host?,
-        };
+        let host = location::host_with(surroundings, &facts(key, inputs)?.host.key(), key).await?;
         let name = location::name(host.as_ref(), surroundings, key).await?;
         match host.node(&name).await? {
             None => Ok(false),

@@ -1,8 +1,8 @@
 //! The kind `topic`: a topic of a Kafka cluster, with its partitions and its configuration.
 
 use super::{
-    Adopted, Decision, Deed, Disks, Drift, Fitted, Instance, Kind, KindError, Loss, Malformed, Measured,
-    Observed, Recorded, Siblings, Subject, Surroundings, kafka, retention,
+    Adopted, After, Decision, Deed, Disks, Drift, Fitted, Instance, Kind, KindError, Loss, Malformed,
+    Measured, Observed, Recorded, Siblings, Subject, Surroundings, kafka, retention,
 };
 use crate::clock::Until;
 use crate::kafka::{ClusterView, Kafka, KafkaError, NewTopic, Reassignment, Safeguards, TopicView};
@@ -630,7 +630,7 @@ impl Kind for TopicKind {
         all
     }
 
-    fn foreseen(&self, inputs: &Value, observed: &Observed, _renewed: &BTreeSet<Key>) -> Observed {
+    fn foreseen(&self, inputs: &Value, observed: &Observed, _after: After<'_>) -> Observed {
         let Ok(inputs) = TopicInputs::deserialize(inputs) else { return observed.clone() };
         let before = Found::read(observed);
         let detail = json!(Found {

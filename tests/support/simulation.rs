@@ -350,24 +350,24 @@ impl Simulation {
         mut plan: Plan<Checked>,
         later: Vec<Plan>,
     ) -> Result<Ended, CliError> {
-        let (phases, once_done) = (later.len() + 1, intent.clone().once_done());
-        let mut intent = intent;
+        let (phases, mut intent) = (later.len() + 1, intent.clone());
         let mut stack = stack.clone();
         for (phase, foreseen) in (2..).zip(later) {
-            if let Ended::Killed = self.phase(&stack, intent, store, plan)? {
+            let after = intent.clone().once_done(&plan);
+            if let Ended::Killed = self.phase(&stack, &intent, store, plan)? {
                 return Ok(Ended::Killed);
             }
+            intent = after;
             self.between_phases.iter().for_each(|between| between(phase));
-            intent = &once_done;
             stack = self.state().again(&stack);
             let not_begun = |source| CliError::Phase { phase, phases, source: Box::new(source) };
-            let (found, later) = self.phases_for(&stack, intent).map_err(not_begun)?;
+            let (found, later) = self.phases_for(&stack, &intent).map_err(not_begun)?;
             refuse(&found, &later).map_err(not_begun)?;
             engine::as_foreseen(&foreseen, &found).map_err(CliError::NotForeseen).map_err(not_begun)?;
             store = Store::open(&self.site, "sim")?;
             plan = found;
         }
-        self.phase(&stack, intent, store, plan)
+        self.phase(&stack, &intent, store, plan)
     }
 
     fn phase(

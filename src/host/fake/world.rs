@@ -372,10 +372,21 @@ impl World {
 
     /// Starts a node on a host, where nothing of it runs on another.
     pub(super) fn start_on(&mut self, host: &str, node: &str) -> Result<(), HostError> {
-        if self.is_on(host, node) {
-            return self.start(node);
+        if !self.is_on(host, node) {
+            // What was left here runs again, and what was begun elsewhere is nothing but a disk.
+            self.at_rest(node)?;
+            let Some(old) = self.left.remove(&(host.to_owned(), node.to_owned())) else {
+                return Err(HostError::NoSuchNode { host: host.to_owned(), node: node.to_owned() });
+            };
+            if let Some(new) = self.nodes.insert(node.to_owned(), old) {
+                if new.spawns > 0 {
+                    let what = format!("{node} is started from an old copy");
+                    self.breach(Loss::Data { what });
+                }
+                self.left.insert((new.host.clone(), node.to_owned()), new);
+            }
         }
-        Err(HostError::NoSuchNode { host: host.to_owned(), node: node.to_owned() })
+        self.start(node)
     }
 
     /// Removes what is left of a node on a host that it has moved away from; whether there was anything.
