@@ -161,8 +161,12 @@ pub enum NotSafe {
         /// What is wrong with it.
         lacks: String,
     },
-    /// Brokers are cut off from most others, and may be stopped for it at any moment.
-    #[error("{} cut off from most of the others, as its watchdog says", each(.brokers))]
+    /// Brokers are asked for: they are cut off from most others, and may be stopped for it at any moment, or a roll that ended
+    /// a moment ago still claims them.
+    #[error(
+        "{} cut off from most of the others, as its watchdog says, or claimed by a roll of a moment ago",
+        each(.brokers)
+    )]
     CutOff {
         /// Their ids; at least one.
         brokers: Vec<i32>,
