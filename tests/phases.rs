@@ -612,3 +612,16 @@ fn an_old_copy_is_never_started_for_the_new_one() {
     let started = |deed: &octad::host::fake::Deed| deed.to_string() == "start broker-1";
     assert!(!simulation.world.deeds()[before..].iter().any(started));
 }
+
+#[test]
+fn a_host_that_alone_is_made_anew_tells_of_the_node_that_stays() {
+    let simulation = to_renew(KEPT);
+    let stack = simulation.declare().unwrap();
+    let terms = Terms { target: vec!["host/broker-1".into()], ..Terms::default() };
+    let ended = simulation.change_on(&stack, &terms, |plan, later| {
+        assert!(later.is_empty());
+        assert!(plan.left_out.contains(&Key::new("node", "broker-1")), "{:?}", plan.left_out);
+    });
+    assert!(matches!(ended, Ok(Ended::Changed)), "{}", with_causes(&ended.unwrap_err()));
+    converge(&simulation, &all(), "the rest");
+}

@@ -289,6 +289,10 @@ impl Planner<'_> {
             if held && !matches!(decisions.get(key), Some((Decision::Refuse(_), _))) {
                 decisions.remove(key);
                 self.held_back.insert(key.clone());
+                // It would not move in a later phase either.
+                if !self.intent.selection.names(key) {
+                    self.left_out.insert(key.clone());
+                }
             }
         }
         self.goes_on = !renewed.is_empty()
