@@ -1,6 +1,6 @@
 //! The role `zookeeper`: a member of a ZooKeeper ensemble, which keeps Kafka's metadata and elects its controller.
 
-use super::{Absence, GroupView, Health, MemberView, Next, NotSafe, Role, Roll, Standing};
+use super::{Absence, GroupView, Health, MemberView, Next, NotSafe, Role, Roll, Standing, alike};
 use crate::model::{File, Layout, NodeFacts, Output, Process, Refusal};
 use crate::wire::Wire;
 use crate::zookeeper::{self, EnsembleView, Mode};
@@ -172,24 +172,12 @@ impl Role for Zookeeper {
     }
 
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
-        if let Some(name) = roll.without_process() {
-            return Next::Do(name.to_owned());
-        }
-        let may_disrupt = |name: &str| self.may_disrupt(name, roll.interrupts, view);
-        // One that is alone has nobody to be elected by.
-        if view.members.len() > 1 && view.leader().is_none() {
+        // One without a process can't be missed, and one that is alone has nobody to be elected by.
+        if roll.without_process().is_none() && view.members.len() > 1 && view.leader().is_none() {
             return roll.still().unwrap_or(Next::Wait(NotSafe::NoSingleLeader));
         }
-        if let Some(next) = roll.out(view).or_else(|| roll.silent(view, may_disrupt)) {
-            return next;
-        }
-        let away = view.away();
-        if !away.is_empty() {
-            let members = away.into_iter().map(str::to_owned).collect();
-            return Next::Wait(NotSafe::MembersAway { members, so: None });
-        }
         // The leader last: each change of leader interrupts all sessions for a moment.
-        roll.leader_last(view.leader(), may_disrupt)
+        alike::next(roll, view, |name| self.may_disrupt(name, roll.interrupts, view))
     }
 
     fn may_disrupt(&self, node: &str, _: &BTreeSet<String>, view: &GroupView) -> Result<(), NotSafe> {
