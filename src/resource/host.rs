@@ -195,9 +195,7 @@ impl Kind for HostKind {
 
     fn foreseen_outputs(&self, key: &Key, inputs: &Value) -> Value {
         match HostInputs::deserialize(inputs) {
-            Ok(HostInputs { address: Some(address), zone, .. }) => {
-                json!({ "address": address, "zone": zone.unwrap_or_else(|| key.name.clone()) })
-            }
+            Ok(HostInputs { address: Some(address), zone, .. }) => outputs(key, &address.to_string(), zone),
             _ => Value::Null,
         }
     }
@@ -348,6 +346,11 @@ fn known_id(surroundings: &dyn Surroundings, key: &Key) -> Option<String> {
     surroundings.output(key, ID)?.as_str().map(str::to_owned)
 }
 
+/// What a host tells of itself, but for an id.
+fn outputs(key: &Key, address: &str, zone: Option<String>) -> Value {
+    json!({ "address": address, "zone": zone.unwrap_or_else(|| key.name.clone()) })
+}
+
 /// Makes a host exist and reachable, and returns its outputs.
 async fn bring_up(
     surroundings: &dyn Surroundings,
@@ -355,11 +358,10 @@ async fn bring_up(
     inputs: &Value,
     id: Option<String>,
 ) -> Result<Value, KindError> {
-    let outputs = id.as_ref().map_or(Value::Null, |id| json!({ ID: id }));
-    let instance = Instance { inputs: inputs.clone(), outputs, token: None };
+    let known = id.as_ref().map_or(Value::Null, |id| json!({ ID: id }));
+    let instance = Instance { inputs: inputs.clone(), outputs: known, token: None };
     let address = surroundings.host_of(key, &instance)?.boot().await?;
-    let zone = KindError::read::<HostInputs>(key, inputs)?.zone.unwrap_or_else(|| key.name.clone());
-    let mut outputs = json!({ "address": address, "zone": zone });
+    let mut outputs = outputs(key, &address, KindError::read::<HostInputs>(key, inputs)?.zone);
     if let Some(id) = id {
         outputs[ID] = id.into();
     }

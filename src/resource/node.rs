@@ -89,14 +89,25 @@ impl NodeKind {
             old.start(&name).await?;
             return Err(error);
         }
-        let data_files = self.role(key, &deployment.facts)?.data_files(&deployment.facts, false);
-        let deployment = Deployment { data_files, ..deployment };
-        host.format(&deployment).await?;
-        let generation = host.install(&deployment).await?;
+        let generation = self.put(host.as_ref(), key, deployment, false).await?;
         // From here on it is the other one that counts.
         old.remove(&name).await?;
         host.start(&key.name).await?;
         Ok(json!({ "generation": generation }))
+    }
+
+    /// Gives a node its data directory and its files, and returns their generation.
+    async fn put(
+        &self,
+        host: &dyn Host,
+        key: &Key,
+        deployment: Deployment,
+        bootstrap: bool,
+    ) -> Result<String, KindError> {
+        let data_files = self.role(key, &deployment.facts)?.data_files(&deployment.facts, bootstrap);
+        let deployment = Deployment { data_files, ..deployment };
+        host.format(&deployment).await?;
+        Ok(host.install(&deployment).await?)
     }
 
     /// Waits until those who know say whether the others have all that a member held.
@@ -106,20 +117,13 @@ impl NodeKind {
         key: &Key,
         facts: &NodeFacts,
     ) -> Result<(), KindError> {
-        let begun = tokio::time::Instant::now();
-        loop {
-            let view = view(surroundings, &facts.group).await;
-            match self.refill(key, facts, view.as_ref()) {
-                Ok(_) => return Ok(()),
-                // Who led may just have been stopped.
-                Err(KindError::NotRefilled { source, .. })
-                    if source.may_pass() && begun.elapsed() < SILENCE =>
-                {
-                    tokio::time::sleep(Duration::from_millis(250)).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let role = self.role(key, facts)?;
+        let filled = answered(|| async move {
+            let view = view(surroundings, &facts.group).await.ok_or(NotSafe::NobodyAnswers)?;
+            role.refill(facts, &view).map(drop)
+        });
+        // Who led may just have been stopped.
+        filled.await.map_err(|source| KindError::NotRefilled { key: key.clone(), source: Box::new(source) })
     }
 
     /// How a node with these inputs is run.
@@ -705,10 +709,7 @@ impl Kind for NodeKind {
             vacant(surroundings, key, role, &deployment.facts).await?;
         }
         location::rename(host.as_ref(), surroundings, key, STOP_TIMEOUT, None).await?;
-        let data_files = self.role(key, &deployment.facts)?.data_files(&deployment.facts, told("bootstrap"));
-        let deployment = Deployment { data_files, ..deployment };
-        host.format(&deployment).await?;
-        let generation = host.install(&deployment).await?;
+        let generation = self.put(host.as_ref(), key, deployment, told("bootstrap")).await?;
         host.start(&key.name).await?;
         Ok(json!({ "generation": generation }))
     }
@@ -904,14 +905,22 @@ async fn vacant(
     role: &dyn Role,
     facts: &NodeFacts,
 ) -> Result<(), KindError> {
+    let vacant = answered(|| role.vacant(surroundings.wire(), facts)).await;
+    vacant.map_err(|source| KindError::NotBegun { key: key.clone(), source: Box::new(source) })
+}
+
+/// Asks again while the answer may be another one soon, for as long as those who know may be silent.
+async fn answered<Asked>(ask: impl Fn() -> Asked) -> Result<(), NotSafe>
+where
+    Asked: Future<Output = Result<(), NotSafe>>,
+{
     let begun = tokio::time::Instant::now();
     loop {
-        match role.vacant(surroundings.wire(), facts).await {
-            Ok(()) => return Ok(()),
+        match ask().await {
             Err(reason) if reason.may_pass() && begun.elapsed() < SILENCE => {
                 tokio::time::sleep(Duration::from_millis(250)).await;
             }
-            Err(reason) => return Err(KindError::NotBegun { key: key.clone(), source: Box::new(reason) }),
+            answer => return answer,
         }
     }
 }
