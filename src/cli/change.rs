@@ -71,10 +71,9 @@ pub(super) async fn planned(
     Ok(Planned { plan, later, first_seen: engine::first_seen(context.registry(), state, &inventory) })
 }
 
-/// Fails where any phase is refused: none is begun of which the end can't be reached.
+/// Fails where any phase is refused.
 pub(super) fn refuse(plan: &Plan<Checked>, later: &[Plan]) -> Result<(), CliError> {
-    let refusals = plan.refusals.iter().chain(later.iter().flat_map(|phase| &phase.refusals));
-    let refusals: Vec<_> = refusals.cloned().collect();
+    let refusals: Vec<_> = engine::refusals(plan, later).cloned().collect();
     if refusals.is_empty() { Ok(()) } else { Err(CliError::Refused { refusals }) }
 }
 

@@ -55,7 +55,7 @@ pub use interrupt::{Interrupt, Interrupter, interrupt};
 pub use journal::{Outcome, Record};
 pub use lock::{Holder, Lock, LockError};
 pub use observe::{Inventory, observe};
-pub use phases::{as_foreseen, later};
+pub use phases::{as_foreseen, later, refusals};
 pub use plan::{Action, Change, Checked, Draft, FromFile, Plan, Step};
 pub use planner::plan;
 pub use protect::protect;

@@ -4,12 +4,12 @@
 //! Nothing remembers how far a change has come: each phase is planned from what is seen, also after a kill. What was
 //! foreseen only binds: a phase that turns out to be another is not carried out.
 
-use super::plan::{Action, Change, Plan};
+use super::plan::{Action, Plan};
 use super::saved::{self, Differences};
-use super::{Intent, Inventory, State, moves, plan};
+use super::{Intent, Inventory, Outcome, Record, State, moves, plan};
 use crate::model::{Key, Refusal, references};
 use crate::registry::Registry;
-use crate::resource::{After, Instance, Observed, Recorded};
+use crate::resource::{After, Observed};
 use crate::role::{GroupView, Standing};
 use crate::stack::{ValidStack, direct_needs};
 use serde_json::Value;
@@ -56,6 +56,11 @@ fn endless(stack: &ValidStack) -> Refusal {
         reason: format!("{MOST} phases don't bring it to what is declared, and none is begun"),
         hint: "this is a defect of a role or a backend, which say what comes next: please report it".into(),
     }
+}
+
+/// All that is refused, in any phase: none is begun of which the end can't be reached.
+pub fn refusals<'a, Stage>(plan: &'a Plan<Stage>, later: &'a [Plan]) -> impl Iterator<Item = &'a Refusal> {
+    plan.refusals.iter().chain(later.iter().flat_map(|phase| &phase.refusals))
 }
 
 /// Whether a phase is the one that was foreseen. What could not be known beforehand may be anything.
@@ -109,46 +114,35 @@ fn foresee<Stage>(
     let mut renewed: BTreeSet<Key> = BTreeSet::new();
     for step in &plan.steps {
         match &step.action {
-            Action::Renew(Change { key, after, .. }) => {
-                renewed.insert(key.clone());
-                let outputs = registry.kind(&key.kind).map(|kind| kind.foreseen_outputs(key, after));
-                renew(state, key, after, outputs.unwrap_or_default());
-            }
-            Action::Discard { key, .. } => {
-                if let Some(recorded) = state.resources.get_mut(key) {
-                    recorded.outgoing.clear();
-                }
+            Action::Discard { key, outgoing } => {
+                (0..*outgoing).for_each(|_| end(state, key, Outcome::Discarded));
             }
             Action::Delete { key, .. } | Action::Forget { key, .. } => {
-                state.resources.remove(key);
+                end(state, key, Outcome::Removed);
                 inventory.resources.remove(key);
-                for group in state.groups.values_mut() {
-                    group.members.remove(key);
-                }
             }
             action => {
+                let renews = matches!(action, Action::Renew(_));
                 for (key, inputs) in action.makes() {
-                    let recorded = state.resources.get(key);
-                    if recorded.is_some_and(|one| one.outputs.is_null() && !one.outgoing.is_empty()) {
+                    let (inputs, needs) = (inputs.clone(), direct_needs(stack, key));
+                    let begin = Record::Begin {
+                        key: key.clone(),
+                        moved_from: None,
+                        inputs: inputs.clone(),
+                        needs: needs.clone(),
+                        renews,
+                    };
+                    state.fold(state.serial, begin);
+                    let begun = &state.resources[key];
+                    // Also where the making of another one was cut off.
+                    if begun.outputs.is_null() && !begun.outgoing.is_empty() {
                         renewed.insert(key.clone());
                     }
-                    let known = recorded.cloned();
-                    let made = Recorded {
-                        inputs: inputs.clone(),
-                        outputs: match known.as_ref().map(|one| one.outputs.clone()).unwrap_or_default() {
-                            Value::Null => registry
-                                .kind(&key.kind)
-                                .map(|kind| kind.foreseen_outputs(key, inputs))
-                                .unwrap_or_default(),
-                            outputs => outputs,
-                        },
-                        needs: direct_needs(stack, key),
-                        pending: None,
-                        unprotected: false,
-                        attempted: Vec::new(),
-                        outgoing: known.map(|one| one.outgoing).unwrap_or_default(),
+                    let outputs = match (&begun.outputs, registry.kind(&key.kind)) {
+                        (Value::Null, Some(kind)) => kind.foreseen_outputs(key, &inputs),
+                        (known, _) => known.clone(),
                     };
-                    state.resources.insert(key.clone(), made);
+                    end(state, key, Outcome::Applied { inputs, outputs, needs });
                 }
             }
         }
@@ -177,12 +171,9 @@ fn foresee<Stage>(
     inventory.foreseen = true;
 }
 
-fn renew(state: &mut State, key: &Key, after: &Value, outputs: Value) {
-    let Some(recorded) = state.resources.get_mut(key) else { return };
-    let outputs = std::mem::replace(&mut recorded.outputs, outputs);
-    let inputs = std::mem::replace(&mut recorded.inputs, after.clone());
-    recorded.pending = None;
-    recorded.outgoing.push(Instance { inputs, outputs, token: None });
+/// Takes the end of an operation in that has no record yet.
+fn end(state: &mut State, key: &Key, outcome: Outcome) {
+    state.fold(state.serial, Record::End { key: key.clone(), outcome });
 }
 
 /// A phase ends only once its groups are whole.

@@ -1,7 +1,7 @@
 //! A plan as text: what changes, why, in which order, and what it means for those who use the stack.
 
 use super::Style;
-use crate::engine::{Action, Plan, Step};
+use crate::engine::{Action, Plan, Step, refusals};
 use crate::model::{Key, PropertyChange, counted};
 use crate::role::{Absence, InSync};
 use serde_json::Value;
@@ -27,12 +27,12 @@ pub(super) fn text<S>(plan: &Plan<S>, later: &[Plan], style: Style) -> String {
         changes(&mut out, &mut counts, phase, style);
     }
     untouched(&mut out, plan, style);
-    for refusal in plan.refusals.iter().chain(later.iter().flat_map(|phase| &phase.refusals)) {
+    for refusal in refusals(plan, later) {
         let _ = writeln!(out, "  {} {}  {}", style.bad("✗"), refusal.key, refusal.reason);
         let _ = writeln!(out, "      {} {}", style.hint("hint:"), refusal.hint);
     }
     let mut summary: Vec<String> = counts.iter().map(|(what, n)| format!("{n} {what}")).collect();
-    let refused = plan.refusals.len() + later.iter().map(|phase| phase.refusals.len()).sum::<usize>();
+    let refused = refusals(plan, later).count();
     if refused > 0 {
         summary.push(style.bad(&format!("{refused} refused")));
     }

@@ -101,8 +101,7 @@ pub enum Ended {
 }
 
 fn refuse(plan: &Plan<Checked>, later: &[Plan]) -> Result<(), CliError> {
-    let refusals = plan.refusals.iter().chain(later.iter().flat_map(|phase| &phase.refusals));
-    let refusals: Vec<Refusal> = refusals.cloned().collect();
+    let refusals: Vec<Refusal> = engine::refusals(plan, later).cloned().collect();
     if refusals.is_empty() { Ok(()) } else { Err(CliError::Refused { refusals }) }
 }
 
