@@ -22,7 +22,7 @@ use super::api::Api;
 use super::client::{Client, Heard, metadata};
 use super::error::{Attempt, ErrorCode, KafkaError};
 use super::snapshot::Snapshot;
-use super::watchdog::{controller, look};
+use super::watchdog::{controller, look, registered};
 use super::{
     BrokerAnswer, ClusterView, ConfigEntry, ConfigSource, ConnectionError, PartitionView, Reassignment,
     TopicPartition, TopicView,
@@ -41,17 +41,34 @@ const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 type Configs = BTreeMap<String, ConfigEntry>;
 
+/// The brokers that ZooKeeper names.
+struct Named {
+    controller: Option<i32>,
+    registered: BTreeSet<i32>,
+}
+
+impl Named {
+    /// Whether a broker is registered. One that isn't has lost its way to ZooKeeper, or is about to come back.
+    fn knows(&self, broker: Option<i32>) -> bool {
+        broker.is_none_or(|id| self.registered.contains(&id))
+    }
+}
+
 impl Client {
     /// See [`Kafka::describe`](super::Kafka::describe).
     pub(super) async fn observe(&self) -> Result<ClusterView, KafkaError> {
         let mut heard = self.hear(true).await?;
         let controller = self.seek_controller(&mut heard).await;
         // After the brokers were heard: who is the controller by now was it then, or was it after that.
-        let (min_insync, named) =
-            tokio::try_join!(self.min_insync_of_brokers(&mut heard), self.named_controller())?;
+        let (min_insync, named) = tokio::try_join!(self.min_insync_of_brokers(&mut heard), self.named())?;
         loop {
-            let Some(source) = most_trusted(&heard, controller.as_ref()) else {
-                return Err(KafkaError::NobodyAnswered { attempts: heard.silent });
+            let reads =
+                |at: &String, seen: &Snapshot| named.as_ref().is_none_or(|named| named.knows(seen.id_at(at)));
+            let Some(source) = most_trusted(&heard, controller.as_ref(), reads) else {
+                return Err(match heard.snapshots.into_keys().collect::<Vec<_>>() {
+                    none if none.is_empty() => KafkaError::NobodyAnswered { attempts: heard.silent },
+                    addresses => KafkaError::NotRegistered { addresses },
+                });
             };
             let topics = heard.snapshots[&source].topics.keys().map(String::as_str);
             let configs = match self.configs_from(&source, topics).await {
@@ -76,18 +93,24 @@ impl Client {
             };
             let mut view = assemble(heard, &source, configs, min_insync, reassignments)?;
             // One that lost its session and lives on knows nothing of the next one.
-            view.controller = view.controller.filter(|id| named.is_none_or(|named| named == Some(*id)));
+            view.controller =
+                view.controller.filter(|id| named.is_none_or(|named| named.controller == Some(*id)));
             return Ok(view);
         }
     }
 
-    /// The controller as ZooKeeper names it; `None` where no ensemble is known.
-    async fn named_controller(&self) -> Result<Option<Option<i32>>, KafkaError> {
+    /// Whom ZooKeeper names; `None` where no ensemble is known.
+    async fn named(&self) -> Result<Option<Named>, KafkaError> {
         if self.zookeeper.is_empty() {
             return Ok(None);
         }
-        let controller = look(&self.zookeeper, self.timeouts.answer, |session| Box::pin(controller(session)));
-        controller.await.map(Some).map_err(|_| KafkaError::NoZookeeper)
+        let named = look(&self.zookeeper, self.timeouts.answer, |session| {
+            Box::pin(async {
+                let controller = controller(session).await?;
+                Ok(Named { controller, registered: registered(session).await?.into_keys().collect() })
+            })
+        });
+        named.await.map(Some).map_err(|_| KafkaError::NoZookeeper)
     }
 
     /// The most that any broker that was heard asks for, for topics without a figure of their own: any of them may lead,
@@ -126,7 +149,7 @@ impl Client {
         let mut heard = self.hear(true).await?;
         let asked = self.seek_controller(&mut heard).await;
         let controller = super::snapshot::majority_controller(heard.snapshots.values());
-        let Some(source) = most_trusted(&heard, asked.as_ref()) else {
+        let Some(source) = most_trusted(&heard, asked.as_ref(), |_, _| true) else {
             return Err(KafkaError::NobodyAnswered { attempts: heard.silent });
         };
         let topics = heard.snapshots.remove(&source).map(|snapshot| snapshot.topics).unwrap_or_default();
@@ -166,7 +189,7 @@ impl Client {
         let controller = heard.controller().map(|(_, address)| address);
         let source = match controller {
             Some(address) => address,
-            None => match most_trusted(&heard, None) {
+            None => match most_trusted(&heard, None, |_, _| true) {
                 Some(address) => address,
                 None => return Err(KafkaError::NobodyAnswered { attempts: heard.silent }),
             },
@@ -257,11 +280,16 @@ fn resource(kind: i8, name: &str) -> DescribeConfigsResource {
         .with_configuration_keys(None)
 }
 
-/// The broker whose metadata counts: the controller, or else the one that sees most brokers alive (a broker
-/// that starts, or is cut off from the controller, sees few).
-fn most_trusted(heard: &Heard, controller: Option<&String>) -> Option<String> {
+/// Of the brokers that may be asked, the one whose metadata counts: the controller, or else the one that sees most brokers
+/// alive (a broker that starts, or is cut off from the controller, sees few).
+fn most_trusted(
+    heard: &Heard,
+    controller: Option<&String>,
+    may: impl Fn(&String, &Snapshot) -> bool,
+) -> Option<String> {
     let trust = |at: &String, snapshot: &Snapshot| (Some(at) == controller, snapshot.brokers.len());
-    let best = heard.snapshots.iter().min_by_key(|(at, snapshot)| Reverse(trust(at, snapshot)))?;
+    let asked = heard.snapshots.iter().filter(|(at, snapshot)| may(at, snapshot));
+    let best = asked.min_by_key(|(at, snapshot)| Reverse(trust(at, snapshot)))?;
     Some(best.0.clone())
 }
 
@@ -429,8 +457,16 @@ mod tests {
             ("b2:9092", snapshot(&[1, 2, 3], Some(3), &[1])),
             ("b3:9092", snapshot(&[1, 3], Some(3), &[1])),
         ]);
-        assert_eq!(most_trusted(&heard, Some(&"b3:9092".to_string())).unwrap(), "b3:9092");
-        assert_eq!(most_trusted(&heard, None).unwrap(), "b2:9092");
+        let b3 = "b3:9092".to_owned();
+        assert_eq!(most_trusted(&heard, Some(&b3), |_, _| true).unwrap(), "b3:9092");
+        assert_eq!(most_trusted(&heard, None, |_, _| true).unwrap(), "b2:9092");
+        let registered = Named { controller: None, registered: BTreeSet::from([1]) };
+        let reads = |at: &String, seen: &Snapshot| registered.knows(seen.id_at(at));
+        assert_eq!(
+            most_trusted(&heard, Some(&b3), reads).unwrap(),
+            "b1:9092",
+            "who waits for ZooKeeper isn't asked"
+        );
     }
 
     #[test]

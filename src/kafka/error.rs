@@ -148,6 +148,16 @@ pub enum KafkaError {
     /// one thread less for its clients until ZooKeeper is back: none was asked.
     #[error("ZooKeeper doesn't answer, and brokers that were asked for settings would wait for it")]
     NoZookeeper,
+    /// Not one of the brokers that answer is registered in ZooKeeper, so that none of them reaches it: as in
+    /// [`NoZookeeper`](Self::NoZookeeper), none was asked for settings.
+    #[error(
+        "no broker that answers is registered in ZooKeeper ({}), and they would wait for it when asked for settings",
+        addresses.join(", ")
+    )]
+    NotRegistered {
+        /// The brokers that answer.
+        addresses: Vec<String>,
+    },
     /// The bootstrap addresses lead to more than one cluster.
     #[error("brokers of different clusters: {first_address} is of {first}, {other_address} of {other}")]
     DifferentClusters {
