@@ -192,6 +192,34 @@ fn one_that_was_never_made_takes_none_with_it_that_another_hand_made_of_its_name
     assert!(topics(&simulation).contains_key("orders"), "{ended:?}");
 }
 
+/// Octad is cut off as it makes a topic; then this is no longer declared, and whoever plans its removal can't look.
+fn removed_without_a_look(cut: Cut, meanwhile: impl FnOnce(&FakeWorld)) -> Simulation {
+    let mut simulation = Simulation::of(THREE_AND_THREE);
+    simulation.up().unwrap();
+    simulation.set("topics.orders.partitions", Some(Value::Integer(2)));
+    simulation.world.cut_at(1, cut);
+    assert!(matches!(simulation.up().unwrap(), Ended::Killed));
+    simulation.world.fail_never();
+    meanwhile(&simulation.world);
+    simulation.set("topics.orders", None);
+    simulation.unprotect("topic/orders");
+    let looks = |simulation: &Simulation| simulation.world.script(vec![Moment::Nobody; 2]);
+    looks(&simulation);
+    assert_eq!(simulation.preview().unwrap().change_count(), 1, "the detector: nothing speaks against it");
+    looks(&simulation);
+    // What comes of it is seen.
+    let _ = simulation.up();
+    simulation
+}
+
+#[test]
+fn one_that_was_never_made_takes_none_with_it_where_the_plan_could_not_look() {
+    let made = removed_without_a_look(Cut::KilledAfter, |_| {});
+    assert!(!topics(&made).contains_key("orders"), "Octad made it itself");
+    let anybodys = removed_without_a_look(Cut::KilledBefore, |world| world.grow_topic("kafka", "orders", 1));
+    assert!(topics(&anybodys).contains_key("orders"));
+}
+
 #[test]
 fn a_topic_is_not_forgotten_because_its_cluster_is_no_longer_declared() {
     let mut simulation = Simulation::of(THREE_AND_THREE);

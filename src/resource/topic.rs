@@ -107,6 +107,16 @@ impl Found {
         }
     }
 
+    /// Whether it is what one of these inputs makes.
+    fn is_made_by<'a>(&self, mut inputs: impl Iterator<Item = &'a Value>) -> bool {
+        inputs.any(|inputs| {
+            let made = TopicInputs::deserialize(inputs).ok();
+            made.is_some_and(|made| {
+                self.inputs(&made.cluster, |name| made.configs.contains_key(name)) == made
+            })
+        })
+    }
+
     /// The settings that it has once it is brought to `inputs`: what another hand set stays.
     fn brought_to(&self, inputs: &TopicInputs, ours: &BTreeSet<String>) -> BTreeMap<String, String> {
         let mut configs = self.configs.clone();
@@ -141,11 +151,7 @@ fn never_ended(recorded: &Recorded) -> bool {
 /// Whether nobody knows whose it is: Octad was cut off as it made one, and what it makes is whole from the beginning,
 /// which this one isn't.
 fn may_be_anybodys(recorded: &Recorded, found: &Found) -> bool {
-    let as_made = |inputs: &Value| {
-        let made = TopicInputs::deserialize(inputs).ok();
-        made.is_some_and(|made| found.inputs(&made.cluster, |name| made.configs.contains_key(name)) == made)
-    };
-    never_ended(recorded) && !std::iter::once(&recorded.inputs).chain(&recorded.attempted).any(as_made)
+    never_ended(recorded) && !found.is_made_by(std::iter::once(&recorded.inputs).chain(&recorded.attempted))
 }
 
 /// What is told of a topic that may be anybody's.
@@ -710,7 +716,16 @@ impl Kind for TopicKind {
         let Some(kafka) = kafka(surroundings, &inputs.cluster) else { return Ok(()) };
         let id = match known_id(before.outputs.get("id")) {
             Some(id) => Some(id),
-            None => current(&kafka, key).await?.and_then(|topic| topic.id),
+            // An earlier run was cut off as it made one. Where the plan could not look, nobody has said yet whose this is.
+            None => {
+                let Some(now) = current(&kafka, key).await? else { return Ok(()) };
+                let attempted = surroundings.attempted(key);
+                let found = found(&key.name, &now, &[], &Safeguards::default());
+                if !found.is_made_by(std::iter::once(&before.inputs).chain(&attempted)) {
+                    return Err(KindError::MadeMeanwhile { key: key.clone() });
+                }
+                now.id
+            }
         };
         // By its id, so that one of the same name that another hand made meanwhile stays.
         let deleted = match id {
