@@ -887,11 +887,7 @@ async fn a_program_of_an_archive_runs_without_a_disk_and_is_cleaned_up_behind() 
     });
     let tested = test.await;
     let seen = match &tested {
-        Ok((RunState::Running { pid, .. }, text)) => {
-            let pid = rustix::process::Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-            fenced(&*node, text).await
-        }
+        Ok((RunState::Running { pid, .. }, text)) => killed_and_fenced(&*node, *pid, text).await,
         _ => Ok(()),
     };
     bench.host.destroy().await.unwrap();
@@ -900,21 +896,37 @@ async fn a_program_of_an_archive_runs_without_a_disk_and_is_cleaned_up_behind() 
     assert!(bench.harm.nothing_is_left());
 }
 
-/// Waits until a killed node has been cleaned up behind, and was started again with what it is to say.
-async fn fenced(host: &dyn Host, text: &str) -> Result<(), String> {
+/// What a node has said so far.
+async fn said(host: &dyn Host) -> Vec<String> {
+    let mut lines = host.logs("zk-1", octad::host::LogQuery::default()).await.unwrap();
+    let mut said = Vec::new();
+    while let Some(line) = lines.recv().await {
+        said.push(line.text);
+    }
+    said
+}
+
+/// Waits until a node has said all that it says at its start, kills it, and waits until it has been cleaned up behind, was
+/// started again, and has said it once more.
+async fn killed_and_fenced(host: &dyn Host, pid: u32, text: &str) -> Result<(), String> {
+    let mut killed = false;
     let begun = Instant::now();
     loop {
         let found = host.node("zk-1").await.unwrap().unwrap();
-        let mut lines = host.logs("zk-1", octad::host::LogQuery::default()).await.unwrap();
-        let mut said = Vec::new();
-        while let Some(line) = lines.recv().await {
-            said.push(line.text);
-        }
-        let marked = said.iter().filter_map(|line| line.strip_prefix("in ")).next().map(PathBuf::from);
-        let fenced = marked.is_some_and(|runtime| runtime.join("fenced").exists());
-        let again = said.iter().filter(|line| format!("{line}\n") == text).count() == 2;
-        if fenced && again && matches!(found.run, RunState::Running { restarts: 1, .. }) {
-            return Ok(());
+        let said = said(host).await;
+        let runtimes: Vec<_> = said.iter().filter_map(|line| line.strip_prefix("in ")).collect();
+        let texts = said.iter().filter(|line| format!("{line}\n") == text).count();
+        match (runtimes.len(), texts) {
+            (1, 1) if !killed => {
+                let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+                killed = true;
+            }
+            (2, 2) if matches!(found.run, RunState::Running { restarts: 1, .. }) => {
+                let fenced = Path::new(runtimes[0]).join("fenced");
+                return fenced.exists().then_some(()).ok_or(format!("{} isn't there", fenced.display()));
+            }
+            _ => {}
         }
         if begun.elapsed() > Duration::from_secs(30) {
             return Err(format!("{found:?} {said:?} {text}"));
