@@ -107,7 +107,7 @@ impl Client {
         }
         heard.silent.sort_by(|one, other| one.address.cmp(&other.address));
         if heard.snapshots.is_empty() {
-            return Err(KafkaError::NobodyAnswered { attempts: heard.silent });
+            return Err(KafkaError::NobodyAnswered { attempts: heard.silent, registered: None });
         }
         of_one_cluster(&heard.snapshots)?;
         Ok(heard)

@@ -57,7 +57,13 @@ impl Named {
 impl Client {
     /// See [`Kafka::describe`](super::Kafka::describe).
     pub(super) async fn observe(&self) -> Result<ClusterView, KafkaError> {
-        let mut heard = self.hear(true).await?;
+        let mut heard = match self.hear(true).await {
+            Err(KafkaError::NobodyAnswered { attempts, .. }) => {
+                let registered = self.named().await.ok().flatten().map(|named| named.registered);
+                return Err(KafkaError::NobodyAnswered { attempts, registered });
+            }
+            heard => heard?,
+        };
         let controller = self.seek_controller(&mut heard).await;
         // After the brokers were heard: who is the controller by now was it then, or was it after that.
         let (min_insync, named) = tokio::try_join!(self.min_insync_of_brokers(&mut heard), self.named())?;
@@ -66,7 +72,10 @@ impl Client {
                 |at: &String, seen: &Snapshot| named.as_ref().is_none_or(|named| named.knows(seen.id_at(at)));
             let Some(source) = most_trusted(&heard, controller.as_ref(), reads) else {
                 return Err(match heard.snapshots.into_keys().collect::<Vec<_>>() {
-                    none if none.is_empty() => KafkaError::NobodyAnswered { attempts: heard.silent },
+                    none if none.is_empty() => KafkaError::NobodyAnswered {
+                        attempts: heard.silent,
+                        registered: named.map(|named| named.registered),
+                    },
                     addresses => KafkaError::NotRegistered { addresses },
                 });
             };
@@ -150,7 +159,7 @@ impl Client {
         let asked = self.seek_controller(&mut heard).await;
         let controller = super::snapshot::majority_controller(heard.snapshots.values());
         let Some(source) = most_trusted(&heard, asked.as_ref(), |_, _| true) else {
-            return Err(KafkaError::NobodyAnswered { attempts: heard.silent });
+            return Err(KafkaError::NobodyAnswered { attempts: heard.silent, registered: None });
         };
         let topics = heard.snapshots.remove(&source).map(|snapshot| snapshot.topics).unwrap_or_default();
         let of_topic = |(topic, seen): (String, super::snapshot::TopicSnapshot)| {
@@ -191,7 +200,7 @@ impl Client {
             Some(address) => address,
             None => match most_trusted(&heard, None, |_, _| true) {
                 Some(address) => address,
-                None => return Err(KafkaError::NobodyAnswered { attempts: heard.silent }),
+                None => return Err(KafkaError::NobodyAnswered { attempts: heard.silent, registered: None }),
             },
         };
         let mut found = self.configs_from(&source, [topic].into_iter()).await?;

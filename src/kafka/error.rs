@@ -1,6 +1,7 @@
 //! What can go wrong between Octad and a Kafka cluster. No I/O.
 
 use crate::causes::with_causes;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -143,6 +144,8 @@ pub enum KafkaError {
     NobodyAnswered {
         /// Each address asked, with why it did not.
         attempts: Vec<Attempt>,
+        /// The brokers that ZooKeeper has registered all the same; `None` where it wasn't or couldn't be asked.
+        registered: Option<BTreeSet<i32>>,
     },
     /// Nobody of the ensemble answered. Brokers read topics' settings there, and each that is asked for them meanwhile has
     /// one thread less for its clients until ZooKeeper is back: none was asked.
@@ -366,6 +369,7 @@ mod tests {
                 Attempt { address: "a:1".into(), why: ConnectionError::Connect { source: refused } },
                 Attempt { address: "b:2".into(), why: ConnectionError::Closed { api: "Metadata" } },
             ],
+            registered: None,
         };
         assert_eq!(
             error.to_string(),

@@ -29,7 +29,7 @@ impl Client {
     pub(super) async fn measured_rates(&self) -> Result<BTreeMap<String, f64>, KafkaError> {
         let heard = self.hear(true).await?;
         let Some(known) = heard.snapshots.values().next() else {
-            return Err(KafkaError::NobodyAnswered { attempts: heard.silent });
+            return Err(KafkaError::NobodyAnswered { attempts: heard.silent, registered: None });
         };
         let mut led: BTreeMap<i32, Vec<TopicPartition>> = BTreeMap::new();
         for (topic, seen) in &known.topics {

@@ -12,7 +12,7 @@ use crate::kafka::{
 use crate::model::{File, Layout, NodeFacts, Output, Process, properties};
 use crate::wire::Wire;
 use async_trait::async_trait;
-use seen::{Seen, cluster, consented, decided, id_of, left_out, quiet, scarce, serving};
+use seen::{Seen, cluster, consented, decided, id_of, is_unregistered, left_out, quiet, scarce, serving};
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,15 +37,24 @@ impl Broker {
 
     /// The group of these members as a description of the cluster has it, be it one that failed. Pure.
     pub fn view(members: &[Arc<NodeFacts>], described: Result<ClusterView, KafkaError>) -> GroupView {
-        let (cluster, closed, why) = match described {
-            Ok(cluster) => (Some(cluster), BTreeSet::new(), None),
-            Err(KafkaError::NobodyAnswered { attempts }) => {
-                let closed = attempts.into_iter().filter(|attempt| attempt.why.is_refused());
-                (None, closed.map(|attempt| attempt.address).collect(), None)
-            }
-            Err(error) => (None, BTreeSet::new(), Some(with_causes(&error))),
+        let mut seen = Seen {
+            cluster: None,
+            closed: BTreeSet::new(),
+            registered: None,
+            why: None,
+            asked: addresses(members),
+            members: members.to_vec(),
         };
-        Seen { cluster, closed, why, asked: addresses(members), members: members.to_vec() }.view()
+        match described {
+            Ok(cluster) => seen.cluster = Some(cluster),
+            Err(KafkaError::NobodyAnswered { attempts, registered }) => {
+                let closed = attempts.into_iter().filter(|attempt| attempt.why.is_refused());
+                seen.closed = closed.map(|attempt| attempt.address).collect();
+                seen.registered = registered;
+            }
+            Err(error) => seen.why = Some(with_causes(&error)),
+        }
+        seen.view()
     }
 
     /// Settings of every broker, before the stack's own are laid over them. `replication` and `min_insync` are those
@@ -281,7 +290,8 @@ impl Role for Broker {
             return if waits { Next::Wait(starts(name)) } else { Next::Do((*name).to_owned()) };
         }
         let Some(cluster) = cluster(view) else {
-            return roll.still().unwrap_or(Next::Wait(NotSafe::NobodyAnswers));
+            let still = roll.still(|name| is_unregistered(name, view));
+            return still.unwrap_or(Next::Wait(NotSafe::NobodyAnswers));
         };
         if let Some(next) = roll.out(view) {
             return next;
@@ -611,7 +621,8 @@ mod tests {
                 .map(|(id, says)| (format!("10.0.0.{id}:9092"), answer(id, *says)))
                 .collect(),
         };
-        Seen { cluster: Some(cluster), closed: BTreeSet::new(), why: None, asked, members }.view()
+        Seen { cluster: Some(cluster), closed: BTreeSet::new(), registered: None, why: None, asked, members }
+            .view()
     }
 
     fn next(view: &GroupView, pending: &[(&str, Option<ProcessSeen>)]) -> Next {
@@ -648,16 +659,27 @@ mod tests {
         ));
     }
 
+    /// Nobody of two brokers answers; these are registered in ZooKeeper, as far as that could be asked.
+    fn nobody_answers(registered: Option<&[i32]>) -> GroupView {
+        let registered = registered.map(|ids| ids.iter().copied().collect());
+        let attempts = Vec::new();
+        Broker::view(&[facts(1), facts(2)], Err(KafkaError::NobodyAnswered { attempts, registered }))
+    }
+
+    #[test]
+    fn one_that_stands_still_where_nobody_answers_is_changed_once_its_session_is_over() {
+        let still = [("broker-1", Some(ProcessSeen::Still)), ("broker-2", RUNS)];
+        assert_eq!(next(&nobody_answers(Some(&[2])), &still), Next::Do("broker-1".into()));
+        // It may lead on, should it go on.
+        for registered in [None, Some(&[1, 2][..])] {
+            assert_eq!(next(&nobody_answers(registered), &still), Next::Wait(NotSafe::NobodyAnswers));
+        }
+        assert_eq!(next(&nobody_answers(Some(&[])), &still[1..]), Next::Wait(NotSafe::NobodyAnswers));
+    }
+
     #[test]
     fn a_broker_without_a_process_goes_first_whatever_is_known() {
-        let nobody = Seen {
-            cluster: None,
-            closed: BTreeSet::new(),
-            why: None,
-            asked: vec![],
-            members: vec![facts(1), facts(2)],
-        }
-        .view();
+        let nobody = nobody_answers(None);
         let gone = [("broker-1", RUNS), ("broker-2", Some(ProcessSeen::Gone))];
         assert_eq!(next(&nobody, &gone), Next::Do("broker-2".into()));
         // Where nobody can be asked, nothing says that the other is not needed.
@@ -704,7 +726,15 @@ mod tests {
         // Alone too. One that hears and says nothing hangs.
         let alone = |closed: &[&str]| {
             let closed = closed.iter().map(ToString::to_string).collect();
-            Seen { cluster: None, closed, why: None, asked: vec![], members: vec![facts(2)] }.view()
+            Seen {
+                cluster: None,
+                closed,
+                registered: None,
+                why: None,
+                asked: vec![],
+                members: vec![facts(2)],
+            }
+            .view()
         };
         assert_eq!(next(&alone(&["10.0.0.2:9092"]), &[("broker-2", RUNS)]), starting);
         assert_eq!(next(&alone(&[]), &[("broker-2", RUNS)]), Next::Do("broker-2".into()));

@@ -29,11 +29,12 @@ impl Roll<'_> {
         self.pending.iter().find(|(_, process)| gone(process)).map(|(name, _)| *name)
     }
 
-    /// A member to be changed that stands still, as its host says, where nobody can tell what the group counts on: it takes
-    /// part in nothing, and nothing but its change has it serve again.
-    pub(super) fn still(&self) -> Option<Next> {
+    /// A member to be changed that stands still, as its host says, and takes part in nothing any more as `out` says, where
+    /// nobody can tell what the group counts on: nothing but its change has it serve again.
+    pub(super) fn still(&self, out: impl Fn(&str) -> bool) -> Option<Next> {
         let still = |process: &Option<ProcessSeen>| *process == Some(ProcessSeen::Still);
-        self.pending.iter().find(|(_, process)| still(process)).map(|(name, _)| Next::Do((*name).to_owned()))
+        let mut found = self.pending.iter().filter(|(name, process)| still(process) && out(name));
+        found.next().map(|(name, _)| Next::Do((*name).to_owned()))
     }
 
     /// What comes next where the group says that members to be changed are out; `None` where it says so of none. They

@@ -174,7 +174,7 @@ impl Role for Zookeeper {
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
         // One without a process can't be missed, and one that is alone has nobody to be elected by.
         if roll.without_process().is_none() && view.members.len() > 1 && view.leader().is_none() {
-            return roll.still().unwrap_or(Next::Wait(NotSafe::NoSingleLeader));
+            return roll.still(|_| true).unwrap_or(Next::Wait(NotSafe::NoSingleLeader));
         }
         // The leader last: each change of leader interrupts all sessions for a moment.
         alike::next(roll, view, |name| self.may_disrupt(name, roll.interrupts, view))

@@ -44,6 +44,8 @@ pub(crate) struct Seen {
     pub(crate) heard: Brokers,
     /// Whom the controller takes for registered.
     pub(crate) registered: Brokers,
+    /// Who is registered, as ZooKeeper has it.
+    pub(crate) in_zookeeper: Brokers,
     /// As ZooKeeper names it.
     pub(crate) controller: u8,
     pub(crate) partitions: [Replicated; REPLICAS.len()],
@@ -55,7 +57,7 @@ pub(crate) fn stops(rule: RollRule, id: u8, still: bool, seen: &Seen) -> bool {
     thread_local!(static KNOWN: RefCell<HashMap<u64, bool, BuildHasherDefault<Quick>>> = RefCell::default());
     let mut key = 0;
     let mut put = |bits: u8| key = key << 5 | u64::from(bits);
-    [rule as u8 * 2 + u8::from(still), id, seen.heard, seen.registered, seen.controller]
+    [rule as u8 * 2 + u8::from(still), id, seen.heard, seen.registered, seen.in_zookeeper, seen.controller]
         .into_iter()
         .for_each(&mut put);
     seen.partitions.iter().for_each(|one| [one.leader, one.isr].into_iter().for_each(&mut put));
@@ -65,7 +67,10 @@ pub(crate) fn stops(rule: RollRule, id: u8, still: bool, seen: &Seen) -> bool {
 fn judge(rule: RollRule, id: u8, still: bool, seen: &Seen) -> bool {
     static MEMBERS: LazyLock<Vec<Arc<NodeFacts>>> = LazyLock::new(|| (1..=BROKERS).map(facts).collect());
     let described = match seen.heard {
-        0 => Err(KafkaError::NobodyAnswered { attempts: vec![] }),
+        0 => Err(KafkaError::NobodyAnswered {
+            attempts: vec![],
+            registered: Some(members(seen.in_zookeeper).map(i32::from).collect()),
+        }),
         _ => Ok(cluster(seen)),
     };
     let view = Broker::view(&MEMBERS, described);

@@ -709,12 +709,16 @@ impl World {
         Some(Harm::TooFew { partition, stopped: look.by })
     }
 
-    /// What Octad sees before a turn.
+    /// What Octad sees before a turn. A look asks the controller for settings too, which reads ZooKeeper for its answer: one
+    /// that doesn't hear ZooKeeper doesn't give it, and the look has come to nothing.
     fn seen(&self, unheard: Brokers) -> Seen {
+        let heard = self.up & !self.still & !unheard;
+        let comes_to_nothing = has(heard & self.deaf, self.controller);
         Seen {
-            heard: self.up & !self.still & !unheard,
+            heard: if comes_to_nothing { 0 } else { heard },
             // One that doesn't hear ZooKeeper goes by what it has decided.
             registered: self.registered | if self.controls() { 0 } else { self.known() },
+            in_zookeeper: self.registered,
             controller: self.controller,
             partitions: self.partitions,
         }
@@ -744,10 +748,12 @@ impl World {
         true
     }
 
-    /// Takes a broker out of every ISR that a look rests on.
+    /// Takes a broker out of every ISR that a look rests on. One that isn't registered any more is taken out by the end of
+    /// its session, whatever becomes of its process.
     fn oust(&mut self, look: &Asked) {
+        let registered = has(self.registered, look.by);
         for (partition, isr) in self.partitions.iter_mut().zip(look.isr) {
-            if has(isr, look.by) {
+            if registered && has(isr, look.by) {
                 partition.ousted |= one(look.by);
                 partition.kept = isr & !one(look.by) & !look.failed;
             }

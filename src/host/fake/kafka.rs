@@ -75,8 +75,20 @@ impl World {
                         },
                     })
                     .collect(),
+                registered: Some(self.registered_at(bootstrap)),
             }),
         }
+    }
+
+    /// The brokers at these addresses that are registered. One that stands still has lost its session by now.
+    fn registered_at(&self, bootstrap: &[String]) -> BTreeSet<i32> {
+        let nodes = bootstrap.iter().filter_map(|endpoint| self.endpoints.get(endpoint));
+        let facts =
+            nodes.filter(|node| !self.still.contains(*node)).filter_map(|node| self.nodes.get(node)?.facts());
+        let registered = |facts: &&NodeFacts| {
+            self.clusters.get(&facts.group).is_some_and(|cluster| cluster.registered.contains_key(&facts.id))
+        };
+        facts.filter(registered).map(|facts| facts.id).collect()
     }
 
     /// The cluster, where it has a controller to take a change.

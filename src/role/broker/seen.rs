@@ -15,6 +15,8 @@ pub(super) struct Seen {
     pub(super) cluster: Option<ClusterView>,
     /// Where none did: the addresses at which nobody listens, by their hosts' word.
     pub(super) closed: BTreeSet<String>,
+    /// Where none did: who is registered in ZooKeeper, as far as it could be asked.
+    pub(super) registered: Option<BTreeSet<i32>>,
     /// Where none was asked, or they could not be made sense of: why.
     pub(super) why: Option<String>,
     /// The addresses that were asked.
@@ -101,6 +103,12 @@ pub(super) fn cluster(view: &GroupView) -> Option<&ClusterView> {
 pub(super) fn id_of(node: &str, view: &GroupView) -> Option<i32> {
     let members = &view.detail::<Seen>()?.members;
     members.iter().find(|facts| facts.node == node).map(|facts| facts.id)
+}
+
+/// Whether ZooKeeper says, where no broker answers, that a member isn't registered: nothing is taken from the cluster with it.
+pub(super) fn is_unregistered(node: &str, view: &GroupView) -> bool {
+    let registered = view.detail::<Seen>().and_then(|seen| seen.registered.as_ref());
+    id_of(node, view).zip(registered).is_some_and(|(id, registered)| !registered.contains(&id))
 }
 
 /// Brokers that are no longer waited for.

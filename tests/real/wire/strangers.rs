@@ -20,7 +20,7 @@ fn client(addresses: &[String]) -> Client {
 /// The reasons why a description of these addresses got no answer.
 async fn reasons(addresses: &[String]) -> Vec<ConnectionError> {
     match client(addresses).describe().await {
-        Err(KafkaError::NobodyAnswered { attempts }) => attempts.into_iter().map(|a| a.why).collect(),
+        Err(KafkaError::NobodyAnswered { attempts, .. }) => attempts.into_iter().map(|a| a.why).collect(),
         other => panic!("{other:#?}"),
     }
 }
