@@ -5,7 +5,7 @@ use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
 use crate::engine::{
     self, Checked, Context, Ending, Event, FileChanges, History, Intent, Plan, Record, SavedPlan, State,
-    Store,
+    Stopped, Store,
 };
 use crate::stack::ValidStack;
 use std::path::PathBuf;
@@ -164,81 +164,57 @@ async fn locked_change(
     let changes = plan.changes().into_iter().chain(later.iter().flat_map(Plan::changes)).collect();
     let history = History::begin(&session.site(stack.name())?, verb, changes)?;
     let options = arguments.options(session);
-    let phases = Phases { session, verb, stack, intent: &intent, options: &options };
-    let result = phases.carry_out(context, store, plan, later).await;
+    let phases = Phases { session, verb, stack, options: &options, count: later.len() + 1 };
+    let first = Ready { context, store, stack: stack.clone(), first_seen: Vec::new() };
+    let look = async |intent: &Intent| phases.look(intent).await;
+    let carry_out = async |ready, plan, phase| phases.carry_out(ready, plan, phase).await;
+    let result = engine::in_turn((first, plan), &later, &intent, look, carry_out).await;
+    let result = result.map_err(|stopped| phases.ended(stopped));
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     session.events().emit(Event::Finished { millis, ok: result.is_ok() });
     note_end(session, history, &result);
     result.map(|()| done)
 }
 
-/// All that the next phase takes.
-type Next = (Arc<Context>, Store, ValidStack, Plan<Checked>);
+/// All that a phase takes beside its plan.
+struct Ready {
+    context: Arc<Context>,
+    store: Store,
+    stack: ValidStack,
+    /// What the state is to know before anything is done.
+    first_seen: Vec<Record>,
+}
 
-/// A change, phase by phase.
+/// How the phases of a change are carried out.
 struct Phases<'a> {
     session: &'a Session,
     verb: &'static str,
     stack: &'a ValidStack,
-    intent: &'a Intent,
     options: &'a engine::Options,
+    count: usize,
 }
 
 impl Phases<'_> {
-    /// Carries out a plan, then those behind it: each is made anew from what is there by then, and is carried out only
-    /// where it is what was foreseen and consented to.
-    async fn carry_out(
-        &self,
-        context: Arc<Context>,
-        store: Store,
-        plan: Plan<Checked>,
-        later: Vec<Plan>,
-    ) -> Result<(), CliError> {
-        let phases = later.len() + 1;
-        let mut next = (context, store, self.stack.clone(), plan);
-        let mut done = Vec::new();
-        let mut intent = self.intent.clone();
-        for (phase, foreseen) in (1..).zip(later.iter().map(Some).chain([None])) {
-            let changes = next.3.changes();
-            intent = intent.once_done(&next.3);
-            if let Err(error) = self.phase(next, (phase, phases)).await {
-                return Err(in_all(error, done, &later[phase - 1..]));
-            }
-            done.extend(changes);
-            let Some(foreseen) = foreseen else { break };
-            let not_begun = |source| {
-                let (phase, source) = (phase + 1, Box::new(source));
-                CliError::Phase { phase, phases, source }
-            };
-            next = self.look(foreseen, &intent).await.map_err(not_begun)?;
-        }
-        Ok(())
-    }
-
-    /// What is to be done next, where it is what was foreseen.
-    async fn look(&self, foreseen: &Plan, intent: &Intent) -> Result<Next, CliError> {
+    /// What is to be done next, over what is there by now.
+    async fn look(&self, intent: &Intent) -> Result<(Ready, Plan<Checked>), CliError> {
         let session = self.session;
-        let mut store = session.store(self.stack.name())?;
+        let store = session.store(self.stack.name())?;
         let stack = store.state().again(self.stack);
         let context = session.context_for(&stack, intent, store.state())?;
-        let found = planned(session, &context, &stack, intent, store.state()).await?;
-        if let Err(refused) = refuse(&found.plan, &found.later) {
-            session.output().preview(&found.plan, &found.later, None);
+        let Planned { plan, later, first_seen } =
+            planned(session, &context, &stack, intent, store.state()).await?;
+        if let Err(refused) = refuse(&plan, &later) {
+            session.output().preview(&plan, &later, None);
             return Err(refused);
         }
-        engine::as_foreseen(foreseen, &found.plan).map_err(CliError::NotForeseen)?;
-        found.first_seen.into_iter().try_for_each(|record| store.append(record))?;
-        Ok((context, store, stack, found.plan))
+        Ok((Ready { context, store, stack, first_seen }, plan))
     }
 
-    async fn phase(
-        &self,
-        (context, mut store, declared, plan): Next,
-        (phase, phases): (usize, usize),
-    ) -> Result<(), CliError> {
-        let (verb, stack) = (self.verb.into(), self.stack.name().to_string());
-        let steps = plan.steps.len();
-        self.session.events().emit(Event::Started { verb, stack, steps, phase, phases });
+    async fn carry_out(&self, ready: Ready, plan: Plan<Checked>, phase: usize) -> Result<(), CliError> {
+        let Ready { context, mut store, stack, first_seen } = ready;
+        first_seen.into_iter().try_for_each(|record| store.append(record))?;
+        let (verb, name, steps) = (self.verb.into(), self.stack.name().to_string(), plan.steps.len());
+        self.session.events().emit(Event::Started { verb, stack: name, steps, phase, phases: self.count });
         let staged = tokio::select! {
             staged = engine::stage(&context, &mut store, &plan) => staged.map_err(CliError::from),
             () = self.session.interrupt().wait() => Err(CliError::Cancelled),
@@ -246,19 +222,29 @@ impl Phases<'_> {
         match staged {
             Ok(()) => {}
             Err(error) if phase == 1 => return Err(error),
-            Err(source) => return Err(CliError::Phase { phase, phases, source: Box::new(source) }),
+            Err(error) => return Err(self.not_begun(phase, error)),
         }
-        engine::apply(&context, store, &declared, plan, self.options).await.map_err(CliError::Apply)
+        engine::apply(&context, store, &stack, plan, self.options).await.map_err(CliError::Apply)
     }
-}
 
-/// What a change that ended within a phase came to as a whole.
-fn in_all(error: CliError, mut before: Vec<String>, later: &[Plan]) -> CliError {
-    let CliError::Apply(mut error) = error else { return error };
-    before.append(&mut error.done);
-    error.done = before;
-    error.not_done.extend(later.iter().flat_map(Plan::changes));
-    CliError::Apply(error)
+    fn not_begun(&self, phase: usize, source: CliError) -> CliError {
+        CliError::Phase { phase, phases: self.count, source: Box::new(source) }
+    }
+
+    /// What a change that ended early came to as a whole.
+    fn ended(&self, stopped: Stopped<CliError>) -> CliError {
+        let Stopped { phase, begun, mut before, behind, source } = stopped;
+        match source {
+            source if !begun => self.not_begun(phase, source),
+            CliError::Apply(mut error) => {
+                before.append(&mut error.done);
+                error.done = before;
+                error.not_done.extend(behind);
+                CliError::Apply(error)
+            }
+            source => source,
+        }
+    }
 }
 
 /// Has what this machine lacks for a plan installed, where the user wants that.

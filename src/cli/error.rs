@@ -89,7 +89,7 @@ pub enum CliError {
     },
     /// What is to be done next is something else than was foreseen and consented to.
     #[error("what is to be done now is not what was foreseen, and was consented to")]
-    NotForeseen(#[source] Differences),
+    NotForeseen(#[from] Differences),
     /// The plan was carried out in part only.
     #[error("the stack is not as declared yet")]
     Apply(#[from] ApplyError),

@@ -34,6 +34,7 @@ mod refresh;
 mod roll;
 mod saved;
 mod selection;
+mod sequence;
 mod state;
 mod store;
 
@@ -62,5 +63,6 @@ pub use protect::protect;
 pub use refresh::{Refresh, refresh};
 pub use saved::{Differences, PLAN_FORMAT, SavedPlan, SavedPlanError};
 pub use selection::{Selection, UnknownName};
+pub use sequence::{Stopped, in_turn};
 pub use state::{STATE_FORMAT, State, StateError};
 pub use store::Store;

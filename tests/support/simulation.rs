@@ -9,7 +9,7 @@ mod named;
 use octad::cli::CliError;
 use octad::engine::{
     self, Checked, Context, Ending, Event, Events, FileChanges, History, Intent, Interrupt, Inventory,
-    Options, Plan, Record, SavedPlan, Selection, State, Store, Update,
+    Options, Plan, Record, SavedPlan, Selection, State, Stopped, Store, Update,
 };
 use octad::host::FakeWorld;
 use octad::model::{Key, Refusal};
@@ -17,6 +17,7 @@ use octad::output::StackStatus;
 use octad::program::{Programs, StackFile};
 use octad::registry::Registry;
 use octad::stack::{Name, Stack, ValidStack};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -98,6 +99,20 @@ pub enum Ended {
     Changed,
     /// Octad's process ended in the middle.
     Killed,
+}
+
+/// Why a phase was not carried out to its end.
+enum Early {
+    /// Octad's process ended.
+    Killed,
+    /// It says why.
+    Error(CliError),
+}
+
+impl<E: Into<CliError>> From<E> for Early {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
 }
 
 fn refuse(plan: &Plan<Checked>, later: &[Plan]) -> Result<(), CliError> {
@@ -246,8 +261,17 @@ impl Simulation {
         stack: &ValidStack,
         intent: &Intent,
     ) -> Result<(Plan<Checked>, Vec<Plan>), CliError> {
+        self.wait(self.phases_within(stack, intent))
+    }
+
+    async fn phases_within(
+        &self,
+        stack: &ValidStack,
+        intent: &Intent,
+    ) -> Result<(Plan<Checked>, Vec<Plan>), CliError> {
         let state = self.state();
-        let inventory = self.observe(stack, &state);
+        let context = self.context(stack, &state);
+        let inventory = engine::observe(&context, stack, &state).await;
         engine::consent(&self.registry, stack, intent, &state, &inventory)?;
         let plan = engine::plan(&self.registry, stack, intent, &state, &inventory);
         let plan = engine::check(plan, &self.registry, stack, intent, &inventory)?;
@@ -332,7 +356,7 @@ impl Simulation {
         let store = Store::open(&self.site, "sim")?;
         let changes = plan.changes().into_iter().chain(later.iter().flat_map(Plan::changes)).collect();
         let history = History::begin(&self.site, self.verb(stack), changes)?;
-        let result = self.carry_out(stack, &intent, store, plan, later);
+        let result = self.carry_out(stack, &intent, store, plan, &later);
         match &result {
             Ok(Ended::Killed) => {}
             Ok(_) => history.end(Ending::Ok)?,
@@ -345,37 +369,41 @@ impl Simulation {
         &self,
         stack: &ValidStack,
         intent: &Intent,
-        mut store: Store,
-        mut plan: Plan<Checked>,
-        later: Vec<Plan>,
+        store: Store,
+        plan: Plan<Checked>,
+        later: &[Plan],
     ) -> Result<Ended, CliError> {
-        let (phases, mut intent) = (later.len() + 1, intent.clone());
-        let mut stack = stack.clone();
-        for (phase, foreseen) in (2..).zip(later) {
-            let after = intent.clone().once_done(&plan);
-            if let Ended::Killed = self.phase(&stack, &intent, store, plan)? {
-                return Ok(Ended::Killed);
-            }
-            intent = after;
+        let phases = later.len() + 1;
+        let ready = (stack.clone(), intent.clone(), store);
+        let looks = Cell::new(1);
+        let look = async |intent: &Intent| {
+            looks.set(looks.get() + 1);
+            let phase = looks.get();
             self.between_phases.iter().for_each(|between| between(phase));
-            stack = self.state().again(&stack);
-            let not_begun = |source| CliError::Phase { phase, phases, source: Box::new(source) };
-            let (found, later) = self.phases_for(&stack, &intent).map_err(not_begun)?;
-            refuse(&found, &later).map_err(not_begun)?;
-            engine::as_foreseen(&foreseen, &found).map_err(CliError::NotForeseen).map_err(not_begun)?;
-            store = Store::open(&self.site, "sim")?;
-            plan = found;
+            let stack = self.state().again(stack);
+            let (plan, later) = self.phases_within(&stack, intent).await?;
+            refuse(&plan, &later)?;
+            Ok(((stack, intent.clone(), Store::open(&self.site, "sim").map_err(CliError::from)?), plan))
+        };
+        let carry_out =
+            async |(stack, intent, store), plan, _| self.phase(&stack, &intent, store, plan).await;
+        match self.wait(engine::in_turn((ready, plan), later, intent, look, carry_out)) {
+            Ok(()) => Ok(Ended::Changed),
+            Err(Stopped { source: Early::Killed, .. }) => Ok(Ended::Killed),
+            Err(Stopped { source: Early::Error(error), begun: true, .. }) => Err(error),
+            Err(Stopped { source: Early::Error(error), phase, .. }) => {
+                Err(CliError::Phase { phase, phases, source: Box::new(error) })
+            }
         }
-        self.phase(&stack, &intent, store, plan)
     }
 
-    fn phase(
+    async fn phase(
         &self,
         stack: &ValidStack,
         intent: &Intent,
         mut store: Store,
         plan: Plan<Checked>,
-    ) -> Result<Ended, CliError> {
+    ) -> Result<(), Early> {
         let context = self.context_for(stack, intent, store.state());
         let options = Options {
             parallel: self.parallel,
@@ -383,16 +411,14 @@ impl Simulation {
             put_back: true,
             interrupt: Interrupt::never(),
         };
-        self.wait(async {
-            engine::stage(&context, &mut store, &plan).await?;
-            tokio::select! {
-                biased;
-                () = self.world.killed() => Ok(Ended::Killed),
-                result = engine::apply(&context, store, stack, plan, &options) => {
-                    result.map(|()| Ended::Changed).map_err(CliError::Apply)
-                }
+        engine::stage(&context, &mut store, &plan).await.map_err(CliError::from)?;
+        tokio::select! {
+            biased;
+            () = self.world.killed() => Err(Early::Killed),
+            result = engine::apply(&context, store, stack, plan, &options) => {
+                result.map_err(CliError::Apply).map_err(Early::from)
             }
-        })
+        }
     }
 
     fn verb(&self, stack: &ValidStack) -> &'static str {
