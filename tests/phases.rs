@@ -495,6 +495,32 @@ fn a_node_that_the_state_forgot_between_phases() {
 }
 
 #[test]
+fn an_old_host_that_never_answers_again_concerns_nobody_whose_node_has_moved() {
+    let mut simulation = to_renew(KEPT);
+    let before = simulation.world.hosts();
+    let with_broker_1 = simulation.state().resources[&Key::new("host", "broker-1")].outputs["id"].clone();
+    up_until(&mut simulation, 2);
+    simulation.world.unreachable(with_broker_1.as_str().unwrap(), true);
+    let refused = simulation.preview().unwrap();
+    assert_eq!(refused.refusals.len(), 1, "the detector: the node is on the host that isn't heard");
+    let without = Terms { exclude: vec!["broker-1".into()], ..Terms::default() };
+    let stack = simulation.declare().unwrap();
+    let intent = simulation.intent(&stack, &without).unwrap();
+    let rest = simulation.plan_for(&stack, &intent).unwrap();
+    assert_eq!((rest.refusals.len(), actions(&rest)), (0, [("roll", 5)].into()), "{:?}", rest.refusals);
+    simulation.world.unreachable(with_broker_1.as_str().unwrap(), false);
+    // What was the second phase is the first now.
+    up_until(&mut simulation, 2);
+    simulation.world.unreachable(with_broker_1.as_str().unwrap(), true);
+    simulation.set("topics.orders.partitions", Some(2.into()));
+    let plan = simulation.preview().unwrap();
+    assert_eq!((plan.refusals.len(), actions(&plan)), (0, [("create", 1), ("discard", 6)].into()));
+    simulation.world.unreachable(with_broker_1.as_str().unwrap(), false);
+    converge(&simulation, &all(), "heard again");
+    assert_renewed(&simulation, &before, &HOSTS, "heard again");
+}
+
+#[test]
 fn a_second_renewal_in_the_middle_of_the_first() {
     let whole = to_renew(KEPT);
     let first = whole.world.deed_count();

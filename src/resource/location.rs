@@ -18,13 +18,20 @@ pub(super) struct Left {
 
 /// Where a node still lies that isn't on its host yet, since that has just taken the place of another; `None` where it is
 /// on its own host, or nowhere. What lies there is all that there is of it: it is removed there before it is started at its
-/// own host for the first time, so that no old copy is ever started for the new one.
+/// own host for the first time, so that no old copy is ever started for the new one. So the others are asked only where it
+/// isn't on its own, and what becomes of them then is nobody's concern.
 pub(super) async fn left(
     surroundings: &dyn Surroundings,
     host: &Key,
     key: &Key,
 ) -> Result<Option<Left>, KindError> {
-    for old in host::outgoing(surroundings, host)?.into_iter().rev() {
+    let outgoing = host::outgoing(surroundings, host)?;
+    if outgoing.is_empty()
+        || look(surroundings.host(host)?.as_ref(), surroundings, key).await?.is_some_and(|found| found.data)
+    {
+        return Ok(None);
+    }
+    for old in outgoing.into_iter().rev() {
         let name = name(old.as_ref(), surroundings, key).await?;
         if let Some(found) = old.node(&name).await?.filter(|found| found.data) {
             return Ok(Some(Left { host: old, name, found }));
