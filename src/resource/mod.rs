@@ -1,11 +1,10 @@
-//! The kinds of resources that a stack is made of, and what the engine asks of a kind. A kind is one file here: it
-//! decides what a change means (pure) and carries it out (async); the engine orders, journals and reports.
+//! The kinds of resources that a stack is made of, and what the engine asks of a kind. A kind is one file here,
+//! with a folder of its name where it is long: it decides what a change means (pure) and carries it out (async); the engine
+//! orders, journals and reports.
 
 mod decision;
 mod host;
 mod kind;
-mod leave;
-mod location;
 mod node;
 mod retention;
 mod surroundings;

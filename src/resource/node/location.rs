@@ -1,10 +1,10 @@
 //! Under which name a node lies on its host. That is the name that it was recorded with, until a rename is done: a
 //! rename may be left out, or be cut off anywhere, so that who looks for a node asks here.
 
-use super::{KindError, Surroundings, host};
 use crate::clock::Until;
 use crate::host::{Host, HostError, NodeObservation};
 use crate::model::Key;
+use crate::resource::{KindError, Surroundings, host};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;

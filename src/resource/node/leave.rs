@@ -1,10 +1,10 @@
 //! A member leaves a group that goes on. That nobody counts on it was so when the plan was made; it is looked at again
 //! right before its process stops, and once more when it has: what was under way to it meanwhile shows then.
 
-use super::{KindError, Surroundings, view};
 use crate::clock::{LOOK_HOLDS, UNTOLD, Until};
 use crate::host::{Host, RunState};
 use crate::model::{Key, NodeFacts};
+use crate::resource::{KindError, Surroundings, view};
 use crate::role::{NotSafe, Role, Standing};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
