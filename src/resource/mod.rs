@@ -3,6 +3,7 @@
 //! orders, journals and reports.
 
 mod decision;
+mod error;
 mod host;
 mod kind;
 mod node;
@@ -11,9 +12,10 @@ mod surroundings;
 mod topic;
 
 pub use decision::{Adopted, Decision, Drift, GroupSubject, Instance, Loss, Observed, Recorded, Subject};
+pub use error::KindError;
 pub use host::HostKind;
 pub(crate) use host::ID;
-pub use kind::{After, Deed, Files, Fitted, Kind, KindError, Malformed, Measured, Siblings, Work};
+pub use kind::{After, Deed, Files, Fitted, Kind, Malformed, Measured, Siblings, Work};
 pub use node::NodeKind;
 pub(crate) use node::counted_on_hint;
 pub(crate) use retention::lasts;
