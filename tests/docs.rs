@@ -1,9 +1,14 @@
 //! The README and the chapters in `docs/` say what is so: their links lead somewhere, what they name is there, and what
 //! they show is what Octad says, or stands in the file that is named.
+//!
+//! `OCTAD_UPDATE_PICTURE=1 cargo test --test docs` draws the modules anew.
 
+#[path = "support/drawn.rs"]
+mod drawn;
 #[path = "support/shown.rs"]
 mod shown;
 
+use drawn::{Drawn, drawn};
 use octad::model::{Deployment, Key, Layout, NodeFacts};
 use octad::program::{Programs, StackFile};
 use octad::registry::Registry;
@@ -490,18 +495,57 @@ fn used(module: &Path) -> BTreeSet<String> {
     named.map(name).collect()
 }
 
+/// A row of the table of modules: each module of it with those that its code names, and what they hold.
+struct Row {
+    modules: Vec<(String, BTreeSet<String>)>,
+    holds: String,
+}
+
+fn table_of_modules() -> Vec<Row> {
+    let text = read("docs/architecture.md");
+    let with_uses = |name: String| {
+        let path = repository().join("src").join(&name);
+        let uses = if path.is_dir() { used(&path) } else { used(&path.with_extension("rs")) };
+        (name, uses)
+    };
+    let row = |cells: &Vec<&str>| Row {
+        modules: code(cells[0]).into_iter().map(with_uses).collect(),
+        holds: cells[1].replace('`', ""),
+    };
+    rows(&text).iter().map(row).collect()
+}
+
 #[test]
 fn every_module_stands_on_those_below_it() {
-    let text = read("docs/architecture.md");
-    let order: Vec<String> = rows(&text).iter().flat_map(|cells| code(cells[0])).collect();
+    let order: Vec<_> = table_of_modules().into_iter().flat_map(|row| row.modules).collect();
     let mut arrows = 0;
-    for (place, module) in order.iter().enumerate() {
-        let folder = repository().join("src").join(module);
-        let uses = if folder.is_dir() { used(&folder) } else { used(&folder.with_extension("rs")) };
-        for (above, other) in order.iter().enumerate().filter(|(_, other)| uses.contains(*other)) {
+    for (place, (module, uses)) in order.iter().enumerate() {
+        for (above, (other, _)) in order.iter().enumerate().filter(|(_, (other, _))| uses.contains(other)) {
             assert!(above >= place, "`{module}` uses `{other}`, which stands above it");
             arrows += usize::from(above > place);
         }
     }
     assert!(arrows > 50, "the code was not read: {arrows} arrows");
+}
+
+#[test]
+fn the_modules_are_drawn_as_they_stand_on_each_other() {
+    let table = table_of_modules();
+    let uses = |row: &Row, other: &Row| {
+        let names = |(name, _): &(String, _)| row.modules.iter().any(|(_, uses)| uses.contains(name));
+        other.modules.iter().any(names)
+    };
+    let below = |place: usize| place + 1..table.len();
+    let boxes: Vec<Drawn> = (0..table.len())
+        .map(|place| Drawn {
+            name: table[place].modules.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
+            says: table[place].holds.clone(),
+            uses: below(place).filter(|other| uses(&table[place], &table[*other])).collect(),
+        })
+        .collect();
+    let (path, picture) = ("docs/pictures/modules.svg", drawn(&boxes));
+    if std::env::var_os("OCTAD_UPDATE_PICTURE").is_some_and(|value| value == "1") {
+        fs::write(repository().join(path), &picture).unwrap();
+    }
+    assert!(read(path) == picture, "{path} is stale: OCTAD_UPDATE_PICTURE=1 cargo test --test docs");
 }
