@@ -35,12 +35,12 @@ pub trait Wire: Send + Sync {
     /// A client for ZooKeeper ensembles; it holds no connection.
     fn zookeeper(&self) -> Arc<dyn Zookeeper>;
 
-    /// The partitions of which a replica is assigned to a broker, by the word of the ensemble at these addresses that
-    /// holds the cluster's metadata: no broker needs to run for that.
+    /// The partitions of which a replica is assigned to a broker, as the ensemble at these addresses has it, which holds the
+    /// cluster's metadata: no broker needs to run for that.
     async fn assigned(&self, zookeeper: &[String], broker: i32) -> Result<Vec<TopicPartition>, LookError>;
 
-    /// Has watchdogs know, by the ensemble at these addresses, that a broker is about to be restarted; `None` where there
-    /// are none to know it. What was looked at before is to be looked at again.
+    /// Claims a broker in the ensemble at these addresses before it is restarted, which watchdogs heed; `None` where there are
+    /// none. What was looked at before is to be looked at again.
     async fn claim(&self, zookeeper: &[String], broker: i32) -> Result<Option<Claim>, NotClaimed>;
 
     /// Asks the service at this address (`host:port`) whether it serves.

@@ -51,7 +51,7 @@ pub enum DrillError {
         /// What is wrong.
         reason: String,
     },
-    /// What was to be drilled did not come about, or nobody finished it.
+    /// The roll was over before it could be killed, or nobody finished it.
     #[error("{fault}: {reason}")]
     NotFinished {
         /// The fault.

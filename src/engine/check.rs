@@ -110,7 +110,7 @@ pub fn check(
     for step in &steps {
         match &step.action {
             Action::Update(change) => {
-                // Only what is said to be gone is: a member that can't be asked may serve.
+                // Without a process only by its host's word: one whose host can't be asked may serve.
                 let gone = inventory.resources.get(&change.key).and_then(Observed::process)
                     == Some(ProcessSeen::Gone);
                 let counts = |(name, view): &(&String, &GroupView)| {

@@ -29,7 +29,7 @@ pub fn consent(
     let held: BTreeSet<&Key> = declared.chain(recorded).filter(is_held).map(|(key, _)| key).collect();
     let mut names: BTreeSet<String> = held.iter().map(|key| key.name.clone()).collect();
     let mut all_told = true;
-    // Others made more than this stack knows of, where it has been made.
+    // Topics that others made are held too, which only a group that exists can tell.
     for (name, group) in &state.groups {
         let Some(role) = registry.role_named(&group.role) else { continue };
         let Some(view) = inventory.groups.get(name) else {
@@ -37,7 +37,7 @@ pub fn consent(
             continue;
         };
         names.extend(role.holds(view));
-        // What its members are to be like may leave something without a replica to spare that has one now.
+        // A raised min.insync.replicas may leave a topic without a replica to spare that has one now.
         let members = stack.groups.get(name).map(|group| &group.members).into_iter().flatten();
         let declared = members.filter_map(|member| stack.resources.get(member));
         let after = declared.filter_map(|declared| NodeFacts::deserialize(&declared.inputs).ok());

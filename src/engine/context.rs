@@ -31,9 +31,9 @@ struct Roster {
     made: BTreeSet<Key>,
     /// Inputs that operations without a recorded end were to bring resources to.
     attempted: BTreeMap<Key, Vec<Value>>,
-    /// What names the operations without a recorded end.
+    /// The idempotency tokens of operations without a recorded end.
     tokens: BTreeMap<Key, String>,
-    /// Those that resources took the place of and that are still there.
+    /// Instances that were replaced and still exist, oldest first.
     outgoing: BTreeMap<Key, Vec<Instance>>,
     groups: BTreeMap<String, Group>,
     /// The groups that are declared, and have a member then.
@@ -126,8 +126,8 @@ impl Context {
         self.roster(|roster| roster.resolve(inputs))
     }
 
-    /// Takes note that another instance of a resource is about to be made: nobody is to take what the one before told of
-    /// itself for what is so.
+    /// Takes note that a resource is about to be replaced: the outputs of the instance before, such as its address, are no
+    /// longer the resource's.
     pub fn renewed(&self, key: &Key, inputs: &Value) {
         self.change(|roster| {
             let outputs = roster.outputs.remove(key).unwrap_or_default();
@@ -143,7 +143,7 @@ impl Context {
         self.change(|roster| drop(roster.outputs.insert(key.clone(), outputs.clone())));
     }
 
-    /// Takes note that the oldest of those is gone that a resource took the place of.
+    /// Takes note that the oldest replaced instance of a resource is gone.
     pub fn discarded(&self, key: &Key) {
         self.change(|roster| {
             if let Some(outgoing) = roster.outgoing.get_mut(key).filter(|outgoing| !outgoing.is_empty()) {

@@ -26,7 +26,7 @@ pub fn first_seen(registry: &Registry, state: &State, inventory: &Inventory) -> 
     state.groups.iter().filter_map(seen).collect()
 }
 
-/// The groups in whose place others answer: nothing is changed while they do.
+/// The groups at whose addresses another group answers, by its id: nothing is changed while one does.
 pub fn strangers(registry: &Registry, state: &State, inventory: &Inventory) -> Vec<Refusal> {
     let seen = |(name, view): (&String, &GroupView)| stranger(registry, state, name, view);
     inventory.groups.iter().filter_map(seen).collect()

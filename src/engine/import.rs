@@ -37,7 +37,7 @@ pub fn import(
     if state.resources.get(key).is_some_and(|recorded| !kind.is_another(recorded, observed)) {
         return Err(refuse("it belongs to this stack already", "`octad preview` shows how it differs"));
     }
-    // What the kind would set itself is of interest as well as what is declared.
+    // With what the kind derives from the disks: that is Octad's as well as what is declared.
     let fitted = kind.fit(&siblings(&key.kind, stack, state, inventory)).inputs;
     let inputs = fitted.get(key).unwrap_or(&declared.inputs);
     let inputs = resolve(inputs, &|reference| state.lookup(reference));

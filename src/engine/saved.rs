@@ -222,8 +222,8 @@ impl SavedPlan {
     }
 }
 
-/// In what `plan` differs from the one that was told `before`, a sentence each. `alike` says whether what a deed was to come
-/// to is what it comes to now, where there is such a deed.
+/// In what `plan` differs from the one that was told `before`, a sentence each. `alike` compares what a step was to bring its
+/// resource to with what it brings it to now; `None` where no step changes it now.
 pub(super) fn differences<Then, Now>(
     before: &Plan<Then>,
     plan: &Plan<Now>,

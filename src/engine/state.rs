@@ -129,7 +129,7 @@ impl State {
         }
     }
 
-    /// What names the operation on a resource that has no recorded end; `None` where there is none.
+    /// The idempotency token of the operation on a resource that has no recorded end; `None` where there is none.
     pub fn token(&self, key: &Key) -> Option<String> {
         let serial = self.resources.get(key)?.pending?;
         Some(format!("octad-{}-{serial}", self.id))
@@ -172,7 +172,7 @@ impl State {
                 if renews {
                     let outputs = std::mem::take(&mut recorded.outputs);
                     let inputs = std::mem::replace(&mut recorded.inputs, inputs.clone());
-                    // One of which no end was seen may be there all the same.
+                    // One whose operation has no recorded end may exist all the same.
                     recorded.outgoing.push(Instance { inputs, outputs, token });
                     recorded.pending = None;
                 }
@@ -214,7 +214,7 @@ impl State {
                     recorded.outputs = outputs;
                 }
             }
-            // Whether it is ready is for whoever looks for it to find out.
+            // Nothing of the state depends on it: what is staged is looked for again.
             Record::Staged { .. } => {}
             Record::Identity { group, id } => drop(self.identities.insert(group, id)),
             Record::Protect { key, protected } => {

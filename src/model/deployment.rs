@@ -43,8 +43,8 @@ pub struct Deployment {
     /// The command that ends what its dead process still holds in other services; `None` where it holds nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<Vec<String>>,
-    /// The command that gets its own behind it, becomes it, and leaves one behind that watches; `None` where nothing
-    /// watches it.
+    /// The command of its watchdog. The node's own command follows it as its last arguments: it starts the watchdog and executes
+    /// that. `None` where nothing watches it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<Vec<String>>,
 }

@@ -15,7 +15,7 @@ pub struct Instance {
     pub inputs: Value,
     /// What it told of itself: generated ids, addresses. Nothing where it was never made for certain.
     pub outputs: Value,
-    /// What names the operation that was to make it, where that has no recorded end: whoever keeps to tokens finds by it
+    /// The idempotency token of the operation that was to make it, where that has no recorded end: by it a backend finds
     /// what may have been made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
@@ -42,7 +42,7 @@ pub struct Recorded {
     /// The inputs that operations without a recorded end were to bring it to: they may have come so far or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempted: Vec<Value>,
-    /// Those that it took the place of and that are still there, oldest first.
+    /// Its instances that were replaced and still exist, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outgoing: Vec<Instance>,
 }

@@ -48,7 +48,7 @@ impl HostKind {
 struct Found {
     /// The nodes of which it has anything.
     nodes: BTreeSet<String>,
-    /// One that it takes the place of is down, and so is what still lies there.
+    /// A host that it replaces is down, with the nodes that are still there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     outgoing_down: bool,
 }
@@ -264,7 +264,7 @@ impl Kind for HostKind {
             None => {
                 let asked = Instance { inputs: inputs.clone(), ..Instance::default() };
                 let made = surroundings.host_of(key, &asked)?.make(&deed.token).await?;
-                // Whoever comes after a kill is to find it, also where it is no longer wanted by then.
+                // Noted at once, so that a later run finds it although this one is killed.
                 made.iter().try_for_each(|id| (deed.note)(&json!({ ID: id })))?;
                 made
             }
@@ -325,7 +325,7 @@ impl Kind for HostKind {
         let (old, new) = (surroundings.host_of(key, outgoing)?, surroundings.host(key)?);
         let mut needed = BTreeSet::new();
         for node in old.nodes().await? {
-            // What lies here is needed unless it is nobody's any more, by the word of the host that took its place.
+            // A node is needed here while it runs here, or until the new host has its data.
             let runs = old.node(&node).await?.is_some_and(|found| found.run.has_process());
             if runs || !new.node(&node).await?.is_some_and(|found| found.data) {
                 needed.insert(node);
@@ -374,7 +374,7 @@ fn wanted(surroundings: &dyn Surroundings, work: &Work) -> Result<Arc<dyn Host>,
     surroundings.host_of(&work.key, &instance)
 }
 
-/// Whether one that a host takes the place of is known to be down.
+/// Whether one that was replaced by this host is known to be down.
 async fn outgoing_down(surroundings: &dyn Surroundings, key: &Key) -> bool {
     for old in outgoing(surroundings, key).into_iter().flatten() {
         if old.power().await.is_ok_and(|power| power == Some(false)) {
@@ -384,7 +384,7 @@ async fn outgoing_down(surroundings: &dyn Surroundings, key: &Key) -> bool {
     false
 }
 
-/// The hosts that this one takes the place of and that are still there.
+/// The hosts that were replaced by this one and still exist, oldest first.
 pub(super) fn outgoing(surroundings: &dyn Surroundings, key: &Key) -> Result<Vec<Arc<dyn Host>>, KindError> {
     let outgoing = surroundings.outgoing(key);
     outgoing.iter().map(|instance| surroundings.host_of(key, instance)).collect()

@@ -266,8 +266,8 @@ pub enum After<'a> {
 pub struct Deed<'a> {
     /// The resource.
     pub key: &'a Key,
-    /// Names the operation to the world: every try of it has the same, after a kill as well, and no other operation of any
-    /// stack has it. Who keeps to it makes one thing, however often he is asked.
+    /// Its idempotency token: every try of the operation has the same, after a kill as well, and no other operation of any
+    /// stack has it. A backend that is asked twice with one token makes one thing.
     pub token: String,
     /// Has the state know outputs before the operation is over, such as an id that the world has just given.
     pub note: &'a (dyn Fn(&Value) -> Result<(), KindError> + Send + Sync),

@@ -185,7 +185,7 @@ impl Kind for NodeKind {
         let looks = subjects.iter().map(|(key, instance)| async move {
             let observed = match seen(surroundings, key, &instance.inputs).await {
                 Ok(Some(mut seen)) => {
-                    // Nothing is gone of what keeps none, also where its host doesn't know.
+                    // One that keeps no data lacks none, whatever its host says.
                     seen.found.data |= self.is_stateless(&instance.inputs);
                     seen.observed()
                 }

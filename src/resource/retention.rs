@@ -168,7 +168,7 @@ pub(super) fn fit(topics: &[Topic<'_>], disks: &Disks, size: Size) -> Fit {
             // What others leave free of a shared disk is no reason to change a topic each time that it is looked at.
             let settled = matches!(size, Size::Shared(_)) && part.topic.recorded.is_some();
             let more = part.bound.exceeds(Bound::Bytes(open));
-            // Too little to be a bound is none for those that have one.
+            // Less than a segment is no bound: a topic that has one keeps it.
             let none = open < part.segment && part.topic.recorded.is_some();
             part.why == Why::Share && (settled || more || none)
         };
@@ -264,7 +264,7 @@ fn part<'a>(topic: &'a Topic<'a>, disks: &Disks, size: Size) -> Part<'a> {
     let (bound, why) = match number(configs.get(RETENTION)) {
         _ if !deletes => (Bound::Without, Why::Compacted),
         Some(own) => (bound_of(own), Why::Own),
-        // What a share gave isn't lowered because there are none any more.
+        // A bound that was a share stays where nothing is shared any more.
         None if disks.own_bound || size == Size::Unknown => match had {
             Some(had) if had.exceeds(of_brokers) => (had, Why::Kept),
             _ => (of_brokers, Why::Brokers),

@@ -22,7 +22,7 @@ pub trait Surroundings: Send + Sync {
     /// A field of what a resource told of itself when it was made; `None` where it was never made.
     fn output(&self, key: &Key, field: &str) -> Option<Value>;
 
-    /// Those that a resource took the place of and that are still there, oldest first.
+    /// Instances of a resource that were replaced and still exist, oldest first.
     fn outgoing(&self, key: &Key) -> Vec<Instance>;
 
     /// Inputs that operations without a recorded end were to bring a resource to.

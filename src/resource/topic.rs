@@ -13,7 +13,9 @@ use crate::kafka::{ClusterView, Kafka, KafkaError, Safeguards};
 use crate::model::{Key, ProcessSeen, Refusal, compare, counted};
 use async_trait::async_trait;
 use bring::{bring, current, inherited, make};
-use found::{ANYBODYS, Found, another, found, known_id, may_be_anybodys, never_ended, ours, settings_in};
+use found::{
+    Found, UNKNOWN_ORIGIN, another, found, is_of_unknown_origin, known_id, never_ended, ours, settings_in,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -191,8 +193,8 @@ impl Kind for TopicKind {
         if let Some(another) = another(recorded, observed) {
             return Drift::Impaired { how: another };
         }
-        if may_be_anybodys(recorded, &found) {
-            return Drift::Impaired { how: ANYBODYS.into() };
+        if is_of_unknown_origin(recorded, &found) {
+            return Drift::Impaired { how: UNKNOWN_ORIGIN.into() };
         }
         let ours = ours(recorded);
         let inputs = json!(found.inputs(&before.cluster, |name| ours.contains(name)));

@@ -309,7 +309,7 @@ impl Role for Broker {
             let (topic, partition) = (first.topic.to_owned(), first.partition);
             return Err(NotSafe::HoldsReplicas { topic, partition, held });
         }
-        // That it holds none counts only from who decides on that.
+        // That it holds none counts only by the controller's word.
         decided(cluster, None)
     }
 

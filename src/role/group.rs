@@ -45,10 +45,9 @@ pub struct MemberView {
 pub enum Standing {
     /// It answers, as a member of the group.
     Up,
-    /// Those who decide what the group is (Kafka's controller, ZooKeeper's leader) were asked, and say that it isn't of
-    /// it: nobody counts on it.
+    /// Kafka's controller, or ZooKeeper's leader, was asked and doesn't count it as a member.
     Out,
-    /// Nothing is known: it didn't answer, or nobody did who could tell. The group may count on it.
+    /// Not known: it didn't answer, and neither did a controller or leader that could tell. The group may count on it.
     Silent,
 }
 

@@ -72,8 +72,8 @@ pub trait Role: Send + Sync {
         None
     }
 
-    /// Whether nobody counts on what a member's disk would hold, so that it may begin with an empty one. Asked of those
-    /// who know it although no member may run.
+    /// Whether the group holds nothing to be on a new member's disk, so that it may begin with an empty one. Asked where it is
+    /// told although no member may run (Kafka: ZooKeeper).
     async fn vacant(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<(), NotSafe> {
         let _ = (wire, member);
         Ok(())
@@ -100,8 +100,8 @@ pub trait Role: Send + Sync {
         None
     }
 
-    /// The command that gets this node's behind it, becomes it, and leaves one behind that watches; `None` where nothing
-    /// watches it.
+    /// The command of the node's watchdog. The node's own command follows it as its last arguments: it starts the watchdog and
+    /// executes that. `None` where nothing watches it.
     fn watchdog(&self, facts: &NodeFacts) -> Option<Vec<String>> {
         let _ = facts;
         None
@@ -157,8 +157,8 @@ pub trait Role: Send + Sync {
         alike::may_disrupt(node, view)
     }
 
-    /// Has those know who act by themselves, before a member that serves is stopped, and holds them off for as long as the
-    /// claim is kept (Kafka: watchdogs). `None` where there are none to know it; else the group is to be looked at again.
+    /// Claims a member that serves, before it is stopped: watchdogs (Kafka's), which stop members by themselves, stop none
+    /// while the claim is kept. `None` where the group has no watchdogs; else it is to be looked at again.
     async fn claim(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<Option<Claim>, NotSafe> {
         let _ = (wire, member);
         Ok(None)
@@ -208,7 +208,7 @@ pub trait Role: Send + Sync {
         None
     }
 
-    /// Whether a view tells of all that the group holds, by the word of those who decide: what it lacks is not there.
+    /// Whether a view tells of all that the group holds, by its controller or leader: what it lacks is not there.
     fn tells_all(&self, view: &GroupView) -> bool {
         let _ = view;
         true
@@ -241,7 +241,7 @@ pub trait Role: Send + Sync {
         Ok(())
     }
 
-    /// Whether a member may leave a group that goes on: nobody would miss what it holds, by the word of those who decide.
+    /// Whether a member may leave a group that goes on: it holds nothing, by the group's controller or leader.
     /// Unless a role knows better, where it holds nothing.
     fn allows_removal(&self, leaving: &NodeFacts, view: &GroupView) -> Result<(), NotSafe> {
         let _ = view;

@@ -162,8 +162,8 @@ pub enum NotSafe {
         /// What is wrong with it.
         lacks: String,
     },
-    /// Brokers are asked for: they are cut off from most others, and may be stopped for it at any moment, or a roll that ended
-    /// a moment ago still claims them.
+    /// Watchdogs ask to stop brokers that are cut off from most others, which may happen at any moment; or a roll that ended a
+    /// moment ago still claims them.
     #[error(
         "{} cut off from most of the others, as its watchdog says, or claimed by a roll of a moment ago",
         each(.brokers)

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 impl NodeKind {
     pub(super) fn decide_declared(&self, subject: &Subject<'_>, declared: &Value) -> Decision {
-        // Only what is recorded can be taken for declared so: programs call a node as its facts do.
+        // A program declares a node by the name in its facts: these are recorded inputs, of a rename that was cut off.
         if facts(subject.key, declared).is_ok_and(|facts| facts.node != subject.key.name) {
             return refuse(subject.key, "its rename was cut off".into(), "`octad up` goes on with it");
         }
@@ -19,7 +19,7 @@ impl NodeKind {
             let bootstrap = facts(subject.key, declared)
                 .and_then(|facts| self.role(subject.key, &facts).cloned())
                 .map(|role| match &subject.group {
-                    // Who is led has members with data, whatever is recorded of them.
+                    // A group with a leader has members with data, whatever is recorded of them.
                     Some(group) if group.view.is_some_and(|view| view.leader().is_some()) => false,
                     Some(group) => role.bootstraps(group.recorded, group.declared),
                     None => true,
@@ -217,7 +217,7 @@ impl NodeKind {
             Err(KindError::NotRefilled { .. }) if subject.recorded.is_some() && !found.run.has_process() => {
                 Decision::Start { reason: "is stopped, and starts where it lies before it moves".into() }
             }
-            // Its turn waits for that, and the one before is gone on with where it doesn't come.
+            // Its turn waits until they can; where they don't in time, it is started on its old host again.
             Err(KindError::NotRefilled { source, .. }) if comes_to_pass(&source) => {
                 moves("the others fill it")
             }
@@ -259,7 +259,7 @@ impl NodeKind {
         allowed.map_err(|source| KindError::NotRefilled { key: key.clone(), source: Box::new(source) })
     }
 
-    /// The same once a member is stopped that may lead its group now.
+    /// The same as of once the member itself has stopped, which may lead its group now.
     fn refill_without(
         &self,
         key: &Key,

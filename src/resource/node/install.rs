@@ -82,7 +82,7 @@ impl NodeKind {
         Ok(host.install(&deployment).await?)
     }
 
-    /// Waits until those who know say whether the others have all that a member held.
+    /// Waits until its group answers whether the others have all that a member held.
     async fn refilled(
         &self,
         surroundings: &dyn Surroundings,
@@ -90,19 +90,19 @@ impl NodeKind {
         facts: &NodeFacts,
     ) -> Result<(), KindError> {
         let role = self.role(key, facts)?;
+        // The member that was just stopped may have led: the others may need an election first.
         let filled = answered(|| async move {
             let view = view(surroundings, &facts.group).await.ok_or(NotSafe::NobodyAnswers)?;
             role.refill(facts, &view).map(drop)
         });
-        // Who led may just have been stopped.
         filled.await.map_err(|source| KindError::NotRefilled { key: key.clone(), source: Box::new(source) })
     }
 }
 
-/// How long those may be silent who know whether a new member is counted on. They were healthy a moment ago.
+/// How long a group, or what holds its metadata, may take to answer. It was healthy a moment ago.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Waits until it is known that nobody counts on what a new member's disk would hold.
+/// Waits until it is known that its group holds nothing to be on a new member's disk.
 pub(super) async fn vacant(
     surroundings: &dyn Surroundings,
     key: &Key,
@@ -113,7 +113,7 @@ pub(super) async fn vacant(
     vacant.map_err(|source| KindError::NotBegun { key: key.clone(), source: Box::new(source) })
 }
 
-/// Asks again while the answer may be another one soon, for as long as those who know may be silent.
+/// Asks again while a refusal may pass, for [`SILENCE`] at most.
 async fn answered<Asked>(ask: impl Fn() -> Asked) -> Result<(), NotSafe>
 where
     Asked: Future<Output = Result<(), NotSafe>>,

@@ -1,6 +1,6 @@
 //! What is to be done about a topic. Pure.
 
-use super::found::{ANYBODYS, Found, another, may_be_anybodys, never_ended, ours};
+use super::found::{Found, UNKNOWN_ORIGIN, another, is_of_unknown_origin, never_ended, ours};
 use super::{TopicInputs, read};
 use crate::model::{Key, Refusal, compare};
 use crate::resource::{Decision, Observed, Subject};
@@ -19,11 +19,11 @@ pub(super) fn decide(subject: &Subject<'_>) -> Decision {
         if gone {
             return Decision::Forget { with: None, loses };
         }
-        let anybodys = |recorded| {
+        let of_unknown_origin = |recorded| {
             let found = Found::read(subject.observed)?;
-            may_be_anybodys(recorded, &found).then(|| ANYBODYS.to_owned())
+            is_of_unknown_origin(recorded, &found).then(|| UNKNOWN_ORIGIN.to_owned())
         };
-        let not_ours = |recorded| another(recorded, subject.observed).or_else(|| anybodys(recorded));
+        let not_ours = |recorded| another(recorded, subject.observed).or_else(|| of_unknown_origin(recorded));
         return match subject.recorded.and_then(not_ours) {
             Some(another) => refuse(
                 key,
@@ -81,7 +81,7 @@ pub(super) fn decide(subject: &Subject<'_>) -> Decision {
                 };
             }
             match decision {
-                _ if may_be_anybodys(known, &found) => refuse(key, ANYBODYS.into(), &imports),
+                _ if is_of_unknown_origin(known, &found) => refuse(key, UNKNOWN_ORIGIN.into(), &imports),
                 Decision::Same if known.is_pending() => Decision::Create {
                     reason: "an earlier up was cut off".into(),
                     detail: json!({ "id": found.id }),

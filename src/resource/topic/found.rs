@@ -97,14 +97,14 @@ pub(super) fn never_ended(recorded: &Recorded) -> bool {
     recorded.is_pending() && recorded.outputs.is_null()
 }
 
-/// Whether nobody knows whose it is: Octad was cut off as it made one, and what it makes is whole from the beginning,
-/// which this one isn't.
-pub(super) fn may_be_anybodys(recorded: &Recorded, found: &Found) -> bool {
+/// Whether it can't be told who made it: Octad was cut off as it made a topic, and this one is not as that was to be. What
+/// Octad makes is whole from the beginning.
+pub(super) fn is_of_unknown_origin(recorded: &Recorded, found: &Found) -> bool {
     never_ended(recorded) && !found.is_made_by(std::iter::once(&recorded.inputs).chain(&recorded.attempted))
 }
 
-/// What is told of a topic that may be anybody's.
-pub(super) const ANYBODYS: &str =
+/// What is told of such a topic.
+pub(super) const UNKNOWN_ORIGIN: &str =
     "a topic of this name exists, and it isn't known whether an earlier up made it";
 
 /// A topic's id as the state has it; `None` where it was never made, or the cluster had none to tell.
