@@ -7,6 +7,7 @@ mod doctor;
 mod drill;
 mod history;
 mod mermaid;
+mod ndjson;
 mod overview;
 mod plain;
 mod preview;
@@ -21,7 +22,7 @@ pub use overview::Overview;
 pub use status::StackStatus;
 pub use style::{ColorChoice, Style};
 
-use crate::engine::{Checked, EVENT_VERSION, Event, Events, FileChanges, Plan, Refresh, State, Update};
+use crate::engine::{Checked, Event, Events, FileChanges, Plan, Refresh, State, Update};
 use crate::host::LogLine;
 use crate::model::{Key, resolve};
 use crate::program::StackFaults;
@@ -29,12 +30,12 @@ use crate::report::{Invocation, Report};
 use crate::resource::Recorded;
 use crate::stack::Declaration;
 use clap::ValueEnum;
+use ndjson::{Ndjson, enveloped};
 use plain::Plain;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 use style::{for_pipe, for_terminal};
 use tree::Tree;
 
@@ -403,25 +404,4 @@ pub fn resolved_outputs(state: &State) -> BTreeMap<String, String> {
             (name.clone(), text)
         })
         .collect()
-}
-
-/// Every event as one JSON document a line, on stdout.
-struct Ndjson;
-
-impl Progress for Ndjson {
-    fn event(&mut self, event: &Event) {
-        let _ = writeln!(std::io::stdout().lock(), "{}", enveloped(json!(event)));
-    }
-
-    fn text(&mut self, text: &str) {
-        let _ = write!(std::io::stderr().lock(), "{}", for_pipe(text));
-    }
-}
-
-fn enveloped(mut event: Value) -> Value {
-    if let Some(fields) = event.as_object_mut() {
-        fields.insert("v".into(), json!(EVENT_VERSION));
-        fields.insert("at".into(), json!(humantime::format_rfc3339_millis(SystemTime::now()).to_string()));
-    }
-    event
 }
