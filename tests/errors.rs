@@ -229,7 +229,7 @@ fn on_a_port_that_is_taken() {
     error: could not prepare for the change
       because broker-1 needs 127.90.24.101:9092, which another process listens on
       nothing was changed
-    hint: `ss -ltnp 'sport = :9092'` tells who listens there; end it, or give this stack other addresses with `subnet = "127.x.y.0/24"` under [hosts]
+    hint: `ss -ltnp 'sport = :9092'` tells who listens there. If that is another stack of yours, have it stop where it was made, which keeps its data; or give this stack other addresses with `subnet = "127.x.y.0/24"` under [hosts]
     "#);
     bench.assert_untouched();
     let text = fs::read_to_string(bench.path("here.toml")).unwrap();

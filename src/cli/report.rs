@@ -413,7 +413,8 @@ fn kind(error: &KindError) -> Option<String> {
 fn host(error: &HostError) -> Option<String> {
     match error {
         HostError::PortTaken { address, .. } => Some(format!(
-            "`ss -ltnp 'sport = :{}'` tells who listens there; end it, or give this stack other addresses \
+            "`ss -ltnp 'sport = :{}'` tells who listens there. If that is another stack of yours, have \
+             it stop where it was made, which keeps its data; or give this stack other addresses \
              with `subnet = \"127.x.y.0/24\"` under [hosts]",
             address.rsplit(':').next().unwrap_or_default()
         )),

@@ -212,6 +212,16 @@ impl KafkaCluster {
                 },
             ));
         }
+        if self.brokers > 1 && min > 0 && min == replicas {
+            stack.warn(nothing_to_spare(at("min-insync-replicas"), min, replicas));
+        }
+        if self.settings.get("unclean.leader.election.enable").is_some_and(|allowed| allowed == "true") {
+            stack.warn(Fault::new(
+                at("settings.unclean.leader.election.enable"),
+                "a replica that lacks acknowledged records may become leader, and they are lost then",
+                "leave it out",
+            ));
+        }
         // A 1 GB machine also holds metaspace, threads, direct buffers and the page cache that Kafka lives on.
         if self.heap_mib < 128 {
             stack.fault(Fault::new(
@@ -248,6 +258,9 @@ impl KafkaCluster {
                 format!("write at most {replicas}"),
             ));
         }
+        if let Some(min) = min.filter(|min| self.brokers > 1 && *min > 0 && *min == replicas) {
+            stack.warn(nothing_to_spare(at(".configs.min.insync.replicas"), min, replicas));
+        }
         // The bound of Kafka's own documentation for a broker of this size is far lower; this one only catches slips.
         let partitions = i32::try_from(topic.partitions).ok().filter(|n| (1..=100_000).contains(n));
         let Some(partitions) = partitions else {
@@ -267,6 +280,20 @@ impl KafkaCluster {
             },
         );
     }
+}
+
+fn nothing_to_spare(path: String, min: u16, replicas: u16) -> Fault {
+    Fault::new(
+        path,
+        format!(
+            "{min} of {replicas} replicas have to be in sync: while one of their brokers is away no record is taken, \
+             and none of them restarts without `--interrupt`"
+        ),
+        match replicas {
+            1 => "more replicas".to_owned(),
+            n => format!("write {}, or more replicas", n - 1),
+        },
+    )
 }
 
 /// A topic's setting in the form in which Kafka tells it, in which the two are compared.

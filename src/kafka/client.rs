@@ -128,7 +128,7 @@ impl Client {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let kafka_has = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
                 // Kafka's own word that time is up says more than our silence: wait a little longer for it.
-                let limit = left + self.timeouts.answer;
+                let limit = Duration::from_secs((left + self.timeouts.answer).as_secs_f64().ceil() as u64);
                 match self.pool.call(&address, limit, |version| build(version, kafka_has)).await {
                     Ok(response) => match read(&address, response) {
                         Err(error) if error.is_not_controller() => last = Some(with_causes(&error)),

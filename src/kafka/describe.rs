@@ -52,9 +52,8 @@ impl Client {
         // After the brokers were heard: who is the controller by now was it then, or was it after that.
         let (min_insync, named) = tokio::try_join!(self.min_insync_of_brokers(&mut heard), self.named())?;
         loop {
-            let reads = |at: &String, seen: &Snapshot| {
-                named.as_ref().is_none_or(|named| named.knows(seen.id_at(at)))
-            };
+            let reads =
+                |at: &String, seen: &Snapshot| named.as_ref().is_none_or(|named| named.knows(seen.id_at(at)));
             let Some(source) = most_trusted(&heard, controller.as_ref(), reads) else {
                 return Err(match heard.snapshots.into_keys().collect::<Vec<_>>() {
                     none if none.is_empty() => KafkaError::NobodyAnswered {

@@ -149,7 +149,9 @@ pub enum KafkaError {
     },
     /// Nobody of the ensemble answered. Brokers read topics' settings there, and each that is asked for them meanwhile has
     /// one thread less for its clients until ZooKeeper is back: none was asked.
-    #[error("ZooKeeper doesn't answer, and brokers that were asked for settings would wait for it")]
+    #[error(
+        "ZooKeeper didn't answer in time, and brokers, which need it to tell topics' settings, were not asked"
+    )]
     NoZookeeper,
     /// Not one of the brokers that answer is registered in ZooKeeper, so that none of them reaches it: as in
     /// [`NoZookeeper`](Self::NoZookeeper), none was asked for settings.

@@ -4,7 +4,7 @@ use super::Style;
 use crate::engine::{Inventory, State, stranger};
 use crate::model::{Key, NodeFacts, Output, ProcessSeen};
 use crate::registry::Registry;
-use crate::resource::{Lasts, NodeKind, Observed, TopicKind, lasts};
+use crate::resource::{Lasts, NodeKind, Observed, TopicKind, lasts, weakened};
 use crate::role::Health;
 use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde::Serialize;
@@ -25,6 +25,9 @@ pub struct StackStatus {
     pub nodes: Vec<NodeStatus>,
     /// The other resources.
     pub resources: BTreeMap<String, String>,
+    /// In what another hand made topics' records less safe than they are recorded to be.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub weakened: BTreeMap<String, Vec<String>>,
     /// For how long topics keep their records at the present rate, where that could be measured.
     pub retention: BTreeMap<String, Lasts>,
 }
@@ -37,8 +40,8 @@ pub struct GroupStatus {
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Members that serve.
-    pub up: usize,
+    /// Members that serve; `None` where it could not be asked.
+    pub up: Option<usize>,
     /// Members in all.
     pub members: usize,
     /// The member that leads: ZooKeeper's leader, Kafka's controller.
@@ -99,7 +102,14 @@ impl StackStatus {
             let settings = facts.settings.into_iter().filter_map(known).collect();
             Some((name.clone(), lasts(inputs, &settings, *rate)?))
         });
+        let weakened = state.resources.iter().filter(|(key, _)| key.kind == TopicKind::NAME).filter_map(
+            |(key, recorded)| {
+                let how = weakened(recorded, inventory.resources.get(key)?);
+                (!how.is_empty()).then(|| (key.name.clone(), how))
+            },
+        );
         Self {
+            weakened: weakened.collect(),
             retention: retention.collect(),
             stack: state.stack.clone(),
             healthy: groups.values().all(|group| group.healthy),
@@ -137,7 +147,14 @@ impl StackStatus {
                 Some(reason) => (style.bad("✗"), style.bad(reason)),
             };
             let leader = group.leader.as_ref().map(|leader| format!(", led by {leader}")).unwrap_or_default();
-            out.push_str(&format!("{sign} {name}: {words} ({} of {} up{leader})\n", group.up, group.members));
+            let up = group.up.map_or_else(|| "not known how many".to_owned(), |up| up.to_string());
+            out.push_str(&format!("{sign} {name}: {words} ({up} of {} up{leader})\n", group.members));
+        }
+        for (topic, how) in &self.weakened {
+            for what in how {
+                let what = format!("{what}; another hand set it");
+                out.push_str(&format!("{} {topic}: {}\n", style.bad("!"), style.bad(&what)));
+            }
         }
         let trimmed: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
         format!("{out}\n{}\n{}", trimmed.join("\n"), self.retention_text(style))
@@ -204,7 +221,7 @@ fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) 
     GroupStatus {
         healthy: health.is_healthy(),
         reason: health.lacks(),
-        up: view.map_or(0, |view| view.up_count()),
+        up: view.map_or(Some(0), |view| view.is_known().then(|| view.up_count())),
         members: group.members.len(),
         leader: view.and_then(|view| view.leader()).map(str::to_owned),
     }

@@ -21,4 +21,5 @@ pub(crate) use node::counted_on_hint;
 pub(crate) use retention::lasts;
 pub use retention::{Disks, Lasts};
 pub use surroundings::{Surroundings, health, kafka, view};
+pub(crate) use topic::weakened;
 pub use topic::{TopicInputs, TopicKind};

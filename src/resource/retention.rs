@@ -324,10 +324,13 @@ fn told(parts: &[Part<'_>], disks: &Disks, size: Size, share: Option<u64>) -> Fi
         let each = measured.unwrap_or(declared_rate as f64 / partitions.max(1) as f64);
         let of = match (measured, disks.write_rate) {
             (Some(rate), _) => format!("at the {} of its busiest partition", per_second(rate)),
-            (None, Some(_)) => format!("at the declared {}", per_second_of(declared_rate)),
-            (None, None) => {
-                format!("at {}, since no `write-mib-s` is declared", per_second_of(declared_rate))
+            (None, Some(_)) => {
+                format!("at the declared {} into the whole cluster", per_second_of(declared_rate))
             }
+            (None, None) => format!(
+                "at {} into the whole cluster, since no `write-mib-s` is declared",
+                per_second_of(declared_rate)
+            ),
         };
         let from = match (part.why, size) {
             (Why::Share, Size::Declared(disk)) => format!(" (of disks of {})", amount(disk)),

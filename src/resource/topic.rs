@@ -13,6 +13,7 @@ use crate::kafka::{ClusterView, Kafka, KafkaError, Safeguards};
 use crate::model::{Key, ProcessSeen, Refusal, compare, counted};
 use async_trait::async_trait;
 use bring::{bring, current, inherited, make};
+pub(crate) use found::weakened;
 use found::{
     Found, UNKNOWN_ORIGIN, another, found, is_of_unknown_origin, known_id, never_ended, ours, settings_in,
 };
@@ -119,6 +120,8 @@ impl Kind for TopicKind {
         };
         let found = match subject.observed {
             Observed::Absent => return vec![],
+            // Who makes it looks again, and lets nothing go of one that there is.
+            Observed::Unknown(_) if never_ended(recorded) => return vec![],
             Observed::Present { .. } => Found::read(subject.observed),
             // What it is now is not known; what it was made as is.
             Observed::Unknown(_) => Some(Found {
@@ -141,8 +144,20 @@ impl Kind for TopicKind {
         let mut known = ours(recorded);
         known.extend(settings_in([declared]));
         let foreign = found.configs.iter().filter(|(name, _)| !known.contains(*name));
-        let foreign =
-            foreign.map(|(name, value)| format!("{name}={value} was set by another hand and is left"));
+        let ours = found.configs.iter().filter(|(name, _)| known.contains(*name));
+        let ours = ours.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let harm = found.weakened(&ours);
+        let foreign = foreign.map(|(name, value)| {
+            match harm
+                .iter()
+                .find(|harm| harm.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(' ')))
+            {
+                Some(harm) => format!(
+                    "{harm}; another hand set it, and it is left: declare `{name}` to have it otherwise"
+                ),
+                None => format!("{name}={value} was set by another hand and is left"),
+            }
+        });
         another.into_iter().chain(foreign).collect()
     }
 

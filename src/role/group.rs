@@ -52,6 +52,9 @@ pub enum Standing {
 }
 
 impl GroupView {
+    /// What is noted of a member where it could not be asked how it stands.
+    pub const NOT_KNOWN: &str = "not known";
+
     /// The role's own description, where it is a `T`.
     pub fn detail<T: Any>(&self) -> Option<&T> {
         self.detail.downcast_ref()
@@ -70,6 +73,11 @@ impl GroupView {
     /// How a member stands; `None` for one that is not of the group.
     pub fn standing(&self, node: &str) -> Option<Standing> {
         self.members.get(node).map(|member| member.standing)
+    }
+
+    /// Whether anything could be learnt of any member.
+    pub fn is_known(&self) -> bool {
+        self.members.values().any(|member| member.note != Self::NOT_KNOWN)
     }
 
     /// How many members serve.

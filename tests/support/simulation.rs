@@ -106,12 +106,12 @@ enum Early {
     /// Octad's process ended.
     Killed,
     /// It says why.
-    Error(CliError),
+    Error(Box<CliError>),
 }
 
 impl<E: Into<CliError>> From<E> for Early {
     fn from(error: E) -> Self {
-        Self::Error(error.into())
+        Self::Error(Box::new(error.into()))
     }
 }
 
@@ -390,9 +390,9 @@ impl Simulation {
         match self.wait(engine::in_turn((ready, plan), later, intent, look, carry_out)) {
             Ok(()) => Ok(Ended::Changed),
             Err(Stopped { source: Early::Killed, .. }) => Ok(Ended::Killed),
-            Err(Stopped { source: Early::Error(error), begun: true, .. }) => Err(error),
+            Err(Stopped { source: Early::Error(error), begun: true, .. }) => Err(*error),
             Err(Stopped { source: Early::Error(error), phase, .. }) => {
-                Err(CliError::Phase { phase, phases, source: Box::new(error) })
+                Err(CliError::Phase { phase, phases, source: error })
             }
         }
     }

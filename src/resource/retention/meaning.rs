@@ -41,7 +41,7 @@ pub(crate) fn lasts(inputs: &Value, settings: &BTreeMap<String, String>, rate: f
     let (lasts, verdict) = meaning(bytes, rate, time);
     let (kept, rate_told) = (amount(bytes), per_second(rate));
     let told = format!(
-        "keeps {kept} of each partition, which is {lasts} at the {rate_told} of its busiest{verdict}"
+        "keeps {kept} of each partition, which is {lasts} at the {rate_told} of its busiest one{verdict}"
     );
     let size_first = time.is_none_or(|time| seconds < time.as_secs_f64());
     Some(Lasts { bytes, rate, seconds, time: time.map(|time| time.as_secs()), size_first, told })

@@ -12,19 +12,24 @@ pub(super) fn decide(subject: &Subject<'_>) -> Decision {
     let Some(declared) = subject.declared else {
         let gone = *subject.observed == Observed::Absent;
         let loses = if gone { String::new() } else { "all its records".into() };
+        let of_unknown_origin = |recorded| {
+            let found = Found::read(subject.observed)?;
+            is_of_unknown_origin(recorded, &found).then(|| UNKNOWN_ORIGIN.to_owned())
+        };
+        let not_ours = |recorded| another(recorded, subject.observed).or_else(|| of_unknown_origin(recorded));
+        let not_ours = subject.recorded.and_then(not_ours);
         if let Some(group) = subject.group.as_ref().filter(|group| group.declared == 0) {
+            let loses = match not_ours {
+                Some(another) => format!("{loses}: {another}"),
+                None => loses,
+            };
             return Decision::Forget { with: Some(group.name.to_owned()), loses };
         }
         // One that another hand makes from now on is nobody's here.
         if gone {
             return Decision::Forget { with: None, loses };
         }
-        let of_unknown_origin = |recorded| {
-            let found = Found::read(subject.observed)?;
-            is_of_unknown_origin(recorded, &found).then(|| UNKNOWN_ORIGIN.to_owned())
-        };
-        let not_ours = |recorded| another(recorded, subject.observed).or_else(|| of_unknown_origin(recorded));
-        return match subject.recorded.and_then(not_ours) {
+        return match not_ours {
             Some(another) => refuse(
                 key,
                 format!("it is no longer declared, and is not removed: {another}"),
@@ -82,10 +87,15 @@ pub(super) fn decide(subject: &Subject<'_>) -> Decision {
             }
             match decision {
                 _ if is_of_unknown_origin(known, &found) => refuse(key, UNKNOWN_ORIGIN.into(), &imports),
-                Decision::Same if known.is_pending() => Decision::Create {
-                    reason: "an earlier up was cut off".into(),
-                    detail: json!({ "id": found.id }),
-                },
+                // Only what became of it is to be recorded.
+                Decision::Same if known.is_pending() => {
+                    let (reason, changes) =
+                        ("an earlier up was cut off".to_owned(), compare(&known.inputs, &json!(declared)));
+                    match never_ended(known) || changes.is_empty() {
+                        true => Decision::Create { reason, detail: json!({ "id": found.id }) },
+                        false => Decision::Update { changes, reason, disrupts: None },
+                    }
+                }
                 decision => decision,
             }
         }

@@ -58,7 +58,9 @@ impl Found {
     pub(super) fn is_made_by<'a>(&self, mut inputs: impl Iterator<Item = &'a Value>) -> bool {
         inputs.any(|inputs| {
             let made = TopicInputs::deserialize(inputs).ok();
-            made.is_some_and(|made| self.inputs(&made.cluster, |name| made.configs.contains_key(name)) == made)
+            made.is_some_and(|made| {
+                self.inputs(&made.cluster, |name| made.configs.contains_key(name)) == made
+            })
         })
     }
 
@@ -72,6 +74,11 @@ impl Found {
         configs.retain(|name, _| !ours.contains(name));
         configs.extend(inputs.configs.clone());
         configs
+    }
+
+    /// In what its records are less safe than with these settings, a sentence each.
+    pub(super) fn weakened(&self, than: &BTreeMap<String, String>) -> Vec<String> {
+        self.inherited.with_topic(than).lowered(&self.inherited.with_topic(&self.configs))
     }
 
     /// What it lets go that it keeps now, once it has these settings.
@@ -90,6 +97,15 @@ pub(super) fn settings_in<'a>(inputs: impl IntoIterator<Item = &'a Value>) -> BT
 /// throttles that it set.
 pub(super) fn ours(recorded: &Recorded) -> BTreeSet<String> {
     settings_in(std::iter::once(&recorded.inputs).chain(&recorded.attempted))
+}
+
+/// In what another hand made a topic's records less safe than they are recorded to be, a sentence each.
+pub(crate) fn weakened(recorded: &Recorded, observed: &Observed) -> Vec<String> {
+    let made = TopicInputs::deserialize(&recorded.inputs).ok().zip(Found::read(observed));
+    match made.filter(|_| another(recorded, observed).is_none()) {
+        Some((made, found)) => found.weakened(&made.configs),
+        None => Vec::new(),
+    }
 }
 
 /// Whether it was to be made and never was for certain.

@@ -92,7 +92,9 @@ mod tests {
     use super::super::seen::Seen;
     use super::super::{Broker, MIN_INSYNC};
     use super::*;
-    use crate::kafka::{BrokerAnswer, BrokerView, ClusterView, KafkaError, PartitionView, TopicPartition, TopicView};
+    use crate::kafka::{
+        BrokerAnswer, BrokerView, ClusterView, KafkaError, PartitionView, TopicPartition, TopicView,
+    };
     use crate::model::{FACTS_VERSION, HostFacts, NodeFacts, Output, ProcessSeen, Software, Source};
     use crate::role::{Role as _, Standing};
     use std::collections::BTreeMap;
@@ -180,7 +182,8 @@ mod tests {
                 .map(|(id, says)| (format!("10.0.0.{id}:9092"), answer(id, *says)))
                 .collect(),
         };
-        Seen { cluster: Some(cluster), closed: BTreeSet::new(), registered: None, why: None, asked, members }.view()
+        Seen { cluster: Some(cluster), closed: BTreeSet::new(), registered: None, why: None, asked, members }
+            .view()
     }
 
     fn next(view: &GroupView, pending: &[(&str, Option<ProcessSeen>)]) -> Next {
@@ -284,7 +287,15 @@ mod tests {
         // Alone too. One that hears and says nothing hangs.
         let alone = |closed: &[&str]| {
             let closed = closed.iter().map(ToString::to_string).collect();
-            Seen { cluster: None, closed, registered: None, why: None, asked: vec![], members: vec![facts(2)] }.view()
+            Seen {
+                cluster: None,
+                closed,
+                registered: None,
+                why: None,
+                asked: vec![],
+                members: vec![facts(2)],
+            }
+            .view()
         };
         assert_eq!(next(&alone(&["10.0.0.2:9092"]), &[("broker-2", RUNS)]), starting);
         assert_eq!(next(&alone(&[]), &[("broker-2", RUNS)]), Next::Do("broker-2".into()));

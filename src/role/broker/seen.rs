@@ -43,7 +43,7 @@ impl Seen {
                 (true, false, _) => (Standing::Silent, "registered, not answering"),
                 (false, _, _) if others_say() => (Standing::Out, "not registered"),
                 (false, _, _) if cluster.is_some() => (Standing::Silent, "not registered"),
-                (false, _, _) if self.why.is_some() => (Standing::Silent, "not known"),
+                (false, _, _) if self.why.is_some() => (Standing::Silent, GroupView::NOT_KNOWN),
                 (false, _, _) => (Standing::Silent, "not answering"),
             };
             let closed = cluster.is_some_and(|cluster| is_closed(cluster, address.as_ref()))
