@@ -160,6 +160,8 @@ struct Asked {
     ready: bool,
     /// It stands still.
     asleep: bool,
+    /// It has been registered all the time since.
+    counted: bool,
     /// What has been so at some moment since: brokers that lived and had all records, links that were whole.
     lived: Brokers,
     whole: Links,
@@ -186,7 +188,8 @@ impl Asked {
         if self.by == NOBODY {
             return self;
         }
-        let Self { by, vouched, reaches, ready, asleep, lived, whole, failed, ours, isr, elect } = self;
+        let Self { by, vouched, reaches, ready, asleep, counted, lived, whole, failed, ours, isr, elect } =
+            self;
         let [vouched, lived, failed, ours, elect] =
             [vouched, lived, failed, ours, elect].map(|set| to.set(set));
         let reach = |index: usize| to.set(reaches[usize::from(to.name(index as u8 + 1) - 1)]);
@@ -197,6 +200,7 @@ impl Asked {
             reaches: std::array::from_fn(reach),
             ready,
             asleep,
+            counted,
             lived,
             whole: to.links(whole),
             failed,
@@ -322,13 +326,25 @@ impl World {
                 .fold(0, |all, bit| all << 1 | u16::from(*bit)),
         );
         for (index, asked) in asked.iter().chain([&roll.look]).enumerate() {
-            let Asked { by, vouched, reaches, ready, asleep, lived, whole, failed, ours, isr, elect } =
-                *asked;
+            let Asked {
+                by,
+                vouched,
+                reaches,
+                ready,
+                asleep,
+                counted,
+                lived,
+                whole,
+                failed,
+                ours,
+                isr,
+                elect,
+            } = *asked;
             for set in [by, vouched, lived, failed, ours, isr[0], isr[1], elect] {
                 put(2 + index, 5, set.into());
             }
             put(2 + index, 10, whole);
-            put(2 + index, 2, u16::from(ready) << 1 | u16::from(asleep));
+            put(2 + index, 3, u16::from(ready) << 2 | u16::from(asleep) << 1 | u16::from(counted));
             for set in reaches.into_iter().filter(|_| index < ASKS) {
                 put(5, 5, set.into());
             }
@@ -393,12 +409,13 @@ impl World {
     /// Brings what has been seen since each was asked up to date.
     fn noted(mut self) -> Self {
         let lives = self.lives();
-        let whole = links_among(ALL) & !self.cut;
+        let (whole, registered) = (links_among(ALL) & !self.cut, self.registered);
         for asked in self.looks() {
             if asked.by == NOBODY {
                 *asked = Asked::default();
                 continue;
             }
+            asked.counted &= has(registered, asked.by);
             asked.lived |= lives;
             asked.whole |= whole;
             asked.ours &= !lives;
@@ -740,7 +757,8 @@ impl World {
             // Who doesn't live doesn't become it.
             elect &= self.up & !self.still & !self.deaf;
         }
-        let mut look = Asked { by: id, ready: true, isr, elect, ..Asked::default() };
+        let counted = has(self.registered, id);
+        let mut look = Asked { by: id, ready: true, counted, isr, elect, ..Asked::default() };
         look.lived = self.lives();
         look.whole = links_among(ALL) & if rolls.reach { !self.cut } else { Links::MAX };
         let whole = isr.map(|isr| has(isr, id) && look.enough(isr & look.lived));
@@ -748,12 +766,11 @@ impl World {
         true
     }
 
-    /// Takes a broker out of every ISR that a look rests on. One that isn't registered any more is taken out by the end of
-    /// its session, whatever becomes of its process.
+    /// Takes a broker out of every ISR that a look rests on. One that wasn't registered at some moment since is taken out by
+    /// the end of its session.
     fn oust(&mut self, look: &Asked) {
-        let registered = has(self.registered, look.by);
         for (partition, isr) in self.partitions.iter_mut().zip(look.isr) {
-            if registered && has(isr, look.by) {
+            if look.counted && has(isr, look.by) {
                 partition.ousted |= one(look.by);
                 partition.kept = isr & !one(look.by) & !look.failed;
             }
@@ -891,7 +908,7 @@ impl World {
                 if !can {
                     return None;
                 }
-                self.asked[free] = Asked { by: id, ..Asked::default() };
+                self.asked[free] = Asked { by: id, counted: true, ..Asked::default() };
                 // Who can vouch does it right away: what is said early is what is out of date later.
                 if rule.asks() {
                     for by in 1..=BROKERS {
