@@ -10,7 +10,7 @@ use octad::engine::{self, HaltError, Lock, LockError};
 use octad::host::FakeWorld;
 use octad::model::Refusal;
 use rustix::process::{Signal, getpid, kill_process};
-use simulation::{Ended, Simulation, THREE_AND_THREE, Watcher, site};
+use simulation::{Ended, SHARED, Simulation, THREE_AND_THREE, Watcher, site};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
@@ -127,6 +127,11 @@ fn octad_that_is_killed() {
 /// Has `verb` killed at each of its moments in turn, each time from `scene` on; `then` looks at what is left. Each
 /// number of records up to the last must have been all that the journal held.
 fn at_each_moment(scene: &Scene, verb: &str, then: impl Fn(&Simulation, usize)) -> usize {
+    at_each_moment_of(scene, verb, 1, then)
+}
+
+/// The same where so many records are written at once.
+fn at_each_moment_of(scene: &Scene, verb: &str, at_once: usize, then: impl Fn(&Simulation, usize)) -> usize {
     let mut seen = BTreeSet::new();
     for moment in 1.. {
         let copy = scene.copy();
@@ -140,7 +145,8 @@ fn at_each_moment(scene: &Scene, verb: &str, then: impl Fn(&Simulation, usize)) 
     let most = *seen.last().unwrap();
     // What is staged is noted right before the stack is, with nothing done between.
     let first = *seen.first().unwrap();
-    assert!(first <= 2 && seen == (first..=most).collect(), "each record was the last one once: {seen:?}");
+    let each = (first..=most).step_by(at_once).collect();
+    assert!(first <= 2 && seen == each, "each record was the last one once: {seen:?}");
     most
 }
 
@@ -196,6 +202,48 @@ fn killed_at_each_moment_of_a_change() {
     });
     // What is staged and the stack, then begin and end of 3 brokers.
     assert_eq!(records, 2 + 2 * 3);
+}
+
+#[test]
+fn killed_at_each_moment_of_a_change_of_hosts_as_a_whole() {
+    let made = Scene::of(&Simulation::of(SHARED));
+    let mut simulation = made.simulation();
+    simulation.up().unwrap();
+    simulation.world.settle();
+    simulation.set("kafka.settings.num.io.threads", Some(8.into()));
+    simulation.set("zookeeper.settings.maxClientCnxns", Some(90.into()));
+    made.keep(&simulation.world, &simulation.file.to_string());
+    let other = made.copy();
+    let whole = other.simulation();
+    whole.up().unwrap();
+    whole.world.settle();
+    let (on_trial, went_back) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let records = at_each_moment_of(&made, "up", 2, |simulation, moment| {
+        // Of what is written at once a part may be all that there is.
+        let journal = simulation.site().join("journal.ndjson");
+        let text = fs::read_to_string(&journal).unwrap_or_default();
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        if moment % 3 == 0 && lines.len() > 2 {
+            fs::write(&journal, lines[..lines.len() - 1].concat()).unwrap();
+        }
+        let trials = simulation.world.on_trial();
+        assert!(trials.len() <= 1, "moment {moment}: {trials:?}");
+        on_trial.fetch_add(trials.len(), Ordering::Relaxed);
+        // Of every other one nobody comes in time.
+        let back = trials.iter().filter(|_| moment % 2 == 0);
+        back.clone().for_each(|host| simulation.world.trial_ends(host));
+        went_back.fetch_add(back.clone().count(), Ordering::Relaxed);
+        assert_converges(simulation, moment);
+        assert!(simulation.world.on_trial().is_empty(), "moment {moment}");
+        assert_eq!(simulation.world.portrait(), whole.world.portrait(), "moment {moment}");
+        if back.count() == 0 {
+            assert_eq!(simulation.world.spawns(), whole.world.spawns(), "moment {moment}: one restart each");
+        }
+        assert_eq!(simulation.world.own_breaches(), [], "moment {moment}");
+    });
+    assert!(on_trial.into_inner() > 3 && went_back.into_inner() > 1, "the detector: some were on trial");
+    // What is staged and the stack, then begin and end of 3 brokers and 3 servers.
+    assert_eq!(records, 2 + 2 * 6);
 }
 
 #[test]

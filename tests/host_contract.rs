@@ -7,7 +7,7 @@ mod skip;
 use octad::clock::Until;
 use octad::host::{
     Ability, Backend, Cut, Drillable, FakeWorld, Host, HostError, Identity, LocalBackend, NodeObservation,
-    RunState,
+    RunState, Staging,
 };
 use octad::model::{Deployment, File, HostInputs, Key, NodeFacts, Output, Process, Software, Source};
 use octad::program::{Programs, StackFile};
@@ -873,8 +873,12 @@ async fn a_program_of_an_archive_runs_without_a_disk_and_is_cleaned_up_behind() 
         async move {
             // A digest of another archive is not run, and nothing of it is left.
             let other = stateless(bench.deployment.clone(), &url, &"0".repeat(64));
-            assert!(backend().stage(&[], &[other], &|_, _, _| {}).await.is_err());
-            backend().stage(&[], std::slice::from_ref(&bench.deployment), &|_, _, _| {}).await.unwrap();
+            let staged = async |node: Deployment| {
+                let staging = Staging { nodes: vec![node], ..Staging::of(bench.host.clone()) };
+                backend().stage(&[staging], &|_, _, _| {}).await
+            };
+            assert!(staged(other).await.is_err());
+            staged(bench.deployment.clone()).await.unwrap();
             bench.made().await;
             let run = bench.host.node(bench.name()).await.unwrap().unwrap();
             assert!(matches!(run.run, RunState::Running { current: true, .. }), "{run:?}");

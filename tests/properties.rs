@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use simulation::{Ended, Simulation, Terms, cases};
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 /// A stack as a stack file may describe it.
 #[derive(Debug, Clone)]
@@ -579,7 +580,133 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(config())]
+
+    // Two groups whose members share hosts: a turn is of both, whichever of them is changed.
+    #[test]
+    fn of_hosts_that_are_changed_as_a_whole_one_is_away_at_a_time(
+        shape in spare_shape(),
+        kafka in any::<bool>(),
+        zookeeper in any::<bool>(),
+    ) {
+        // Else nobody is ever seen away.
+        let shape = Shape { lag: shape.lag.max(1), ..shape };
+        let simulation = shape.on_whole_hosts(kafka, zookeeper);
+        let most = watched(&simulation);
+        prop_assert!(matches!(simulation.up(), Ok(Ended::Changed)));
+        let Most { away, on_trial } = most.lock().unwrap().clone();
+        prop_assert_eq!((away, on_trial), (1, 1));
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+        prop_assert!(matches!(simulation.up(), Ok(Ended::Nothing)));
+    }
+
+    #[test]
+    fn no_fault_and_no_answer_has_a_change_of_whole_hosts_break_a_promise(
+        shape in spare_shape(),
+        faults in prop::collection::vec(fault(), 0..4),
+        lost in prop::option::of(any::<Index>()),
+        looks in prop::collection::vec(look(), 0..40),
+        kafka in any::<bool>(),
+        zookeeper in any::<bool>(),
+    ) {
+        let simulation = shape.on_whole_hosts(kafka, zookeeper);
+        faults.iter().for_each(|fault| shape.inflict(&simulation, fault));
+        if let Some(host) = lost {
+            simulation.world.lose_host(&format!("broker-{}", host.index(usize::from(shape.brokers)) + 1));
+        }
+        let most = watched(&simulation);
+        simulation.world.script(looks.iter().map(|look| shape.moment(look)));
+        match simulation.up() {
+            Ok(_)
+            | Err(
+                CliError::Refused { .. }
+                | CliError::Prepare(_)
+                | CliError::Apply(_)
+                | CliError::Phase { .. }
+                | CliError::NotForeseen(_),
+            ) => {}
+            Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
+        }
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+        simulation.world.truth();
+        converge(&simulation)?;
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+        prop_assert!(most.lock().unwrap().on_trial <= 1);
+        prop_assert!(simulation.world.on_trial().is_empty());
+    }
+
+    #[test]
+    fn a_change_of_whole_hosts_that_was_cut_off_is_gone_on_with(
+        shape in spare_shape(),
+        at in any::<Index>(),
+        cut in cut(),
+        // What is on trial then goes back by itself.
+        ends in any::<bool>(),
+    ) {
+        let whole = shape.on_whole_hosts(true, true);
+        let before = whole.world.deed_count();
+        whole.up().unwrap();
+        let simulation = shape.on_whole_hosts(true, true);
+        let most = watched(&simulation);
+        simulation.world.cut_at(at.index(whole.world.deed_count() - before) + 1, cut);
+        let _ = simulation.up();
+        simulation.world.fail_never();
+        if ends {
+            simulation.world.on_trial().iter().for_each(|host| simulation.world.trial_ends(host));
+        }
+        converge(&simulation)?;
+        prop_assert_eq!(shape.breaches(&simulation), Vec::<String>::new());
+        prop_assert!(most.lock().unwrap().on_trial <= 1);
+        prop_assert!(simulation.world.on_trial().is_empty());
+        prop_assert!(simulation.world.formats().values().all(|formats| *formats == 1));
+        // The first process, the new one, and those of one host as it went back and was changed again.
+        let spawns = simulation.world.spawns();
+        prop_assert!(spawns.values().sum::<u64>() <= 2 * spawns.len() as u64 + 4, "{spawns:?}");
+        whole.world.settle();
+        simulation.world.settle();
+        prop_assert_eq!(simulation.world.portrait(), whole.world.portrait());
+    }
+}
+
+/// The most that was seen at once, at each deed.
+#[derive(Debug, Clone, Default)]
+struct Most {
+    /// Hosts on which members of one group are away.
+    away: usize,
+    /// Hosts with a change on trial.
+    on_trial: usize,
+}
+
+fn watched(simulation: &Simulation) -> Arc<Mutex<Most>> {
+    let most = Arc::new(Mutex::new(Most::default()));
+    let (world, seen) = (simulation.world.clone(), most.clone());
+    simulation.world.watch(move || {
+        let mut most = seen.lock().unwrap();
+        most.away = world.away().values().map(BTreeSet::len).fold(most.away, usize::max);
+        most.on_trial = most.on_trial.max(world.on_trial().len());
+    });
+    most
+}
+
 impl Shape {
+    /// A stack that is up, on hosts that are changed as a whole and that brokers share with servers; one of the settings at
+    /// least is to be another.
+    fn on_whole_hosts(&self, kafka: bool, zookeeper: bool) -> Simulation {
+        let mut simulation = self.simulation();
+        simulation.set("program", Some("shared".into()));
+        simulation.set("hosts.options", Some(toml::toml! { whole = true }.into()));
+        simulation.up().unwrap();
+        simulation.world.settle();
+        if kafka || !zookeeper {
+            simulation.set("kafka.settings.num.io.threads", Some(8.into()));
+        }
+        if zookeeper {
+            simulation.set("zookeeper.settings.maxClientCnxns", Some(90.into()));
+        }
+        simulation
+    }
+
     /// The same stack as another simulation has it now, in a fresh world.
     fn simulation_of(&self, other: &Simulation) -> Simulation {
         let mut fresh = self.simulation();
@@ -609,6 +736,14 @@ mod detector {
         let breaches = simulation.world.breaches();
         assert_eq!(breaches[0].to_string(), "stop broker-2: t0-0 has [3] in sync and needs 2");
         assert_eq!(shape.breaches(&simulation), Vec::<String>::new(), "a fault is not Octad's");
+    }
+
+    #[test]
+    fn hosts_that_are_away_at_once_are_seen() {
+        let (_, simulation) = three_brokers();
+        let most = watched(&simulation);
+        simulation.stop().unwrap();
+        assert_eq!(most.lock().unwrap().away, 3);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{Context, Event, GateError, Interrupt, Outcome, Record, identity, mov
 use crate::causes::with_causes;
 use crate::clock::{GATE_TIMEOUT, Until};
 use crate::model::{Key, Refusal};
-use crate::resource::{Deed, Instance, Kind, KindError, Surroundings as _, Work};
+use crate::resource::{Deed, Drift, Instance, Kind, KindError, Part, Surroundings as _, Work};
 use crate::role::{GroupView, NotSafe, Standing};
 use crate::stack::{ValidStack, direct_needs};
 use crate::tool::Lack;
@@ -280,9 +280,8 @@ impl Worker {
             Action::Update(change) => self.update_at_rest(change).await,
             Action::Delete { key, before, .. } => self.delete(key, before).await,
             Action::Forget { key, .. } => self.forget(key),
-            Action::Roll { group, members, interrupts, .. } => {
-                rolling::roll(self, number, group, members, interrupts).await
-            }
+            Action::Roll { .. } | Action::RollHosts { .. } => rolling::roll(self, number, &step.action).await,
+            Action::Confirm { key, members } => rolling::confirm(self, number, key, members).await,
             Action::Gate { group } => self.gate(number, group).await,
         };
         self.context.events().emit(Event::StepFinished {
@@ -370,6 +369,76 @@ impl Worker {
         let kind = self.kind(&change.key)?;
         let act = kind.update(self.context.as_ref(), &change.key, &change.before, &after, until);
         self.journalled("update", &change.key, &after, act).await
+    }
+
+    /// Changes what stands on one host in one act. It is on trial then.
+    async fn update_together(&self, changes: &[(&Change, Until)]) -> Result<(), StepError> {
+        let Some((first, _)) = changes.first() else { return Ok(()) };
+        let after: Vec<Value> =
+            changes.iter().map(|(change, _)| self.context.resolve(&change.after)).collect();
+        let parts: Vec<Part<'_>> = changes
+            .iter()
+            .zip(&after)
+            .map(|((Change { key, before, .. }, until), after)| Part {
+                key,
+                before,
+                after,
+                until: Some(*until),
+            })
+            .collect();
+        for part in &parts {
+            self.begin(part.key, part.after, false)?;
+        }
+        match self.kind(&first.key)?.update_together(self.context.as_ref(), &parts).await {
+            Ok(outputs) => parts
+                .iter()
+                .zip(outputs)
+                .try_for_each(|(part, outputs)| self.ended("update", part.key, part.after, Ok(outputs))),
+            Err(source) => {
+                for part in &parts[1..] {
+                    let outcome = Outcome::Failed { reason: with_causes(&source) };
+                    let _ = self.append(Record::End { key: part.key.clone(), outcome });
+                }
+                Err(self.failed("update", &first.key, source))
+            }
+        }
+    }
+
+    /// Keeps what is on trial on a host.
+    async fn confirm(&self, host: &Key) -> Result<(), StepError> {
+        let confirmed = self.kind(host)?.confirm(self.context.as_ref(), host).await;
+        confirmed.map_err(|source| StepError::Act {
+            verb: "confirm the change of",
+            key: host.clone(),
+            source,
+        })
+    }
+
+    /// Takes back what is on trial on a host, and takes note of what these are there by that.
+    async fn revert(&self, host: &Key, standing: impl Iterator<Item = &Key>) -> Result<(), StepError> {
+        let reverted = self.kind(host)?.revert(self.context.as_ref(), host).await;
+        reverted.map_err(|source| StepError::Act {
+            verb: "take back the change of",
+            key: host.clone(),
+            source,
+        })?;
+        for key in standing {
+            let (kind, subject) =
+                (self.kind(key)?, BTreeMap::from([(key.clone(), self.context.instance(key))]));
+            let found = kind.observe(self.context.as_ref(), &subject).await.remove(key);
+            let recorded =
+                self.store.lock().expect("no holder of the store panics").state().resources.get(key).cloned();
+            let drift =
+                recorded.zip(found).map(|(recorded, found)| (kind.drift(&recorded, &found), recorded.needs));
+            if let Some((Drift::Changed { inputs, outputs, .. }, needs)) = drift {
+                self.context.made(key, &inputs, &outputs);
+                self.append(Record::End {
+                    key: key.clone(),
+                    outcome: Outcome::Applied { inputs, outputs, needs },
+                })?;
+            }
+        }
+        Ok(())
     }
 
     async fn journalled(

@@ -2,16 +2,16 @@
 //! promises, no healthy member is stopped outside a roll, and the order of steps leads to an end. Pure.
 
 use super::order::Order;
-use super::plan::{Action, Checked, Plan, Step};
+use super::plan::{Action, Checked, Plan, Rolled, Step};
+use super::roll::{Choice, Group, Turn};
 use super::{Intent, Inventory, roll};
 use crate::model::ProcessSeen;
 use crate::registry::Registry;
 use crate::resource::Observed;
-use crate::role::{GroupView, Next, NotSafe, Role, Roll, Standing};
+use crate::role::{GroupView, NotSafe, Standing};
 use crate::stack::ValidStack;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 /// Why a plan is not safe to apply. It means that the planner erred, or that the world moved while it planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,14 +96,19 @@ pub fn check(
             Action::Create { key, .. } => declared.members.contains(key),
             Action::Update(change) => declared.members.contains(&change.key),
             Action::Roll { group: rolled, .. } => rolled == group,
+            Action::RollHosts { groups, .. } => {
+                groups.get(group).is_some_and(|group| !group.members.is_empty())
+            }
             Action::Renew(_)
+            | Action::Confirm { .. }
             | Action::Delete { .. }
             | Action::Discard { .. }
             | Action::Forget { .. }
             | Action::Gate { .. } => false,
         });
         let gated = steps.iter().any(|step| matches!(&step.action, Action::Gate { group: g } if g == group));
-        if touched && !gated {
+        // What a later phase changes is waited for there.
+        if touched && !gated && !goes_on {
             return Err(Violation::NoGate { group: group.clone() });
         }
     }
@@ -123,15 +128,27 @@ pub fn check(
                 }
             }
             // A refused roll is not applied.
-            Action::Roll { group, members, interrupts, .. } if refusals.is_empty() => {
-                if let Some(name) = interrupts.difference(&intent.interrupts).next() {
-                    return Err(Violation::NoConsent { group: group.clone(), name: name.clone() });
+            action @ (Action::Roll { .. } | Action::RollHosts { .. }) if refusals.is_empty() => {
+                let turns = roll::turns(action);
+                let mut groups = BTreeMap::new();
+                for Rolled { group, members, interrupts } in action.rolled() {
+                    if let Some(name) = interrupts.difference(&intent.interrupts).next() {
+                        return Err(Violation::NoConsent { group: group.to_owned(), name: name.clone() });
+                    }
+                    let role = stack.groups.get(group).and_then(|group| registry.role_named(&group.role));
+                    let Some((role, view)) = role.zip(inventory.groups.get(group)) else { continue };
+                    let asked = Group {
+                        role: role.as_ref(),
+                        view: roll::judged(role.as_ref(), members, view),
+                        pending: roll::pending(members, inventory),
+                        beside: roll::beside(group, &turns, members, inventory),
+                        interrupts,
+                    };
+                    groups.insert(group, asked);
                 }
-                let role = stack.groups.get(group).and_then(|group| registry.role_named(&group.role));
-                let view = inventory.groups.get(group);
-                if let (Some(role), Some(view)) = (role, view) {
-                    let view = roll::judged(role.as_ref(), members, view);
-                    prove_roll(role.as_ref(), group, roll::pending(members, inventory), interrupts, &view)?;
+                // Of whom nothing is known nothing can be proved; each turn asks anew.
+                if groups.len() == action.rolled().len() {
+                    prove_roll(groups, &turns)?;
                 }
             }
             _ => {}
@@ -160,47 +177,38 @@ fn order_ends(steps: &[Step]) -> Result<(), Violation> {
     if stuck.is_empty() { Ok(()) } else { Err(Violation::Circle { steps: stuck }) }
 }
 
-/// What tells the states of a roll apart: who is still to be changed, who leads, who is away.
-type Reached<'a> = (Arc<BTreeSet<&'a str>>, BTreeSet<String>, Vec<String>);
+/// What tells the states of one group in a roll apart: who is still to be changed, who leads, who is away.
+type Reached<'a> = (Vec<&'a str>, BTreeSet<String>, Vec<String>);
 
-/// Walks every state that a roll can reach: whoever leads after each turn, in any sequence. Each turn takes one member
-/// out of those to be changed, so that a state is reached again within the same turn only.
-fn prove_roll(
-    role: &dyn Role,
-    group: &str,
-    members: roll::Pending<'_>,
-    interrupts: &BTreeSet<String>,
-    view: &GroupView,
-) -> Result<(), Violation> {
-    let reached = |pending: &Arc<BTreeSet<_>>, view: &GroupView| {
-        let away = view.away().into_iter().map(str::to_owned).collect();
-        (pending.clone(), view.leaders.clone(), away)
+/// Walks every state that a roll can reach: whoever leads after each turn, in any sequence. Each turn takes members out of
+/// those to be changed, so that a state is reached again within the same turn only.
+fn prove_roll<'a>(groups: BTreeMap<&'a str, Group<'a>>, turns: &[Turn]) -> Result<(), Violation> {
+    let reached = |groups: &BTreeMap<&'a str, Group<'a>>| -> Vec<Reached<'a>> {
+        let of = |group: &Group<'a>| {
+            let away = group.view.away().into_iter().map(str::to_owned).collect();
+            (group.pending.keys().copied().collect(), group.view.leaders.clone(), away)
+        };
+        groups.values().map(of).collect()
     };
-    let all = Arc::new(members.keys().copied().collect());
-    let mut turn: BTreeMap<Reached<'_>, GroupView> = [(reached(&all, view), view.clone())].into();
+    let mut turn: BTreeMap<Vec<Reached<'a>>, BTreeMap<&str, Group<'_>>> = [(reached(&groups), groups)].into();
     while !turn.is_empty() {
         let mut following = BTreeMap::new();
-        for ((pending, ..), view) in turn {
-            let open = pending.iter().map(|name| (*name, members[name])).collect();
-            let Next::Do(member) = role.next(&Roll { pending: &open, interrupts }, &view) else {
-                continue;
+        for groups in turn.into_values() {
+            let number = match roll::choose(&groups, turns) {
+                Choice::Turn(number) => number,
+                Choice::Stray(group, member) => return Err(Violation::Stray { group, member }),
+                Choice::Wait(..) | Choice::Refuse(..) | Choice::Done => continue,
             };
-            let Some(process) = open.get(member.as_str()) else {
-                return Err(Violation::Stray { group: group.to_owned(), member });
-            };
-            // One without a process can't be missed, nor one that stands still, nor one that the group says is out.
-            let idle = matches!(process, Some(ProcessSeen::Gone | ProcessSeen::Still));
-            let missed = !idle && view.standing(&member) != Some(Standing::Out);
-            if let Err(reason) = role.may_disrupt(&member, interrupts, &view)
-                && missed
-            {
-                return Err(Violation::Unsafe { group: group.to_owned(), member, reason });
+            let mut next = vec![groups];
+            for (name, member) in &turns[number].members {
+                next = next
+                    .into_iter()
+                    .map(|groups| after(groups, name, &member.name))
+                    .collect::<Result<Vec<_>, _>>()?
+                    .concat();
             }
-            let mut left = Arc::unwrap_or_clone(pending);
-            left.remove(member.as_str());
-            let left = Arc::new(left);
-            for after in role.after_restart(&member, &view) {
-                following.entry(reached(&left, &after)).or_insert(after);
+            for groups in next {
+                following.entry(reached(&groups)).or_insert(groups);
             }
         }
         turn = following;
@@ -208,13 +216,40 @@ fn prove_roll(
     Ok(())
 }
 
+/// What may follow once a member of this group was changed and is back.
+fn after<'a>(
+    mut groups: BTreeMap<&'a str, Group<'a>>,
+    name: &str,
+    member: &str,
+) -> Result<Vec<BTreeMap<&'a str, Group<'a>>>, Violation> {
+    let Some(known) = groups.keys().copied().find(|known| *known == name) else { return Ok(vec![groups]) };
+    let Some(group) = groups.get_mut(known) else { return Ok(vec![groups]) };
+    // One without a process can't be missed, nor one that stands still, nor one that the group says is out.
+    let idle = matches!(group.process(member), Some(ProcessSeen::Gone | ProcessSeen::Still));
+    let missed = !idle && group.view.standing(member) != Some(Standing::Out);
+    if let Err(reason) = group.role.may_disrupt(member, group.interrupts, &group.view)
+        && missed
+    {
+        return Err(Violation::Unsafe { group: name.to_owned(), member: member.to_owned(), reason });
+    }
+    group.pending.remove(member);
+    let views = group.role.after_restart(member, &group.view);
+    let seen = |view: GroupView| {
+        let mut groups = groups.clone();
+        groups.entry(known).and_modify(|group| group.view = view);
+        groups
+    };
+    Ok(views.into_iter().map(seen).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{File, NodeFacts, Process};
-    use crate::role::{Health, MemberView};
+    use crate::model::{File, Key, NodeFacts, Process};
+    use crate::role::{Health, MemberView, Next, Role, Roll};
     use crate::wire::Wire;
     use async_trait::async_trait;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Changes the leader first, then the others by name; one of them can't be spared while another leads.
@@ -272,8 +307,13 @@ mod tests {
     }
 
     fn proved(role: &LeaderFirst) -> Result<(), Violation> {
-        let members = ["a", "b", "c"].map(|name| (name, Some(ProcessSeen::Runs))).into();
-        prove_roll(role, "g", members, &BTreeSet::new(), &view("a"))
+        let pending = ["a", "b", "c"].map(|name| (name, Some(ProcessSeen::Runs))).into();
+        let (view, beside, interrupts) = (view("a"), BTreeMap::new(), &BTreeSet::new());
+        let turn = |name| Turn { host: None, members: [("g".to_owned(), Key::new("node", name))].into() };
+        prove_roll(
+            [("g", Group { role, view, pending, beside, interrupts })].into(),
+            &["a", "b", "c"].map(turn),
+        )
     }
 
     #[test]

@@ -231,6 +231,11 @@ impl Surroundings for Context {
         Ok(backend.host(&self.site, &key.name, &inputs, identity)?)
     }
 
+    fn changes_whole(&self, host: &Key) -> bool {
+        let kind = self.registry.kind(&host.kind);
+        kind.is_some_and(|kind| kind.changes_whole(&self.instance(host).inputs))
+    }
+
     fn backend_of(&self, host: &Key) -> Result<String, KindError> {
         let inputs = self.roster(|roster| roster.inputs.get(host).cloned()).unwrap_or_default();
         let inputs: HostInputs = serde_json::from_value(inputs)

@@ -109,6 +109,8 @@ pub enum StepAction {
     Discard,
     /// Changes members of a group one after the other.
     Roll,
+    /// Keeps a host's change that is on trial, or takes it back.
+    Confirm,
     /// Waits until a group is healthy.
     Gate,
     /// Halts what runs (`octad stop`).
@@ -117,7 +119,7 @@ pub enum StepAction {
 
 impl StepAction {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Create,
         Self::Renew,
         Self::Start,
@@ -125,6 +127,7 @@ impl StepAction {
         Self::Delete,
         Self::Discard,
         Self::Roll,
+        Self::Confirm,
         Self::Gate,
         Self::Stop,
     ];
@@ -139,6 +142,7 @@ impl StepAction {
             Self::Delete => "delete",
             Self::Discard => "discard",
             Self::Roll => "roll",
+            Self::Confirm => "confirm",
             Self::Gate => "gate",
             Self::Stop => "stop",
         }

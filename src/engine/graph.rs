@@ -18,6 +18,8 @@ pub(super) struct Graph {
     /// The steps that take members out of each group that goes on.
     leaving: BTreeMap<String, BTreeSet<usize>>,
     needs: BTreeMap<Key, BTreeSet<Needs>>,
+    /// Steps that wait for no others: nothing else is done with what they are of.
+    unbound: BTreeSet<usize>,
 }
 
 impl Graph {
@@ -33,6 +35,39 @@ impl Graph {
         self.by_key.extend(keys.iter().map(|key| (key.clone(), step)));
         self.by_group.entry(group.to_owned()).or_default().push(step);
         self.steps.push(Step { action, reason, after: BTreeSet::new() });
+    }
+
+    /// Adds a step of several groups, which stands for the resources in `keys`. It waits for no other step, and those that
+    /// need one of the groups wait for it.
+    pub(super) fn add_for_groups<'a>(
+        &mut self,
+        groups: impl Iterator<Item = &'a str>,
+        keys: &[Key],
+        action: Action,
+        reason: String,
+    ) {
+        let step = self.steps.len();
+        self.unbound.insert(step);
+        self.by_key.extend(keys.iter().map(|key| (key.clone(), step)));
+        groups.for_each(|group| self.by_group.entry(group.to_owned()).or_default().push(step));
+        self.steps.push(Step { action, reason, after: BTreeSet::new() });
+    }
+
+    /// Has the steps of each of these sets of resources come one after the other, in an order that the others allow.
+    pub(super) fn one_after_the_other(&mut self, sets: impl IntoIterator<Item = BTreeSet<Key>>) {
+        let place: BTreeMap<usize, usize> =
+            Order::of(&self.steps).levels().into_iter().flatten().zip(0..).collect();
+        for set in sets {
+            let steps: BTreeSet<(usize, usize)> = set
+                .iter()
+                .filter_map(|key| self.step_of(key))
+                .filter_map(|step| Some((*place.get(&step)?, step)))
+                .collect();
+            let steps: Vec<usize> = steps.into_iter().map(|(_, step)| step).collect();
+            for pair in steps.windows(2) {
+                self.steps[pair[1]].after.insert(pair[0]);
+            }
+        }
     }
 
     /// The step of a resource, if it has one.
@@ -111,7 +146,7 @@ impl Graph {
                 additions.push((step, after));
             }
         }
-        for (step, after) in additions {
+        for (step, after) in additions.into_iter().filter(|(step, _)| !self.unbound.contains(step)) {
             self.steps[step].after.extend(after.into_iter().filter(|other| *other != step));
         }
     }

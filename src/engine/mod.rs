@@ -57,7 +57,7 @@ pub use journal::{Outcome, Record};
 pub use lock::{Holder, Lock, LockError};
 pub use observe::{Inventory, observe};
 pub use phases::{as_foreseen, later, refusals};
-pub use plan::{Action, Change, Checked, Draft, FromFile, Plan, Step};
+pub use plan::{Action, Change, Checked, Draft, FromFile, GroupRoll, Plan, Step};
 pub use planner::plan;
 pub use protect::protect;
 pub use refresh::{Refresh, refresh};

@@ -159,6 +159,9 @@ fn foresee<Stage>(
             Action::Update(change) if change.changes.is_empty() => After::Started,
             _ => After::Made,
         };
+        if let Action::Confirm { key, .. } = &step.action {
+            befell.insert(key, after);
+        }
         befell.extend(step.action.makes().into_iter().map(|(key, _)| (key, after)));
     }
     for (key, after) in befell {

@@ -147,11 +147,49 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         interrupts: BTreeSet<String>,
     },
+    /// Changes hosts that have one configuration for all their nodes, one at a time. Each turn waits until every group that
+    /// has a member on the host says that it may go; members on other hosts have turns of their own.
+    RollHosts {
+        /// What is changed of each of these groups, by name; those that only have members on the hosts are here too.
+        groups: BTreeMap<String, GroupRoll>,
+        /// The hosts that are changed as a whole, with the member of each group there.
+        hosts: BTreeMap<Key, BTreeMap<String, Key>>,
+        /// The order to expect, by the names of the hosts, and of members on others.
+        predicted: Vec<String>,
+    },
+    /// Keeps a host's change that is on trial once these groups are whole, or takes it back.
+    Confirm {
+        /// The host.
+        key: Key,
+        /// The member of each group there.
+        members: BTreeMap<String, Key>,
+    },
     /// Waits until a group is healthy as a whole.
     Gate {
         /// The group.
         group: String,
     },
+}
+
+/// One group of those that a step rolls.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rolled<'a> {
+    pub(super) group: &'a str,
+    pub(super) members: &'a BTreeMap<String, Change>,
+    pub(super) interrupts: &'a BTreeSet<String>,
+}
+
+/// What is changed of one group where hosts are changed as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupRoll {
+    /// The changes, by node name.
+    pub members: BTreeMap<String, Change>,
+    /// What the group is left with while each of them is away, as far as it can be told beforehand.
+    #[serde(default)]
+    pub absences: BTreeMap<String, Absence>,
+    /// What the group holds that is interrupted by it, with consent.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub interrupts: BTreeSet<String>,
 }
 
 /// A change of one resource.
@@ -180,7 +218,8 @@ impl Action {
             Self::Update(change) if change.changes.is_empty() => StepAction::Start,
             Self::Update(_) => StepAction::Update,
             Self::Delete { .. } | Self::Forget { .. } => StepAction::Delete,
-            Self::Roll { .. } => StepAction::Roll,
+            Self::Roll { .. } | Self::RollHosts { .. } => StepAction::Roll,
+            Self::Confirm { .. } => StepAction::Confirm,
             Self::Gate { .. } => StepAction::Gate,
         }
     }
@@ -197,9 +236,11 @@ impl Action {
             | Self::Delete { key, .. }
             | Self::Forget { key, .. }
             | Self::Discard { key, .. }
+            | Self::Confirm { key, .. }
             | Self::Renew(Change { key, .. })
             | Self::Update(Change { key, .. }) => key.to_string(),
             Self::Roll { group, .. } | Self::Gate { group } => format!("group/{group}"),
+            Self::RollHosts { hosts, .. } => hosts.keys().map(Key::to_string).collect::<Vec<_>>().join(", "),
         }
     }
 
@@ -210,9 +251,10 @@ impl Action {
             | Self::Delete { key, .. }
             | Self::Forget { key, .. }
             | Self::Discard { key, .. }
+            | Self::Confirm { key, .. }
             | Self::Renew(Change { key, .. })
             | Self::Update(Change { key, .. }) => Some(key),
-            Self::Roll { .. } | Self::Gate { .. } => None,
+            Self::Roll { .. } | Self::RollHosts { .. } | Self::Gate { .. } => None,
         }
     }
 
@@ -221,11 +263,32 @@ impl Action {
         match self {
             Self::Create { key, inputs, .. } => vec![(key, inputs)],
             Self::Update(change) | Self::Renew(change) => vec![(&change.key, &change.after)],
-            Self::Roll { members, .. } => {
-                members.values().map(|change| (&change.key, &change.after)).collect()
+            Self::Roll { .. } | Self::RollHosts { .. } => {
+                self.restarts().map(|change| (&change.key, &change.after)).collect()
             }
-            Self::Delete { .. } | Self::Forget { .. } | Self::Discard { .. } | Self::Gate { .. } => vec![],
+            Self::Delete { .. }
+            | Self::Forget { .. }
+            | Self::Discard { .. }
+            | Self::Confirm { .. }
+            | Self::Gate { .. } => vec![],
         }
+    }
+
+    /// The groups of which it changes members turn by turn, with these and what it interrupts.
+    pub(super) fn rolled(&self) -> Vec<Rolled<'_>> {
+        match self {
+            Self::Roll { group, members, interrupts, .. } => vec![Rolled { group, members, interrupts }],
+            Self::RollHosts { groups, .. } => groups
+                .iter()
+                .map(|(group, GroupRoll { members, interrupts, .. })| Rolled { group, members, interrupts })
+                .collect(),
+            _ => vec![],
+        }
+    }
+
+    /// What it restarts turn by turn.
+    pub(crate) fn restarts(&self) -> impl Iterator<Item = &Change> {
+        self.rolled().into_iter().flat_map(|rolled| rolled.members.values())
     }
 }
 
@@ -252,7 +315,7 @@ impl<Stage> Plan<Stage> {
     pub fn change_count(&self) -> usize {
         let of = |step: &Step| match &step.action {
             Action::Gate { .. } => 0,
-            Action::Roll { members, .. } => members.len(),
+            Action::Roll { .. } | Action::RollHosts { .. } => step.action.restarts().count(),
             _ => 1,
         };
         self.steps.iter().map(of).sum()

@@ -2,7 +2,7 @@
 //! state and inventory give the same plan.
 
 use super::graph::Graph;
-use super::plan::{Action, Change, Plan};
+use super::plan::{Action, Change, GroupRoll, Plan};
 use super::selection::Decisions;
 use super::{Intent, Inventory, State, identity, moves, roll};
 use crate::model::{Key, NodeFacts, Reference, Refusal, resolve};
@@ -69,6 +69,8 @@ pub fn plan(
         left_out: BTreeSet::new(),
         fitted: Fitted::default(),
         held_back: BTreeSet::new(),
+        rolled_later: BTreeSet::new(),
+        confirms: false,
         goes_on: false,
     };
     for kind in registry.kinds() {
@@ -92,6 +94,7 @@ pub fn plan(
         }
     }
     planner.confine(&mut decisions);
+    planner.confirm_first(&mut decisions);
     planner.hold_back(&mut decisions);
     losses.retain(|key, _| !planner.left_out.contains(key));
     planner.weigh(losses.into_values().flatten().collect());
@@ -181,6 +184,10 @@ struct Planner<'a> {
     fitted: Fitted,
     /// What stands on something that is made anew in this phase.
     held_back: BTreeSet<Key>,
+    /// Groups of which members are changed in a later phase, with the hosts that they are on.
+    rolled_later: BTreeSet<String>,
+    /// It only settles what is on trial.
+    confirms: bool,
     goes_on: bool,
 }
 
@@ -268,6 +275,21 @@ impl Planner<'_> {
         }
     }
 
+    /// What is on trial is kept or taken back first: what would be decided of the rest is decided from what is there then.
+    fn confirm_first(&mut self, decisions: &mut Decisions) {
+        let confirms = |key: &Key, decision: &Decision| {
+            matches!(decision, Decision::Confirm { .. }) && !self.left_out.contains(key)
+        };
+        if !decisions.iter().any(|(key, (decision, _))| confirms(key, decision)) {
+            return;
+        }
+        let (first, later): (Decisions, Decisions) =
+            std::mem::take(decisions).into_iter().partition(|(key, (decision, _))| confirms(key, decision));
+        *decisions = first;
+        self.held_back.extend(later.into_keys());
+        (self.confirms, self.goes_on) = (true, true);
+    }
+
     /// What stands on a resource that is made anew stays as it is in this phase: where it moves to is not known yet.
     fn hold_back(&mut self, decisions: &mut Decisions) {
         let renews = |(key, (decision, _)): (&Key, &(Decision, Value))| {
@@ -295,7 +317,7 @@ impl Planner<'_> {
                 }
             }
         }
-        self.goes_on = !renewed.is_empty()
+        self.goes_on |= !renewed.is_empty()
             || decisions
                 .keys()
                 .any(|key| self.fitted.waypoints.contains(key) && !self.left_out.contains(key));
@@ -383,6 +405,11 @@ impl Planner<'_> {
                     Change { key: key.clone(), before, after, changes: Vec::new(), reason: reason.clone() };
                 self.graph.add(key, Action::Update(change), reason);
             }
+            Decision::Confirm { reason } => {
+                let members = self.members_on(key).map(|(group, member)| (group.to_owned(), member.clone()));
+                let action = Action::Confirm { key: key.clone(), members: members.collect() };
+                self.graph.add(key, action, reason);
+            }
             Decision::Renew { changes, reason } => {
                 let (before, after) = (before(), inputs);
                 let change = Change { key: key.clone(), before, after, changes, reason: reason.clone() };
@@ -448,8 +475,133 @@ impl Planner<'_> {
         self.groups.get(holder.as_str()).copied()
     }
 
+    /// The members of groups that are recorded and stand on a resource, with these groups.
+    fn members_on<'b>(&'b self, on: &'b Key) -> impl Iterator<Item = (&'b str, &'b Key)> {
+        let members = self
+            .stack
+            .groups
+            .iter()
+            .flat_map(|(name, group)| group.members.iter().map(move |member| (name.as_str(), member)));
+        members.filter(move |(_, member)| {
+            self.state.resources.contains_key(*member) && self.stands_on(member).as_ref() == Some(on)
+        })
+    }
+
+    fn stands_on(&self, key: &Key) -> Option<Key> {
+        let declared = self.stack.resources.get(key).map(|declared| &declared.inputs);
+        let inputs = declared.or_else(|| self.state.resources.get(key).map(|recorded| &recorded.inputs))?;
+        self.registry.kind(&key.kind)?.stands_on(inputs)
+    }
+
+    /// Whether what stands on a declared resource is changed with it as a whole.
+    fn changes_whole(&self, key: &Key) -> bool {
+        let declared = self.stack.resources.get(key).zip(self.registry.kind(&key.kind));
+        declared.is_some_and(|(declared, kind)| kind.changes_whole(&declared.inputs))
+    }
+
+    /// Takes the groups out of those to be rolled that have a member to be changed on a host that is changed as a whole, or one
+    /// beside such a member: one step for all of them, so that no two such hosts are changed at once.
+    fn add_host_roll(&mut self) {
+        let changes = self.rolls.values().flat_map(BTreeMap::values);
+        let on = changes.filter_map(|change| self.stands_on(&change.key));
+        let on: BTreeSet<Key> = on.filter(|host| self.changes_whole(host)).collect();
+        if on.is_empty() {
+            return;
+        }
+        let mut hosts: BTreeMap<Key, BTreeMap<String, Key>> = BTreeMap::new();
+        for host in &on {
+            let members = self.members_on(host).map(|(group, key)| (group.to_owned(), key.clone()));
+            hosts.insert(host.clone(), members.collect());
+        }
+        let names: BTreeSet<String> = hosts.values().flat_map(BTreeMap::keys).cloned().collect();
+        let take = |name: String| {
+            let members = self.rolls.remove(&name).unwrap_or_default();
+            (name, GroupRoll { members, ..GroupRoll::default() })
+        };
+        let groups: BTreeMap<String, GroupRoll> = names.into_iter().map(take).collect();
+        // Whoever is made, started or removed in them is there, or gone, before the first turn.
+        let of_them = groups.keys().filter_map(|name| self.stack.groups.get(name));
+        let mut concerned = of_them.flat_map(|group| &group.members).chain(&on);
+        let removed = groups.keys().filter_map(|name| self.state.groups.get(name));
+        let mut removed = removed.flat_map(|group| &group.members);
+        if concerned.any(|key| self.graph.step_of(key).is_some())
+            || removed.any(|key| self.graph.step_of(key).is_some())
+        {
+            let later = groups.into_values().flat_map(|group| group.members.into_values());
+            self.held_back.extend(later.map(|change| change.key));
+            self.rolled_later = hosts.into_values().flat_map(BTreeMap::into_keys).collect();
+            self.goes_on = true;
+            return;
+        }
+        self.put_down_host_roll(groups, hosts);
+    }
+
+    fn put_down_host_roll(
+        &mut self,
+        mut groups: BTreeMap<String, GroupRoll>,
+        hosts: BTreeMap<Key, BTreeMap<String, Key>>,
+    ) {
+        let (roles, views): (BTreeMap<_, _>, BTreeMap<_, _>) = groups
+            .iter()
+            .filter_map(|(name, group)| {
+                let (role, view) = (self.role_of(name)?, self.inventory.groups.get(name)?);
+                let view = roll::judged(role.as_ref(), &group.members, view);
+                Some(((name.clone(), role), (name.clone(), view)))
+            })
+            .unzip();
+        let mut interrupted = BTreeMap::new();
+        for (name, group) in &mut groups {
+            let names: BTreeSet<String> = group.members.keys().cloned().collect();
+            let seen = roles.get(name).zip(views.get(name));
+            let all = seen.map(|(role, view)| role.interrupted(&names, view)).unwrap_or_default();
+            group.interrupts = &all & &self.intent.interrupts;
+            interrupted.insert(name.clone(), all);
+        }
+        let action = Action::RollHosts { groups: groups.clone(), hosts: hosts.clone(), predicted: vec![] };
+        let turns = roll::turns(&action);
+        let asked = groups.iter().filter_map(|(name, group)| {
+            let asked = roll::Group {
+                role: roles.get(name)?.as_ref(),
+                view: views.get(name)?.clone(),
+                pending: roll::pending(&group.members, self.inventory),
+                beside: roll::beside(name, &turns, &group.members, self.inventory),
+                interrupts: &group.interrupts,
+            };
+            Some((name.as_str(), asked))
+        });
+        let silent = groups.keys().find(|name| !views.contains_key(*name));
+        let predicted = match silent {
+            Some(name) => Err((name.clone(), NotSafe::NobodyAnswers)),
+            None => roll::predict(asked.collect(), &turns),
+        };
+        let (predicted, waits) = match predicted {
+            Ok(found) => found,
+            Err((name, reason)) => {
+                let refusal = self.refused_roll(&name, &groups[&name].members, &interrupted[&name], &reason);
+                self.refusals.push(refusal);
+                (turns.iter().map(|turn| turn.name().to_owned()).collect(), None)
+            }
+        };
+        let whole = waits.is_none() && views.values().all(|view| view.away().is_empty());
+        for (name, group) in groups.iter_mut().filter(|_| whole) {
+            let names: BTreeSet<String> = group.members.keys().cloned().collect();
+            let seen = roles.get(name).zip(views.get(name));
+            group.absences = seen.map(|(role, view)| role.absences(&names, view)).unwrap_or_default();
+        }
+        let reason = waits.map(|reason| format!("waits first: {reason}")).unwrap_or_default();
+        let keys: Vec<Key> = groups
+            .values()
+            .flat_map(|group| group.members.values())
+            .map(|change| change.key.clone())
+            .collect();
+        let names: Vec<String> = groups.keys().cloned().collect();
+        let action = Action::RollHosts { groups, hosts, predicted };
+        self.graph.add_for_groups(names.iter().map(String::as_str), &keys, action, reason);
+    }
+
     /// One step for each group that has running members to change.
     fn add_rolls(&mut self) {
+        self.add_host_roll();
         for (group, members) in std::mem::take(&mut self.rolls) {
             let names: BTreeSet<String> = members.keys().cloned().collect();
             let role = self.role_of(&group);
@@ -458,15 +610,25 @@ impl Planner<'_> {
             let seen = role.as_deref().zip(view.as_ref());
             let interrupted = seen.map(|(role, view)| role.interrupted(&names, view)).unwrap_or_default();
             let interrupts = &interrupted & &self.intent.interrupts;
+            let action = Action::Roll {
+                group: group.clone(),
+                members: members.clone(),
+                predicted: vec![],
+                absences: BTreeMap::new(),
+                interrupts: interrupts.clone(),
+            };
             let predicted = match seen {
                 Some((role, view)) => {
-                    roll::predict(role, roll::pending(&members, self.inventory), &interrupts, view)
+                    let pending = roll::pending(&members, self.inventory);
+                    let (view, beside, interrupts) = (view.clone(), BTreeMap::new(), &interrupts);
+                    let asked = roll::Group { role, view, pending, beside, interrupts };
+                    roll::predict([(group.as_str(), asked)].into(), &roll::turns(&action))
                 }
-                None => Err(NotSafe::NobodyAnswers),
+                None => Err((group.clone(), NotSafe::NobodyAnswers)),
             };
             let (predicted, waits) = match predicted {
                 Ok(found) => found,
-                Err(reason) => {
+                Err((_, reason)) => {
                     self.refusals.push(self.refused_roll(&group, &members, &interrupted, &reason));
                     (names.iter().cloned().collect(), None)
                 }
@@ -511,7 +673,7 @@ impl Planner<'_> {
 
     /// A gate behind the steps of each group, and for each group that isn't well although nothing is to be done.
     fn add_gates(&mut self) {
-        for (name, group) in &self.stack.groups {
+        for (name, group) in self.stack.groups.iter().filter(|_| !self.confirms) {
             let touched = group.members.iter().any(|member| self.graph.step_of(member).is_some());
             // Without a change that is left out it may never be healthy; what is to be made in it still waits for it. What is
             // there already doesn't: to lower what its topics ask for may be what helps.
@@ -519,7 +681,9 @@ impl Planner<'_> {
             let awaited = group.members.is_disjoint(&self.left_out)
                 && group.members.is_disjoint(&self.held_back)
                 || self.is_needed(name);
-            if touched || (awaited && !self.is_healthy(name, group)) {
+            // What is changed in a later phase may be what it lacks.
+            let settles = !self.rolled_later.contains(name) || self.is_needed(name);
+            if touched && settles || (awaited && !self.is_healthy(name, group)) {
                 let reason = if touched { "" } else { "is not healthy at present" };
                 self.graph.add_for_group(name, &[], Action::Gate { group: name.clone() }, reason.into());
             }
@@ -551,6 +715,20 @@ impl Planner<'_> {
         }
     }
 
+    /// What stands on each resource that is changed as a whole.
+    fn on_whole(&self) -> Vec<BTreeSet<Key>> {
+        let mut on: BTreeMap<Key, BTreeSet<Key>> = BTreeMap::new();
+        let hosts: BTreeSet<&Key> =
+            self.stack.resources.keys().filter(|key| self.changes_whole(key)).collect();
+        let all = self.stack.resources.keys().chain(self.state.resources.keys());
+        for key in all.filter(|_| !hosts.is_empty()) {
+            if let Some(host) = self.stands_on(key).filter(|host| hosts.contains(host)) {
+                on.entry(host).or_default().insert(key.clone());
+            }
+        }
+        on.into_values().collect()
+    }
+
     fn role_of(&self, group: &str) -> Option<Arc<dyn crate::role::Role>> {
         let role = &self.stack.groups.get(group)?.role;
         self.registry.role_named(role).cloned()
@@ -572,5 +750,6 @@ impl Planner<'_> {
         self.graph.forgotten_after(&self.state.groups);
         self.graph.made_after_leaving(&self.state.groups);
         self.graph.close(&self.stack.groups);
+        self.graph.one_after_the_other(self.on_whole());
     }
 }

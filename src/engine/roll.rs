@@ -1,8 +1,8 @@
-//! What a roll is expected to do. Pure: the order is chosen by the role's `next` over views that would follow.
+//! What a roll is expected to do, and which turn it takes. Pure: the order is chosen by the roles' `next`.
 
 use super::Inventory;
-use super::plan::Change;
-use crate::model::{NodeFacts, ProcessSeen};
+use super::plan::{Action, Change};
+use crate::model::{Key, NodeFacts, ProcessSeen};
 use crate::resource::Observed;
 use crate::role::{GroupView, Next, NotSafe, Role, Roll};
 use serde::Deserialize;
@@ -11,10 +11,191 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Members to be changed, with what their hosts say of their processes.
 pub(super) type Pending<'a> = BTreeMap<&'a str, Option<ProcessSeen>>;
 
+/// Those that are changed at once: one member, or all on a host that is changed as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// The host, where it is changed as a whole.
+    pub(super) host: Option<Key>,
+    /// The member of each group.
+    pub(super) members: BTreeMap<String, Key>,
+}
+
+impl Turn {
+    /// What it is of, for people.
+    pub(super) fn name(&self) -> &str {
+        self.host.iter().chain(self.members.values()).next().map_or("", |key| &key.name)
+    }
+
+    fn is_of(&self, group: &str, member: &str) -> bool {
+        self.members.get(group).is_some_and(|key| key.name == member)
+    }
+}
+
+/// The turns of a step that rolls.
+pub(super) fn turns(action: &Action) -> Vec<Turn> {
+    let mut turns = Vec::new();
+    if let Action::RollHosts { hosts, .. } = action {
+        turns.extend(
+            hosts.iter().map(|(host, members)| Turn { host: Some(host.clone()), members: members.clone() }),
+        );
+    }
+    let whole: BTreeSet<Key> = turns.iter().flat_map(|turn| turn.members.values().cloned()).collect();
+    for rolled in action.rolled() {
+        for change in rolled.members.values().filter(|change| !whole.contains(&change.key)) {
+            let members = [(rolled.group.to_owned(), change.key.clone())].into();
+            turns.push(Turn { host: None, members });
+        }
+    }
+    turns
+}
+
+/// One group of a roll at a moment.
+#[derive(Clone)]
+pub(super) struct Group<'a> {
+    pub(super) role: &'a dyn Role,
+    pub(super) view: GroupView,
+    /// Members still to be changed.
+    pub(super) pending: Pending<'a>,
+    /// Members that aren't, on hosts that are changed as a whole.
+    pub(super) beside: Pending<'a>,
+    pub(super) interrupts: &'a BTreeSet<String>,
+}
+
+impl Group<'_> {
+    fn next(&self, pending: &Pending<'_>) -> Next {
+        self.role.next(&Roll { pending, interrupts: self.interrupts }, &self.view)
+    }
+
+    /// Whether this member may go now, as if it alone were to be changed.
+    pub(super) fn lets_go(&self, member: &str) -> Result<(), NotSafe> {
+        let process = self.process(member);
+        match self.next(&[(member, process)].into()) {
+            Next::Do(_) => Ok(()),
+            Next::Wait(reason) | Next::Refuse(reason) => Err(reason),
+            Next::Done => Err(NotSafe::MembersAway { members: vec![member.to_owned()], so: None }),
+        }
+    }
+
+    /// What a member's host says of its process.
+    pub(super) fn process(&self, member: &str) -> Option<ProcessSeen> {
+        self.pending.get(member).or_else(|| self.beside.get(member)).copied().flatten()
+    }
+}
+
+/// What a roll does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// Take the turn of this number.
+    Turn(usize),
+    /// Not now, for what this group says.
+    Wait(String, NotSafe),
+    /// Not at all, for what this group says.
+    Refuse(String, NotSafe),
+    /// A group would change a member that isn't to be changed.
+    Stray(String, String),
+    /// All is done.
+    Done,
+}
+
+/// Chooses the next turn. A group has one member at a time go; on a host that is changed as a whole every group must let its
+/// member go. One that takes no leader along comes before one that does.
+pub(super) fn choose(groups: &BTreeMap<&str, Group<'_>>, turns: &[Turn]) -> Choice {
+    let mut proposed: BTreeSet<usize> = BTreeSet::new();
+    let mut waiting: BTreeMap<&str, NotSafe> = BTreeMap::new();
+    for (name, group) in groups {
+        match group.next(&group.pending) {
+            Next::Done => {}
+            Next::Refuse(reason) => return Choice::Refuse((*name).to_owned(), reason),
+            Next::Wait(reason) => drop(waiting.insert(*name, reason)),
+            Next::Do(member) => {
+                let turn = turns.iter().position(|turn| turn.is_of(name, &member));
+                match turn.filter(|_| group.pending.contains_key(member.as_str())) {
+                    Some(turn) => drop(proposed.insert(turn)),
+                    None => return Choice::Stray((*name).to_owned(), member),
+                }
+            }
+        }
+    }
+    if proposed.is_empty() && waiting.is_empty() {
+        return Choice::Done;
+    }
+    let is_open = |(group, member): (&String, &Key)| {
+        groups.get(group.as_str()).is_some_and(|group| group.pending.contains_key(member.name.as_str()))
+    };
+    let others = (0..turns.len())
+        .filter(|turn| turns[*turn].host.is_some() && turns[*turn].members.iter().any(is_open));
+    let candidates: BTreeSet<usize> = others.chain(proposed.iter().copied()).collect();
+    let leaders = |turn: &Turn| match turn.host {
+        // A group knows best in which order its own members go.
+        None => 0,
+        Some(_) => {
+            let leads = |(group, member): &(&String, &Key)| {
+                groups.get(group.as_str()).is_some_and(|group| group.view.leaders.contains(&member.name))
+            };
+            turn.members.iter().filter(leads).count()
+        }
+    };
+    let mut candidates: Vec<usize> = candidates.into_iter().collect();
+    candidates.sort_by_key(|turn| (leaders(&turns[*turn]), !proposed.contains(turn)));
+    let mut refused = None;
+    for number in candidates {
+        let turn = &turns[number];
+        if turn.host.is_none() {
+            return Choice::Turn(number);
+        }
+        match lets_go(groups, turn, &waiting) {
+            Ok(()) => return Choice::Turn(number),
+            Err(reason) => drop(refused.get_or_insert(reason)),
+        }
+    }
+    let waits = waiting.into_iter().next().map(|(group, reason)| (group.to_owned(), reason));
+    match waits.or(refused) {
+        Some((group, reason)) => Choice::Wait(group, reason),
+        None => Choice::Done,
+    }
+}
+
+/// Whether every group that has a member in a turn lets it go.
+///
+/// # Errors
+/// The first that doesn't, and why.
+pub(super) fn lets_go(
+    groups: &BTreeMap<&str, Group<'_>>,
+    turn: &Turn,
+    waiting: &BTreeMap<&str, NotSafe>,
+) -> Result<(), (String, NotSafe)> {
+    for (name, member) in &turn.members {
+        let told = |reason: NotSafe| (name.clone(), reason);
+        let Some(group) = groups.get(name.as_str()) else { return Err(told(NotSafe::NobodyAnswers)) };
+        match waiting.get(name.as_str()) {
+            Some(reason) if group.pending.contains_key(member.name.as_str()) => {
+                return Err(told(reason.clone()));
+            }
+            _ => group.lets_go(&member.name).map_err(told)?,
+        }
+    }
+    Ok(())
+}
+
 /// The members of a roll as an inventory has them.
 pub(super) fn pending<'a>(members: &'a BTreeMap<String, Change>, inventory: &Inventory) -> Pending<'a> {
-    let process = |change: &Change| inventory.resources.get(&change.key).and_then(Observed::process);
-    members.iter().map(|(name, change)| (name.as_str(), process(change))).collect()
+    members.iter().map(|(name, change)| (name.as_str(), process(&change.key, inventory))).collect()
+}
+
+/// The members of a group that are on hosts that are changed as a whole, and aren't changed themselves.
+pub(super) fn beside<'a>(
+    group: &str,
+    turns: &'a [Turn],
+    members: &BTreeMap<String, Change>,
+    inventory: &Inventory,
+) -> Pending<'a> {
+    let all = turns.iter().filter_map(|turn| turn.members.get(group));
+    let beside = all.filter(|key| !members.contains_key(&key.name));
+    beside.map(|key| (key.name.as_str(), process(key, inventory))).collect()
+}
+
+fn process(key: &Key, inventory: &Inventory) -> Option<ProcessSeen> {
+    inventory.resources.get(key).and_then(Observed::process)
 }
 
 /// A group as a roll of these members is judged: by what it goes by once they are changed.
@@ -23,36 +204,36 @@ pub(super) fn judged(role: &dyn Role, members: &BTreeMap<String, Change>, view: 
     role.once_changed(&after.collect::<Vec<_>>(), view)
 }
 
-/// The order in which the members would be changed if nothing moved but what the roll itself moves, and what the roll
-/// would wait for before it came to the rest, which are told in name order.
+/// The order of turns if nothing moved but what the roll itself moves, and what it would wait for before it came to the
+/// rest, which are told in name order.
 ///
 /// # Errors
-/// Where the role refuses, and waiting wouldn't help.
+/// Where a group refuses, and waiting wouldn't help.
 pub(super) fn predict(
-    role: &dyn Role,
-    members: Pending<'_>,
-    interrupts: &BTreeSet<String>,
-    view: &GroupView,
-) -> Result<(Vec<String>, Option<NotSafe>), NotSafe> {
-    let (mut pending, mut view) = (members, view.clone());
-    let mut order = Vec::new();
-    loop {
-        match role.next(&Roll { pending: &pending, interrupts }, &view) {
-            Next::Do(member) if pending.remove(member.as_str()).is_some() => {
-                if let Some(after) = role.after_restart(&member, &view).into_iter().next() {
-                    view = after;
+    mut groups: BTreeMap<&str, Group<'_>>,
+    turns: &[Turn],
+) -> Result<(Vec<String>, Option<NotSafe>), (String, NotSafe)> {
+    let mut order: Vec<usize> = Vec::new();
+    let waits = loop {
+        match choose(&groups, turns) {
+            Choice::Turn(number) => {
+                for (name, member) in &turns[number].members {
+                    let Some(group) = groups.get_mut(name.as_str()) else { continue };
+                    group.pending.remove(member.name.as_str());
+                    if let Some(after) =
+                        group.role.after_restart(&member.name, &group.view).into_iter().next()
+                    {
+                        group.view = after;
+                    }
                 }
-                order.push(member);
+                order.push(number);
             }
-            Next::Refuse(reason) => return Err(reason),
-            Next::Wait(reason) => {
-                order.extend(pending.into_keys().map(str::to_owned));
-                return Ok((order, Some(reason)));
-            }
-            Next::Do(_) | Next::Done => {
-                order.extend(pending.into_keys().map(str::to_owned));
-                return Ok((order, None));
-            }
+            Choice::Refuse(group, reason) => return Err((group, reason)),
+            Choice::Wait(_, reason) => break Some(reason),
+            Choice::Stray(..) | Choice::Done => break None,
         }
-    }
+    };
+    let taken: BTreeSet<usize> = order.iter().copied().collect();
+    order.extend((0..turns.len()).filter(|turn| !taken.contains(turn)));
+    Ok((order.into_iter().map(|turn| turns[turn].name().to_owned()).collect(), waits))
 }

@@ -179,11 +179,8 @@ impl SavedPlan {
 
     /// What there is consent to interrupt: all that the plan tells that it interrupts.
     pub fn interrupts(&self) -> BTreeSet<String> {
-        let of = |step: &Step| match &step.action {
-            Action::Roll { interrupts, .. } => interrupts.clone(),
-            _ => BTreeSet::new(),
-        };
-        self.plans().flat_map(|plan| &plan.steps).flat_map(of).collect()
+        let rolled = self.plans().flat_map(|plan| &plan.steps).flat_map(|step| step.action.rolled());
+        rolled.flat_map(|rolled| rolled.interrupts.iter().cloned()).collect()
     }
 
     /// Of what there is consent to losses: all that the plan tells.
@@ -268,9 +265,9 @@ fn deeds<Stage>(plan: &Plan<Stage>) -> BTreeMap<String, (&'static str, Value)> {
     for Step { action, .. } in &plan.steps {
         match action {
             Action::Gate { .. } => {}
-            Action::Roll { members, .. } => {
+            Action::Roll { .. } | Action::RollHosts { .. } => {
                 let restarts =
-                    members.values().map(|change| (change.key.to_string(), ("restart", json!(change))));
+                    action.restarts().map(|change| (change.key.to_string(), ("restart", json!(change))));
                 deeds.extend(restarts);
             }
             other => drop(deeds.insert(other.subject(), (other.verb(), json!(other)))),

@@ -1,10 +1,12 @@
 //! Hosts: where nodes run. A backend is one file here; every backend passes the contract in `tests/host_contract.rs`.
 
+mod change;
 mod cut;
 mod drillable;
 pub mod fake;
 mod local;
 
+pub use change::{HostChange, Staging, Stop};
 pub use cut::{Cut, Peers};
 pub use drillable::{Ability, Drillable};
 pub use fake::{FakeBackend, FakeWorld};
@@ -55,6 +57,13 @@ pub trait Backend: Send + Sync {
         false
     }
 
+    /// Whether a host with these inputs has one configuration for all its nodes, which is changed in one act and is on trial
+    /// until that is confirmed ([`Host::apply`]). As a rule each node of a host is changed by itself, for good. Pure.
+    fn changes_whole(&self, inputs: &HostInputs) -> bool {
+        let _ = inputs;
+        false
+    }
+
     /// Bytes that are free on the file system that all hosts at `site` share, where they have no disks of their own;
     /// `None` where they share none, or it can't be told.
     fn shared_disk(&self, site: &Path) -> Option<u64> {
@@ -68,14 +77,9 @@ pub trait Backend: Send + Sync {
         Vec::new()
     }
 
-    /// Makes ready what can be beside what runs, without changing any host: finds programs, fetches files, finds addresses
-    /// in use. May be repeated.
-    async fn stage(
-        &self,
-        starting: &[(Arc<dyn Host>, Deployment)],
-        all: &[Deployment],
-        progress: &Progress,
-    ) -> Result<(), HostError>;
+    /// Makes ready what can be beside what runs, for all hosts before any of them is changed: finds programs, fetches files,
+    /// builds and copies configurations, finds addresses in use. May be repeated.
+    async fn stage(&self, hosts: &[Staging], progress: &Progress) -> Result<(), HostError>;
 }
 
 /// By what a backend finds a host.
@@ -159,6 +163,36 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// [`HostError::TooLate`] where it was too late for that; nothing has changed then.
     async fn stop(&self, node: &str, timeout: Duration, until: Option<Until>) -> Result<(), HostError>;
+
+    /// Has the host run what it is to: each node that is begun anew gets its files and is stopped and started; the others go
+    /// on as they are. Returns the generation of each of the former.
+    ///
+    /// A host that is changed as a whole ([`Backend::changes_whole`]) is changed in one act, and is on trial then: what it
+    /// ran before is kept, and it goes back to that by itself where it boots, or where nobody reaches it any more who could
+    /// confirm the change. That a process doesn't come up is for whoever asks for the change to find out. Another change
+    /// that comes before the first is confirmed is on trial instead; what ran before both is kept. As a rule nodes are
+    /// changed one after the other, and that is for good.
+    ///
+    /// # Errors
+    /// [`HostError::TooLate`] where it was too late to stop one of them: a host that is changed as a whole is as it was then.
+    async fn apply(&self, change: &HostChange<'_>) -> Result<BTreeMap<String, String>, HostError> {
+        change::one_by_one(self, change).await
+    }
+
+    /// Whether the last change is still on trial.
+    async fn unconfirmed(&self) -> Result<bool, HostError> {
+        Ok(false)
+    }
+
+    /// Keeps what is on trial for good: the host boots it from now on. Where nothing is, it does nothing.
+    async fn confirm(&self) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    /// Takes back what is on trial: the host runs what it ran before, as it boots. Where nothing is, it does nothing.
+    async fn revert(&self) -> Result<(), HostError> {
+        Ok(())
+    }
 
     /// Has a stopped node go on under another name, with its data, its marker and its log; its files are to be
     /// installed anew. Where there is no node `from`, it only finishes what was cut off.

@@ -36,6 +36,7 @@ pub(super) fn finished(
         StepAction::Delete => (style.bad("-"), "deleted"),
         StepAction::Discard => (style.bad("-"), "rid of what it took the place of"),
         StepAction::Roll => (style.changing("~"), "rolled"),
+        StepAction::Confirm => (style.good("✓"), "confirmed"),
         StepAction::Stop => (style.changing("~"), "stopped"),
         StepAction::Gate => (style.good("✓"), "healthy"),
     };

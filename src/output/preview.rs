@@ -1,7 +1,7 @@
 //! A plan as text: what changes, why, in which order, and what it means for those who use the stack.
 
 use super::Style;
-use crate::engine::{Action, Plan, Step, refusals};
+use crate::engine::{Action, Change, GroupRoll, Plan, Step, refusals};
 use crate::model::{Key, PropertyChange, counted};
 use crate::role::{Absence, InSync};
 use serde_json::Value;
@@ -104,6 +104,15 @@ fn changes<S>(out: &mut String, counts: &mut Counts, plan: &Plan<S>, style: Styl
             Action::Roll { members, .. } => {
                 *counts.entry("to restart").or_default() += members.len();
                 roll(out, step, style);
+            }
+            Action::RollHosts { .. } => {
+                *counts.entry("to restart").or_default() += step.action.restarts().count();
+                roll_hosts(out, step, style);
+            }
+            Action::Confirm { key, .. } => {
+                *counts.entry("to confirm").or_default() += 1;
+                let what = "its change is kept once all on it are well, else taken back";
+                line(out, &style.changing("?"), key, what, &step.reason, style);
             }
             Action::Gate { group } if !step.reason.is_empty() => {
                 let _ = writeln!(out, "  {} {group} {}", style.changing("…"), step.reason);
@@ -238,6 +247,60 @@ fn roll(out: &mut String, step: &Step, style: Style) {
     if !step.reason.is_empty() {
         let _ = writeln!(out, "      {}", style.changing(&step.reason));
     }
+    restarts(out, members, absences, interrupts, style);
+    let _ = writeln!(
+        out,
+        "      {}",
+        style.dim(
+            "each turn waits until the whole group is healthy again; the order follows the leader as it moves"
+        )
+    );
+}
+
+/// Hosts that are changed as a whole, with what is restarted there.
+fn roll_hosts(out: &mut String, step: &Step, style: Style) {
+    let Action::RollHosts { groups, hosts, predicted } = &step.action else { return };
+    let changed = |key: &&Key| groups.values().any(|group| group.members.contains_key(&key.name));
+    let told = |name: &String| match hosts.iter().find(|(host, _)| host.name == *name) {
+        Some((_, members)) => {
+            let names: Vec<&str> = members.values().filter(changed).map(|key| key.name.as_str()).collect();
+            format!("{name} ({})", names.join(", "))
+        }
+        None => name.clone(),
+    };
+    let _ = writeln!(
+        out,
+        "  {} {} hosts change as a whole, one at a time: {}",
+        style.changing("~"),
+        hosts.len(),
+        predicted.iter().map(told).collect::<Vec<_>>().join(", ")
+    );
+    if !step.reason.is_empty() {
+        let _ = writeln!(out, "      {}", style.changing(&step.reason));
+    }
+    for (name, GroupRoll { members, absences, interrupts }) in groups {
+        if members.is_empty() {
+            let _ = writeln!(out, "    {name} is asked: it has a member there");
+            continue;
+        }
+        let _ = writeln!(out, "    {name}");
+        restarts(out, members, absences, interrupts, style);
+    }
+    let _ = writeln!(
+        out,
+        "      {}",
+        style.dim("each turn waits until every group there says that its member may go, and is kept once all are healthy")
+    );
+}
+
+/// What is changed of members of a group, and what that means for those who use it.
+fn restarts(
+    out: &mut String,
+    members: &BTreeMap<String, Change>,
+    absences: &BTreeMap<String, Absence>,
+    interrupts: &BTreeSet<String>,
+    style: Style,
+) {
     // What all have in common is told once.
     let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (name, change) in members {
@@ -266,11 +329,4 @@ fn roll(out: &mut String, step: &Step, style: Style) {
         );
         let _ = writeln!(out, "      {}", style.bad(&told));
     }
-    let _ = writeln!(
-        out,
-        "      {}",
-        style.dim(
-            "each turn waits until the whole group is healthy again; the order follows the leader as it moves"
-        )
-    );
 }

@@ -97,7 +97,9 @@ impl Progress for Tree {
                     StepAction::Gate => self.style.dim("…"),
                     StepAction::Renew => self.style.changing("±"),
                     StepAction::Delete | StepAction::Discard => self.style.bad("-"),
-                    StepAction::Update | StepAction::Roll | StepAction::Stop => self.style.changing("~"),
+                    StepAction::Update | StepAction::Roll | StepAction::Confirm | StepAction::Stop => {
+                        self.style.changing("~")
+                    }
                 };
                 let bar = self.add(ProgressBar::new_spinner(), "{prefix} {wide_msg}");
                 bar.set_prefix(for_terminal(&format!("{sign} {subject}")));

@@ -158,6 +158,12 @@ pub enum Decision {
         /// The change stops a healthy member of this group for a while: it is done within a roll.
         disrupts: Option<String>,
     },
+    /// Confirm the change that is on trial since an `up` was cut off, once the groups of all that stands on it are whole, or
+    /// take it back. Nothing else is done until then.
+    Confirm {
+        /// Why, for people.
+        reason: String,
+    },
     /// Remove it.
     Delete {
         /// What is lost by it, for people; empty where nothing is.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::causes::with_causes;
 use crate::clock::Until;
-use crate::host::{Backend, Drillable, Host};
+use crate::host::{Backend, Drillable, Host, HostError};
 use crate::model::{HostInputs, Key, ProcessSeen, Refusal, compare};
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -23,6 +23,10 @@ pub struct HostKind {
 
 /// The status of a host with which nothing is wrong.
 const UP: &str = "up";
+/// That of one that is off.
+const DOWN: &str = "down";
+/// That of one of which the last change is on trial.
+const UNCONFIRMED: &str = "unconfirmed";
 
 impl HostKind {
     /// The kind's name.
@@ -122,6 +126,12 @@ impl Kind for HostKind {
         address.map(|address| format!("the address {address}")).into_iter().collect()
     }
 
+    fn changes_whole(&self, inputs: &Value) -> bool {
+        let inputs = HostInputs::deserialize(inputs).ok();
+        let backend = inputs.and_then(|inputs| Some((self.backends.get(inputs.backend.as_str())?, inputs)));
+        backend.is_some_and(|(backend, inputs)| backend.changes_whole(&inputs))
+    }
+
     fn describe(&self, inputs: &Value) -> String {
         match HostInputs::deserialize(inputs) {
             Ok(HostInputs { backend, address: Some(address), .. }) => format!("{backend} {address}"),
@@ -135,6 +145,11 @@ impl Kind for HostKind {
         let Some(recorded) = subject.recorded else {
             return Decision::Create { reason: String::new(), detail: Value::Null };
         };
+        if matches!(subject.observed, Observed::Present { status, .. } if status == UNCONFIRMED) {
+            return Decision::Confirm {
+                reason: "an earlier up was cut off, and its change is on trial".into(),
+            };
+        }
         let changes = compare(&recorded.inputs, declared);
         if changes.iter().any(|change| change.path != "zone") {
             if self.renews(&recorded.inputs, declared) {
@@ -208,24 +223,13 @@ impl Kind for HostKind {
         let looks = subjects.iter().map(|(key, instance)| async move {
             let observed = match surroundings.host_of(key, instance) {
                 Err(error) => Observed::Unknown(with_causes(&error)),
-                Ok(host) => match host.power().await {
+                Ok(host) => match look(host.as_ref()).await {
                     Ok(None) => Observed::Absent,
-                    Ok(Some(up)) => match host.nodes().await {
-                        Ok(nodes) => Observed::Present {
-                            status: host
-                                .drillable()
-                                .and_then(Drillable::disturbance)
-                                .filter(|_| up)
-                                .unwrap_or(if up { UP } else { "down" })
-                                .into(),
-                            detail: json!(Found {
-                                nodes,
-                                outgoing_down: outgoing_down(surroundings, key).await
-                            }),
-                            process: if up { ProcessSeen::Runs } else { ProcessSeen::Gone },
-                            broken: None,
-                        },
-                        Err(error) => Observed::Unknown(with_causes(&error)),
+                    Ok(Some((status, nodes))) => Observed::Present {
+                        status: status.into(),
+                        detail: json!(Found { nodes, outgoing_down: outgoing_down(surroundings, key).await }),
+                        process: if status == DOWN { ProcessSeen::Gone } else { ProcessSeen::Runs },
+                        broken: None,
                     },
                     Err(error) => Observed::Unknown(with_causes(&error)),
                 },
@@ -288,6 +292,18 @@ impl Kind for HostKind {
         bring_up(surroundings, key, after, known_id(surroundings, key)).await
     }
 
+    async fn unconfirmed(&self, surroundings: &dyn Surroundings, key: &Key) -> Result<bool, KindError> {
+        Ok(surroundings.host(key)?.unconfirmed().await?)
+    }
+
+    async fn confirm(&self, surroundings: &dyn Surroundings, key: &Key) -> Result<(), KindError> {
+        Ok(surroundings.host(key)?.confirm().await?)
+    }
+
+    async fn revert(&self, surroundings: &dyn Surroundings, key: &Key) -> Result<(), KindError> {
+        Ok(surroundings.host(key)?.revert().await?)
+    }
+
     async fn halt(
         &self,
         surroundings: &dyn Surroundings,
@@ -337,6 +353,19 @@ impl Kind for HostKind {
         }
         Ok(old.destroy().await?)
     }
+}
+
+/// How a host stands, and what lies there; `None` where it doesn't exist.
+async fn look(host: &dyn Host) -> Result<Option<(&'static str, BTreeSet<String>)>, HostError> {
+    let Some(up) = host.power().await? else { return Ok(None) };
+    let disturbed = host.drillable().and_then(Drillable::disturbance);
+    let status = match disturbed {
+        _ if !up => DOWN,
+        Some(disturbed) => disturbed,
+        None if host.unconfirmed().await? => UNCONFIRMED,
+        None => UP,
+    };
+    Ok(Some((status, host.nodes().await?)))
 }
 
 /// The output that holds the id which the world gave a host.

@@ -45,6 +45,17 @@ pub trait Kind: Send + Sync {
         Fitted::default()
     }
 
+    /// Whether what stands on a resource with these inputs is changed with it as a whole, on trial until that is confirmed: a
+    /// host with one configuration for all its nodes. Pure.
+    fn changes_whole(&self, _inputs: &Value) -> bool {
+        false
+    }
+
+    /// The resource that a resource with these inputs stands on: a node's host. As a rule none. Pure.
+    fn stands_on(&self, _inputs: &Value) -> Option<Key> {
+        None
+    }
+
     /// Decides what is to be done with one resource.
     fn decide(&self, subject: &Subject<'_>) -> Decision;
 
@@ -217,6 +228,38 @@ pub trait Kind: Send + Sync {
         until: Option<Until>,
     ) -> Result<Value, KindError>;
 
+    /// Changes resources that stand on one that is changed as a whole ([`Kind::changes_whole`]), in one act, and returns
+    /// their outputs in this order. It is on trial then.
+    ///
+    /// # Errors
+    /// [`HostError::TooLate`] where it was too late for one of them; nothing has changed then.
+    async fn update_together(
+        &self,
+        surroundings: &dyn Surroundings,
+        parts: &[Part<'_>],
+    ) -> Result<Vec<Value>, KindError> {
+        let mut outputs = Vec::new();
+        for Part { key, before, after, until } in parts {
+            outputs.push(self.update(surroundings, key, before, after, *until).await?);
+        }
+        Ok(outputs)
+    }
+
+    /// Whether the last change of what stands on a resource is on trial.
+    async fn unconfirmed(&self, _surroundings: &dyn Surroundings, _key: &Key) -> Result<bool, KindError> {
+        Ok(false)
+    }
+
+    /// Keeps for good what is on trial.
+    async fn confirm(&self, _surroundings: &dyn Surroundings, _key: &Key) -> Result<(), KindError> {
+        Ok(())
+    }
+
+    /// Takes back what is on trial.
+    async fn revert(&self, _surroundings: &dyn Surroundings, _key: &Key) -> Result<(), KindError> {
+        Ok(())
+    }
+
     /// Whether a change that failed can be taken back by another one. Pure.
     fn reversible(&self, _key: &Key, _before: &Value, _after: &Value) -> bool {
         false
@@ -249,6 +292,19 @@ pub trait Kind: Send + Sync {
     ) -> Result<(), KindError> {
         self.delete(surroundings, key, outgoing).await
     }
+}
+
+/// One of several resources that are changed in one act.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Which.
+    pub key: &'a Key,
+    /// Its inputs as recorded.
+    pub before: &'a Value,
+    /// Its inputs to be.
+    pub after: &'a Value,
+    /// What interrupts it is begun before this, or not at all.
+    pub until: Option<Until>,
 }
 
 /// What befalls a resource in a phase.

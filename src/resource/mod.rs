@@ -15,7 +15,7 @@ pub use decision::{Adopted, Decision, Drift, GroupSubject, Instance, Loss, Obser
 pub use error::KindError;
 pub use host::HostKind;
 pub(crate) use host::ID;
-pub use kind::{After, Deed, Files, Fitted, Kind, Malformed, Measured, Siblings, Work};
+pub use kind::{After, Deed, Files, Fitted, Kind, Malformed, Measured, Part, Siblings, Work};
 pub use node::NodeKind;
 pub(crate) use node::counted_on_hint;
 pub(crate) use retention::lasts;

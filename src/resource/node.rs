@@ -7,12 +7,12 @@ mod location;
 mod seen;
 
 use super::{
-    After, Decision, Deed, Drift, Files, Fitted, Instance, Kind, KindError, Loss, Malformed, Observed,
+    After, Decision, Deed, Drift, Files, Fitted, Instance, Kind, KindError, Loss, Malformed, Observed, Part,
     Recorded, Siblings, Subject, Surroundings, Work, host, view,
 };
 use crate::causes::with_causes;
 use crate::clock::Until;
-use crate::host::{HostError, NodeObservation, RunState};
+use crate::host::{HostChange, HostError, NodeObservation, RunState, Staging, Stop};
 use crate::model::{Deployment, Key, NodeFacts, Refusal};
 use crate::role::{Altered, Role};
 use crate::tool::Lack;
@@ -90,7 +90,14 @@ impl Kind for NodeKind {
     fn claims(&self, inputs: &Value) -> Vec<String> {
         let Ok(facts) = NodeFacts::deserialize(inputs) else { return Vec::new() };
         let ports = facts.ports.values().map(|port| format!("port {port} of host {}", facts.host.name));
-        ports.chain([format!("id {} in the group {}", facts.id, facts.group)]).collect()
+        let id = format!("id {} in the group {}", facts.id, facts.group);
+        // What befalls a host befalls one member of a group at most.
+        let place = format!("the place of the group {} on host {}", facts.group, facts.host.name);
+        ports.chain([id, place]).collect()
+    }
+
+    fn stands_on(&self, inputs: &Value) -> Option<Key> {
+        NodeFacts::deserialize(inputs).ok().map(|facts| facts.host.key())
     }
 
     fn describe(&self, inputs: &Value) -> String {
@@ -212,22 +219,32 @@ impl Kind for NodeKind {
     }
 
     async fn stage(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<(), KindError> {
-        let mut by_backend: BTreeMap<String, (Vec<_>, Vec<_>)> = BTreeMap::new();
+        // In the order of the work, in which what is missing is told.
+        let mut all: Vec<(Key, Staging)> = Vec::new();
+        let mut places: BTreeMap<Key, usize> = BTreeMap::new();
         for item in work {
             // What waits for an address of a host yet to be made is made ready when it is deployed.
             let Ok(deployment) = self.deployment(&item.key, &item.inputs) else { continue };
-            let host = deployment.facts.host.key();
-            let (starting, all) = by_backend.entry(surroundings.backend_of(&host)?).or_default();
-            let handle = surroundings.host(&host)?;
-            // What has a process has its ports.
-            let found = location::look(handle.as_ref(), surroundings, &item.key).await?;
-            if found.is_none_or(|found| !found.run.has_process()) {
-                starting.push((handle, deployment.clone()));
+            let key = deployment.facts.host.key();
+            let place = *places.entry(key.clone()).or_insert(all.len());
+            if place == all.len() {
+                all.push((key.clone(), Staging::of(surroundings.host(&key)?)));
             }
-            all.push(deployment);
+            let staging = &mut all[place].1;
+            // What has a process has its ports.
+            let found = location::look(staging.host.as_ref(), surroundings, &item.key).await?;
+            if found.is_none_or(|found| !found.run.has_process()) {
+                staging.starting.insert(deployment.facts.node.clone());
+            }
+            staging.nodes.push(deployment);
         }
-        for (backend, (starting, all)) in by_backend {
-            surroundings.backend(&backend)?.stage(&starting, &all, &surroundings.progress()).await?;
+        let mut by_backend: BTreeMap<String, Vec<Staging>> = BTreeMap::new();
+        for (key, mut staging) in all {
+            staging.others = self.others(surroundings, &key, &staging.nodes).await?;
+            by_backend.entry(surroundings.backend_of(&key)?).or_default().push(staging);
+        }
+        for (backend, hosts) in by_backend {
+            surroundings.backend(&backend)?.stage(&hosts, &surroundings.progress()).await?;
         }
         Ok(())
     }
@@ -325,17 +342,51 @@ impl Kind for NodeKind {
         &self,
         surroundings: &dyn Surroundings,
         key: &Key,
-        _before: &Value,
+        before: &Value,
         after: &Value,
         until: Option<Until>,
     ) -> Result<Value, KindError> {
         let host = facts(key, after)?.host.key();
-        if let Some(left) = location::left(surroundings, &host, key).await? {
-            return self.move_in(surroundings, key, after, left, until).await;
+        let part = Part { key, before, after, until };
+        let outputs = self.update_together(surroundings, &[part]).await?;
+        // It is for whoever waits for its group to say whether it is well; its host goes on as it was but for it.
+        surroundings.host(&host)?.confirm().await?;
+        Ok(outputs.into_iter().next().unwrap_or_default())
+    }
+
+    async fn update_together(
+        &self,
+        surroundings: &dyn Surroundings,
+        parts: &[Part<'_>],
+    ) -> Result<Vec<Value>, KindError> {
+        let (mut nodes, mut anew, mut host) = (Vec::new(), BTreeMap::new(), None);
+        let mut outputs: BTreeMap<&Key, Value> = BTreeMap::new();
+        for Part { key, after, until, .. } in parts {
+            let deployment = self.deployment(key, after)?;
+            let at = deployment.facts.host.key();
+            if let Some(left) = location::left(surroundings, &at, key).await? {
+                outputs.insert(key, self.move_in(surroundings, key, after, left, *until).await?);
+                continue;
+            }
+            let handle = surroundings.host(&at)?;
+            let name = location::name(handle.as_ref(), surroundings, key).await?;
+            let stop = Stop { timeout: patience(handle.as_ref(), &name).await?, until: *until };
+            location::rename(handle.as_ref(), surroundings, key, stop.timeout, stop.until).await?;
+            anew.insert(key.name.clone(), stop);
+            nodes.push(deployment);
+            host = Some(at);
         }
-        let host = surroundings.host(&host)?;
-        let name = location::name(host.as_ref(), surroundings, key).await?;
-        self.restart(surroundings, key, after, patience(host.as_ref(), &name).await?, until).await
+        if let Some(host) = host {
+            nodes.extend(self.others(surroundings, &host, &nodes).await?);
+            let change = HostChange { nodes: &nodes, anew: &anew };
+            let generations = surroundings.host(&host)?.apply(&change).await?;
+            for part in parts {
+                if let Some(generation) = generations.get(&part.key.name) {
+                    outputs.insert(part.key, json!({ "generation": generation }));
+                }
+            }
+        }
+        Ok(parts.iter().map(|part| outputs.remove(part.key).unwrap_or_default()).collect())
     }
 
     fn reversible(&self, key: &Key, before: &Value, after: &Value) -> bool {

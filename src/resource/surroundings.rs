@@ -40,6 +40,9 @@ pub trait Surroundings: Send + Sync {
     /// Where its inputs aren't a host's or its backend isn't known.
     fn host_of(&self, key: &Key, instance: &Instance) -> Result<Arc<dyn Host>, KindError>;
 
+    /// Whether a host has one configuration for all its nodes ([`Backend::changes_whole`]).
+    fn changes_whole(&self, host: &Key) -> bool;
+
     /// The name of a host's backend.
     ///
     /// # Errors

@@ -172,6 +172,14 @@ pub enum NotSafe {
         /// Their ids; at least one.
         brokers: Vec<i32>,
     },
+    /// The change of a host that is changed as a whole is on trial, or it could not be asked.
+    #[error("the last change of host {host} is neither confirmed nor taken back{}", untold(.why.as_deref()))]
+    Unconfirmed {
+        /// Its name.
+        host: String,
+        /// Why that isn't known, where it isn't.
+        why: Option<String>,
+    },
     /// Not exactly one leader or controller is known.
     #[error("the members don't agree on one leader")]
     NoSingleLeader,
@@ -369,6 +377,10 @@ fn knows(members: &[String]) -> String {
 
 fn therefore(reason: Option<&NotSafe>) -> String {
     reason.map(|reason| format!(", and {reason}")).unwrap_or_default()
+}
+
+fn untold(why: Option<&str>) -> String {
+    why.map(|why| format!(", as far as is known: {why}")).unwrap_or_default()
 }
 
 fn also(others: usize) -> String {

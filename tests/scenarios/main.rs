@@ -18,7 +18,7 @@ use octad::output::{
 use octad::report::Invocation;
 use octad::resource::kafka;
 use octad::stack::ValidStack;
-use simulation::{Ended, Simulation, THREE_AND_THREE, Terms};
+use simulation::{Ended, SHARED, Simulation, THREE_AND_THREE, Terms};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -191,6 +191,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             let parsed = text.parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
             simulation.set(path, Some(parsed.unwrap_or_else(|| toml::Value::String((*value).to_owned()))));
         }
+        ["shared-hosts"] => simulation.file = SHARED.parse().unwrap(),
         ["unset", path] => simulation.set(path, None),
         ["gate-timeout", millis] => simulation.gate_timeout = Duration::from_millis(number(millis)),
         ["crash", node] => world.crash(node),
@@ -207,6 +208,10 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["alter-file", node, file, line] => world.add_line(node, file, line),
         ["unreadable-files", node] => world.unreadable_files(node),
         ["lose-host", host] => world.lose_host(host),
+        ["trial-ends", host] => world.trial_ends(host),
+        ["on-trial"] => {
+            return world.on_trial().iter().map(|host| format!("{host}\n")).collect();
+        }
         ["fatal-setting", name, value] => world.fatal_setting(name, value),
         ["refuse-start", node, reason @ ..] => world.refuse_start(node, &reason.join(" ")),
         ["alter-topic", topic, setting, value] => world.alter_topic(topic, setting, Some(value)),

@@ -5,6 +5,8 @@
 
 #[path = "named.rs"]
 mod named;
+#[path = "shared.rs"]
+mod shared;
 
 use octad::cli::CliError;
 use octad::engine::{
@@ -38,6 +40,15 @@ fn none(_: &mut Stack, _: std::collections::BTreeMap<String, serde_json::Value>)
 pub const THREE_AND_THREE: &str = r#"
 program = "ha"
 hosts.backend = "fake"
+kafka.brokers = 3
+topics.activity.partitions = 3
+"#;
+
+/// The same on three hosts, each with a broker and a server, that are changed as a whole.
+pub const SHARED: &str = r#"
+program = "shared"
+hosts.backend = "fake"
+hosts.options.whole = true
 kafka.brokers = 3
 topics.activity.partitions = 3
 "#;
@@ -138,7 +149,10 @@ impl Simulation {
         Self {
             registry: Registry::empty(Arc::new(world.clone())).standard_roles().backend(world.backend()),
             world,
-            programs: Programs::standard().program("named", named::named).program("none", none),
+            programs: Programs::standard()
+                .program("named", named::named)
+                .program("shared", shared::shared)
+                .program("none", none),
             file: file.parse().unwrap(),
             parallel: 1,
             gate_timeout: Duration::from_secs(30),

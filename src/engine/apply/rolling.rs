@@ -1,21 +1,26 @@
-//! A roll: running members changed one at a time. Each turn asks the role over a fresh view, changes a member, and
-//! waits until the group is whole again.
+//! A roll: running members changed turn by turn, one member of a group at a time, or a host that is changed as a whole with
+//! all that it runs. Each turn asks the roles over a fresh view, makes its change, and waits until the groups are whole again.
 //!
-//! What a turn is decided from is looked at right before it: the group, the hosts of members that don't serve, and the
-//! groups that this one needs. What could not be asked is waited for, and after a while refused.
+//! What a turn is decided from is looked at right before it: the groups, the hosts of members that don't serve, and the
+//! groups that these need. What could not be asked is waited for, and after a while refused.
+
+mod back;
+mod look;
 
 use super::{StepError, Worker};
-use crate::clock::{LOOK_HOLDS, UNTOLD, Until};
+use crate::clock::Until;
 use crate::engine::gate::{self, GateError};
-use crate::engine::plan::Change;
-use crate::engine::roll::Pending;
+use crate::engine::plan::{Action, Change};
+use crate::engine::roll::{self, Choice, Group, Turn};
 use crate::host::HostError;
 use crate::kafka::Claim;
 use crate::model::{Key, NodeFacts, ProcessSeen};
-use crate::resource::{self, Instance, KindError, Observed, Surroundings as _};
-use crate::role::{GroupView, Health, Next, NotSafe, Role, Roll, Standing};
-use crate::stack::direct_needs;
+use crate::resource::{KindError, Surroundings as _};
+use crate::role::{GroupView, NotSafe, Role};
+pub(super) use back::confirm;
+use look::Looked;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,263 +30,336 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// How long it waits for one that was left out: nobody is at it who could bring it back, but its host.
 const FOR_LEFT_OUT: Duration = Duration::from_secs(5);
 
-pub(super) async fn roll(
-    worker: &Worker,
+/// Takes all turns of a step.
+pub(super) async fn roll(worker: &Worker, number: usize, action: &Action) -> Result<(), StepError> {
+    let turns = roll::turns(action);
+    let mut rolling = Rolling::over(worker, number, &turns);
+    for rolled in action.rolled() {
+        let members = rolled.members.keys().map(String::as_str);
+        rolling.add(rolled.group, members.collect(), rolled.interrupts)?;
+    }
+    let changes: BTreeMap<&Key, &Change> = action.restarts().map(|change| (&change.key, change)).collect();
+    while let Some(ready) = rolling.next_turn().await? {
+        rolling.take(&ready, &changes).await?;
+    }
+    Ok(())
+}
+
+/// A roll under way.
+struct Rolling<'a> {
+    worker: &'a Worker,
     number: usize,
-    group: &str,
-    members: &BTreeMap<String, Change>,
-    interrupts: &BTreeSet<String>,
-) -> Result<(), StepError> {
-    let role =
-        worker.context.role_of(group).ok_or_else(|| GateError::UnknownRole { group: group.to_owned() })?;
-    let mut pending: BTreeSet<&str> = members.keys().map(String::as_str).collect();
-    let mut waiting_since: Option<Instant> = None;
-    let mut untold_since: Option<Instant> = None;
-    let mut looked = Instant::now();
-    let mut told: Option<NotSafe> = None;
-    let mut claimed: Option<(String, Claim)> = None;
-    loop {
-        let stopped = |reason| StepError::NotSafe {
-            group: group.to_owned(),
-            done: members.len() - pending.len(),
-            of: members.len(),
-            reason,
-        };
-        if worker.options.interrupt.asked() && !pending.is_empty() {
-            return Err(StepError::Interrupted);
-        }
-        // What another group and the hosts say is no younger than what the group says of itself.
-        let lacking = needs_unhealthy(worker, group).await;
-        let mut until = Until::within(LOOK_HOLDS);
-        let Some(first) = resource::view(worker.context.as_ref(), group).await else {
-            return Err(stopped(NotSafe::NobodyAnswers));
-        };
-        let open = look(worker, members, &pending, &first).await;
-        // The group itself last, since a host may take its time: what a turn is decided from is as fresh as can be.
-        let view = match pending.iter().all(|name| first.is_up(name)) {
-            true => first,
-            false => {
-                until = Until::within(LOOK_HOLDS);
-                resource::view(worker.context.as_ref(), group).await.unwrap_or(first)
-            }
-        };
-        // Whoever knows of one topic was told of all.
-        let tells = role.tells_any(&view, &BTreeSet::new());
-        untold_since = (!tells).then(|| untold_since.unwrap_or_else(Instant::now));
-        // One that is alone can only tell of it itself.
-        let untold = view.members.len() > 1
-            && untold_since.is_some_and(|since| {
-                !worker.context.made_within(group).is_empty() || since.elapsed() < UNTOLD
-            });
-        let next = match role.next(&Roll { pending: &open, interrupts }, &view) {
-            Next::Do(member) if !counts(&member, &open, &view) => Next::Do(member),
-            Next::Do(_) if untold => Next::Wait(NotSafe::Untold),
-            Next::Do(member) => match lacking {
-                Some(reason) => Next::Wait(reason),
-                None if claimed.as_ref().is_some_and(|(held, claim)| *held == member && claim.is_held()) => {
-                    Next::Do(member)
-                }
-                None => match claim(worker, role.as_ref(), group, &member).await {
-                    // Whom others stopped before that is seen by another look only.
-                    Ok(Some(claim)) => {
-                        // Where the turn is another's now, or a claim was lost, things are on the move.
-                        if claimed.replace((member, claim)).is_some() {
-                            tokio::time::sleep(PAUSE).await;
-                        }
-                        continue;
-                    }
-                    Ok(None) => Next::Do(member),
-                    Err(reason) => Next::Wait(reason),
-                },
-            },
-            // Brokers aren't asked without an ensemble.
-            Next::Wait(NotSafe::NobodyAnswers) => Next::Wait(lacking.unwrap_or(NotSafe::NobodyAnswers)),
-            next => next,
-        };
-        match next {
-            Next::Do(member) => {
-                let Some(change) = members.get(&member) else {
-                    return Err(stopped(NotSafe::MembersAway { members: vec![member], so: None }));
-                };
-                let turn = members.len() - pending.len() + 1;
-                worker.tell(number, format!("changing {member} ({turn} of {})", members.len()));
-                // A claim may end while this process stands still.
-                if let Some((_, claim)) = &claimed {
-                    until = until.min(claim.until());
-                }
-                let changed = match open[member.as_str()] {
-                    Some(ProcessSeen::Gone) => worker.update_at_rest(change).await,
-                    _ => worker.update(change, Some(until)).await,
-                };
-                match changed {
-                    // It was started since it was looked at and may serve, or the look is too old: it is judged anew.
-                    Err(StepError::Act {
-                        source: KindError::CameBack { .. } | KindError::Host(HostError::TooLate { .. }),
-                        ..
-                    }) if waiting_since.get_or_insert_with(Instant::now).elapsed()
-                        < worker.options.gate_timeout =>
-                    {
-                        tokio::time::sleep(PAUSE).await;
-                        continue;
-                    }
-                    changed => changed?,
-                }
-                waiting_since = None;
-                pending.remove(member.as_str());
-                // Others that are away and still to be changed come first: the group can't be whole without them.
-                if pending.iter().all(|name| view.is_up(name)) {
-                    match worker.healthy(number, group, &view.members).await {
-                        Err(StepError::Gate(error)) => {
-                            return Err(put_back(worker, number, group, change, error).await);
-                        }
-                        healthy => drop(healthy?),
-                    }
-                }
-                if let Some((_, claim)) = claimed.take() {
-                    claim.release().await;
-                }
-            }
-            Next::Wait(reason) => {
-                claimed = None;
-                let since = *waiting_since.get_or_insert_with(Instant::now);
-                let patience = match left_out(worker, &reason) {
-                    true => FOR_LEFT_OUT.min(worker.options.gate_timeout),
-                    false => worker.options.gate_timeout,
-                };
-                if since.elapsed() >= patience {
-                    return Err(stopped(reason));
-                }
-                if looked.elapsed() >= gate::LOOK_AT_MEMBERS {
-                    looked = Instant::now();
-                    if let Some((member, reason)) =
-                        gate::broken_member(&worker.context, group, &BTreeSet::new()).await
-                    {
-                        return Err(GateError::Broken { group: group.to_owned(), member, reason }.into());
-                    }
-                }
-                if told.as_ref() != Some(&reason) {
-                    worker.tell(number, format!("waiting: {reason}"));
-                    told = Some(reason);
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(PAUSE) => {}
-                    () = worker.options.interrupt.wait() => return Err(StepError::Interrupted),
-                }
-            }
-            Next::Refuse(reason) => return Err(stopped(reason)),
-            Next::Done => return Ok(()),
+    turns: &'a [Turn],
+    parts: BTreeMap<&'a str, Part<'a>>,
+    /// Members changed, and how many there are to change; turns taken.
+    done: usize,
+    of: usize,
+    taken: usize,
+    waiting_since: Option<Instant>,
+    looked: Instant,
+    told: Option<NotSafe>,
+    /// What is claimed for the next turn, by member.
+    claims: BTreeMap<String, Claim>,
+}
+
+/// One group of it.
+struct Part<'a> {
+    role: Arc<dyn Role>,
+    /// Members still to be changed.
+    pending: BTreeSet<&'a str>,
+    /// Members on hosts that are changed as a whole.
+    beside: BTreeSet<&'a str>,
+    interrupts: &'a BTreeSet<String>,
+    untold_since: Option<Instant>,
+}
+
+/// A turn that may begin.
+struct Ready<'a> {
+    turn: &'a Turn,
+    /// How the groups in it were seen, with what hosts say of their members' processes.
+    seen: BTreeMap<&'a str, (GroupView, Option<ProcessSeen>)>,
+    until: Until,
+}
+
+/// Whether the turn that was chosen may begin.
+enum Begin {
+    Now(Until),
+    /// Others know of it by now, which is seen by another look only.
+    LookAgain,
+    Not(String, NotSafe),
+}
+
+impl<'a> Rolling<'a> {
+    fn over(worker: &'a Worker, number: usize, turns: &'a [Turn]) -> Self {
+        Self {
+            worker,
+            number,
+            turns,
+            parts: BTreeMap::new(),
+            done: 0,
+            of: 0,
+            taken: 0,
+            waiting_since: None,
+            looked: Instant::now(),
+            told: None,
+            claims: BTreeMap::new(),
         }
     }
-}
 
-/// Members still to be changed, with what the hosts of those say that don't serve.
-async fn look<'a>(
-    worker: &Worker,
-    members: &BTreeMap<String, Change>,
-    pending: &BTreeSet<&'a str>,
-    view: &GroupView,
-) -> Pending<'a> {
-    let looks = pending.iter().map(|name| async move {
-        let process = match members.get(*name) {
-            Some(change) if !view.is_up(name) => process(worker, change).await,
-            _ => None,
+    /// Adds a group with its members that are to be changed.
+    fn add(
+        &mut self,
+        group: &'a str,
+        pending: BTreeSet<&'a str>,
+        interrupts: &'a BTreeSet<String>,
+    ) -> Result<(), StepError> {
+        let unknown = || GateError::UnknownRole { group: group.to_owned() };
+        let role = self.worker.context.role_of(group).ok_or_else(unknown)?;
+        let on_hosts = self.turns.iter().filter(|turn| turn.host.is_some());
+        let beside = on_hosts.filter_map(|turn| turn.members.get(group)).map(|key| key.name.as_str());
+        let beside = beside.collect();
+        self.of += pending.len();
+        self.parts.insert(group, Part { role, pending, beside, interrupts, untold_since: None });
+        Ok(())
+    }
+
+    fn stopped(&self, group: &str, reason: NotSafe) -> StepError {
+        StepError::NotSafe { group: group.to_owned(), done: self.done, of: self.of, reason }
+    }
+
+    /// Waits for the next turn; `None` once all are taken.
+    async fn next_turn(&mut self) -> Result<Option<Ready<'a>>, StepError> {
+        loop {
+            let pending = self.parts.values().any(|part| !part.pending.is_empty());
+            if self.worker.options.interrupt.asked() && pending {
+                return Err(StepError::Interrupted);
+            }
+            let mut looked = BTreeMap::new();
+            for (group, part) in &mut self.parts {
+                looked.insert(*group, look::look(self.worker, group, part).await);
+            }
+            if let Some((group, _)) = looked.iter().find(|(_, found)| found.is_none()) {
+                return Err(self.stopped(group, NotSafe::NobodyAnswers));
+            }
+            let mut looked: BTreeMap<&str, Looked<'_>> =
+                looked.into_iter().filter_map(|(group, found)| Some((group, found?))).collect();
+            let choice = {
+                let groups: BTreeMap<&str, Group<'_>> =
+                    self.parts.iter().map(|(group, part)| (*group, looked[group].of(part))).collect();
+                roll::choose(&groups, self.turns)
+            };
+            let (group, reason) = match choice {
+                Choice::Turn(number) => match self.may_begin(&self.turns[number], &looked).await {
+                    Begin::Now(until) => {
+                        let turn = &self.turns[number];
+                        let seen = turn.members.iter().filter_map(|(group, member)| {
+                            let (group, found) = looked.remove_entry(group.as_str())?;
+                            let process = found.open.get(member.name.as_str()).copied().flatten();
+                            Some((group, (found.view, process)))
+                        });
+                        let seen = seen.collect();
+                        return Ok(Some(Ready { turn, seen, until }));
+                    }
+                    Begin::LookAgain => continue,
+                    Begin::Not(group, reason) => (group, reason),
+                },
+                // Brokers aren't asked without an ensemble.
+                Choice::Wait(group, NotSafe::NobodyAnswers) => {
+                    let lacking = looked[group.as_str()].lacks(&[]);
+                    (group, lacking.unwrap_or(NotSafe::NobodyAnswers))
+                }
+                Choice::Wait(group, reason) => (group, reason),
+                Choice::Refuse(group, reason) => return Err(self.stopped(&group, reason)),
+                Choice::Stray(group, member) => {
+                    return Err(
+                        self.stopped(&group, NotSafe::MembersAway { members: vec![member], so: None })
+                    );
+                }
+                Choice::Done => return Ok(None),
+            };
+            self.wait(&group, reason).await?;
+        }
+    }
+
+    /// Whether a turn may begin. Of a member that nobody counts on nothing more is asked.
+    async fn may_begin(&mut self, turn: &Turn, looked: &BTreeMap<&'a str, Looked<'a>>) -> Begin {
+        if let Some(host) = &turn.host
+            && let Some(reason) = look::unconfirmed_beside(self.worker, host).await
+        {
+            return Begin::Not(turn.members.keys().next().cloned().unwrap_or_default(), reason);
+        }
+        let among: Vec<&str> = turn.members.keys().map(String::as_str).collect();
+        let found = |group: &String| looked.get(group.as_str());
+        let counted = turn.members.iter().filter_map(|(group, member)| {
+            let found = found(group).filter(|found| found.counts(&member.name))?;
+            Some((group, member, found))
+        });
+        let counted: Vec<_> = counted.collect();
+        for (group, _, found) in &counted {
+            if found.untold {
+                return Begin::Not((*group).clone(), NotSafe::Untold);
+            }
+            // Those that are in the turn as well let their own member go.
+            if let Some(reason) = found.lacks(&among) {
+                return Begin::Not((*group).clone(), reason);
+            }
+        }
+        let before = self.claims.len();
+        self.claims.retain(|name, claim| {
+            claim.is_held() && counted.iter().any(|(_, member, _)| member.name == *name)
+        });
+        let mut moved = self.claims.len() < before;
+        let mut claimed = false;
+        for (group, member, _) in &counted {
+            if self.claims.contains_key(&member.name) {
+                continue;
+            }
+            let Some(part) = self.parts.get(group.as_str()) else { continue };
+            match look::claim(self.worker, part.role.as_ref(), group, &member.name).await {
+                Ok(Some(claim)) => {
+                    claimed = true;
+                    self.claims.insert(member.name.clone(), claim);
+                }
+                Ok(None) => {}
+                Err(reason) => return Begin::Not((*group).clone(), reason),
+            }
+        }
+        // Whom others stopped before that is seen by another look only.
+        if claimed {
+            // Where the turn is another's now, or a claim was lost, things are on the move.
+            if std::mem::take(&mut moved) {
+                tokio::time::sleep(PAUSE).await;
+            }
+            return Begin::LookAgain;
+        }
+        let untils = turn.members.keys().filter_map(|group| Some(found(group)?.until));
+        // A claim may end while this process stands still.
+        let until = untils.chain(self.claims.values().map(Claim::until)).min();
+        Begin::Now(until.unwrap_or_else(|| Until::within(Duration::ZERO)))
+    }
+
+    /// Waits a while for what a group says; fails where that takes too long.
+    async fn wait(&mut self, group: &str, reason: NotSafe) -> Result<(), StepError> {
+        self.claims.clear();
+        let options = &self.worker.options;
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let patience = match left_out(self.worker, &reason) {
+            true => FOR_LEFT_OUT.min(options.gate_timeout),
+            false => options.gate_timeout,
         };
-        (*name, process)
-    });
-    futures_util::future::join_all(looks).await.into_iter().collect()
-}
+        if since.elapsed() >= patience {
+            return Err(self.stopped(group, reason));
+        }
+        if self.looked.elapsed() >= gate::LOOK_AT_MEMBERS {
+            self.looked = Instant::now();
+            if let Some((member, reason)) =
+                gate::broken_member(&self.worker.context, group, &BTreeSet::new()).await
+            {
+                return Err(GateError::Broken { group: group.to_owned(), member, reason }.into());
+            }
+        }
+        if self.told.as_ref() != Some(&reason) {
+            self.worker.tell(self.number, format!("waiting: {reason}"));
+            self.told = Some(reason);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => Ok(()),
+            () = options.interrupt.wait() => Err(StepError::Interrupted),
+        }
+    }
 
-async fn process(worker: &Worker, change: &Change) -> Option<ProcessSeen> {
-    let instance = Instance { inputs: change.before.clone(), ..worker.context.instance(&change.key) };
-    let subject = BTreeMap::from([(change.key.clone(), instance)]);
-    let found = worker.kind(&change.key).ok()?.observe(worker.context.as_ref(), &subject).await;
-    found.get(&change.key).and_then(Observed::process)
-}
+    /// Takes a turn: makes its change and waits until the groups in it are whole. Where it turns out that it may not begin,
+    /// nothing is changed, and it is judged anew.
+    async fn take(&mut self, ready: &Ready<'a>, changes: &BTreeMap<&Key, &Change>) -> Result<(), StepError> {
+        let (worker, number, turn) = (self.worker, self.number, ready.turn);
+        let place = format!("{} of {}", self.taken + 1, self.turns.len());
+        let of_turn: Vec<(&str, &Change)> = turn
+            .members
+            .iter()
+            .filter_map(|(group, member)| Some((group.as_str(), *changes.get(member)?)))
+            .collect();
+        worker.tell(
+            number,
+            match &turn.host {
+                None => format!("changing {} ({place})", turn.name()),
+                Some(host) => {
+                    let names: Vec<&str> =
+                        of_turn.iter().map(|(_, change)| change.key.name.as_str()).collect();
+                    format!("changing host {} with {} ({place})", host.name, names.join(", "))
+                }
+            },
+        );
+        match self.change(ready, &of_turn).await {
+            // It was started since it was looked at and may serve, or the look is too old: it is judged anew.
+            Err(StepError::Act {
+                source: KindError::CameBack { .. } | KindError::Host(HostError::TooLate { .. }),
+                ..
+            }) if self.waiting_since.get_or_insert_with(Instant::now).elapsed()
+                < worker.options.gate_timeout =>
+            {
+                tokio::time::sleep(PAUSE).await;
+                return Ok(());
+            }
+            changed => changed?,
+        }
+        self.waiting_since = None;
+        self.taken += 1;
+        for (group, change) in &of_turn {
+            if let Some(part) = self.parts.get_mut(group) {
+                self.done += usize::from(part.pending.remove(change.key.name.as_str()));
+            }
+        }
+        for (group, (view, _)) in &ready.seen {
+            // Others that are away and still to be changed come first: the group can't be whole without them.
+            if !self.parts[group].pending.iter().all(|name| view.is_up(name)) {
+                continue;
+            }
+            match worker.healthy(number, group, &view.members).await {
+                Err(StepError::Gate(error)) => return Err(self.failed(turn, &of_turn, error).await),
+                healthy => drop(healthy?),
+            }
+        }
+        if let Some(host) = &turn.host {
+            worker.confirm(host).await?;
+        }
+        for claim in std::mem::take(&mut self.claims).into_values() {
+            claim.release().await;
+        }
+        Ok(())
+    }
 
-/// Whether the group may count on a member: not where it has no process, stands still or is out.
-fn counts(member: &str, open: &Pending<'_>, view: &GroupView) -> bool {
-    let idle = matches!(open.get(member), Some(Some(ProcessSeen::Gone | ProcessSeen::Still)));
-    // One that stood still may have gone on since its host was asked.
-    view.is_up(member) || !idle && view.standing(member) != Some(Standing::Out)
+    async fn change(&self, ready: &Ready<'a>, of_turn: &[(&str, &Change)]) -> Result<(), StepError> {
+        let gone = |group: &str| matches!(ready.seen.get(group), Some((_, Some(ProcessSeen::Gone))));
+        match (&ready.turn.host, of_turn) {
+            (None, [(group, change)]) if gone(group) => self.worker.update_at_rest(change).await,
+            (None, [(_, change)]) => self.worker.update(change, Some(ready.until)).await,
+            _ => {
+                // One without a process by now is let go as such: where it has one again, that is seen first.
+                let until = |group: &str| match gone(group) {
+                    true => Until::within(Duration::ZERO),
+                    false => ready.until,
+                };
+                let parts: Vec<(&Change, Until)> =
+                    of_turn.iter().map(|(group, change)| (*change, until(group))).collect();
+                self.worker.update_together(&parts).await
+            }
+        }
+    }
+
+    /// What a turn ends with of which a group doesn't become whole.
+    async fn failed(&self, turn: &Turn, of_turn: &[(&str, &Change)], error: GateError) -> StepError {
+        match (&turn.host, of_turn) {
+            (None, [(group, change)]) => back::put_back(self.worker, self.number, group, change, error).await,
+            _ => {
+                let interrupts = self.parts.iter().map(|(group, part)| (*group, part.interrupts));
+                back::take_back(self.worker, self.number, turn, &interrupts.collect(), error).await
+            }
+        }
+    }
 }
 
 /// Whether what is waited for is a member that nothing is done with, by somebody's word.
 fn left_out(worker: &Worker, reason: &NotSafe) -> bool {
     let NotSafe::MembersAway { members, .. } = reason else { return false };
     members.iter().any(|name| worker.left_out.contains(&Key::new(NodeFacts::KIND, name)))
-}
-
-/// Has those know who act by themselves that a member is about to be stopped.
-async fn claim(
-    worker: &Worker,
-    role: &dyn Role,
-    group: &str,
-    member: &str,
-) -> Result<Option<Claim>, NotSafe> {
-    let members = worker.context.made_members(group);
-    match members.iter().find(|facts| facts.node == member) {
-        Some(facts) => role.claim(worker.context.wire(), facts).await,
-        None => Ok(None),
-    }
-}
-
-/// A group that the members of this one need, and that isn't healthy.
-async fn needs_unhealthy(worker: &Worker, group: &str) -> Option<NotSafe> {
-    let members = worker.stack.groups.get(group).map(|group| &group.members).into_iter().flatten();
-    // A recorded stack knows of a needed group by its members only.
-    let needs: BTreeSet<Key> = members.flat_map(|member| direct_needs(&worker.stack, member)).collect();
-    let needed = worker
-        .stack
-        .groups
-        .iter()
-        .filter(|(name, other)| *name != group && !other.members.is_disjoint(&needs));
-    for (needed, _) in needed {
-        let health = resource::health(worker.context.as_ref(), needed).await;
-        let health = health.unwrap_or_else(|| Health::Unhealthy("it could not be asked".into()));
-        if let Some(reason) = health.lacks() {
-            return Some(NotSafe::NeedsUnhealthy { group: needed.clone(), lacks: reason });
-        }
-    }
-    None
-}
-
-/// Whether a member that was changed is certainly away: by its host's word, or by that of its group. It was stopped in
-/// order, so that it has little to read, and has had the time of a gate for it.
-async fn is_away(worker: &Worker, change: &Change, view: &GroupView) -> bool {
-    let member = &change.key.name;
-    view.standing(member) == Some(Standing::Out)
-        || !view.is_up(member) && process(worker, change).await == Some(ProcessSeen::Gone)
-}
-
-/// Puts a member that did not come back from its change to what it was before, so that the group is whole again. One
-/// that serves is left alone: what is wrong then is another's. Returns what the roll ends with.
-async fn put_back(
-    worker: &Worker,
-    number: usize,
-    group: &str,
-    change: &Change,
-    error: GateError,
-) -> StepError {
-    let member = &change.key.name;
-    let failed = matches!(&error, GateError::TimedOut { .. })
-        || matches!(&error, GateError::Broken { member: broken, .. } if broken == member);
-    let kind = worker.kind(&change.key);
-    let reversible = kind.is_ok_and(|kind| kind.reversible(&change.key, &change.before, &change.after));
-    if !(worker.options.put_back && failed && !change.changes.is_empty() && reversible) {
-        return error.into();
-    }
-    let view = match resource::view(worker.context.as_ref(), group).await {
-        Some(view) if is_away(worker, change, &view).await => view,
-        _ => return error.into(),
-    };
-    worker.tell(number, format!("putting {member} back to what it was: {error}"));
-    let back = Change { before: change.after.clone(), after: change.before.clone(), ..change.clone() };
-    let restored = async {
-        worker.update(&back, None).await?;
-        worker.healthy(number, group, &view.members).await
-    };
-    match restored.await {
-        Ok(_) => StepError::PutBack { member: member.clone(), reason: error },
-        Err(failed) => failed,
-    }
 }

@@ -196,6 +196,30 @@ impl FakeWorld {
         self.lock().unreadable.insert(node.to_owned());
     }
 
+    /// Nobody has confirmed in time what is on trial on a host: it goes back by itself.
+    pub fn trial_ends(&self, host: &str) {
+        self.fault(format!("the trial of {host} ends"), |world| {
+            world.machines.get(host)?;
+            world.take_back(host);
+            Some(())
+        });
+    }
+
+    /// The hosts on which a member of each group is away: it has no process, or one that hasn't joined yet.
+    pub fn away(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let world = self.lock();
+        let away = |members: &BTreeSet<String>| {
+            let away = members.iter().filter(|name| !world.has_joined(name));
+            away.filter_map(|name| Some(world.nodes.get(name)?.host.clone())).collect()
+        };
+        world.members.iter().map(|(group, members)| (group.clone(), away(members))).collect()
+    }
+
+    /// The hosts of which a change is on trial.
+    pub fn on_trial(&self) -> BTreeSet<String> {
+        self.lock().trials.keys().cloned().collect()
+    }
+
     /// A host is off at once, with all that ran on it.
     pub fn lose_host(&self, host: &str) {
         self.fault(format!("lose {host}"), |world| {

@@ -2,7 +2,8 @@
 
 use super::FakeWorld;
 use crate::clock::Until;
-use crate::host::{Host, HostError, LogLine, LogQuery, NodeObservation};
+use crate::host::change::one_by_one;
+use crate::host::{Host, HostChange, HostError, LogLine, LogQuery, NodeObservation};
 use crate::model::Deployment;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,11 +18,19 @@ pub(super) struct FakeHost {
     /// What the world calls it: its id where it has one.
     name: String,
     address: Option<Ipv4Addr>,
+    /// It is changed as a whole.
+    whole: bool,
 }
 
 impl FakeHost {
-    pub(super) fn new(world: FakeWorld, called: &str, name: String, address: Option<Ipv4Addr>) -> Self {
-        Self { world, called: called.to_owned(), name, address }
+    pub(super) fn new(
+        world: FakeWorld,
+        called: &str,
+        name: String,
+        address: Option<Ipv4Addr>,
+        whole: bool,
+    ) -> Self {
+        Self { world, called: called.to_owned(), name, address, whole }
     }
 }
 
@@ -120,6 +129,43 @@ impl Host for FakeHost {
             Ok(())
         };
         self.world.act("stop", node, stop, cut_off("stop", node)).await
+    }
+
+    async fn apply(&self, change: &HostChange<'_>) -> Result<BTreeMap<String, String>, HostError> {
+        if !self.whole {
+            return one_by_one(self, change).await;
+        }
+        let apply = |world: &mut super::World| world.try_out(&self.name, change);
+        self.world.act("apply", &self.name, apply, cut_off("change", &self.name)).await
+    }
+
+    async fn unconfirmed(&self) -> Result<bool, HostError> {
+        let world = self.world.lock();
+        match world.unreachable.contains(&self.name) {
+            true => Err(cut_off("ask", &self.name)()),
+            false => Ok(world.trials.contains_key(&self.name)),
+        }
+    }
+
+    async fn confirm(&self) -> Result<(), HostError> {
+        if !self.whole {
+            return Ok(());
+        }
+        let confirm = |world: &mut super::World| {
+            world.machine(&self.name)?;
+            world.trials.remove(&self.name);
+            Ok(())
+        };
+        self.world.act("confirm", &self.name, confirm, cut_off("confirm the change of", &self.name)).await
+    }
+
+    async fn revert(&self) -> Result<(), HostError> {
+        let revert = |world: &mut super::World| {
+            world.machine(&self.name)?;
+            world.take_back(&self.name);
+            Ok(())
+        };
+        self.world.act("revert", &self.name, revert, cut_off("take back the change of", &self.name)).await
     }
 
     async fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {

@@ -12,19 +12,21 @@ mod kafka;
 mod lies;
 mod machine;
 mod record;
+mod trial;
 mod world;
 
 pub use lies::Moment;
 pub use record::{Breach, Cause, Cut, Deed, Loss};
 
-use super::{Backend, Host, HostError, Identity, Progress};
+use super::{Backend, Host, HostError, Identity, Progress, Staging};
 use crate::kafka::{Claim, Kafka, LookError, NotClaimed, TopicPartition};
-use crate::model::{Deployment, HealthCheck, HostInputs, Options};
+use crate::model::{HealthCheck, HostInputs, Options};
 use crate::wire::{NotServing, Wire};
 use crate::zookeeper::{EnsembleView, Zookeeper};
 use async_trait::async_trait;
 use machine::FakeHost;
 use rustix::time::{ClockId, clock_gettime};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -180,6 +182,8 @@ impl std::fmt::Debug for FakeBackend {
 impl FakeBackend {
     /// The backend's name.
     pub const NAME: &'static str = "fake";
+    /// The option with which a host is changed as a whole.
+    pub const WHOLE: &'static str = "whole";
 }
 
 #[async_trait]
@@ -196,7 +200,8 @@ impl Backend for FakeBackend {
         identity: Identity<'_>,
     ) -> Result<Arc<dyn Host>, HostError> {
         let machine = self.0.lock().machine_of(name, identity);
-        Ok(Arc::new(FakeHost::new(self.0.clone(), name, machine, inputs.address)))
+        let whole = self.changes_whole(inputs);
+        Ok(Arc::new(FakeHost::new(self.0.clone(), name, machine, inputs.address, whole)))
     }
 
     /// A simulated host has whatever options somebody thinks of.
@@ -212,12 +217,11 @@ impl Backend for FakeBackend {
         self.0.lock().shared_disk
     }
 
-    async fn stage(
-        &self,
-        _starting: &[(Arc<dyn Host>, Deployment)],
-        _all: &[Deployment],
-        _progress: &Progress,
-    ) -> Result<(), HostError> {
+    fn changes_whole(&self, inputs: &HostInputs) -> bool {
+        inputs.options.get(Self::WHOLE).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    async fn stage(&self, _hosts: &[Staging], _progress: &Progress) -> Result<(), HostError> {
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use super::cluster::Cluster;
 use super::ensemble::Ensemble;
 use super::lies::Lies;
 use super::record::{Breach, Cause, Cut, Deed, Loss};
+use super::trial::Trial;
 use crate::model::NodeFacts;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,6 +60,9 @@ pub(super) struct World {
     /// What is left of nodes on hosts that they have moved away from, by host and node.
     #[serde(default, with = "left_behind")]
     pub(super) left: BTreeMap<(String, String), Node>,
+    /// What hosts ran before the change that is on trial there.
+    #[serde(default)]
+    pub(super) trials: BTreeMap<String, Trial>,
     pub(super) lag: u64,
     /// How long each deed of Octad's takes.
     pub(super) takes: Duration,
@@ -113,7 +117,7 @@ pub(super) struct Disk {
 }
 
 /// Files of a node.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Generation {
     pub(super) id: String,
     pub(super) facts: NodeFacts,
@@ -184,6 +188,7 @@ impl Default for World {
             gives_ids: false,
             ids: BTreeMap::new(),
             left: BTreeMap::new(),
+            trials: BTreeMap::new(),
             lag: 1,
             takes: Duration::ZERO,
             still: BTreeSet::new(),

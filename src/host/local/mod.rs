@@ -11,7 +11,7 @@ mod ports;
 mod program;
 mod software;
 
-use super::{Backend, Host, HostError, Identity, Progress};
+use super::{Backend, Host, HostError, Identity, Progress, Staging};
 use crate::model::{Deployment, HostInputs, Options};
 use crate::tool::{Environment, Lack};
 use async_trait::async_trait;
@@ -75,16 +75,15 @@ impl Backend for LocalBackend {
         self.software.lacking(all).await
     }
 
-    async fn stage(
-        &self,
-        starting: &[(Arc<dyn Host>, Deployment)],
-        all: &[Deployment],
-        progress: &Progress,
-    ) -> Result<(), HostError> {
-        for (_, deployment) in starting.iter().filter(|(host, _)| host.shares_address()) {
-            ports::check_free(&deployment.facts)?;
+    async fn stage(&self, hosts: &[Staging], progress: &Progress) -> Result<(), HostError> {
+        for Staging { host, nodes, others: _, starting } in hosts {
+            for Deployment { facts, .. } in nodes.iter().filter(|_| host.shares_address()) {
+                if starting.contains(&facts.node) {
+                    ports::check_free(facts)?;
+                }
+            }
         }
-        for deployment in all {
+        for deployment in hosts.iter().flat_map(|staging| &staging.nodes) {
             self.software.ready(deployment, progress).await?;
         }
         Ok(())

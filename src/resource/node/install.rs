@@ -19,22 +19,25 @@ pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(300);
 const FROZEN_STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl NodeKind {
-    /// Installs what a node is to be and starts it anew. Its process has so long to end in order.
-    pub(super) async fn restart(
+    /// What lies on a host beside these nodes, as it does; nothing where each node is changed by itself.
+    pub(super) async fn others(
         &self,
         surroundings: &dyn Surroundings,
-        key: &Key,
-        after: &Value,
-        patience: Duration,
-        until: Option<Until>,
-    ) -> Result<Value, KindError> {
-        let deployment = self.deployment(key, after)?;
-        let host = surroundings.host(&deployment.facts.host.key())?;
-        location::rename(host.as_ref(), surroundings, key, patience, until).await?;
-        let generation = host.install(&deployment).await?;
-        host.stop(&key.name, patience, until).await?;
-        host.start(&key.name).await?;
-        Ok(json!({ "generation": generation }))
+        host: &Key,
+        nodes: &[Deployment],
+    ) -> Result<Vec<Deployment>, KindError> {
+        let mut others = Vec::new();
+        if !surroundings.changes_whole(host) {
+            return Ok(others);
+        }
+        let host = surroundings.host(host)?;
+        let nodes = nodes.iter().map(|one| one.facts.node.clone()).collect();
+        for name in host.nodes().await?.difference(&nodes) {
+            // What was never installed there is nothing that it runs.
+            let Some(found) = host.node(name).await?.and_then(|found| found.facts) else { continue };
+            others.push(self.deployment(&Key::new(Self::NAME, name), &found)?);
+        }
+        Ok(others)
     }
 
     /// Has a node go on at its host, with an empty disk that the others fill, where it lay on one that this takes the

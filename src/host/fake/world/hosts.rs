@@ -91,6 +91,8 @@ impl World {
         });
         if !machine.up {
             machine.up = true;
+            self.boots_what_was(host);
+            let Some(machine) = self.machines.get(host) else { return assigned };
             for node in machine.nodes.clone() {
                 if self.nodes.get(&node).is_some_and(|one| one.wanted && one.host == host) {
                     // It failed before Octad asks for it: what went wrong is seen then.
@@ -113,6 +115,7 @@ impl World {
 
     pub(in crate::host::fake) fn destroy(&mut self, host: &str) {
         self.go_down(host);
+        self.trials.remove(host);
         let nodes = self.machines.remove(host).map(|machine| machine.nodes).unwrap_or_default();
         for node in nodes {
             if !self.shed(host, &node) {

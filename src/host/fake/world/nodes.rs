@@ -72,6 +72,14 @@ impl World {
         }
     }
 
+    /// Whether a node has a process that has joined its group.
+    pub(in crate::host::fake) fn has_joined(&self, node: &str) -> bool {
+        self.nodes.get(node).is_some_and(|node| match &node.run {
+            Run::Running { since, .. } => self.now - since >= self.lag,
+            _ => false,
+        })
+    }
+
     pub(in crate::host::fake) fn files(&self, host: &str, node: &str) -> BTreeMap<String, String> {
         let node = self.nodes.get(node).filter(|node| node.host == host);
         let files = node.and_then(|node| node.generation.as_ref()).map(|generation| generation.files.clone());

@@ -1,0 +1,167 @@
+//! What a turn is decided from, looked at right before it.
+
+use super::super::Worker;
+use super::Part;
+use crate::causes::with_causes;
+use crate::clock::{LOOK_HOLDS, UNTOLD, Until};
+use crate::engine::roll::{Group, Pending};
+use crate::kafka::Claim;
+use crate::model::{Key, ProcessSeen};
+use crate::resource::{self, Observed, Surroundings as _};
+use crate::role::{GroupView, Health, NotSafe, Role, Standing};
+use crate::stack::direct_needs;
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::Instant;
+
+/// A group as a look has it.
+pub(super) struct Looked<'a> {
+    pub(super) view: GroupView,
+    /// What hosts say of the members to be changed, and of those beside them.
+    pub(super) open: Pending<'a>,
+    /// Nobody has been told yet of what it holds.
+    pub(super) untold: bool,
+    /// The groups that its members need and that aren't healthy, with what they lack.
+    lacking: BTreeMap<String, String>,
+    /// What is decided from it is begun before this.
+    pub(super) until: Until,
+}
+
+impl<'a> Looked<'a> {
+    /// The group, for a choice of turns.
+    pub(super) fn of<'b>(&self, part: &'b Part<'a>) -> Group<'b>
+    where
+        'a: 'b,
+    {
+        let (pending, beside) = self
+            .open
+            .iter()
+            .map(|(name, seen)| (*name, *seen))
+            .partition(|(name, _)| part.pending.contains(name));
+        Group {
+            role: part.role.as_ref(),
+            view: self.view.clone(),
+            pending,
+            beside,
+            interrupts: part.interrupts,
+        }
+    }
+
+    /// What it lacks of the groups that it needs, but for these.
+    pub(super) fn lacks(&self, but: &[&str]) -> Option<NotSafe> {
+        let lacking = self.lacking.iter().find(|(group, _)| !but.contains(&group.as_str()));
+        lacking.map(|(group, lacks)| NotSafe::NeedsUnhealthy { group: group.clone(), lacks: lacks.clone() })
+    }
+
+    /// Whether the group may count on a member: not where it has no process, stands still or is out.
+    pub(super) fn counts(&self, member: &str) -> bool {
+        let idle = matches!(self.open.get(member), Some(Some(ProcessSeen::Gone | ProcessSeen::Still)));
+        // One that stood still may have gone on since its host was asked.
+        self.view.is_up(member) || !idle && self.view.standing(member) != Some(Standing::Out)
+    }
+}
+
+/// Looks at a group; `None` where none of its members exists.
+pub(super) async fn look<'a>(worker: &Worker, group: &str, part: &mut Part<'a>) -> Option<Looked<'a>> {
+    // What another group and the hosts say is no younger than what the group says of itself.
+    let lacking = needs_unhealthy(worker, group).await;
+    let mut until = Until::within(LOOK_HOLDS);
+    let first = resource::view(worker.context.as_ref(), group).await?;
+    let names: BTreeSet<&str> = &part.pending | &part.beside;
+    let open = processes(worker, group, &names, &first).await;
+    // The group itself last, since a host may take its time: what a turn is decided from is as fresh as can be.
+    let view = match names.iter().all(|name| first.is_up(name)) {
+        true => first,
+        false => {
+            until = Until::within(LOOK_HOLDS);
+            resource::view(worker.context.as_ref(), group).await.unwrap_or(first)
+        }
+    };
+    // Whoever knows of one topic was told of all.
+    let tells = part.role.tells_any(&view, &BTreeSet::new());
+    part.untold_since = (!tells).then(|| part.untold_since.unwrap_or_else(Instant::now));
+    // One that is alone can only tell of it itself.
+    let untold = view.members.len() > 1
+        && part
+            .untold_since
+            .is_some_and(|since| !worker.context.made_within(group).is_empty() || since.elapsed() < UNTOLD);
+    Some(Looked { view, open, untold, lacking, until })
+}
+
+/// Members with what the hosts of those say that don't serve.
+async fn processes<'a>(
+    worker: &Worker,
+    group: &str,
+    members: &BTreeSet<&'a str>,
+    view: &GroupView,
+) -> Pending<'a> {
+    let instances = worker.context.made_instances(group);
+    let looks = members.iter().map(|name| {
+        let key = instances.keys().find(|key| key.name == **name && !view.is_up(name));
+        async move {
+            match key {
+                Some(key) => (*name, process(worker, key).await),
+                None => (*name, None),
+            }
+        }
+    });
+    futures_util::future::join_all(looks).await.into_iter().collect()
+}
+
+/// What the host of a member says of its process.
+pub(super) async fn process(worker: &Worker, key: &Key) -> Option<ProcessSeen> {
+    let subject = BTreeMap::from([(key.clone(), worker.context.instance(key))]);
+    let found = worker.kind(key).ok()?.observe(worker.context.as_ref(), &subject).await;
+    found.get(key).and_then(Observed::process)
+}
+
+/// Has those know who act by themselves that a member is about to be stopped.
+pub(super) async fn claim(
+    worker: &Worker,
+    role: &dyn Role,
+    group: &str,
+    member: &str,
+) -> Result<Option<Claim>, NotSafe> {
+    let members = worker.context.made_members(group);
+    match members.iter().find(|facts| facts.node == member) {
+        Some(facts) => role.claim(worker.context.wire(), facts).await,
+        None => Ok(None),
+    }
+}
+
+/// The groups that the members of this one need and that aren't healthy, with what they lack.
+async fn needs_unhealthy(worker: &Worker, group: &str) -> BTreeMap<String, String> {
+    let members = worker.stack.groups.get(group).map(|group| &group.members).into_iter().flatten();
+    // A recorded stack knows of a needed group by its members only.
+    let needs: BTreeSet<Key> = members.flat_map(|member| direct_needs(&worker.stack, member)).collect();
+    let needed = worker
+        .stack
+        .groups
+        .iter()
+        .filter(|(name, other)| *name != group && !other.members.is_disjoint(&needs));
+    let mut lacking = BTreeMap::new();
+    for (needed, _) in needed {
+        let health = resource::health(worker.context.as_ref(), needed).await;
+        let health = health.unwrap_or_else(|| Health::Unhealthy("it could not be asked".into()));
+        if let Some(reason) = health.lacks() {
+            lacking.insert(needed.clone(), reason);
+        }
+    }
+    lacking
+}
+
+/// Another host that is changed as a whole and of which the last change is on trial, or may be.
+pub(super) async fn unconfirmed_beside(worker: &Worker, host: &Key) -> Option<NotSafe> {
+    for (key, declared) in &worker.stack.resources {
+        let Ok(kind) = worker.kind(key) else { continue };
+        if key == host || worker.left_out.contains(key) || !kind.changes_whole(&declared.inputs) {
+            continue;
+        }
+        let why = match kind.unconfirmed(worker.context.as_ref(), key).await {
+            Ok(false) => continue,
+            Ok(true) => None,
+            Err(error) => Some(with_causes(&error)),
+        };
+        return Some(NotSafe::Unconfirmed { host: key.name.clone(), why });
+    }
+    None
+}
