@@ -1,7 +1,6 @@
 //! What a failure tells people and scripts: causes, effect, hint and exit code are decided here and nowhere else.
 
 use super::CliError;
-use crate::artifact::{ArtifactError, JavaError};
 use crate::causes::{causes, with_causes};
 #[cfg(feature = "drill")]
 use crate::drill::DrillError;
@@ -15,7 +14,6 @@ use crate::resource::{KindError, counted_on_hint};
 use crate::role::NotSafe;
 #[cfg(feature = "drill")]
 use crate::stack::nearest;
-use crate::supervisor::SupervisorError;
 use crate::tool::{self, Installer};
 
 impl CliError {
@@ -377,8 +375,6 @@ fn holder(error: &HolderError) -> Option<String> {
 fn kind(error: &KindError) -> Option<String> {
     match error {
         KindError::Host(error) => host(error),
-        KindError::Artifact(error) => artifact(error),
-        KindError::Java(error) => java(error),
         KindError::CameBack { .. } => Some("`octad up` again: it takes the node into a roll".into()),
         KindError::NotRefilled { .. } => Some(
             "bring the others back first, or restore its data; the same command goes on from here".into(),
@@ -412,15 +408,6 @@ fn kind(error: &KindError) -> Option<String> {
 
 fn host(error: &HostError) -> Option<String> {
     match error {
-        HostError::PortTaken { address, .. } => Some(format!(
-            "`ss -ltnp 'sport = :{}'` tells who listens there. If that is another stack of yours, have \
-             it stop where it was made, which keeps its data; or give this stack other addresses \
-             with `subnet = \"127.x.y.0/24\"` under [hosts]",
-            address.rsplit(':').next().unwrap_or_default()
-        )),
-        HostError::AddressUnusable { .. } => {
-            Some("give this stack addresses within 127.0.0.0/8 with `subnet` under [hosts]".into())
-        }
         HostError::TooLate { .. } => {
             Some("see what slows this machine down; the same command goes on from here".into())
         }
@@ -429,42 +416,13 @@ fn host(error: &HostError) -> Option<String> {
         }
         HostError::ForeignData { directory, .. } => Some(format!("look into {directory} and move it away")),
         HostError::NotStarted { node, .. } => Some(format!("`octad logs {node}` tells what it said")),
-        HostError::Lacking { hint, .. } => Some(hint.clone()),
-        HostError::SubnetTaken { .. } => {
-            Some("give this stack another private network with `subnet` under [hosts]".into())
-        }
-        HostError::Artifact(error) => artifact(error),
-        HostError::Java(error) => java(error),
-        HostError::Installed(error) => error.hint(),
-        HostError::Tool { .. }
-        | HostError::NoSuchNode { .. }
+        HostError::Backend(error) => error.hint(),
+        HostError::NoSuchNode { .. }
         | HostError::Down { .. }
         | HostError::Unable { .. }
         | HostError::Incomplete { .. }
         | HostError::Io { .. } => None,
-        HostError::Supervisor { source, .. } => supervisor(source),
     }
-}
-
-fn supervisor(error: &SupervisorError) -> Option<String> {
-    match error {
-        SupervisorError::Unresponsive { pid: Some(pid), .. } => Some(format!(
-            "`ps -o stat= -p {pid}` tells whether it was halted (T), and `kill -CONT {pid}` has it go on; \
-             `kill -KILL {pid}` ends it with all that runs on its host. The same command then goes on from here"
-        )),
-        SupervisorError::NotEnded { pid, .. } => Some(format!(
-            "`cat /proc/{pid}/stack` tells what it waits for; the same command goes on from here once it is gone"
-        )),
-        _ => None,
-    }
-}
-
-fn artifact(error: &ArtifactError) -> Option<String> {
-    error.hint()
-}
-
-fn java(error: &JavaError) -> Option<String> {
-    error.hint()
 }
 
 #[cfg(test)]

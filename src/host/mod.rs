@@ -3,12 +3,14 @@
 mod change;
 mod cut;
 mod drillable;
+mod error;
 pub mod fake;
 mod local;
 
 pub use change::{HostChange, Staging, Stop};
 pub use cut::{Cut, Peers};
 pub use drillable::{Ability, Drillable};
+pub use error::{BackendError, Hinted, HostError};
 pub use fake::{FakeBackend, FakeWorld};
 pub use local::{Isolation, LocalBackend, LocalOptions};
 
@@ -298,146 +300,4 @@ impl RunState {
     pub fn has_process(&self) -> bool {
         matches!(self, Self::Running { .. } | Self::Frozen | Self::Stopping)
     }
-}
-
-/// Why a host did not do as asked.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// A node was to be stopped by what was known of its group, and that is too old by now.
-    #[error("{node} was not stopped: what that was decided from is too old by now")]
-    TooLate {
-        /// The node.
-        node: String,
-    },
-    /// A port that a node needs is taken on its address.
-    #[error("{node} needs {address}, which another process listens on")]
-    PortTaken {
-        /// The node.
-        node: String,
-        /// Address and port.
-        address: String,
-    },
-    /// The address can't be used on this machine.
-    #[error("{node} needs the address {address}, which this machine can't listen on")]
-    AddressUnusable {
-        /// The node.
-        node: String,
-        /// The address.
-        address: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The data directory holds something that isn't this node's.
-    #[error("the data directory {directory} of {node} holds files but no marker of this node")]
-    ForeignData {
-        /// The node.
-        node: String,
-        /// The directory.
-        directory: String,
-    },
-    /// A node can't have a name that another one has.
-    #[error("{node} can't be called {name}: {host} has a node of that name")]
-    NameTaken {
-        /// The host.
-        host: String,
-        /// The node.
-        node: String,
-        /// The name that it was to have.
-        name: String,
-    },
-    /// The host has no such node.
-    #[error("{host} has no node {node}")]
-    NoSuchNode {
-        /// The host.
-        host: String,
-        /// The node.
-        node: String,
-    },
-    /// The backend has no way to do what a drill asks for.
-    #[error("its backend can't {what}: {subject}")]
-    Unable {
-        /// The node or host.
-        subject: String,
-        /// What was asked for.
-        what: &'static str,
-    },
-    /// This machine lacks what hosts of this kind are made with.
-    #[error("{host} can't be made here: {needs} needs {missing}")]
-    Lacking {
-        /// The host.
-        host: String,
-        /// What was asked for, as it stands in the stack file.
-        needs: &'static str,
-        /// What is missing.
-        missing: String,
-        /// How to get it.
-        hint: String,
-    },
-    /// The addresses of hosts in namespaces are in use on this machine.
-    #[error("{host} can't have an address of {subnet}: the interface {interface} of this machine has one")]
-    SubnetTaken {
-        /// The host.
-        host: String,
-        /// The subnet.
-        subnet: String,
-        /// Who has it.
-        interface: String,
-    },
-    /// A program of this machine did not do its part.
-    #[error("`{command}` failed: {said}")]
-    Tool {
-        /// As it was called.
-        command: String,
-        /// What it said.
-        said: String,
-    },
-    /// The host is down.
-    #[error("{host} is down")]
-    Down {
-        /// The host.
-        host: String,
-    },
-    /// A node's process could not be started.
-    #[error("{node} did not start: {reason}")]
-    NotStarted {
-        /// The node.
-        node: String,
-        /// Why.
-        reason: String,
-    },
-    /// Something is missing in what the host was given.
-    #[error("{subject} is not complete: {missing}")]
-    Incomplete {
-        /// What was given.
-        subject: String,
-        /// What it lacks.
-        missing: String,
-    },
-    /// Reading or writing failed.
-    #[error("could not {action} {path}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file or directory.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The files of the software can't be had.
-    #[error(transparent)]
-    Artifact(#[from] crate::artifact::ArtifactError),
-    /// No suitable Java.
-    #[error(transparent)]
-    Java(#[from] crate::artifact::JavaError),
-    /// A program of the machine can't be used.
-    #[error(transparent)]
-    Installed(#[from] crate::artifact::InstalledError),
-    /// The local supervisor failed.
-    #[error("the supervisor of {host} failed")]
-    Supervisor {
-        /// The host.
-        host: String,
-        /// How.
-        source: crate::supervisor::SupervisorError,
-    },
 }

@@ -15,12 +15,6 @@ pub enum KindError {
     /// Kafka refused or could not be reached.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
-    /// The files or the Java of a node can't be had.
-    #[error(transparent)]
-    Artifact(#[from] crate::artifact::ArtifactError),
-    /// No suitable Java.
-    #[error(transparent)]
-    Java(#[from] crate::artifact::JavaError),
     /// Inputs in the state or the plan are not of this kind.
     #[error("the inputs of {key} are not those of its kind")]
     Inputs {

@@ -3,6 +3,7 @@
 mod drill;
 
 use super::disk::{self, Disk};
+use super::error::LocalError;
 use super::network::{self, Network};
 use super::program::may_administer;
 use super::software::SoftwareOnHand;
@@ -99,7 +100,7 @@ impl Machine {
     }
 
     fn failed(&self) -> impl Fn(SupervisorError) -> HostError + '_ {
-        |source| HostError::Supervisor { host: self.name.clone(), source }
+        |source| LocalError::Supervisor { host: self.name.clone(), source }.into()
     }
 
     async fn connected(&self) -> Result<Option<Supervisor>, HostError> {
@@ -325,7 +326,7 @@ impl Host for Machine {
             [] => return Ok(()),
             lacks => (tool::names(lacks), tool::how_to_get(lacks)),
         };
-        Err(HostError::Lacking { host: self.name.clone(), needs, missing, hint })
+        Err(LocalError::Lacking { host: self.name.clone(), needs, missing, hint }.into())
     }
 
     fn lacking(&self) -> Vec<Lack> {

@@ -2,6 +2,7 @@
 //! which its nodes listen on their standard ports: within 127.0.0.0/8, or private in a network namespace of its own.
 
 mod disk;
+mod error;
 mod generation;
 mod layout;
 mod machine;

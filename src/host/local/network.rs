@@ -7,6 +7,7 @@
 //! made in every other namespace too, to stop what they send. A table of the filter is replaced as a whole, lets
 //! neighbours be resolved, and goes with its namespace.
 
+use super::error::LocalError;
 use super::program::{run, run_with};
 use crate::host::{Cut, HostError, Peers};
 use crate::tool;
@@ -168,11 +169,12 @@ impl Network {
         let holders = run("ip", &["-oneline", "-4", "address", "show", "to", subnet]).await?;
         match holders.split_whitespace().nth(1) {
             None => Ok(()),
-            Some(interface) => Err(HostError::SubnetTaken {
+            Some(interface) => Err(LocalError::SubnetTaken {
                 host: self.host.clone(),
                 subnet: subnet.to_owned(),
                 interface: interface.to_owned(),
-            }),
+            }
+            .into()),
         }
     }
 }

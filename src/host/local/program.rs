@@ -1,5 +1,6 @@
 //! Programs of the machine that isolated hosts are made with.
 
+use super::error::LocalError;
 use crate::host::HostError;
 use crate::tool::find;
 use std::io;
@@ -26,7 +27,9 @@ pub(super) async fn run(tool: &str, arguments: &[&str]) -> Result<String, HostEr
 
 /// The same, with `input` to read.
 pub(super) async fn run_with(tool: &str, arguments: &[&str], input: &str) -> Result<String, HostError> {
-    let failed = |said: String| HostError::Tool { command: format!("{tool} {}", arguments.join(" ")), said };
+    let failed = |said: String| {
+        HostError::from(LocalError::Tool { command: format!("{tool} {}", arguments.join(" ")), said })
+    };
     let program = find(tool).ok_or_else(|| failed("this machine does not have it".into()))?;
     let run = async || -> io::Result<_> {
         let mut command = Command::new(program);

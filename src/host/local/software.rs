@@ -1,6 +1,8 @@
 //! What nodes on this machine are run with: Octad itself, Java, jars, archives, and programs of the machine.
 
-use crate::artifact::{ArtifactError, ArtifactSet, ClassPath, Installed, Java, Store, archive_path};
+use crate::artifact::{
+    ArtifactError, ArtifactSet, ClassPath, Installed, Java, JavaError, Store, archive_path,
+};
 use crate::host::{HostError, Progress};
 use crate::model::{Deployment, Process, Software, Source};
 use crate::tool::{self, Environment, Lack, Tool, is_executable};
@@ -85,8 +87,8 @@ impl SoftwareOnHand {
         Ok(Store::locate(self.environment())?)
     }
 
-    pub(super) async fn java(&self) -> Result<&Java, HostError> {
-        Ok(self.java.get_or_try_init(|| async { Java::find(&self.environment()).await }).await?)
+    pub(super) async fn java(&self) -> Result<&Java, JavaError> {
+        self.java.get_or_try_init(|| async { Java::find(&self.environment()).await }).await
     }
 
     /// The class path of a set of jars, each of them checked once per run.
@@ -192,7 +194,7 @@ impl SoftwareOnHand {
         let environment = self.environment();
         let is_java = |deployment: &&Deployment| matches!(deployment.process, Process::Java { .. });
         if all.iter().any(|deployment| is_java(&deployment))
-            && let Err(HostError::Java(error)) = self.java().await
+            && let Err(error) = self.java().await
         {
             lacking.extend(error.lack(&environment));
         }
