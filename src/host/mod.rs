@@ -1,4 +1,4 @@
-//! Hosts: where nodes run. A backend is one file here; every backend passes the contract in `tests/host_contract.rs`.
+//! Hosts: where nodes run. A backend is one file here; every backend passes the contract in `tests/host_contract`.
 
 mod change;
 mod cut;
