@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 /// A host that faults can be made on. What is wanted of its nodes doesn't change by them.
 #[async_trait]
 pub trait Drillable: Send + Sync {
-    /// Why this host can't be had this of, for people; `None` where it can.
+    /// Why this host can't be had this of, for people, by what it is and what this machine has; `None` where it can.
     fn lacks(&self, ability: Ability) -> Option<String>;
 
     /// Sends a signal to a node's process.
@@ -44,7 +44,7 @@ pub trait Drillable: Send + Sync {
     async fn mend(&self) -> Result<(), HostError>;
 
     /// What [`Drillable::mend`] would undo, to stand behind "is"; `None` where there is nothing.
-    fn disturbance(&self) -> Option<&'static str>;
+    async fn disturbance(&self) -> Result<Option<&'static str>, HostError>;
 }
 
 impl dyn Host + '_ {

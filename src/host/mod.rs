@@ -108,13 +108,13 @@ pub trait Host: Send + Sync {
     async fn power(&self) -> Result<Option<bool>, HostError>;
 
     /// Whether this machine can give what the host needs; changes nothing. As a rule it needs nothing.
-    fn check(&self) -> Result<(), HostError> {
+    async fn check(&self) -> Result<(), HostError> {
         Ok(())
     }
 
     /// What this machine lacks to make the host with; changes nothing. As a rule nothing.
-    fn lacking(&self) -> Vec<Lack> {
-        Vec::new()
+    async fn lacking(&self) -> Result<Vec<Lack>, HostError> {
+        Ok(Vec::new())
     }
 
     /// Whether the host's address is one of this machine's, at which others may listen already.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::causes::with_causes;
 use crate::clock::Until;
-use crate::host::{Backend, Drillable, Host, HostError};
+use crate::host::{Backend, Host, HostError};
 use crate::model::{HostInputs, Key, ProcessSeen, Refusal, compare};
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -243,14 +243,14 @@ impl Kind for HostKind {
     async fn lacking(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<Vec<Lack>, KindError> {
         let mut lacking = Vec::new();
         for item in work {
-            lacking.extend(wanted(surroundings, item)?.lacking());
+            lacking.extend(wanted(surroundings, item)?.lacking().await?);
         }
         Ok(lacking)
     }
 
     async fn stage(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<(), KindError> {
         for item in work {
-            wanted(surroundings, item)?.check()?;
+            wanted(surroundings, item)?.check().await?;
         }
         Ok(())
     }
@@ -358,7 +358,10 @@ impl Kind for HostKind {
 /// How a host stands, and what lies there; `None` where it doesn't exist.
 async fn look(host: &dyn Host) -> Result<Option<(&'static str, BTreeSet<String>)>, HostError> {
     let Some(up) = host.power().await? else { return Ok(None) };
-    let disturbed = host.drillable().and_then(Drillable::disturbance);
+    let disturbed = match host.drillable().filter(|_| up) {
+        Some(host) => host.disturbance().await?,
+        None => None,
+    };
     let status = match disturbed {
         _ if !up => DOWN,
         Some(disturbed) => disturbed,

@@ -24,7 +24,7 @@ pub(crate) fn drilled(bench: &Bench) -> &dyn Drillable {
 }
 
 async fn disturbance(bench: &Bench) -> Option<&'static str> {
-    drilled(bench).disturbance()
+    drilled(bench).disturbance().await.unwrap()
 }
 
 async fn a_lost_host_comes_back_with_what_ran(bench: &Bench) {

@@ -77,7 +77,7 @@ fn isolated(subnet: u8) -> (Bench, Arc<Isolated>) {
 /// Whether this machine can have one; where not, that is said.
 async fn can_be_had() -> bool {
     let (bench, _) = isolated(0);
-    let lacking = bench.host.check().err().map(|error| error.to_string());
+    let lacking = bench.host.check().await.err().map(|error| error.to_string());
     match lacking.or_else(|| bench.host.lacks(Ability::Cut)) {
         Some(lacking) => {
             skip(&format!("isolated hosts are not tested: {lacking}"));
@@ -141,7 +141,7 @@ async fn a_disk_of_its_own_is_filled_freed_and_never_taken_for_lost_while_it_is_
         write().unwrap();
         std::fs::remove_file(&file).unwrap();
         drilled(&bench).fill_disk(bench.name()).await.unwrap();
-        assert_eq!(drilled(&bench).disturbance(), Some("left with a full disk"));
+        assert_eq!(drilled(&bench).disturbance().await.unwrap(), Some("left with a full disk"));
         assert_eq!(write().map_err(|error| error.kind()), Err(std::io::ErrorKind::StorageFull));
         drilled(&bench).mend().await.unwrap();
         write().unwrap();
@@ -186,7 +186,7 @@ async fn a_host_that_loses_power_comes_back_without_what_was_not_on_its_disk_yet
         write();
         drilled(&bench).lose().await.unwrap();
         drilled(&bench).shut_disks_down("expendable").await.unwrap();
-        assert_eq!(drilled(&bench).disturbance(), Some("left with a disk that was shut down"));
+        assert_eq!(drilled(&bench).disturbance().await.unwrap(), Some("left with a disk that was shut down"));
         assert!(std::fs::write(data.join("more"), "").is_err(), "nothing is written any more");
         assert!(bench.node().await.data, "it is not taken for lost");
         // Another process with mounts of its own has it mounted for a while longer.
@@ -198,7 +198,7 @@ async fn a_host_that_loses_power_comes_back_without_what_was_not_on_its_disk_yet
         std::io::Read::read_exact(elsewhere.stdout.as_mut().unwrap(), &mut [0]).unwrap();
         bench.host.boot().await.unwrap();
         elsewhere.wait().unwrap();
-        assert_eq!((drilled(&bench).disturbance(), left()), (None, [false, true, true]));
+        assert_eq!((drilled(&bench).disturbance().await.unwrap(), left()), (None, [false, true, true]));
         serves(address).await;
     })
     .await;

@@ -99,6 +99,18 @@ impl Machine {
         disks.filter(Disk::exists).collect()
     }
 
+    /// The tools of this machine that it takes and that aren't there.
+    fn lacks_tools(&self) -> Vec<Lack> {
+        // Who has not the right to use them is not helped by having them.
+        if !may_administer() {
+            return Vec::new();
+        }
+        let wanted = |wanted, tools: &[&'static str]| if wanted { tools.to_vec() } else { Vec::new() };
+        let network = wanted(self.network.is_some(), &[tool::IP, tool::NFT]);
+        let disk = wanted(self.disk_mib.is_some(), &[tool::MKFS, tool::MOUNT]);
+        tool::lacking(&[network, disk].concat())
+    }
+
     fn failed(&self) -> impl Fn(SupervisorError) -> HostError + '_ {
         |source| LocalError::Supervisor { host: self.name.clone(), source }.into()
     }
@@ -314,11 +326,11 @@ impl Host for Machine {
         Ok(Some(self.connected().await?.is_some()))
     }
 
-    fn check(&self) -> Result<(), HostError> {
+    async fn check(&self) -> Result<(), HostError> {
         let wanted =
             [("isolation = \"netns\"", self.network.is_some()), ("disk-mib", self.disk_mib.is_some())];
         let Some((needs, _)) = wanted.into_iter().find(|(_, wanted)| *wanted) else { return Ok(()) };
-        let (missing, hint) = match self.lacking().as_slice() {
+        let (missing, hint) = match self.lacks_tools().as_slice() {
             _ if !may_administer() => (
                 "the right to administer networks and mounts".to_owned(),
                 "run it as root, or leave that away under [hosts]".to_owned(),
@@ -329,15 +341,8 @@ impl Host for Machine {
         Err(LocalError::Lacking { host: self.name.clone(), needs, missing, hint }.into())
     }
 
-    fn lacking(&self) -> Vec<Lack> {
-        // Who has not the right to use them is not helped by having them.
-        if !may_administer() {
-            return Vec::new();
-        }
-        let wanted = |wanted, tools: &[&'static str]| if wanted { tools.to_vec() } else { Vec::new() };
-        let network = wanted(self.network.is_some(), &[tool::IP, tool::NFT]);
-        let disk = wanted(self.disk_mib.is_some(), &[tool::MKFS, tool::MOUNT]);
-        tool::lacking(&[network, disk].concat())
+    async fn lacking(&self) -> Result<Vec<Lack>, HostError> {
+        Ok(self.lacks_tools())
     }
 
     fn shares_address(&self) -> bool {

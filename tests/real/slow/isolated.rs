@@ -27,7 +27,8 @@ partitions = 10
 /// Whether such hosts can be had here; where not, what a test doesn't show is told, and why.
 pub(crate) fn can_be_had(what: &str) -> bool {
     let host = host("nowhere".as_ref(), "any", [10, 94, 2, 1]);
-    let lacking = host.check().err().map(|error| error.to_string()).or_else(|| host.lacks(Ability::Cut));
+    let checked = tokio::runtime::Runtime::new().unwrap().block_on(host.check());
+    let lacking = checked.err().map(|error| error.to_string()).or_else(|| host.lacks(Ability::Cut));
     lacking.is_none_or(|lacking| {
         skip(&format!("{what}: {lacking}"));
         false

@@ -1,7 +1,7 @@
 //! Faults on a local host.
 
 use super::{Disk, Machine, Network, network};
-use crate::host::{Ability, Cut, Drillable, Host as _, HostError};
+use crate::host::{Ability, Cut, Drillable, HostError};
 use crate::supervisor::Signal;
 use crate::tool;
 use async_trait::async_trait;
@@ -37,7 +37,7 @@ impl Drillable for Machine {
         if !has {
             return Some(format!("local hosts {shared} under [hosts]"));
         }
-        let lacking = self.lacking();
+        let lacking = self.lacks_tools();
         let told = || format!("this machine lacks {}: {}", tool::names(&lacking), tool::how_to_get(&lacking));
         (!lacking.is_empty()).then(told)
     }
@@ -80,12 +80,12 @@ impl Drillable for Machine {
         self.disks().iter().try_for_each(Disk::free)
     }
 
-    fn disturbance(&self) -> Option<&'static str> {
-        match &self.network {
+    async fn disturbance(&self) -> Result<Option<&'static str>, HostError> {
+        Ok(match &self.network {
             Some(network) if network.is_cut() => Some("cut off"),
             _ if self.disks().iter().any(Disk::is_filled) => Some("left with a full disk"),
             _ if self.disks().iter().any(Disk::is_shut_down) => Some("left with a disk that was shut down"),
             _ => None,
-        }
+        })
     }
 }
