@@ -8,10 +8,17 @@ mod canary;
 mod simulation;
 
 use canary::Canary;
+use octad::causes::with_causes;
 use octad::engine::{Action, Event};
-use octad::model::{Key, NodeFacts, Process};
+use octad::model::{HostFacts, Key, NodeFacts, Output, Process, Reference, Software, Source};
+use octad::program::{Ha, HostsConfig, KafkaConfig, TopicConfig, ZookeeperConfig, ha};
 use octad::role::Role;
+use octad::stack::Stack;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use simulation::{Ended, Simulation};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 fn three(role: impl Role + 'static) -> Simulation {
     let mut simulation = Simulation::of("program = \"canary\"\nhosts.backend = \"fake\"\ncanaries = 3\n");
@@ -130,4 +137,63 @@ fn a_member_that_keeps_data_leaves_only_with_the_whole_stack() {
     assert_eq!(refusals[0].reason, "it keeps data, and the role canary can't tell that nobody needs it");
     simulation.destroy().unwrap();
     assert!(simulation.world.is_empty());
+}
+
+/// `ha` with canaries on the hosts of its first two brokers.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Beside {
+    hosts: HostsConfig,
+    topics: BTreeMap<String, TopicConfig>,
+    pause: u32,
+}
+
+fn beside_brokers(stack: &mut Stack, config: Beside) {
+    let Beside { hosts, topics, pause } = config;
+    ha(stack, Ha { hosts, topics, zookeeper: ZookeeperConfig::default(), kafka: KafkaConfig::default() });
+    for id in 1..=2 {
+        let broker = format!("broker-{id}");
+        let resource = Key::new("host", &broker);
+        let address = Output::Reference(Reference { resource, field: "address".into() });
+        let host = HostFacts { name: broker, address, zone: None, machine: None };
+        let source = Source::Installed { below: None };
+        let python = Software { name: "python3".into(), version: "3.9".into(), source };
+        let facts = NodeFacts {
+            id,
+            ports: [("health".to_owned(), 8080)].into(),
+            settings: [("pause".to_owned(), pause.to_string().into())].into(),
+            ..NodeFacts::new(stack.name().as_ref(), &format!("canary-{id}"), "canary", host, python)
+        };
+        stack.node(&facts, ["kafka".to_owned()]);
+    }
+}
+
+#[test]
+fn one_beside_a_broker_goes_when_the_brokers_say_so_where_their_host_is_changed_as_a_whole() {
+    let file = "program = \"beside\"\npause = 1\nhosts.backend = \"fake\"\nhosts.options.whole = true\n\
+                topics.activity.partitions = 3\n";
+    let mut simulation = Simulation::of(file);
+    simulation.registry = simulation.registry.role(Canary);
+    simulation.programs = simulation.programs.program("beside", beside_brokers);
+    simulation.up().unwrap();
+    simulation.world.settle();
+    let spawns = simulation.world.spawns();
+
+    assert!((1..=5).any(|broker| simulation.world.shrink_isr("activity", 0, broker)));
+    simulation.gate_timeout = Duration::from_secs(2);
+    set(&mut simulation, "pause", 2);
+    let told = with_causes(&simulation.up().unwrap_err());
+    assert!(told.contains("the roll of kafka stopped after 0 of 2 members"), "{told}");
+    assert_eq!(simulation.world.spawns(), spawns);
+
+    simulation.world.catch_up();
+    let up = simulation.up();
+    assert!(up.is_ok(), "{}", with_causes(&up.unwrap_err()));
+    let again = simulation.world.spawns();
+    let begun = |node: &str| again[node] - spawns[node];
+    assert_eq!(["canary-1", "canary-2", "broker-1", "broker-2"].map(begun), [1, 1, 0, 0]);
+    let deeds = simulation.world.deeds();
+    assert_eq!(deeds.iter().filter(|deed| deed.verb == "apply").count(), 2, "one for each host");
+    assert!(simulation.world.on_trial().is_empty());
+    assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
 }

@@ -2,10 +2,10 @@
 //! promises, no healthy member is stopped outside a roll, and the order of steps leads to an end. Pure.
 
 use super::order::Order;
-use super::plan::{Action, Checked, Plan, Rolled, Step};
+use super::plan::{Action, Change, Checked, Plan, Rolled, Step};
 use super::roll::{Choice, Group, Turn};
 use super::{Intent, Inventory, roll};
-use crate::model::ProcessSeen;
+use crate::model::{Key, ProcessSeen};
 use crate::registry::Registry;
 use crate::resource::Observed;
 use crate::role::{GroupView, NotSafe, Standing};
@@ -55,6 +55,18 @@ pub enum Violation {
         group: String,
         /// The member.
         member: String,
+    },
+    /// A member would be changed by itself, or without all that is changed with it.
+    #[error(
+        "{member} stands on {host}, which is changed as a whole, and would be changed without it or without {without}"
+    )]
+    NotWhole {
+        /// The member.
+        member: String,
+        /// What it stands on.
+        host: String,
+        /// What is left out of the turn.
+        without: String,
     },
     /// Members are changed and nothing waits for the group to be well again.
     #[error("nothing waits for {group} after its members change")]
@@ -130,6 +142,7 @@ pub fn check(
             // A refused roll is not applied.
             action @ (Action::Roll { .. } | Action::RollHosts { .. }) if refusals.is_empty() => {
                 let turns = roll::turns(action);
+                whole(action, &turns, registry, stack, inventory)?;
                 let mut groups = BTreeMap::new();
                 for Rolled { group, members, interrupts } in action.rolled() {
                     if let Some(name) = interrupts.difference(&intent.interrupts).next() {
@@ -169,6 +182,37 @@ pub fn check(
         told,
         stage: PhantomData,
     })
+}
+
+/// All that stands on a host that is changed as a whole is in its turn.
+fn whole(
+    action: &Action,
+    turns: &[Turn],
+    registry: &Registry,
+    stack: &ValidStack,
+    inventory: &Inventory,
+) -> Result<(), Violation> {
+    let stands_on = |key: &Key| {
+        let inputs = &stack.resources.get(key)?.inputs;
+        let host = registry.kind(&key.kind)?.stands_on(inputs)?;
+        let kind = registry.kind(&host.kind)?;
+        kind.changes_whole(&stack.resources.get(&host)?.inputs).then_some(host)
+    };
+    for Change { key, .. } in action.restarts() {
+        let Some(host) = stands_on(key) else { continue };
+        let turn = turns.iter().find(|turn| turn.host.as_ref() == Some(&host));
+        let left_out = |other: &&Key| {
+            let there = !matches!(inventory.resources.get(*other), None | Some(Observed::Absent));
+            there && !turn.is_some_and(|turn| turn.members.values().any(|member| member == *other))
+        };
+        let members = stack.groups.values().flat_map(|group| &group.members);
+        let mut standing = members.filter(|other| stands_on(other).as_ref() == Some(&host));
+        if let Some(without) = standing.find(left_out) {
+            let (member, host) = (key.name.clone(), host.to_string());
+            return Err(Violation::NotWhole { member, host, without: without.name.clone() });
+        }
+    }
+    Ok(())
 }
 
 fn order_ends(steps: &[Step]) -> Result<(), Violation> {
@@ -245,7 +289,7 @@ fn after<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{File, Key, NodeFacts, Process};
+    use crate::model::{File, NodeFacts, Process};
     use crate::role::{Health, MemberView, Next, Role, Roll};
     use crate::wire::Wire;
     use async_trait::async_trait;

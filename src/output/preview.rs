@@ -270,9 +270,12 @@ fn roll_hosts(out: &mut String, step: &Step, style: Style) {
     };
     let _ = writeln!(
         out,
-        "  {} {} hosts change as a whole, one at a time: {}",
+        "  {} {}: {}",
         style.changing("~"),
-        hosts.len(),
+        match hosts.len() {
+            1 => "1 host changes as a whole".to_owned(),
+            n => format!("{n} hosts change as a whole, one at a time"),
+        },
         predicted.iter().map(told).collect::<Vec<_>>().join(", ")
     );
     if !step.reason.is_empty() {

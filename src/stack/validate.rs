@@ -238,7 +238,7 @@ fn moves(declaration: &Declaration, registry: &Registry, faults: &mut Vec<Fault>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::HostInputs;
+    use crate::model::{HostFacts, HostInputs, NodeFacts, Output, Software, Source};
     use crate::stack::Stack;
 
     fn host(address: Option<&str>) -> HostInputs {
@@ -260,6 +260,21 @@ mod tests {
         stack.host(&name("b"), &host(Some("127.0.0.9")));
         let faults = stack.validate(&Registry::standard()).unwrap_err();
         insta::assert_snapshot!(faults, @"host/a and host/b both claim the address 127.0.0.9 (give one of them another)");
+    }
+
+    #[test]
+    fn two_members_of_one_group_on_one_host_are_a_fault() {
+        let mut stack = Stack::new(name("s"));
+        let address: Output<String> = stack.host(&name("h"), &host(Some("127.0.0.9")));
+        for (id, node) in [(1, "a"), (2, "b")] {
+            let host = HostFacts { name: "h".into(), address: address.clone(), zone: None, machine: None };
+            let source = Source::Installed { below: None };
+            let software = Software { name: "x".into(), version: "1".into(), source };
+            let facts = NodeFacts::new("s", node, "zookeeper", host, software);
+            stack.node(&NodeFacts { id, ..facts }, []);
+        }
+        let faults = stack.validate(&Registry::standard()).unwrap_err();
+        insta::assert_snapshot!(faults, @"node/a and node/b both claim the place of the group zookeeper on host h (give one of them another)");
     }
 
     #[test]

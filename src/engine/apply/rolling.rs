@@ -309,13 +309,22 @@ impl<'a> Rolling<'a> {
                 self.done += usize::from(part.pending.remove(change.key.name.as_str()));
             }
         }
-        for (group, (view, _)) in &ready.seen {
+        // One that was away before and isn't changed is no less well by it.
+        let concerned = turn.members.iter().filter(|(group, member)| {
+            let was_up = || ready.seen.get(group.as_str()).is_some_and(|(view, _)| view.is_up(&member.name));
+            changes.contains_key(*member) || was_up()
+        });
+        let concerned: BTreeMap<String, Key> =
+            concerned.map(|(group, member)| (group.clone(), member.clone())).collect();
+        for (group, (view, _)) in ready.seen.iter().filter(|(group, _)| concerned.contains_key(**group)) {
             // Others that are away and still to be changed come first: the group can't be whole without them.
             if !self.parts[group].pending.iter().all(|name| view.is_up(name)) {
                 continue;
             }
             match worker.healthy(number, group, &view.members).await {
-                Err(StepError::Gate(error)) => return Err(self.failed(turn, &of_turn, error).await),
+                Err(StepError::Gate(error)) => {
+                    return Err(self.failed(turn, &of_turn, &concerned, error).await);
+                }
                 healthy => drop(healthy?),
             }
         }
@@ -347,12 +356,18 @@ impl<'a> Rolling<'a> {
     }
 
     /// What a turn ends with of which a group doesn't become whole.
-    async fn failed(&self, turn: &Turn, of_turn: &[(&str, &Change)], error: GateError) -> StepError {
+    async fn failed(
+        &self,
+        turn: &Turn,
+        of_turn: &[(&str, &Change)],
+        concerned: &BTreeMap<String, Key>,
+        error: GateError,
+    ) -> StepError {
         match (&turn.host, of_turn) {
             (None, [(group, change)]) => back::put_back(self.worker, self.number, group, change, error).await,
             _ => {
                 let interrupts = self.parts.iter().map(|(group, part)| (*group, part.interrupts));
-                back::take_back(self.worker, self.number, turn, &interrupts.collect(), error).await
+                back::take_back(self.worker, self.number, turn, concerned, &interrupts.collect(), error).await
             }
         }
     }

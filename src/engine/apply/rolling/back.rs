@@ -61,7 +61,7 @@ pub(in super::super) async fn confirm(
         match worker.healthy(number, group, &Members::default()).await {
             Err(StepError::Gate(error)) => {
                 let turn = Turn { host: Some(host.clone()), members: members.clone() };
-                return Err(take_back(worker, number, &turn, &BTreeMap::new(), error).await);
+                return Err(take_back(worker, number, &turn, members, &BTreeMap::new(), error).await);
             }
             healthy => drop(healthy?),
         }
@@ -69,38 +69,35 @@ pub(in super::super) async fn confirm(
     worker.confirm(host).await
 }
 
-/// Takes back what is on trial on a host of which a member did not come back from it. That is a turn like any other: every
-/// group there must let its member go. Where one doesn't, or nobody is away, the change stays on trial, and the next run
-/// settles it. Returns what the roll ends with.
+/// Takes back what is on trial on a host where one of those `concerned` did not come back from it. That is a turn like any
+/// other: every group there must let its member go. Where one doesn't, or nobody is away, the change stays on trial, and the
+/// next run settles it. Returns what the roll ends with.
 pub(super) async fn take_back(
     worker: &Worker,
     number: usize,
     turn: &Turn,
+    concerned: &BTreeMap<String, Key>,
     interrupts: &BTreeMap<&str, &BTreeSet<String>>,
     error: GateError,
 ) -> StepError {
     let Some(host) = &turn.host else { return error.into() };
-    let failed = match &error {
-        GateError::TimedOut { .. } => true,
-        GateError::Broken { member, .. } => turn.members.values().any(|key| key.name == *member),
-        _ => false,
-    };
-    let on_trial = match worker.kind(host) {
-        Ok(kind) => kind.unconfirmed(worker.context.as_ref(), host).await.unwrap_or(false),
-        Err(_) => false,
-    };
-    if !(worker.options.put_back && failed && on_trial) {
+    if !is_on_trial(worker, host).await {
         return error.into();
     }
-    let mut away = None;
-    for (group, member) in &turn.members {
-        if let Some(view) = resource::view(worker.context.as_ref(), group).await
-            && is_away(worker, member, &view).await
-        {
-            away.get_or_insert(member.name.clone());
-        }
-    }
-    let Some(away) = away else { return error.into() };
+    let stays = |why: String| worker.tell(number, format!("{host} stays on trial until the next run{why}"));
+    let failed = match &error {
+        GateError::TimedOut { .. } => true,
+        GateError::Broken { member, .. } => concerned.values().any(|key| key.name == *member),
+        _ => false,
+    };
+    let away = match worker.options.put_back && failed {
+        true => first_away(worker, concerned).await,
+        false => None,
+    };
+    let Some(away) = away else {
+        stays(String::new());
+        return error.into();
+    };
     let none = BTreeSet::new();
     let mut back = Rolling::over(worker, number, std::slice::from_ref(turn));
     for (group, member) in &turn.members {
@@ -110,13 +107,13 @@ pub(super) async fn take_back(
         }
     }
     if let Err(reason) = back.next_turn().await {
-        worker.tell(number, format!("{host} stays on trial: {reason}"));
+        stays(format!(": {reason}"));
         return error.into();
     }
     worker.tell(number, format!("putting {host} back to what it ran: {error}"));
     let restored = async {
         worker.revert(host, turn.members.values()).await?;
-        for group in turn.members.keys() {
+        for group in concerned.keys() {
             worker.healthy(number, group, &Members::default()).await?;
         }
         Ok(())
@@ -125,4 +122,24 @@ pub(super) async fn take_back(
         Ok(()) => StepError::PutBack { member: away, reason: error },
         Err(failed) => failed,
     }
+}
+
+async fn is_on_trial(worker: &Worker, host: &Key) -> bool {
+    match worker.kind(host) {
+        Ok(kind) => kind.unconfirmed(worker.context.as_ref(), host).await.unwrap_or(false),
+        Err(_) => false,
+    }
+}
+
+/// The first of these members that is certainly away.
+async fn first_away(worker: &Worker, members: &BTreeMap<String, Key>) -> Option<String> {
+    for (group, member) in members {
+        let view = resource::view(worker.context.as_ref(), group).await;
+        if let Some(view) = view
+            && is_away(worker, member, &view).await
+        {
+            return Some(member.name.clone());
+        }
+    }
+    None
 }
