@@ -51,7 +51,12 @@ async fn a_process_that_is_halted_is_seen_so(bench: &Bench) {
     bench.made().await;
     let pid = bench.pid().await;
     drilled(bench).signal(bench.name(), Signal::Stop).await.unwrap();
-    assert_eq!(bench.node().await.run, RunState::Frozen);
+    // The kernel halts it once it is its turn to run.
+    let begun = Instant::now();
+    while bench.node().await.run != RunState::Frozen {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it is not halted");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     drilled(bench).signal(bench.name(), Signal::Cont).await.unwrap();
     assert_eq!(bench.pid().await, pid);
 }
