@@ -13,19 +13,15 @@ rustPlatform.buildRustPackage {
   pname = manifest.name;
   inherit (manifest) version;
 
+  # What the program is made of and nothing else: units name its path, and a line in a document must restart no broker.
   src = lib.fileset.toSource {
     root = ../.;
     fileset = lib.fileset.unions [
       ../Cargo.toml
       ../Cargo.lock
-      ../README.md
       ../artifacts
-      ../benches
-      ../docs/events.md
-      ../examples
       ../src
       ../stacks
-      ../tests
     ];
   };
   cargoLock.lockFile = ../Cargo.lock;
@@ -39,8 +35,14 @@ rustPlatform.buildRustPackage {
   ];
   buildInputs = [ rdkafka ];
 
-  # The tests of whole clusters fetch jars and listen on many addresses; here only what needs neither.
-  cargoTestFlags = [ "--lib" ];
+  # The manifest names it.
+  postPatch = ''
+    mkdir benches
+    echo 'fn main() {}' >benches/journal.rs
+  '';
+
+  # Tests read documents, and those of whole clusters fetch jars: .ci/run has them all.
+  doCheck = false;
 
   postInstall = ''
     installShellCompletion --cmd octad \
