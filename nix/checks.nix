@@ -13,7 +13,12 @@ let
   };
 in
 {
-  inherit (packages) octad kafka deploy;
+  inherit (packages)
+    octad
+    kafka
+    deploy
+    format-data-disk
+    ;
 
   format = pkgs.runCommand "format" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
     find ${self} -name '*.nix' -exec nixfmt --check {} +

@@ -5,6 +5,8 @@
   pkgs,
   octad,
   dataDir,
+  # The unit that mounts it.
+  mount,
   escape,
 }:
 name: node:
@@ -93,6 +95,8 @@ in
   service = lib.mkMerge [
     (import ./modules/service.nix { inherit unit; })
     (lib.mkIf keepsData {
+      # Also with a disk that appears later than the machine waits for it.
+      wantedBy = [ mount ];
       unitConfig = {
         RequiresMountsFor = dataDir;
         # Where the disk isn't mounted, its mount point is an empty directory like any other.

@@ -9,6 +9,7 @@ in
 {
   inherit octad jars;
   default = octad;
+  format-data-disk = pkgs.callPackage ./format-data-disk.nix { };
   kafka = software.broker.package;
   archive-broker = software.broker.archive;
   archive-zookeeper = software.zookeeper.archive;

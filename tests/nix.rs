@@ -155,7 +155,7 @@ fn what_is_not_known_yet_is_said_rather_than_left_out() {
 
 #[test]
 fn both_halves_know_an_empty_disk_by_the_same_sign() {
-    for file in ["modules/data-disk.nix", "node.nix"] {
+    for file in ["format-data-disk.nix", "node.nix"] {
         let text = fs::read_to_string(repository().join("nix").join(file)).unwrap();
         assert!(text.contains(LEAVE_FILE), "{file}");
     }

@@ -1,48 +1,18 @@
 # The disk with the data of all nodes: XFS on the whole device, by a name that stays. It is never formatted by itself:
-# `octad-format-data-disk DEVICE` is a step that somebody takes knowingly. It makes a directory for each node, and puts the
-# leave to begin with nothing there, without which a broker doesn't start on an empty one; `octad admit` takes it back.
+# `octad-format-data-disk DEVICE` is a step that somebody takes knowingly.
 # Who enlarges the volume does so at the cloud or the hypervisor; the file system follows, at boot and while it runs.
 {
   config,
   lib,
   pkgs,
+  utils,
   ...
 }:
 let
   inherit (config.octad) dataDir host;
   nodes = lib.filterAttrs (_: node: !(node.document.stateless or false)) config.octad.nodes;
-  # As mkfs.xfs reads a directory with what is in it.
-  directory = node: ''"${node} d--755 0 0" "octad-fresh ---644 0 0 $scratch/leave" "\$"'';
-
-  format = pkgs.writeShellApplication {
-    name = "octad-format-data-disk";
-    runtimeInputs = [
-      pkgs.util-linux
-      pkgs.xfsprogs
-    ];
-    text = ''
-      leave=new
-      [ "''${1:-}" != --refill ] || { leave=refill; shift; }
-      [ $# = 1 ] || { echo "usage: octad-format-data-disk [--refill] DEVICE" >&2; exit 64; }
-      [ -b "$1" ] || { echo "error: $1 is no disk" >&2; exit 1; }
-      # 2 is blkid's answer for a device on which it finds nothing.
-      found=$(blkid --probe "$1") && code=0 || code=$?
-      if [ "$code" != 2 ]; then
-        echo "error: $1 is left alone: ''${found:-blkid could not look at it ($code)}" >&2
-        echo "hint: wipefs --all $1 makes it blank, and all that it holds is lost" >&2
-        exit 1
-      fi
-      scratch=$(mktemp -d)
-      trap 'rm -rf "$scratch"' EXIT
-      echo "$leave" >"$scratch/leave"
-      # mkfs makes the file with the file system, so that neither is there without the other.
-      printf '%s\n' / "0 0" "d--755 0 0" ${
-        lib.concatMapStringsSep " " directory (lib.attrNames nodes)
-      } "\$" \
-        >"$scratch/contents"
-      mkfs.xfs -L octad-data -p "$scratch/contents" "$1"
-    '';
-  };
+  format = pkgs.callPackage ../format-data-disk.nix { nodes = lib.attrNames nodes; };
+  unit = path: utils.escapeSystemdPath path;
 in
 lib.mkIf (nodes != { }) {
   fileSystems.${dataDir} = {
@@ -53,6 +23,8 @@ lib.mkIf (nodes != { }) {
       "noatime"
       # A machine without its data disk must come up, so that somebody can look; the node on it doesn't start.
       "nofail"
+      # Of the device alone, so that one that appears late is mounted then, and its nodes start.
+      "x-systemd.wanted-by=${unit host.machine.data_disk}.device"
       "x-systemd.growfs"
     ];
   };

@@ -12,6 +12,7 @@ let
     inherit lib pkgs;
     inherit (cfg) dataDir;
     octad = cfg.package;
+    mount = "${utils.escapeSystemdPath cfg.dataDir}.mount";
     escape = utils.escapeSystemdExecArgs;
   };
   nodes = lib.mapAttrs run cfg.nodes;
