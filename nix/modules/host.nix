@@ -1,10 +1,23 @@
 # The machine that nodes are on, as their facts have it.
 { config, lib, ... }:
 let
-  inherit (config.octad) host;
+  inherit (config.octad) host interface;
+  prefix = lib.toInt (lib.last (lib.splitString "/" host.machine.peers));
 in
-{
+lib.mkIf (config.octad.nodes != { }) {
   networking.hostName = host.name;
+  # For good: who loses the lease of an address loses a broker.
+  networking.interfaces = lib.mkIf (interface != null) {
+    ${toString interface} = {
+      useDHCP = false;
+      ipv4.addresses = [
+        {
+          inherit (host) address;
+          prefixLength = prefix;
+        }
+      ];
+    };
+  };
 
   assertions = [
     {

@@ -61,6 +61,15 @@ in
       default = { };
       description = "The nodes that the machine runs, by name. `lib.hostModule` declares them.";
     };
+    interface = lib.mkOption {
+      type = lib.types.nullOr lib.types.str;
+      default = null;
+      example = "ens3";
+      description = ''
+        The network interface that has the host's address by itself, with the length of the stack's network. With null
+        the address must come by DHCP or from a module. A gateway is `networking.defaultGateway`.
+      '';
+    };
     host = lib.mkOption {
       type = lib.types.raw;
       default = (lib.head (lib.attrValues config.octad.nodes)).document.facts.host;

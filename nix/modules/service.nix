@@ -1,8 +1,15 @@
 # What the services of all nodes share: when they start and end, and what they may touch.
 { unit }:
 {
-  wants = [ "network-online.target" ];
-  after = [ "network-online.target" ];
+  wants = [
+    "network-online.target"
+    "time-sync.target"
+  ];
+  after = [
+    "network-online.target"
+    # Kafka's records have the machine's time. base.nix bounds the wait.
+    "time-sync.target"
+  ];
 
   unitConfig = {
     # The next attempt may always be the one that succeeds: a peer came back, a disk was mended.
@@ -20,6 +27,8 @@
     TimeoutStopSec = 300;
     # Kafka holds open each segment of each partition.
     LimitNOFILE = 100000;
+    # The fence waits for the process to be gone, and writing its memory out takes seconds.
+    LimitCORE = 0;
 
     # A JVM that is asked to end says so in its exit code.
     SuccessExitStatus = 143;
