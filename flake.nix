@@ -20,7 +20,8 @@
     {
       lib = import ./nix/lib.nix { inherit nixpkgs; };
       nixosModules = import ./nix/modules;
-      nixosConfigurations = import ./nix/configurations.nix { inherit (self.lib) mkHostsAt readFacts; };
+      nixosConfigurations = import ./nix/configurations.nix { inherit (self.lib) mkHosts readFacts; };
+      overlays.default = import ./nix/overlay.nix;
 
       packages = forEachSystem ./nix/packages.nix;
       apps = forEachSystem ./nix/apps.nix;

@@ -2,7 +2,7 @@
 # that must be refused with what is said of them. All messages name the node or the host.
 { nixpkgs }:
 let
-  inherit (import ./evaluate.nix { inherit nixpkgs; }) lib mkHostAt readFacts;
+  inherit (import ./evaluate.nix { inherit nixpkgs; }) lib mkHost readFacts;
   stacks = readFacts ./facts;
   broker = stacks.minimal-nixos.broker-1;
   # Of examples/canary.rs.
@@ -12,7 +12,13 @@ let
   zookeeper = lib.recursiveUpdate stacks.minimal-nixos.zk-1 {
     facts.host = removeAttrs broker.facts.host [ "zone" ];
   };
-  host = documents: (mkHostAt ../. documents).config.system.build.toplevel.drvPath;
+  configuration =
+    documents:
+    (mkHost {
+      root = ../.;
+      inherit documents;
+    }).config;
+  host = documents: (configuration documents).system.build.toplevel.drvPath;
   node = document: host [ document ];
 in
 {
@@ -70,7 +76,16 @@ in
     })
   ];
 
+  # Changes with what the program is made of, and with nothing else.
+  unit = (configuration [ broker ]).systemd.units."octad-broker-1.service".unit.drvPath;
+
   refused = {
+    no-module = {
+      evaluated = node (with' {
+        facts.host.machine.modules = [ "hosts/comon.nix" ];
+      });
+      says = "broker-1: there is no module `hosts/comon.nix`, which its facts name";
+    };
     newer-facts = {
       evaluated = node (with' {
         version = 4;

@@ -1,10 +1,13 @@
 # Every machine of the example stacks, as STACK-HOST.
-{ mkHostsAt, readFacts }:
+{ mkHosts, readFacts }:
 let
   of =
     stack: documents:
     let
-      hosts = mkHostsAt ../. documents;
+      hosts = mkHosts {
+        root = ../.;
+        inherit documents;
+      };
     in
     map (host: {
       name = "${stack}-${host}";

@@ -25,11 +25,11 @@ let
   standIn = {
     modules = given.modules ++ [ { nixpkgs.pkgs = given.pkgs; } ];
   };
-  configurations = import ./configurations.nix { inherit (tools) mkHostsAt readFacts; };
+  configurations = import ./configurations.nix { inherit (tools) mkHosts readFacts; };
 in
 {
   inherit lib;
-  inherit (tools) mkHostAt readFacts;
+  inherit (tools) mkHost readFacts;
   rendered = import ./rendered.nix (
     if given == null then
       {

@@ -114,23 +114,46 @@ rec {
   # The same for one that runs one node.
   nodeModule = document: hostModule [ document ];
 
-  # The configuration of a machine, as nixosConfigurations takes it. Modules that its facts name are paths from `root`.
-  mkHostAt =
-    root: documents:
+  # The configuration of a machine, as nixosConfigurations takes it:
+  #   documents      of the nodes that it runs
+  #   root           from where the modules that its facts name are paths
+  #   modules        further ones, such as those of sops-nix or disko, which get `host` as well
+  #   specialArgs    for all of them
+  mkHost =
+    {
+      documents,
+      root,
+      modules ? [ ],
+      specialArgs ? { },
+    }:
     let
       host = hostOf (lib.head (together documents));
+      named =
+        path:
+        if builtins.pathExists (root + "/${path}") then
+          root + "/${path}"
+        else
+          throw "${host.name}: there is no module `${path}`, which its facts name, in ${toString root}; of a flake in git only files that git knows are there: `git add` it";
     in
     lib.nixosSystem {
       # An argument rather than an option, so that imports may depend on it.
-      specialArgs = { inherit host; };
-      modules = [ (hostModule documents) ] ++ map (path: root + "/${path}") host.machine.modules;
+      specialArgs = specialArgs // {
+        inherit host;
+      };
+      modules = [
+        (hostModule documents)
+        # Behind whatever a module of its owner says, also as a default: hardware is theirs.
+        { nixpkgs.hostPlatform = lib.mkOverride 1200 "x86_64-linux"; }
+      ]
+      ++ map named host.machine.modules
+      ++ modules;
     };
 
-  # The configurations of all machines of a stack, by host.
-  mkHostsAt =
-    root: documents:
-    lib.mapAttrs (_: mkHostAt root) (
-      lib.groupBy (document: (hostOf (checked document)).name) (lib.attrValues documents)
+  # The configurations of all machines of a stack, by host, from its documents by node.
+  mkHosts =
+    arguments:
+    lib.mapAttrs (_: documents: mkHost (arguments // { inherit documents; })) (
+      lib.groupBy (document: (hostOf (checked document)).name) (lib.attrValues arguments.documents)
     );
 
   # What was written by stack and node, from a directory of STACK/NODE.json.
