@@ -4,7 +4,7 @@ use super::change::{self, Terms};
 use super::session::Session;
 use super::{Changing, CliError};
 use crate::drill::{self, DrillError, Fault, Finding, JavaClients, Report, Scene, Skipped, Verdict};
-use crate::engine::History;
+use crate::engine::{History, State};
 use crate::program::StackFile;
 use crate::report::exit;
 use crate::stack::{Name, ValidStack};
@@ -20,7 +20,8 @@ use std::time::Duration;
     after_help = "Examples:\n  octad drill list\n  octad drill broker-crash\n  octad drill --all --yes --report drill.html\n  \
                   octad drill broker-crash controller-crash --runs 5 --output json\n\n\
                   Each fault is undone afterwards, also when the drill fails or is stopped. `octad drill external` measures \
-                  what another hand does: it says `ready`, and reads `inject` and `heal` from stdin."
+                  what another hand does: it says `ready`, and reads `inject` and `heal` from stdin. With `--facts DIR` it does so of a \
+                  cluster that this machine knows by its facts only."
 )]
 pub(super) struct Drill {
     #[command(subcommand)]
@@ -62,6 +63,10 @@ pub(super) struct Drill {
     /// What choices between equal nodes follow from
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
+    /// Instead of a stack that is recorded here, the cluster that `octad facts --dir DIR` has written of, whoever made it;
+    /// of such a one only `external` can be drilled
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["all", "baseline"])]
+    facts: Option<PathBuf>,
     /// Draw what happened into this HTML file
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -89,13 +94,12 @@ impl Drill {
             return Ok(exit::OK);
         }
         let faults = self.chosen()?;
-        let stack = session.declare()?;
+        let (stack, described) = self.cluster(session, &faults)?;
         let name = stack.name().clone();
-        session.existing_state(&name)?;
         let names = faults.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(", ");
         let question = format!("Interrupt the clients of the stack {name} on purpose ({names})?");
         session.consent("drill", self.changing.yes, &question).await?;
-        let mut report = self.drilled(session, stack, &faults).await?;
+        let mut report = self.drilled(session, stack, described, &faults).await?;
         if let Some(Baseline::Stock) = self.baseline {
             let stock = self.stock(session, &faults).await?;
             let pairs = report.faults.into_iter().zip(stock.faults);
@@ -113,16 +117,49 @@ impl Drill {
         })
     }
 
+    /// The stack to drill, and its state where that isn't recorded here.
+    fn cluster(
+        &self,
+        session: &Session,
+        faults: &[Box<dyn Fault>],
+    ) -> Result<(ValidStack, Option<State>), CliError> {
+        let Some(directory) = &self.facts else {
+            let stack = session.declare()?;
+            session.existing_state(stack.name())?;
+            return Ok((stack, None));
+        };
+        if let Some(fault) = faults.iter().find(|fault| fault.name() != drill::EXTERNAL) {
+            return Err(CliError::Usage {
+                message: format!(
+                    "{} can't be drilled of a cluster that is known by its facts only",
+                    fault.name()
+                ),
+                hint: "make the fault by another hand: `octad drill external --facts DIR`".into(),
+            });
+        }
+        let state = drill::described(directory).map_err(CliError::Drill)?;
+        let named = state.stack.parse::<Name>();
+        let name = named.map_err(|error| {
+            CliError::Drill(DrillError::Facts { path: directory.clone(), reason: error.to_string() })
+        })?;
+        Ok((ValidStack::empty(name), Some(state)))
+    }
+
     /// Drills a stack under its lock.
     async fn drilled(
         &self,
         session: &Session,
         stack: ValidStack,
+        described: Option<State>,
         faults: &[Box<dyn Fault>],
     ) -> Result<Report, CliError> {
         let name = stack.name().clone();
         let lock = session.lock(&name, "drill", self.changing.lock_timeout).await?;
-        let (state, site) = (session.existing_state(&name)?, session.site(&name)?);
+        let site = session.site(&name)?;
+        let state = match described {
+            Some(state) => state,
+            None => session.existing_state(&name)?,
+        };
         let changes = faults.iter().map(|fault| format!("drill {}", fault.name())).collect();
         let history = History::begin(&site, "drill", changes)?;
         let options = self.changing.options(session);
@@ -151,7 +188,7 @@ impl Drill {
         let changing = Changing { yes: true, ..self.changing };
         let made = change::change(session, "up", &stack, &changing, &terms, agreed).await;
         let drilled = match made {
-            Ok(_) => self.drilled(session, stack, faults).await,
+            Ok(_) => self.drilled(session, stack, None, faults).await,
             Err(error) => Err(error),
         };
         let none = ValidStack::empty(name.clone());

@@ -100,7 +100,7 @@ fn code(error: &CliError) -> u8 {
         CliError::Check(_) => exit::DEFECT,
         #[cfg(feature = "drill")]
         CliError::Drill(error) => match error {
-            DrillError::UnknownFault { .. } => exit::USAGE,
+            DrillError::UnknownFault { .. } | DrillError::Facts { .. } => exit::USAGE,
             DrillError::Refused { .. } | DrillError::Stranger(_) | DrillError::Unhealthy { .. } => {
                 exit::REFUSED
             }
@@ -289,6 +289,7 @@ fn drill(error: &DrillError) -> Option<String> {
         DrillError::NoJavaClients { .. } => Some("leave `--clients java` away, or mend what it says".into()),
         DrillError::Interrupted => Some("what was disturbed is put right; `octad status` tells".into()),
         DrillError::State(error) => state(error),
+        DrillError::Facts { .. } => Some("`octad facts --dir DIR` writes them".into()),
         DrillError::NoMark { .. } | DrillError::Check(_) | DrillError::Io { .. } => None,
     }
 }

@@ -12,6 +12,7 @@
 
 mod accounting;
 mod chronicle;
+mod described;
 mod error;
 mod fault;
 mod page;
@@ -31,8 +32,9 @@ mod witness;
 
 pub use accounting::{Account, Found, Outcome};
 pub use chronicle::{Chronicle, Gone, Led};
+pub use described::described;
 pub use error::DrillError;
-pub use fault::{Fault, Lasts, Objective, Since, Strike, all as all_faults, named as fault_named};
+pub use fault::{EXTERNAL, Fault, Lasts, Objective, Since, Strike, all as all_faults, named as fault_named};
 pub use page::page;
 pub use pauses::{Pause, Spread};
 pub use phases::Phases;

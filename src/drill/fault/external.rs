@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::sync::Mutex;
 
-pub(super) const NAME: &str = "external";
+/// Its name.
+pub const NAME: &str = "external";
 
 /// The fault.
 pub(super) struct External(Mutex<Lines<BufReader<Stdin>>>);

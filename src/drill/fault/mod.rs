@@ -18,6 +18,8 @@ mod single;
 mod two_brokers;
 mod zone_lost;
 
+pub use external::NAME as EXTERNAL;
+
 use super::error::DrillError;
 use super::scene::{Scene, addresses};
 use super::sign::Sign;

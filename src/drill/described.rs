@@ -1,0 +1,129 @@
+//! A cluster of which this machine knows nothing but what `octad facts --dir` wrote of its nodes: another hand made it, and
+//! another hand disturbs it. Reads files.
+
+use super::error::DrillError;
+use crate::engine::State;
+use crate::model::{DEPLOYMENT_VERSION, Deployment, HostInputs};
+use crate::resource::Recorded;
+use crate::role::Group;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The backend that such hosts are said to have. None of this program's, since nothing can be asked of them.
+const BACKEND: &str = "another";
+
+/// The cluster of the documents in a directory, as if it were recorded.
+///
+/// # Errors
+/// Where a file can't be read or is no such document, and where they are of several stacks.
+pub fn described(directory: &Path) -> Result<State, DrillError> {
+    let mut documents = Vec::new();
+    for path in files(directory)? {
+        let failed = |source| DrillError::Io { action: "read", path: path.clone(), source };
+        let text = std::fs::read_to_string(&path).map_err(failed)?;
+        let document = read(&text).map_err(|reason| DrillError::Facts { path: path.clone(), reason })?;
+        documents.push(document);
+    }
+    let no = |reason: String| DrillError::Facts { path: directory.to_owned(), reason };
+    let stacks: BTreeSet<&str> = documents.iter().map(|document| document.facts.stack.as_str()).collect();
+    let [stack] = stacks.iter().copied().collect::<Vec<_>>()[..] else {
+        return Err(no(match stacks.len() {
+            0 => "it has no NODE.json".into(),
+            _ => format!(
+                "its nodes are of several stacks: {}",
+                stacks.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+        }));
+    };
+    let mut state = State::new(stack);
+    for Deployment { facts, .. } in &documents {
+        let address = facts.host.address.known().ok().and_then(|address| address.parse().ok());
+        let zone = facts.host.zone.clone();
+        let outputs = zone.as_ref().map_or_else(|| json!({}), |zone| json!({ "zone": zone }));
+        let inputs = HostInputs { backend: BACKEND.into(), address, zone, ..HostInputs::default() };
+        state.resources.insert(facts.host.key(), recorded(json!(inputs), outputs));
+        state.resources.insert(facts.key(), recorded(json!(facts), json!({})));
+        let none = || Group { role: facts.role.clone(), members: BTreeSet::new() };
+        state.groups.entry(facts.group.clone()).or_insert_with(none).members.insert(facts.key());
+    }
+    Ok(state)
+}
+
+/// All `*.json` of a directory.
+fn files(directory: &Path) -> Result<Vec<PathBuf>, DrillError> {
+    let failed = |source| DrillError::Io { action: "read", path: directory.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|ending| ending == "json") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(text: &str) -> Result<Deployment, String> {
+    let document: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    // A document of another version may have another form, and its version is what there is to say of it.
+    match document.get("version").and_then(Value::as_u64) {
+        Some(version) if version == u64::from(DEPLOYMENT_VERSION) => {}
+        Some(version) => {
+            return Err(format!("it is of version {version}, and this octad reads {DEPLOYMENT_VERSION}"));
+        }
+        None => return Err("it says no version".into()),
+    }
+    serde_json::from_value(document).map_err(|error| error.to_string())
+}
+
+fn recorded(inputs: Value, outputs: Value) -> Recorded {
+    Recorded {
+        inputs,
+        outputs,
+        needs: BTreeSet::new(),
+        pending: None,
+        unprotected: false,
+        attempted: Vec::new(),
+        outgoing: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Key, NodeFacts};
+    use std::fs;
+
+    fn example(stack: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("nix/facts").join(stack)
+    }
+
+    #[test]
+    fn a_cluster_is_known_from_its_documents() {
+        let state = described(&example("ha-nixos")).unwrap();
+        assert_eq!(state.stack, "ha-nixos");
+        let members = |group: &str| state.groups[group].members.len();
+        assert_eq!((members("kafka"), members("zookeeper")), (5, 3));
+        let key = Key::new(NodeFacts::KIND, "broker-1");
+        let facts: NodeFacts = serde_json::from_value(state.resources[&key].inputs.clone()).unwrap();
+        assert_eq!(facts.endpoint("client").as_deref(), Some("10.77.0.101:9092"));
+        assert_eq!(state.resources[&facts.host.key()].outputs["zone"], "a");
+    }
+
+    #[test]
+    fn what_describes_no_cluster_is_told_with_its_place() {
+        let refused = |directory: &Path| described(directory).unwrap_err().to_string();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        assert!(refused(path).ends_with("it has no NODE.json"), "{}", refused(path));
+        let document = fs::read_to_string(example("ha-nixos").join("broker-1.json")).unwrap();
+        fs::write(path.join("broker-1.json"), document.replace("\"version\": 3", "\"version\": 4")).unwrap();
+        assert!(refused(path).contains("broker-1.json: it is of version 4"), "{}", refused(path));
+        fs::write(path.join("broker-1.json"), "{}").unwrap();
+        assert!(refused(path).ends_with("it says no version"), "{}", refused(path));
+        fs::write(path.join("broker-1.json"), document).unwrap();
+        fs::copy(example("minimal-nixos").join("zk-1.json"), path.join("zk-1.json")).unwrap();
+        assert!(refused(path).ends_with("several stacks: ha-nixos, minimal-nixos"), "{}", refused(path));
+    }
+}
