@@ -28,5 +28,6 @@
       checks = forEachSystem ./nix/checks.nix;
       devShells = forEachSystem ./nix/shells.nix;
       formatter = forEachSystem ./nix/formatter.nix;
+      vmTests = forEachSystem ./nix/vm-tests.nix;
     };
 }

@@ -20,6 +20,9 @@ in
     format-data-disk
     ;
 
+  # The eight nodes and all failovers, in virtual machines; the other tests are in vmTests.
+  inherit (self.vmTests.${system}) failover;
+
   format = pkgs.runCommand "format" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
     find ${self} -name '*.nix' -exec nixfmt --check {} +
     touch $out
