@@ -119,7 +119,11 @@ mod tests {
         assert!(refused(path).ends_with("it has no NODE.json"), "{}", refused(path));
         let document = fs::read_to_string(example("ha-nixos").join("broker-1.json")).unwrap();
         fs::write(path.join("broker-1.json"), document.replace("\"version\": 3", "\"version\": 4")).unwrap();
-        assert!(refused(path).contains("broker-1.json: it is of version 4"), "{}", refused(path));
+        assert!(
+            refused(path).contains("broker-1.json describes no cluster: it is of version 4"),
+            "{}",
+            refused(path)
+        );
         fs::write(path.join("broker-1.json"), "{}").unwrap();
         assert!(refused(path).ends_with("it says no version"), "{}", refused(path));
         fs::write(path.join("broker-1.json"), document).unwrap();
