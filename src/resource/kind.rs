@@ -232,7 +232,7 @@ pub trait Kind: Send + Sync {
     /// their outputs in this order. It is on trial then.
     ///
     /// # Errors
-    /// [`HostError::TooLate`] where it was too late for one of them; nothing has changed then.
+    /// [`crate::host::HostError::TooLate`] where it was too late for one of them; nothing has changed then.
     async fn update_together(
         &self,
         surroundings: &dyn Surroundings,
