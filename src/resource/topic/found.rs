@@ -54,13 +54,12 @@ impl Found {
         }
     }
 
-    /// Whether it is what one of these inputs makes.
+    /// Whether it is what one of these inputs makes, and nothing else but that a reassignment throttles it.
     pub(super) fn is_made_by<'a>(&self, mut inputs: impl Iterator<Item = &'a Value>) -> bool {
+        const THROTTLES: &str = ".replication.throttled.replicas";
         inputs.any(|inputs| {
             let made = TopicInputs::deserialize(inputs).ok();
-            made.is_some_and(|made| {
-                self.inputs(&made.cluster, |name| made.configs.contains_key(name)) == made
-            })
+            made.is_some_and(|made| self.inputs(&made.cluster, |name| !name.ends_with(THROTTLES)) == made)
         })
     }
 
@@ -102,10 +101,22 @@ pub(super) fn ours(recorded: &Recorded) -> BTreeSet<String> {
 /// In what another hand made a topic's records less safe than they are recorded to be, a sentence each.
 pub(crate) fn weakened(recorded: &Recorded, observed: &Observed) -> Vec<String> {
     let made = TopicInputs::deserialize(&recorded.inputs).ok().zip(Found::read(observed));
-    match made.filter(|_| another(recorded, observed).is_none()) {
-        Some((made, found)) => found.weakened(&made.configs),
-        None => Vec::new(),
+    let Some((made, found)) = made.filter(|_| another(recorded, observed).is_none()) else {
+        return Vec::new();
+    };
+    // What Octad was about to bring it to when it was cut off is no other hand's.
+    let attempts = recorded.attempted.iter().filter_map(|inputs| TopicInputs::deserialize(inputs).ok());
+    let mut than = made.configs;
+    for attempt in attempts {
+        for name in attempt.configs.keys().chain(&than.keys().cloned().collect::<Vec<_>>()) {
+            match (attempt.configs.get(name), found.configs.get(name)) {
+                (Some(tried), Some(is)) if tried == is => drop(than.insert(name.clone(), is.clone())),
+                (None, None) => drop(than.remove(name)),
+                _ => {}
+            }
+        }
     }
+    found.weakened(&than)
 }
 
 /// Whether it was to be made and never was for certain.
@@ -134,4 +145,53 @@ pub(super) fn another(recorded: &Recorded, observed: &Observed) -> Option<String
     (!found.is_empty() && found != known).then(|| {
         format!("it is another one, which this stack did not make (its id is {found}, and {known} is known)")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ProcessSeen;
+    use serde_json::json;
+
+    fn inputs(configs: Value) -> Value {
+        json!({ "cluster": "kafka", "partitions": 1, "replication_factor": 3, "configs": configs })
+    }
+
+    fn seen(configs: Value) -> Observed {
+        let detail = json!({
+            "partitions": 1, "replication_factor": 3, "configs": configs, "id": "a",
+            "inherited": { "retention.ms": "1000" }
+        });
+        Observed::Present { status: "exists".into(), detail, process: ProcessSeen::Runs, broken: None }
+    }
+
+    fn recorded(applied: Value, attempted: &[Value]) -> Recorded {
+        let attempted: Vec<Value> = attempted.iter().cloned().map(inputs).collect();
+        let outputs = json!({ "id": "a" });
+        serde_json::from_value(
+            json!({ "inputs": inputs(applied), "outputs": outputs, "attempted": attempted }),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn what_octad_was_about_to_bring_it_to_is_no_other_hands() {
+        let kept = json!({ "retention.ms": "500" });
+        let lower = json!({ "retention.ms": "400" });
+        let told = weakened(&recorded(kept.clone(), &[]), &seen(lower.clone()));
+        assert_eq!(told.len(), 1, "the detector: {told:?}");
+        assert_eq!(weakened(&recorded(kept.clone(), &[lower.clone()]), &seen(lower)), [""; 0]);
+        // Another hand was there as well.
+        let other = json!({ "retention.ms": "300" });
+        assert_eq!(weakened(&recorded(kept, &[json!({ "retention.ms": "400" })]), &seen(other)).len(), 1);
+    }
+
+    #[test]
+    fn a_topic_with_a_setting_more_was_not_made_so_unless_a_reassignment_throttles_it() {
+        let made = inputs(json!({ "retention.ms": "500" }));
+        let is = |configs: Value| Found::read(&seen(configs)).unwrap().is_made_by([&made].into_iter());
+        assert!(is(json!({ "retention.ms": "500" })));
+        assert!(is(json!({ "retention.ms": "500", "leader.replication.throttled.replicas": "*" })));
+        assert!(!is(json!({ "retention.ms": "500", "cleanup.policy": "compact" })));
+    }
 }
