@@ -138,7 +138,8 @@ impl Drill {
             });
         }
         let state = drill::described(directory).map_err(CliError::Drill)?;
-        let named = state.stack.parse::<Name>();
+        // A stack of this name may be recorded here as well, with a lock and with notes of its own.
+        let named = format!("{}-by-facts", state.stack).parse::<Name>();
         let name = named.map_err(|error| {
             CliError::Drill(DrillError::Facts { path: directory.clone(), reason: error.to_string() })
         })?;
