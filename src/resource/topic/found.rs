@@ -180,7 +180,10 @@ mod tests {
         let lower = json!({ "retention.ms": "400" });
         let told = weakened(&recorded(kept.clone(), &[]), &seen(lower.clone()));
         assert_eq!(told.len(), 1, "the detector: {told:?}");
-        assert_eq!(weakened(&recorded(kept.clone(), &[lower.clone()]), &seen(lower)), [""; 0]);
+        assert_eq!(
+            weakened(&recorded(kept.clone(), std::slice::from_ref(&lower)), &seen(lower.clone())),
+            [""; 0]
+        );
         // Another hand was there as well.
         let other = json!({ "retention.ms": "300" });
         assert_eq!(weakened(&recorded(kept, &[json!({ "retention.ms": "400" })]), &seen(other)).len(), 1);
