@@ -98,25 +98,16 @@ pub(super) fn ours(recorded: &Recorded) -> BTreeSet<String> {
     settings_in(std::iter::once(&recorded.inputs).chain(&recorded.attempted))
 }
 
-/// In what another hand made a topic's records less safe than they are recorded to be, a sentence each.
+/// In what another hand made a topic's records less safe than they are recorded to be, a sentence each. What Octad was about
+/// to bring it to when it was cut off is no other hand's.
 pub(crate) fn weakened(recorded: &Recorded, observed: &Observed) -> Vec<String> {
-    let made = TopicInputs::deserialize(&recorded.inputs).ok().zip(Found::read(observed));
-    let Some((made, found)) = made.filter(|_| another(recorded, observed).is_none()) else {
+    let Some(found) = Found::read(observed).filter(|_| another(recorded, observed).is_none()) else {
         return Vec::new();
     };
-    // What Octad was about to bring it to when it was cut off is no other hand's.
-    let attempts = recorded.attempted.iter().filter_map(|inputs| TopicInputs::deserialize(inputs).ok());
-    let mut than = made.configs;
-    for attempt in attempts {
-        for name in attempt.configs.keys().chain(&than.keys().cloned().collect::<Vec<_>>()) {
-            match (attempt.configs.get(name), found.configs.get(name)) {
-                (Some(tried), Some(is)) if tried == is => drop(than.insert(name.clone(), is.clone())),
-                (None, None) => drop(than.remove(name)),
-                _ => {}
-            }
-        }
-    }
-    found.weakened(&than)
+    let brought_to = std::iter::once(&recorded.inputs).chain(&recorded.attempted);
+    let brought_to = brought_to.filter_map(|inputs| TopicInputs::deserialize(inputs).ok());
+    let told = brought_to.map(|inputs| found.weakened(&inputs.configs));
+    told.min_by_key(Vec::len).unwrap_or_default()
 }
 
 /// Whether it was to be made and never was for certain.
