@@ -22,7 +22,7 @@ use super::api::Api;
 use super::client::{Client, Heard, metadata};
 use super::error::{Attempt, ErrorCode, KafkaError};
 use super::snapshot::Snapshot;
-use super::watchdog::{controller, look, registered};
+use super::watchdog::{controller, look, registered_ids};
 use super::{
     ClusterView, ConfigEntry, ConfigSource, ConnectionError, PartitionView, Reassignment, TopicPartition,
 };
@@ -100,7 +100,7 @@ impl Client {
         let named = look(&self.zookeeper, self.timeouts.answer, |session| {
             Box::pin(async {
                 let controller = controller(session).await?;
-                Ok(Named { controller, registered: registered(session).await?.into_keys().collect() })
+                Ok(Named { controller, registered: registered_ids(session).await?.into_iter().collect() })
             })
         });
         named.await.map(Some).map_err(|_| KafkaError::NoZookeeper)

@@ -69,12 +69,17 @@ struct Configured {
     config: BTreeMap<String, String>,
 }
 
+/// The ids of all registered brokers.
+pub(in crate::kafka) async fn registered_ids(session: &mut Session) -> Result<Vec<i32>, SessionError> {
+    let names = session.children("/brokers/ids").await?;
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
 /// All registered brokers.
 pub(in crate::kafka) async fn registered(
     session: &mut Session,
 ) -> Result<BTreeMap<i32, Registered>, SessionError> {
-    let names = session.children("/brokers/ids").await?;
-    let ids: Vec<i32> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    let ids = registered_ids(session).await?;
     let paths: Vec<String> = ids.iter().map(|id| format!("/brokers/ids/{id}")).collect();
     let found = session.read_all(&paths).await?;
     let there = ids.into_iter().zip(found).filter_map(|(id, znode)| Some((id, znode?)));

@@ -15,7 +15,7 @@ mod vouch;
 
 pub use claim::{Claim, NotClaimed, claim};
 pub use look::LookError;
-pub(super) use look::{assigned_to, controller, look, partitions, registered};
+pub(super) use look::{assigned_to, controller, look, partitions, registered, registered_ids};
 pub use rule::{Look, NotSpared, Partition, Round, Streak, Voucher, is_apart};
 
 use crate::clock::since_boot;
