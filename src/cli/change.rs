@@ -212,14 +212,17 @@ impl Phases<'_> {
 
     async fn carry_out(&self, ready: Ready, plan: Plan<Checked>, phase: usize) -> Result<(), CliError> {
         let Ready { context, mut store, stack, first_seen } = ready;
-        first_seen.into_iter().try_for_each(|record| store.append(record))?;
         let (verb, name, steps) = (self.verb.into(), self.stack.name().to_string(), plan.steps.len());
         self.session.events().emit(Event::Started { verb, stack: name, steps, phase, phases: self.count });
-        let staged = tokio::select! {
-            staged = engine::stage(&context, &mut store, &plan) => staged.map_err(CliError::from),
+        let prepare = async {
+            first_seen.into_iter().try_for_each(|record| store.append(record))?;
+            engine::stage(&context, &mut store, &plan).await.map_err(CliError::from)
+        };
+        let prepared = tokio::select! {
+            prepared = prepare => prepared,
             () = self.session.interrupt().wait() => Err(CliError::Cancelled),
         };
-        match staged {
+        match prepared {
             Ok(()) => {}
             Err(error) if phase == 1 => return Err(error),
             Err(error) => return Err(self.not_begun(phase, error)),
