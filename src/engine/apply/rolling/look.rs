@@ -94,9 +94,13 @@ async fn processes<'a>(
     members: &BTreeSet<&'a str>,
     view: &GroupView,
 ) -> Pending<'a> {
-    let instances = worker.context.made_instances(group);
+    // As a rule all are up, and there is nobody to look for.
+    let made = match members.iter().all(|name| view.is_up(name)) {
+        true => BTreeMap::new(),
+        false => worker.context.made_instances(group),
+    };
     let looks = members.iter().map(|name| {
-        let key = instances.keys().find(|key| key.name == **name && !view.is_up(name));
+        let key = made.keys().find(|key| key.name == **name && !view.is_up(name));
         async move {
             match key {
                 Some(key) => (*name, process(worker, key).await),
