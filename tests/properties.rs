@@ -273,16 +273,19 @@ fn mend_all(simulation: &Simulation) {
 
 /// Ups until nothing is left to do; a shrunk ISR may need time between them.
 fn converge(simulation: &Simulation) -> Result<(), TestCaseError> {
+    let mut ended = Vec::new();
     for _ in 0..4 {
         mend_all(simulation);
         match simulation.up() {
             Ok(Ended::Nothing) => return Ok(()),
-            Ok(Ended::Changed) | Err(CliError::Apply(_)) => {}
+            Ok(Ended::Changed) => ended.push("changed".to_owned()),
+            Err(error @ CliError::Apply(_)) => ended.push(octad::causes::with_causes(&error)),
             Ok(Ended::Killed) => prop_assert!(false, "killed twice"),
             Err(error) => prop_assert!(false, "{}", octad::causes::with_causes(&error)),
         }
     }
-    prop_assert!(false, "there is still something to do: {}", simulation.world.portrait());
+    let left = simulation.world.portrait();
+    prop_assert!(false, "there is still something to do: {left}\nafter {}", ended.join("\nafter "));
     Ok(())
 }
 

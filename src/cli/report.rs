@@ -111,13 +111,14 @@ fn code(error: &CliError) -> u8 {
         CliError::Interrupted => exit::CANCELLED,
         CliError::Apply(ApplyError { error, .. }) => match error {
             StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => exit::CANCELLED,
-            StepError::PutBack { .. } => exit::PUT_BACK,
+            StepError::PutBack { .. } | StepError::WentBack { .. } => exit::PUT_BACK,
             StepError::Gate(_)
             | StepError::NotSafe { .. }
             | StepError::Stranger(_)
             | StepError::Act {
                 source:
                     KindError::CameBack { .. }
+                    | KindError::WentBack { .. }
                     | KindError::Host(HostError::TooLate { .. })
                     | KindError::NotRefilled { .. }
                     | KindError::Another { .. }
@@ -229,6 +230,10 @@ fn hint(error: &CliError) -> Option<String> {
             }
             StepError::PutBack { member, .. } => Some(format!(
                 "`octad logs {member}` tells what it said; correct the stack file, then `octad up`"
+            )),
+            StepError::WentBack { .. } => Some(went_back()),
+            StepError::NotSafe { reason: NotSafe::Unconfirmed { host, .. }, .. } => Some(format!(
+                "the same command settles it first where {host} can be reached; `--exclude host/{host}` goes on without it"
             )),
             StepError::NotSafe { reason: NotSafe::NothingToSpare { topics }, .. } => {
                 let flags: Vec<String> =
@@ -373,10 +378,15 @@ fn holder(error: &HolderError) -> Option<String> {
     }
 }
 
+fn went_back() -> String {
+    "a host does that where it boots, and where nobody reaches it; the same command tries it once more".into()
+}
+
 fn kind(error: &KindError) -> Option<String> {
     match error {
         KindError::Host(error) => host(error),
         KindError::CameBack { .. } => Some("`octad up` again: it takes the node into a roll".into()),
+        KindError::WentBack { .. } => Some(went_back()),
         KindError::NotRefilled { .. } => Some(
             "bring the others back first, or restore its data; the same command goes on from here".into(),
         ),

@@ -81,6 +81,14 @@ pub enum StepError {
         #[source]
         reason: GateError,
     },
+    /// A host took its change back by itself before that was confirmed.
+    #[error(
+        "{host} has gone back to what it ran before by itself: its change was neither confirmed nor refused in time"
+    )]
+    WentBack {
+        /// The host.
+        host: Key,
+    },
     /// Another group answers at the addresses of the stack's own.
     #[error("{}: {}", .0.key, .0.reason)]
     Stranger(Refusal),
@@ -281,7 +289,9 @@ impl Worker {
             Action::Delete { key, before, .. } => self.delete(key, before).await,
             Action::Forget { key, .. } => self.forget(key),
             Action::Roll { .. } | Action::RollHosts { .. } => rolling::roll(self, number, &step.action).await,
-            Action::Confirm { key, members } => rolling::confirm(self, number, key, members).await,
+            Action::Confirm { key, members, interrupts } => {
+                rolling::confirm(self, number, key, members, interrupts).await
+            }
             Action::Gate { group } => self.gate(number, group).await,
         };
         self.context.events().emit(Event::StepFinished {
@@ -404,24 +414,35 @@ impl Worker {
         }
     }
 
-    /// Keeps what is on trial on a host.
-    async fn confirm(&self, host: &Key) -> Result<(), StepError> {
+    /// Keeps what is on trial on a host with these on it. Where it has gone back by itself, note is taken of that.
+    async fn confirm(&self, host: &Key, standing: impl Iterator<Item = &Key>) -> Result<(), StepError> {
         let confirmed = self.kind(host)?.confirm(self.context.as_ref(), host).await;
-        confirmed.map_err(|source| StepError::Act {
-            verb: "confirm the change of",
-            key: host.clone(),
-            source,
-        })
+        let act = |source| StepError::Act { verb: "confirm the change of", key: host.clone(), source };
+        if confirmed.map_err(act)? {
+            return Ok(());
+        }
+        self.note_what_runs(standing).await?;
+        Err(StepError::WentBack { host: host.clone() })
     }
 
-    /// Takes back what is on trial on a host, and takes note of what these are there by that.
-    async fn revert(&self, host: &Key, standing: impl Iterator<Item = &Key>) -> Result<(), StepError> {
-        let reverted = self.kind(host)?.revert(self.context.as_ref(), host).await;
+    /// Takes back what is on trial on a host with these on it.
+    async fn revert(
+        &self,
+        host: &Key,
+        standing: impl Iterator<Item = &Key>,
+        until: Until,
+    ) -> Result<(), StepError> {
+        let reverted = self.kind(host)?.revert(self.context.as_ref(), host, until).await;
         reverted.map_err(|source| StepError::Act {
             verb: "take back the change of",
             key: host.clone(),
             source,
         })?;
+        self.note_what_runs(standing).await
+    }
+
+    /// Takes note of what these are by now, since their host has gone back to what it ran before.
+    async fn note_what_runs(&self, standing: impl Iterator<Item = &Key>) -> Result<(), StepError> {
         for key in standing {
             let (kind, subject) =
                 (self.kind(key)?, BTreeMap::from([(key.clone(), self.context.instance(key))]));
@@ -543,6 +564,17 @@ impl Worker {
 
     /// Waits until the group is healthy, and returns how it was seen last.
     async fn healthy(&self, number: usize, group: &str, known: &Members) -> Result<GroupView, StepError> {
+        self.healthy_but_for(number, group, known, &self.left_out).await
+    }
+
+    /// The same, with these not waited for that are away at first, where the group does without them.
+    async fn healthy_but_for(
+        &self,
+        number: usize,
+        group: &str,
+        known: &Members,
+        but_for: &BTreeSet<Key>,
+    ) -> Result<GroupView, StepError> {
         let tell = |told: gate::Told<'_>| match told {
             gate::Told::Reason(reason) => self.tell(number, reason),
             gate::Told::Member { name, seen, after } => self.context.events().emit(Event::StepMember {
@@ -554,7 +586,7 @@ impl Worker {
             }),
         };
         let (timeout, interrupt) = (self.options.gate_timeout, &self.options.interrupt);
-        Ok(gate::wait_healthy(&self.context, group, known, &self.left_out, timeout, interrupt, &tell).await?)
+        Ok(gate::wait_healthy(&self.context, group, known, but_for, timeout, interrupt, &tell).await?)
     }
 
     /// The last steps may have changed what a group holds (a topic is news to every broker), and nobody is to find it

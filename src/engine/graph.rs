@@ -70,9 +70,23 @@ impl Graph {
         }
     }
 
+    /// What is on trial is judged once all that is started beside it has been.
+    pub(super) fn confirmed_last(&mut self) {
+        let confirms = |step: &Step| matches!(step.action, Action::Confirm { .. });
+        let others: BTreeSet<usize> =
+            (0..self.steps.len()).filter(|number| !confirms(&self.steps[*number])).collect();
+        self.steps.iter_mut().filter(|step| confirms(step)).for_each(|step| step.after.extend(&others));
+    }
+
     /// The step of a resource, if it has one.
     pub(super) fn step_of(&self, key: &Key) -> Option<usize> {
         self.by_key.get(key).copied()
+    }
+
+    /// Whether a step of its own changes this resource, and doesn't only start it.
+    pub(super) fn changes(&self, key: &Key) -> bool {
+        let action = self.step_of(key).map(|step| &self.steps[step].action);
+        matches!(action, Some(Action::Update(change)) if !change.changes.is_empty())
     }
 
     /// Whether a step makes this resource.

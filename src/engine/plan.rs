@@ -163,6 +163,9 @@ pub enum Action {
         key: Key,
         /// The member of each group there.
         members: BTreeMap<String, Key>,
+        /// What there is consent to interrupt where it is taken back.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        interrupts: BTreeSet<String>,
     },
     /// Waits until a group is healthy as a whole.
     Gate {
@@ -284,6 +287,15 @@ impl Action {
                 .collect(),
             _ => vec![],
         }
+    }
+
+    /// What it may interrupt, with consent.
+    pub(super) fn interrupts(&self) -> impl Iterator<Item = &String> {
+        let taken_back = match self {
+            Self::Confirm { interrupts, .. } => Some(interrupts),
+            _ => None,
+        };
+        self.rolled().into_iter().map(|rolled| rolled.interrupts).chain(taken_back).flatten()
     }
 
     /// What it restarts turn by turn.

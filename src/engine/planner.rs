@@ -5,7 +5,7 @@ use super::graph::Graph;
 use super::plan::{Action, Change, GroupRoll, Plan};
 use super::selection::Decisions;
 use super::{Intent, Inventory, State, identity, moves, roll};
-use crate::model::{Key, NodeFacts, Reference, Refusal, resolve};
+use crate::model::{Key, NodeFacts, ProcessSeen, Reference, Refusal, resolve};
 use crate::registry::Registry;
 use crate::resource::{Decision, Fitted, GroupSubject, Kind, Loss, Observed, Recorded, Siblings, Subject};
 use crate::role::{Group, Health, NotSafe};
@@ -276,6 +276,7 @@ impl Planner<'_> {
     }
 
     /// What is on trial is kept or taken back first: what would be decided of the rest is decided from what is there then.
+    /// Whoever is away is started before that as it lies, since it may be needed for either.
     fn confirm_first(&mut self, decisions: &mut Decisions) {
         let confirms = |key: &Key, decision: &Decision| {
             matches!(decision, Decision::Confirm { .. }) && !self.left_out.contains(key)
@@ -283,11 +284,29 @@ impl Planner<'_> {
         if !decisions.iter().any(|(key, (decision, _))| confirms(key, decision)) {
             return;
         }
-        let (first, later): (Decisions, Decisions) =
-            std::mem::take(decisions).into_iter().partition(|(key, (decision, _))| confirms(key, decision));
-        *decisions = first;
-        self.held_back.extend(later.into_keys());
+        for (key, (decision, inputs)) in std::mem::take(decisions) {
+            let decision = match decision {
+                confirm if confirms(&key, &confirm) => confirm,
+                Decision::Start { reason } | Decision::Update { reason, disrupts: None, .. }
+                    if self.is_away(&key) =>
+                {
+                    Decision::Start { reason }
+                }
+                _ => {
+                    self.held_back.insert(key);
+                    continue;
+                }
+            };
+            decisions.insert(key, (decision, inputs));
+        }
         (self.confirms, self.goes_on) = (true, true);
+    }
+
+    /// Whether a resource is there, has no process, and may have one again.
+    fn is_away(&self, key: &Key) -> bool {
+        let observed = self.inventory.resources.get(key);
+        let broken = matches!(observed, Some(Observed::Present { broken: Some(_), .. }));
+        observed.and_then(Observed::process) == Some(ProcessSeen::Gone) && !broken
     }
 
     /// What stands on a resource that is made anew stays as it is in this phase: where it moves to is not known yet.
@@ -407,8 +426,10 @@ impl Planner<'_> {
             }
             Decision::Confirm { reason } => {
                 let members = self.members_on(key).map(|(group, member)| (group.to_owned(), member.clone()));
-                let action = Action::Confirm { key: key.clone(), members: members.collect() };
-                self.graph.add(key, action, reason);
+                let interrupts = self.intent.interrupts.clone();
+                let action = Action::Confirm { key: key.clone(), members: members.collect(), interrupts };
+                // What stands on the host and is started comes before, not after.
+                self.graph.add_for_groups(std::iter::empty(), &[], action, reason);
             }
             Decision::Renew { changes, reason } => {
                 let (before, after) = (before(), inputs);
@@ -418,7 +439,10 @@ impl Planner<'_> {
             Decision::Update { changes, reason, disrupts } => {
                 let (before, after) = (before(), inputs);
                 let change = Change { key: key.clone(), before, after, changes, reason: reason.clone() };
-                match disrupts {
+                // One without a process interrupts nobody, but where others run on a host that is changed with it. Where
+                // nothing changes, it is only started.
+                let starts = change.changes.is_empty();
+                match disrupts.or_else(|| self.beside_others(key).filter(|_| !starts)) {
                     Some(group) => {
                         self.rolls.entry(group).or_default().insert(key.name.clone(), change);
                     }
@@ -493,6 +517,15 @@ impl Planner<'_> {
         self.registry.kind(&key.kind)?.stands_on(inputs)
     }
 
+    /// The group of a member beside which others stand on a resource that is changed as a whole. They aren't asked where that
+    /// group has nobody who leads it: it serves nobody, and they may need it to answer.
+    fn beside_others(&self, key: &Key) -> Option<String> {
+        let on = self.stands_on(key).filter(|on| self.changes_whole(on))?;
+        let group = self.groups.get(self.member_of.get(key)?)?;
+        let leads = group.view.is_some_and(|view| !view.leaders.is_empty());
+        (leads && self.members_on(&on).any(|(_, other)| other != key)).then(|| group.name.to_owned())
+    }
+
     /// Whether what stands on a declared resource is changed with it as a whole.
     fn changes_whole(&self, key: &Key) -> bool {
         let declared = self.stack.resources.get(key).zip(self.registry.kind(&key.kind));
@@ -551,7 +584,9 @@ impl Planner<'_> {
             .unzip();
         let mut interrupted = BTreeMap::new();
         for (name, group) in &mut groups {
-            let names: BTreeSet<String> = group.members.keys().cloned().collect();
+            // Those beside them on their hosts are asked as well.
+            let beside = hosts.values().filter_map(|members| members.get(name)).map(|key| &key.name);
+            let names: BTreeSet<String> = group.members.keys().chain(beside).cloned().collect();
             let seen = roles.get(name).zip(views.get(name));
             let all = seen.map(|(role, view)| role.interrupted(&names, view)).unwrap_or_default();
             group.interrupts = &all & &self.intent.interrupts;
@@ -715,7 +750,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What stands on each resource that is changed as a whole.
+    /// What stands on each resource that is changed as a whole, and what is changed on any of those outside a roll.
     fn on_whole(&self) -> Vec<BTreeSet<Key>> {
         let mut on: BTreeMap<Key, BTreeSet<Key>> = BTreeMap::new();
         let hosts: BTreeSet<&Key> =
@@ -726,7 +761,8 @@ impl Planner<'_> {
                 on.entry(host).or_default().insert(key.clone());
             }
         }
-        on.into_values().collect()
+        let changed = on.values().flatten().filter(|key| self.graph.changes(key)).cloned().collect();
+        on.into_values().chain([changed]).collect()
     }
 
     fn role_of(&self, group: &str) -> Option<Arc<dyn crate::role::Role>> {
@@ -749,6 +785,7 @@ impl Planner<'_> {
         }
         self.graph.forgotten_after(&self.state.groups);
         self.graph.made_after_leaving(&self.state.groups);
+        self.graph.confirmed_last();
         self.graph.close(&self.stack.groups);
         self.graph.one_after_the_other(self.on_whole());
     }

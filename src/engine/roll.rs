@@ -66,14 +66,9 @@ impl Group<'_> {
         self.role.next(&Roll { pending, interrupts: self.interrupts }, &self.view)
     }
 
-    /// Whether this member may go now, as if it alone were to be changed.
-    pub(super) fn lets_go(&self, member: &str) -> Result<(), NotSafe> {
-        let process = self.process(member);
-        match self.next(&[(member, process)].into()) {
-            Next::Do(_) => Ok(()),
-            Next::Wait(reason) | Next::Refuse(reason) => Err(reason),
-            Next::Done => Err(NotSafe::MembersAway { members: vec![member.to_owned()], so: None }),
-        }
+    /// What it says of this member, as if it alone were to be changed.
+    fn alone(&self, member: &str) -> Next {
+        self.next(&[(member, self.process(member))].into())
     }
 
     /// What a member's host says of its process.
@@ -137,44 +132,50 @@ pub(super) fn choose(groups: &BTreeMap<&str, Group<'_>>, turns: &[Turn]) -> Choi
     };
     let mut candidates: Vec<usize> = candidates.into_iter().collect();
     candidates.sort_by_key(|turn| (leaders(&turns[*turn]), !proposed.contains(turn)));
-    let mut refused = None;
+    let mut waits = None;
     for number in candidates {
         let turn = &turns[number];
         if turn.host.is_none() {
             return Choice::Turn(number);
         }
-        match lets_go(groups, turn, &waiting) {
-            Ok(()) => return Choice::Turn(number),
-            Err(reason) => drop(refused.get_or_insert(reason)),
+        match lets_go(groups, number, turn, &waiting) {
+            Choice::Wait(group, reason) => drop(waits.get_or_insert((group, reason))),
+            goes_or_never_will => return goes_or_never_will,
         }
     }
-    let waits = waiting.into_iter().next().map(|(group, reason)| (group.to_owned(), reason));
-    match waits.or(refused) {
+    let first = waiting.into_iter().next().map(|(group, reason)| (group.to_owned(), reason));
+    match first.or(waits) {
         Some((group, reason)) => Choice::Wait(group, reason),
         None => Choice::Done,
     }
 }
 
-/// Whether every group that has a member in a turn lets it go.
-///
-/// # Errors
-/// The first that doesn't, and why.
-pub(super) fn lets_go(
+/// The turn, if every group that has a member in it lets it go; else what the first says that doesn't.
+fn lets_go(
     groups: &BTreeMap<&str, Group<'_>>,
+    number: usize,
     turn: &Turn,
     waiting: &BTreeMap<&str, NotSafe>,
-) -> Result<(), (String, NotSafe)> {
+) -> Choice {
     for (name, member) in &turn.members {
-        let told = |reason: NotSafe| (name.clone(), reason);
-        let Some(group) = groups.get(name.as_str()) else { return Err(told(NotSafe::NobodyAnswers)) };
-        match waiting.get(name.as_str()) {
-            Some(reason) if group.pending.contains_key(member.name.as_str()) => {
-                return Err(told(reason.clone()));
+        let Some(group) = groups.get(name.as_str()) else {
+            return Choice::Wait(name.clone(), NotSafe::NobodyAnswers);
+        };
+        let next = match waiting.get(name.as_str()) {
+            Some(reason) if group.pending.contains_key(member.name.as_str()) => Next::Wait(reason.clone()),
+            _ => group.alone(&member.name),
+        };
+        match next {
+            Next::Do(_) => {}
+            Next::Refuse(reason) => return Choice::Refuse(name.clone(), reason),
+            Next::Wait(reason) => return Choice::Wait(name.clone(), reason),
+            Next::Done => {
+                let members = vec![member.name.clone()];
+                return Choice::Wait(name.clone(), NotSafe::MembersAway { members, so: None });
             }
-            _ => group.lets_go(&member.name).map_err(told)?,
         }
     }
-    Ok(())
+    Choice::Turn(number)
 }
 
 /// The members of a roll as an inventory has them.

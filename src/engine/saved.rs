@@ -179,8 +179,8 @@ impl SavedPlan {
 
     /// What there is consent to interrupt: all that the plan tells that it interrupts.
     pub fn interrupts(&self) -> BTreeSet<String> {
-        let rolled = self.plans().flat_map(|plan| &plan.steps).flat_map(|step| step.action.rolled());
-        rolled.flat_map(|rolled| rolled.interrupts.iter().cloned()).collect()
+        let steps = self.plans().flat_map(|plan| &plan.steps);
+        steps.flat_map(|step| step.action.interrupts()).cloned().collect()
     }
 
     /// Of what there is consent to losses: all that the plan tells.

@@ -186,13 +186,19 @@ pub trait Host: Send + Sync {
         Ok(false)
     }
 
-    /// Keeps what is on trial for good: the host boots it from now on. Where nothing is, it does nothing.
-    async fn confirm(&self) -> Result<(), HostError> {
-        Ok(())
+    /// Keeps what is on trial for good: the host boots it from now on. Returns whether the host runs what it was changed to
+    /// last: `false` where it has gone back to what it ran before. May be repeated.
+    async fn confirm(&self) -> Result<bool, HostError> {
+        Ok(true)
     }
 
-    /// Takes back what is on trial: the host runs what it ran before, as it boots. Where nothing is, it does nothing.
-    async fn revert(&self) -> Result<(), HostError> {
+    /// Takes back what is on trial: the host runs what it ran before, as it boots. Where nothing is, it does nothing. A process
+    /// that runs is asked to end before `until`, or not at all.
+    ///
+    /// # Errors
+    /// [`HostError::TooLate`] where it was too late for that; the change is on trial as before then.
+    async fn revert(&self, until: Until) -> Result<(), HostError> {
+        let _ = until;
         Ok(())
     }
 

@@ -111,7 +111,7 @@ fn changes<S>(out: &mut String, counts: &mut Counts, plan: &Plan<S>, style: Styl
             }
             Action::Confirm { key, .. } => {
                 *counts.entry("to confirm").or_default() += 1;
-                let what = "its change is kept once all on it are well, else taken back";
+                let what = "its change is kept once what it runs is well, else taken back";
                 line(out, &style.changing("?"), key, what, &step.reason, style);
             }
             Action::Gate { group } if !step.reason.is_empty() => {
@@ -284,6 +284,7 @@ fn roll_hosts(out: &mut String, step: &Step, style: Style) {
     for (name, GroupRoll { members, absences, interrupts }) in groups {
         if members.is_empty() {
             let _ = writeln!(out, "    {name} is asked: it has a member there");
+            may_interrupt(out, interrupts, style);
             continue;
         }
         let _ = writeln!(out, "    {name}");
@@ -324,6 +325,10 @@ fn restarts(
     if let Some(absence) = absence(absences) {
         let _ = writeln!(out, "      {absence}");
     }
+    may_interrupt(out, interrupts, style);
+}
+
+fn may_interrupt(out: &mut String, interrupts: &BTreeSet<String>, style: Style) {
     if !interrupts.is_empty() {
         let names: Vec<&str> = interrupts.iter().map(String::as_str).collect();
         let told = format!(

@@ -35,6 +35,12 @@ pub enum KindError {
         /// The resource.
         key: Key,
     },
+    /// A host that is changed as a whole took its change back before anybody confirmed it.
+    #[error("{key} has gone back to what it ran before by itself")]
+    WentBack {
+        /// The host.
+        key: Key,
+    },
     /// A member without data can't be given an empty disk any more.
     #[error("{key} is not refilled")]
     NotRefilled {

@@ -296,12 +296,17 @@ impl Kind for HostKind {
         Ok(surroundings.host(key)?.unconfirmed().await?)
     }
 
-    async fn confirm(&self, surroundings: &dyn Surroundings, key: &Key) -> Result<(), KindError> {
+    async fn confirm(&self, surroundings: &dyn Surroundings, key: &Key) -> Result<bool, KindError> {
         Ok(surroundings.host(key)?.confirm().await?)
     }
 
-    async fn revert(&self, surroundings: &dyn Surroundings, key: &Key) -> Result<(), KindError> {
-        Ok(surroundings.host(key)?.revert().await?)
+    async fn revert(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        until: Until,
+    ) -> Result<(), KindError> {
+        Ok(surroundings.host(key)?.revert(until).await?)
     }
 
     async fn halt(

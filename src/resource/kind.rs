@@ -250,13 +250,20 @@ pub trait Kind: Send + Sync {
         Ok(false)
     }
 
-    /// Keeps for good what is on trial.
-    async fn confirm(&self, _surroundings: &dyn Surroundings, _key: &Key) -> Result<(), KindError> {
-        Ok(())
+    /// Keeps for good what is on trial. Returns whether it is still what the last change made it; `false` where that was
+    /// taken back by the resource itself. May be repeated.
+    async fn confirm(&self, _surroundings: &dyn Surroundings, _key: &Key) -> Result<bool, KindError> {
+        Ok(true)
     }
 
-    /// Takes back what is on trial.
-    async fn revert(&self, _surroundings: &dyn Surroundings, _key: &Key) -> Result<(), KindError> {
+    /// Takes back what is on trial. What that interrupts is begun before `until`, or not at all.
+    async fn revert(
+        &self,
+        surroundings: &dyn Surroundings,
+        key: &Key,
+        until: Until,
+    ) -> Result<(), KindError> {
+        let _ = (surroundings, key, until);
         Ok(())
     }
 

@@ -294,12 +294,13 @@ impl Kind for NodeKind {
     ) -> Result<Value, KindError> {
         match location::left(surroundings, &facts(key, inputs)?.host.key(), key).await? {
             // Where it lies, with what it has there.
-            Some(left) => {
-                left.host.start(&left.name).await?;
-                Ok(json!({ "generation": surroundings.output(key, "generation") }))
+            Some(left) => left.host.start(&left.name).await?,
+            None if starts_as_it_lies(surroundings, key, inputs).await? => {
+                surroundings.host(&facts(key, inputs)?.host.key())?.start(&key.name).await?;
             }
-            None => self.update_at_rest(surroundings, key, inputs, inputs).await,
+            None => return self.update_at_rest(surroundings, key, inputs, inputs).await,
         }
+        Ok(json!({ "generation": surroundings.output(key, "generation") }))
     }
 
     async fn update_at_rest(
@@ -349,9 +350,11 @@ impl Kind for NodeKind {
         let host = facts(key, after)?.host.key();
         let part = Part { key, before, after, until };
         let outputs = self.update_together(surroundings, &[part]).await?;
-        // It is for whoever waits for its group to say whether it is well; its host goes on as it was but for it.
-        surroundings.host(&host)?.confirm().await?;
-        Ok(outputs.into_iter().next().unwrap_or_default())
+        // Nobody relied on it: it is for whoever waits for its group to say whether it is well.
+        match surroundings.host(&host)?.confirm().await? {
+            true => Ok(outputs.into_iter().next().unwrap_or_default()),
+            false => Err(KindError::WentBack { key: host }),
+        }
     }
 
     async fn update_together(
@@ -448,6 +451,20 @@ impl Kind for NodeKind {
         }
         Ok(())
     }
+}
+
+/// Whether a node is started as it lies: its host is changed as a whole, and nobody else there has been asked about that.
+async fn starts_as_it_lies(
+    surroundings: &dyn Surroundings,
+    key: &Key,
+    inputs: &Value,
+) -> Result<bool, KindError> {
+    let host = facts(key, inputs)?.host.key();
+    if !surroundings.changes_whole(&host) {
+        return Ok(false);
+    }
+    let found = location::look(surroundings.host(&host)?.as_ref(), surroundings, key).await?;
+    Ok(found.is_some_and(|found| found.altered.is_empty() && found.facts.is_some()))
 }
 
 /// Files with the options of the virtual machine in place of the facts, which say all the rest once more.

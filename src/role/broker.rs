@@ -228,10 +228,16 @@ impl Role for Broker {
     }
 
     async fn claim(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<Option<Claim>, NotSafe> {
-        let ensemble = Self::ensemble(&[member]);
+        let mut ensemble = Self::ensemble(&[member]);
         // Nobody is stopped on the word of one without a watchdog.
         if !member.watchdog || ensemble.is_empty() {
             return Ok(None);
+        }
+        // A server on the same host may be stopped with it, and the claim's connection with that.
+        let own = member.host.address.known().ok().map(String::as_str);
+        let beside = |server: &String| server.rsplit_once(':').map(|(host, _)| host) == own;
+        if !ensemble.iter().all(beside) {
+            ensemble.retain(|server| !beside(server));
         }
         wire.claim(&ensemble, member.id).await.map_err(|refused| match refused {
             NotClaimed::Asked { brokers } => NotSafe::CutOff { brokers: brokers.into_iter().collect() },

@@ -143,7 +143,13 @@ impl Producer {
         let total = named("tool_data").next().unwrap_or_else(|| panic!("no summary in:\n{output}\n{errors}"));
         let (withdrawn, failed): (Vec<_>, Vec<_>) = named("producer_send_error")
             .partition(|event| stopped && event["message"] == "Producer closed while send in progress");
-        assert!(failed.is_empty(), "records were not taken: {:?}", &failed[..failed.len().min(3)]);
+        assert!(
+            failed.is_empty(),
+            "{} of {} records were not taken, {:?} first\nthe client says:\n{errors}",
+            failed.len(),
+            total["sent"],
+            failed[0]
+        );
         assert!(withdrawn.len() <= 1, "one thread hands records over: {withdrawn:?}");
         Written {
             sent: total["sent"].as_u64().unwrap() - withdrawn.len() as u64,

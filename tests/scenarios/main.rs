@@ -124,6 +124,18 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             });
             return change(simulation, &stack, &Terms::default());
         }
+        // The first deed with a change on trial there is to confirm it.
+        ["up", "goes-back", host] => {
+            let (hosts, host) = (world.clone(), Mutex::new(Some((*host).to_owned())));
+            world.watch(move || {
+                let mut host = host.lock().unwrap();
+                if let Some(ends) = host.take_if(|host| hosts.on_trial().contains(host)) {
+                    hosts.trial_ends(&ends);
+                }
+            });
+            let stack = simulation.declare().unwrap();
+            return change(simulation, &stack, &Terms::default());
+        }
         ["roll", names @ ..] => {
             let options = names.iter().position(|name| name.starts_with("--")).unwrap_or(names.len());
             let (names, options) = names.split_at(options);

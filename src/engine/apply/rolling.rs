@@ -30,6 +30,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// How long it waits for one that was left out: nobody is at it who could bring it back, but its host.
 const FOR_LEFT_OUT: Duration = Duration::from_secs(5);
 
+/// How long ZooKeeper may take to end a claim: a few round trips.
+const RELEASE: Duration = Duration::from_secs(1);
+
 /// Takes all turns of a step.
 pub(super) async fn roll(worker: &Worker, number: usize, action: &Action) -> Result<(), StepError> {
     let turns = roll::turns(action);
@@ -39,10 +42,9 @@ pub(super) async fn roll(worker: &Worker, number: usize, action: &Action) -> Res
         rolling.add(rolled.group, members.collect(), rolled.interrupts)?;
     }
     let changes: BTreeMap<&Key, &Change> = action.restarts().map(|change| (&change.key, change)).collect();
-    while let Some(ready) = rolling.next_turn().await? {
-        rolling.take(&ready, &changes).await?;
-    }
-    Ok(())
+    let taken = rolling.take_all(&changes).await;
+    release(rolling.claims).await;
+    taken
 }
 
 /// A roll under way.
@@ -127,6 +129,13 @@ impl<'a> Rolling<'a> {
         StepError::NotSafe { group: group.to_owned(), done: self.done, of: self.of, reason }
     }
 
+    async fn take_all(&mut self, changes: &BTreeMap<&Key, &Change>) -> Result<(), StepError> {
+        while let Some(ready) = self.next_turn().await? {
+            self.take(&ready, changes).await?;
+        }
+        Ok(())
+    }
+
     /// Waits for the next turn; `None` once all are taken.
     async fn next_turn(&mut self) -> Result<Option<Ready<'a>>, StepError> {
         loop {
@@ -204,11 +213,13 @@ impl<'a> Rolling<'a> {
                 return Begin::Not((*group).clone(), reason);
             }
         }
-        let before = self.claims.len();
-        self.claims.retain(|name, claim| {
-            claim.is_held() && counted.iter().any(|(_, member, _)| member.name == *name)
-        });
-        let mut moved = self.claims.len() < before;
+        let (kept, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.claims).into_iter().partition(|(name, claim)| {
+                claim.is_held() && counted.iter().any(|(_, member, _)| member.name == *name)
+            });
+        let mut moved = !others.is_empty();
+        release(others).await;
+        self.claims = kept;
         let mut claimed = false;
         for (group, member, _) in &counted {
             if self.claims.contains_key(&member.name) {
@@ -317,23 +328,24 @@ impl<'a> Rolling<'a> {
         let concerned: BTreeMap<String, Key> =
             concerned.map(|(group, member)| (group.clone(), member.clone())).collect();
         for (group, (view, _)) in ready.seen.iter().filter(|(group, _)| concerned.contains_key(**group)) {
-            // Others that are away and still to be changed come first: the group can't be whole without them.
-            if !self.parts[group].pending.iter().all(|name| view.is_up(name)) {
+            // Others that are away and still to be changed: the group can't be whole without them.
+            let away = self.parts[group].pending.iter().filter(|name| !view.is_up(name));
+            let away: BTreeSet<Key> = away.map(|name| Key::new(NodeFacts::KIND, name)).collect();
+            // What is on trial is judged before any other host is changed.
+            if turn.host.is_none() && !away.is_empty() {
                 continue;
             }
-            match worker.healthy(number, group, &view.members).await {
+            match back::well_but_for(worker, number, group, &view.members, &concerned[*group], &away).await {
                 Err(StepError::Gate(error)) => {
                     return Err(self.failed(turn, &of_turn, &concerned, error).await);
                 }
-                healthy => drop(healthy?),
+                well => well?,
             }
         }
         if let Some(host) = &turn.host {
-            worker.confirm(host).await?;
+            worker.confirm(host, turn.members.values()).await?;
         }
-        for claim in std::mem::take(&mut self.claims).into_values() {
-            claim.release().await;
-        }
+        release(std::mem::take(&mut self.claims)).await;
         Ok(())
     }
 
@@ -357,7 +369,7 @@ impl<'a> Rolling<'a> {
 
     /// What a turn ends with of which a group doesn't become whole.
     async fn failed(
-        &self,
+        &mut self,
         turn: &Turn,
         of_turn: &[(&str, &Change)],
         concerned: &BTreeMap<String, Key>,
@@ -366,10 +378,19 @@ impl<'a> Rolling<'a> {
         match (&turn.host, of_turn) {
             (None, [(group, change)]) => back::put_back(self.worker, self.number, group, change, error).await,
             _ => {
-                let interrupts = self.parts.iter().map(|(group, part)| (*group, part.interrupts));
-                back::take_back(self.worker, self.number, turn, concerned, &interrupts.collect(), error).await
+                let interrupts = self.parts.values().flat_map(|part| part.interrupts).cloned().collect();
+                // Who claimed members for the turn claims them for the way back.
+                let claims = std::mem::take(&mut self.claims);
+                back::take_back(self.worker, self.number, turn, concerned, &interrupts, claims, error).await
             }
         }
+    }
+}
+
+/// Ends claims, so that nobody is refused for them any more. Where ZooKeeper doesn't answer, they end with their sessions.
+async fn release(claims: BTreeMap<String, Claim>) {
+    for claim in claims.into_values() {
+        let _ = tokio::time::timeout(RELEASE, claim.release()).await;
     }
 }
 

@@ -147,23 +147,22 @@ impl Host for FakeHost {
         }
     }
 
-    async fn confirm(&self) -> Result<(), HostError> {
+    async fn confirm(&self) -> Result<bool, HostError> {
         if !self.whole {
-            return Ok(());
+            return Ok(true);
         }
         let confirm = |world: &mut super::World| {
             world.machine(&self.name)?;
             world.trials.remove(&self.name);
-            Ok(())
+            Ok(!world.went_back.contains(&self.name))
         };
         self.world.act("confirm", &self.name, confirm, cut_off("confirm the change of", &self.name)).await
     }
 
-    async fn revert(&self) -> Result<(), HostError> {
+    async fn revert(&self, until: Until) -> Result<(), HostError> {
         let revert = |world: &mut super::World| {
             world.machine(&self.name)?;
-            world.take_back(&self.name);
-            Ok(())
+            world.revert(&self.name, until)
         };
         self.world.act("revert", &self.name, revert, cut_off("take back the change of", &self.name)).await
     }

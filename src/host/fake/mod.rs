@@ -27,11 +27,11 @@ use async_trait::async_trait;
 use machine::FakeHost;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use world::World;
@@ -44,6 +44,19 @@ pub struct FakeWorld {
     /// Nanoseconds for which the world was held.
     spent: Arc<AtomicU64>,
     watcher: Arc<OnceLock<Watcher>>,
+    claimed: Arc<Mutex<BTreeSet<i32>>>,
+}
+
+/// A broker that is claimed, until this is dropped.
+struct Claimed {
+    broker: i32,
+    all: Arc<Mutex<BTreeSet<i32>>>,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.broker);
+    }
 }
 
 /// The world, held by the one that looks at it or changes it.
@@ -240,11 +253,16 @@ impl Wire for FakeWorld {
         self.lock().assigned(zookeeper, broker).ok_or(LookError::TimedOut { after: Duration::ZERO })
     }
 
-    async fn claim(&self, _: &[String], _: i32) -> Result<Option<Claim>, NotClaimed> {
-        match self.lock().asked.clone() {
-            brokers if brokers.is_empty() => Ok(None),
-            brokers => Err(NotClaimed::Asked { brokers }),
+    async fn claim(&self, _: &[String], broker: i32) -> Result<Option<Claim>, NotClaimed> {
+        let mut brokers = self.lock().asked.clone();
+        // Nobody is claimed while another one is, be it by the same Octad.
+        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        brokers.extend(claimed.iter());
+        if !brokers.is_empty() {
+            return Err(NotClaimed::Asked { brokers });
         }
+        claimed.insert(broker);
+        Ok(Some(Claim::simulated(Claimed { broker, all: self.claimed.clone() })))
     }
 
     async fn ask(&self, address: &str, check: &HealthCheck) -> Result<(), NotServing> {

@@ -1,6 +1,7 @@
 //! Hosts that are changed as a whole: what is on trial there, and how it ends.
 
 use super::world::{Generation, Run, World};
+use crate::clock::Until;
 use crate::host::{HostChange, HostError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,12 +21,9 @@ impl World {
     ) -> Result<BTreeMap<String, String>, HostError> {
         self.machine(host)?;
         for (name, stop) in change.anew {
-            let runs = self.nodes.get(name).is_some_and(|node| node.host == host && node.pid().is_some());
-            let late = stop.until.is_some_and(crate::clock::Until::has_passed);
-            if runs && (late || stop.until.is_some() && self.is_late()) {
-                return Err(HostError::TooLate { node: name.clone() });
-            }
+            stop.until.map_or(Ok(()), |until| self.in_time(host, name, until))?;
         }
+        self.went_back.remove(host);
         if !self.trials.contains_key(host) {
             let here = self.nodes.iter().filter(|(_, node)| node.host == host);
             let before = here.filter_map(|(name, node)| Some((name.clone(), node.generation.clone()?)));
@@ -48,6 +46,23 @@ impl World {
         Ok(generations)
     }
 
+    fn in_time(&mut self, host: &str, node: &str, until: Until) -> Result<(), HostError> {
+        let runs = self.nodes.get(node).is_some_and(|node| node.host == host && node.pid().is_some());
+        match runs && (until.has_passed() || self.is_late()) {
+            true => Err(HostError::TooLate { node: node.to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Has a host run what it ran before the change that is on trial, where it isn't too late for that.
+    pub(super) fn revert(&mut self, host: &str, until: Until) -> Result<(), HostError> {
+        let here: Vec<String> =
+            self.trials.get(host).map(|trial| trial.before.keys().cloned().collect()).unwrap_or_default();
+        here.iter().try_for_each(|node| self.in_time(host, node, until))?;
+        self.take_back(host);
+        Ok(())
+    }
+
     /// Has a host run what it ran before the change that is on trial.
     pub(super) fn take_back(&mut self, host: &str) {
         for name in self.put_before(host) {
@@ -65,7 +80,8 @@ impl World {
 
     /// Puts the files in place that were there before the change on trial; returns the nodes whose these are.
     fn put_before(&mut self, host: &str) -> Vec<String> {
-        let before = self.trials.remove(host).map(|trial| trial.before).unwrap_or_default();
+        let Some(Trial { before }) = self.trials.remove(host) else { return Vec::new() };
+        self.went_back.insert(host.to_owned());
         let mut changed = Vec::new();
         for (name, generation) in before {
             let here = self.nodes.get_mut(&name).filter(|node| node.host == host);

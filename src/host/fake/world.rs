@@ -63,6 +63,9 @@ pub(super) struct World {
     /// What hosts ran before the change that is on trial there.
     #[serde(default)]
     pub(super) trials: BTreeMap<String, Trial>,
+    /// Hosts that have gone back from the change that was on trial last.
+    #[serde(default)]
+    pub(super) went_back: BTreeSet<String>,
     pub(super) lag: u64,
     /// How long each deed of Octad's takes.
     pub(super) takes: Duration,
@@ -189,6 +192,7 @@ impl Default for World {
             ids: BTreeMap::new(),
             left: BTreeMap::new(),
             trials: BTreeMap::new(),
+            went_back: BTreeSet::new(),
             lag: 1,
             takes: Duration::ZERO,
             still: BTreeSet::new(),

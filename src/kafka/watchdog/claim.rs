@@ -51,6 +51,16 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// What holds until it is released or dropped, and drops `held` then: a claim in a simulated world.
+    pub(crate) fn simulated(held: impl Send + 'static) -> Self {
+        let (release, released) = oneshot::channel::<()>();
+        let kept = tokio::spawn(async move {
+            let _ = released.await;
+            drop(held);
+        });
+        Self { kept, until: Arc::new(AtomicU64::new(u64::MAX)), release }
+    }
+
     /// Whether it still holds, as far as is known: what a session holds goes with it.
     pub fn is_held(&self) -> bool {
         !self.kept.is_finished()

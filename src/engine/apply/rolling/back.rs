@@ -2,13 +2,23 @@
 
 use super::super::{StepError, Worker};
 use super::{Rolling, look};
+use crate::clock::{LOOK_HOLDS, Until};
 use crate::engine::gate::{GateError, Members};
 use crate::engine::plan::Change;
 use crate::engine::roll::Turn;
+use crate::host::HostError;
+use crate::kafka::Claim;
 use crate::model::{Key, ProcessSeen};
-use crate::resource;
+use crate::resource::{self, KindError};
 use crate::role::{GroupView, Standing};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How often a member is tried to be put back that its host would have stopped too late.
+const TRIES: usize = 3;
+
+/// How many looks in a row, one a second, a member must run for that can't be judged by its group.
+const KEEPS_RUNNING: usize = 5;
 
 /// Whether a member that was changed is certainly away: by its host's word, or by that of its group. It was stopped in
 /// order, so that it has little to read, and has had the time of a gate for it.
@@ -34,39 +44,88 @@ pub(super) async fn put_back(
     if !(worker.options.put_back && failed && !change.changes.is_empty() && reversible) {
         return error.into();
     }
-    let view = match resource::view(worker.context.as_ref(), group).await {
-        Some(view) if is_away(worker, &change.key, &view).await => view,
-        _ => return error.into(),
-    };
-    worker.tell(number, format!("putting {member} back to what it was: {error}"));
     let back = Change { before: change.after.clone(), after: change.before.clone(), ..change.clone() };
-    let restored = async {
-        worker.update(&back, None).await?;
-        worker.healthy(number, group, &view.members).await
-    };
-    match restored.await {
-        Ok(_) => StepError::PutBack { member: member.clone(), reason: error },
-        Err(failed) => failed,
+    for _ in 0..TRIES {
+        let until = Until::within(LOOK_HOLDS);
+        let view = match resource::view(worker.context.as_ref(), group).await {
+            Some(view) if is_away(worker, &change.key, &view).await => view,
+            _ => return error.into(),
+        };
+        worker.tell(number, format!("putting {member} back to what it was: {error}"));
+        let restored = async {
+            worker.update(&back, Some(until)).await?;
+            worker.healthy(number, group, &view.members).await
+        };
+        match restored.await {
+            Ok(_) => return StepError::PutBack { member: member.clone(), reason: error },
+            // It may serve by now.
+            Err(StepError::Act { source: KindError::Host(HostError::TooLate { .. }), .. }) => {}
+            Err(failed) => return failed,
+        }
+    }
+    error.into()
+}
+
+/// Waits until a group is well with its `member` on a host that was changed, but for these others that are away. Where it can't
+/// be well without them, the member must keep running: it isn't what is lacking then.
+pub(super) async fn well_but_for(
+    worker: &Worker,
+    number: usize,
+    group: &str,
+    known: &Members,
+    member: &Key,
+    others: &BTreeSet<Key>,
+) -> Result<(), StepError> {
+    let but_for = &worker.left_out | others;
+    match worker.healthy_but_for(number, group, known, &but_for).await {
+        Err(StepError::Gate(GateError::LeftOut { .. })) if !others.is_empty() => {
+            Ok(keeps_running(worker, group, member).await?)
+        }
+        healthy => healthy.map(drop),
     }
 }
 
-/// Keeps what is on trial on a host since a run that was cut off, once the groups there are whole; else takes it back.
+async fn keeps_running(worker: &Worker, group: &str, member: &Key) -> Result<(), GateError> {
+    let mut looks = 0;
+    for _ in 0..3 * KEEPS_RUNNING {
+        looks = match look::process(worker, member).await {
+            Some(ProcessSeen::Runs) => looks + 1,
+            _ => 0,
+        };
+        if looks >= KEEPS_RUNNING {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Err(GateError::Broken {
+        group: group.to_owned(),
+        member: member.name.clone(),
+        reason: "its process doesn't stay".into(),
+    })
+}
+
+/// Keeps what is on trial on a host since a run that was cut off, once the members there are well; else takes it back. Others
+/// that are away aren't waited for: what would bring them back comes after it.
 pub(in super::super) async fn confirm(
     worker: &Worker,
     number: usize,
     host: &Key,
     members: &BTreeMap<String, Key>,
+    interrupts: &BTreeSet<String>,
 ) -> Result<(), StepError> {
-    for group in members.keys() {
-        match worker.healthy(number, group, &Members::default()).await {
+    for (group, member) in members {
+        let mut others: BTreeSet<Key> = worker.context.made_instances(group).into_keys().collect();
+        others.remove(member);
+        match well_but_for(worker, number, group, &Members::default(), member, &others).await {
             Err(StepError::Gate(error)) => {
                 let turn = Turn { host: Some(host.clone()), members: members.clone() };
-                return Err(take_back(worker, number, &turn, members, &BTreeMap::new(), error).await);
+                let claims = BTreeMap::new();
+                return Err(take_back(worker, number, &turn, members, interrupts, claims, error).await);
             }
-            healthy => drop(healthy?),
+            well => well?,
         }
     }
-    worker.confirm(host).await
+    worker.confirm(host, members.values()).await
 }
 
 /// Takes back what is on trial on a host where one of those `concerned` did not come back from it. That is a turn like any
@@ -77,7 +136,8 @@ pub(super) async fn take_back(
     number: usize,
     turn: &Turn,
     concerned: &BTreeMap<String, Key>,
-    interrupts: &BTreeMap<&str, &BTreeSet<String>>,
+    interrupts: &BTreeSet<String>,
+    claims: BTreeMap<String, Claim>,
     error: GateError,
 ) -> StepError {
     let Some(host) = &turn.host else { return error.into() };
@@ -98,21 +158,29 @@ pub(super) async fn take_back(
         stays(String::new());
         return error.into();
     };
-    let none = BTreeSet::new();
-    let mut back = Rolling::over(worker, number, std::slice::from_ref(turn));
-    for (group, member) in &turn.members {
-        let interrupts = interrupts.get(group.as_str()).copied().unwrap_or(&none);
+    // A group that serves nobody without its member here is helped by it, and others may need that to answer.
+    let stuck = stuck(worker, concerned).await;
+    let asked = Turn { members: if stuck.is_empty() { turn.members.clone() } else { stuck }, ..turn.clone() };
+    let mut back = Rolling::over(worker, number, std::slice::from_ref(&asked));
+    back.claims = claims;
+    for (group, member) in &asked.members {
         if let Err(error) = back.add(group, [member.name.as_str()].into(), interrupts) {
             return error;
         }
     }
-    if let Err(reason) = back.next_turn().await {
-        stays(format!(": {reason}"));
-        return error.into();
-    }
+    let until = match back.next_turn().await {
+        Ok(Some(ready)) => ready.until,
+        Ok(None) => Until::within(Duration::ZERO),
+        Err(reason) => {
+            super::release(back.claims).await;
+            stays(format!(": {reason}"));
+            return error.into();
+        }
+    };
     worker.tell(number, format!("putting {host} back to what it ran: {error}"));
     let restored = async {
-        worker.revert(host, turn.members.values()).await?;
+        worker.revert(host, turn.members.values(), until).await?;
+        super::release(back.claims).await;
         for group in concerned.keys() {
             worker.healthy(number, group, &Members::default()).await?;
         }
@@ -129,6 +197,20 @@ async fn is_on_trial(worker: &Worker, host: &Key) -> bool {
         Ok(kind) => kind.unconfirmed(worker.context.as_ref(), host).await.unwrap_or(false),
         Err(_) => false,
     }
+}
+
+/// Those of these members that are certainly away and without which nobody leads their group.
+async fn stuck(worker: &Worker, members: &BTreeMap<String, Key>) -> BTreeMap<String, Key> {
+    let mut stuck = BTreeMap::new();
+    for (group, member) in members {
+        let view = resource::view(worker.context.as_ref(), group).await;
+        if let Some(view) = view.filter(|view| view.leaders.is_empty())
+            && is_away(worker, member, &view).await
+        {
+            stuck.insert(group.clone(), member.clone());
+        }
+    }
+    stuck
 }
 
 /// The first of these members that is certainly away.

@@ -116,6 +116,7 @@ impl World {
     pub(in crate::host::fake) fn destroy(&mut self, host: &str) {
         self.go_down(host);
         self.trials.remove(host);
+        self.went_back.remove(host);
         let nodes = self.machines.remove(host).map(|machine| machine.nodes).unwrap_or_default();
         for node in nodes {
             if !self.shed(host, &node) {
