@@ -10,13 +10,16 @@ mod simulation;
 use canary::Canary;
 use octad::causes::with_causes;
 use octad::engine::{Action, Event};
-use octad::model::{HostFacts, Key, NodeFacts, Output, Process, Reference, Software, Source};
+use octad::model::{
+    Deployment, File, HealthCheck, HostFacts, Key, NodeFacts, Output, Process, Reference, Software, Source,
+};
+use octad::output::preview_text;
 use octad::program::{Ha, HostsConfig, KafkaConfig, TopicConfig, ZookeeperConfig, ha};
 use octad::role::Role;
 use octad::stack::Stack;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use simulation::{Ended, Simulation};
+use simulation::{Ended, Simulation, Terms};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -137,6 +140,145 @@ fn a_member_that_keeps_data_leaves_only_with_the_whole_stack() {
     assert_eq!(refusals[0].reason, "it keeps data, and the role canary can't tell that nobody needs it");
     simulation.destroy().unwrap();
     assert!(simulation.world.is_empty());
+}
+
+/// The canary as another build of the program has it.
+#[derive(Clone, Copy)]
+struct Built {
+    script: &'static str,
+    argument: &'static str,
+}
+
+impl Role for Built {
+    fn name(&self) -> &'static str {
+        Canary::NAME
+    }
+    fn files(&self, facts: &NodeFacts) -> BTreeMap<String, File> {
+        let files = Canary.files(facts).into_iter();
+        files.map(|(name, file)| (name, File::text(file.text + self.script))).collect()
+    }
+    fn process(&self, facts: &NodeFacts) -> Process {
+        let Process::Program { executable, mut arguments, environment } = Canary.process(facts) else {
+            unreachable!("it is a script");
+        };
+        arguments.extend((!self.argument.is_empty()).then(|| self.argument.to_owned()));
+        Process::Program { executable, arguments, environment }
+    }
+    fn check(&self, facts: &NodeFacts) -> Option<HealthCheck> {
+        Canary.check(facts)
+    }
+    fn stateless(&self) -> bool {
+        true
+    }
+}
+
+const FIRST: Built = Built { script: "", argument: "" };
+const OTHER_SCRIPT: Built = Built { script: "# of the next build\n", argument: "" };
+const OTHER_ARGUMENT: Built = Built { script: "", argument: "--quiet" };
+
+/// Has the program be built anew.
+fn build(simulation: &mut Simulation, role: impl Role + 'static) {
+    simulation.registry = simulation.registry.clone().role(role);
+}
+
+/// The documents that are recorded of the canaries.
+fn documents(simulation: &Simulation) -> Vec<Deployment> {
+    let resources = simulation.state().resources.into_iter();
+    let canaries = resources.filter(|(key, _)| key.kind == "node" && key.name.starts_with("canary"));
+    canaries.map(|(_, recorded)| Deployment::of(&recorded.inputs).unwrap().unwrap()).collect()
+}
+
+#[test]
+fn another_file_or_argument_for_the_same_facts_is_a_change_and_tells_which() {
+    for (next, told) in [
+        (OTHER_SCRIPT, "files.canary.py.text: -0 of its lines, +1 (`preview --diff` shows them)"),
+        (OTHER_ARGUMENT, "process.program.arguments: "),
+    ] {
+        let mut simulation = three(FIRST);
+        build(&mut simulation, next);
+        simulation.take_events();
+        let plan = simulation.preview().unwrap();
+        let shown = preview_text(&plan, &[]);
+        assert!(shown.contains("3 restart one at a time: canary-1, canary-2, canary-3"), "{shown}");
+        assert!(shown.contains(told), "{shown}");
+        assert!(!shown.contains("settings."), "{shown}");
+        simulation.up().unwrap();
+        assert_eq!(turns(&simulation), ["canary-1", "canary-2", "canary-3"]);
+        assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
+    }
+}
+
+#[test]
+fn another_file_is_told_beside_a_setting_and_what_follows_from_that_is_not() {
+    let mut simulation = three(FIRST);
+    set(&mut simulation, "pause", 2);
+    let changed = |simulation: &Simulation| -> Vec<String> {
+        let plan = simulation.preview().unwrap();
+        let restarts = plan.steps.iter().filter_map(|step| match &step.action {
+            Action::Roll { members, .. } => members.get("canary-1"),
+            _ => None,
+        });
+        restarts.flat_map(|change| change.changes.iter().map(|change| change.path.clone())).collect()
+    };
+    assert_eq!(changed(&simulation), ["settings.pause"]);
+    build(&mut simulation, OTHER_SCRIPT);
+    assert_eq!(changed(&simulation), ["settings.pause", "files.canary.py.text"]);
+}
+
+#[test]
+fn neither_a_roll_nor_a_start_brings_what_another_build_makes() {
+    let mut simulation = three(FIRST);
+    let before = documents(&simulation);
+    build(&mut simulation, OTHER_SCRIPT);
+    let spawns = simulation.world.spawns();
+    let terms = Terms::roll(&["@canary".to_owned()]);
+    simulation.change_on(&simulation.recorded(), &terms, |_, _| {}).unwrap();
+    assert_eq!(
+        simulation.world.spawns()["canary-1"],
+        spawns["canary-1"] + 1,
+        "the detector: it was restarted"
+    );
+    assert_eq!(documents(&simulation), before);
+    simulation.world.stop_by_hand("canary-2");
+    let stop_is_seen = simulation.recorded();
+    simulation.change_on(&stop_is_seen, &Terms::default(), |_, _| {}).unwrap();
+    assert!(simulation.is_running("canary-2"));
+    assert_eq!(documents(&simulation), before);
+    // What lies on the hosts is that too: the build that made it finds nothing to change.
+    build(&mut simulation, FIRST);
+    assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
+}
+
+#[test]
+fn what_a_failed_change_is_put_back_to_is_what_ran_and_not_what_this_build_makes_of_it() {
+    let mut simulation = three(FIRST);
+    let before = documents(&simulation);
+    build(&mut simulation, OTHER_SCRIPT);
+    simulation.world.fatal_setting("canary.py", "# of the next build");
+    let told = with_causes(&simulation.up().unwrap_err());
+    assert!(told.contains("canary-1 did not become healthy with its change and was put back"), "{told}");
+    assert!(simulation.status().healthy, "{:?}", simulation.status());
+    assert_eq!(documents(&simulation), before);
+    build(&mut simulation, FIRST);
+    assert!(matches!(simulation.up().unwrap(), Ended::Nothing), "its host has it too");
+}
+
+#[test]
+fn others_on_a_host_that_is_changed_as_a_whole_stay_what_they_are() {
+    let file = "program = \"beside\"\npause = 1\nhosts.backend = \"fake\"\nhosts.options.whole = true\n\
+                topics.activity.partitions = 3\n";
+    let mut simulation = Simulation::of(file);
+    simulation.programs = simulation.programs.program("beside", beside_brokers);
+    build(&mut simulation, FIRST);
+    simulation.up().unwrap();
+    simulation.world.settle();
+    let before = documents(&simulation);
+    build(&mut simulation, OTHER_SCRIPT);
+    let terms = Terms::roll(&["broker-1".to_owned()]);
+    simulation.change_on(&simulation.recorded(), &terms, |_, _| {}).unwrap();
+    assert_eq!(documents(&simulation), before);
+    build(&mut simulation, FIRST);
+    assert!(matches!(simulation.up().unwrap(), Ended::Nothing), "its host has it too");
 }
 
 /// `ha` with canaries on the hosts of its first two brokers.

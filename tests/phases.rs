@@ -137,7 +137,7 @@ fn what_a_host_is_told_anew_is_unknown_until_it_is_there() {
     let before = simulation.world.hosts();
     let address = |state: &State, node: &str| {
         let recorded = &state.resources[&Key::new("node", node)];
-        recorded.inputs["host"]["address"].as_str().unwrap().to_owned()
+        recorded.inputs["facts"]["host"]["address"].as_str().unwrap().to_owned()
     };
     let old = simulation.state();
     let stack = simulation.declare().unwrap();
@@ -350,7 +350,7 @@ fn staged_at(stage: u32) -> Simulation {
 
 fn stages(state: &State) -> BTreeSet<u32> {
     let nodes = state.resources.iter().filter(|(key, _)| key.kind == "node");
-    nodes.map(|(_, one)| stage(&NodeFacts::deserialize(&one.inputs).unwrap())).collect()
+    nodes.map(|(_, one)| stage(&NodeFacts::of(&one.inputs).unwrap())).collect()
 }
 
 /// Has it told of every stage that members had side by side.
@@ -549,7 +549,8 @@ fn a_node_that_moved_to_another_address_is_not_put_back_to_the_old_one() {
     assert!(!moved.is_empty(), "the detector");
     let old = |broker: &str| !state.resources[&Key::new("host", broker)].outgoing.is_empty();
     assert!(BROKERS.iter().all(|broker| old(broker)), "the detector");
-    let at = |broker: &str| state.resources[&Key::new("node", broker)].inputs["host"]["address"].clone();
+    let at =
+        |broker: &str| state.resources[&Key::new("node", broker)].inputs["facts"]["host"]["address"].clone();
     let now = |broker: &str| state.resources[&Key::new("host", broker)].outputs["address"].clone();
     assert_eq!(BROKERS.iter().filter(|broker| at(broker) == now(broker)).count(), 1, "it stays at its host");
     simulation.set("kafka.settings.num.io.threads", Some(9.into()));

@@ -54,7 +54,7 @@ impl Logs {
         let width = chosen.iter().map(|key| key.name.len()).max().unwrap_or(0);
         let (sender, mut lines) = tokio::sync::mpsc::channel(64);
         for key in chosen {
-            let Ok(facts) = serde_json::from_value::<NodeFacts>(state.resources[key].inputs.clone()) else {
+            let Ok(facts) = NodeFacts::of(&state.resources[key].inputs) else {
                 continue;
             };
             let host = context.host(&facts.host.key()).map_err(CliError::Prepare)?;

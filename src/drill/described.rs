@@ -106,7 +106,7 @@ mod tests {
         let members = |group: &str| state.groups[group].members.len();
         assert_eq!((members("kafka"), members("zookeeper")), (5, 3));
         let key = Key::new(NodeFacts::KIND, "broker-1");
-        let facts: NodeFacts = serde_json::from_value(state.resources[&key].inputs.clone()).unwrap();
+        let facts = NodeFacts::of(&state.resources[&key].inputs).unwrap();
         assert_eq!(facts.endpoint("client").as_deref(), Some("10.77.0.101:9092"));
         assert_eq!(state.resources[&facts.host.key()].outputs["zone"], "a");
     }

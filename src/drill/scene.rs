@@ -62,7 +62,7 @@ impl Scene {
             .resources
             .iter()
             .filter(|(key, _)| key.kind == NodeKind::NAME)
-            .filter_map(|(_, recorded)| serde_json::from_value(recorded.inputs.clone()).ok())
+            .filter_map(|(_, recorded)| NodeFacts::of(&recorded.inputs).ok())
             .collect();
         let of = |role: &str| -> Vec<NodeFacts> {
             nodes.iter().filter(|facts| facts.role == role).cloned().collect()

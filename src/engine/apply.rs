@@ -305,7 +305,7 @@ impl Worker {
     }
 
     async fn create(&self, key: &Key, inputs: &Value, detail: &Value) -> Result<(), StepError> {
-        let inputs = self.context.resolve(inputs);
+        let inputs = self.inputs(key, inputs)?;
         let kind = self.kind(key)?;
         // What somebody consented to was the removal of the one before.
         if self.is_unprotected(key) {
@@ -317,7 +317,7 @@ impl Worker {
 
     /// Makes another instance beside the one that there is.
     async fn renew(&self, change: &Change) -> Result<(), StepError> {
-        let (key, after) = (&change.key, self.context.resolve(&change.after));
+        let (key, after) = (&change.key, self.inputs(&change.key, &change.after)?);
         let kind = self.kind(key)?;
         self.begin(key, &after, true)?;
         self.context.renewed(key, &after);
@@ -362,20 +362,20 @@ impl Worker {
     }
 
     async fn start(&self, change: &Change) -> Result<(), StepError> {
-        let inputs = self.context.resolve(&change.after);
+        let inputs = self.inputs(&change.key, &change.after)?;
         let act = self.kind(&change.key)?.start(self.context.as_ref(), &change.key, &inputs);
         self.journalled("start", &change.key, &inputs, act).await
     }
 
     async fn update_at_rest(&self, change: &Change) -> Result<(), StepError> {
-        let after = self.context.resolve(&change.after);
+        let after = self.inputs(&change.key, &change.after)?;
         let kind = self.kind(&change.key)?;
         let act = kind.update_at_rest(self.context.as_ref(), &change.key, &change.before, &after);
         self.journalled("update", &change.key, &after, act).await
     }
 
     async fn update(&self, change: &Change, until: Option<Until>) -> Result<(), StepError> {
-        let after = self.context.resolve(&change.after);
+        let after = self.inputs(&change.key, &change.after)?;
         let kind = self.kind(&change.key)?;
         let act = kind.update(self.context.as_ref(), &change.key, &change.before, &after, until);
         self.journalled("update", &change.key, &after, act).await
@@ -384,8 +384,8 @@ impl Worker {
     /// Changes what stands on one host in one act. It is on trial then.
     async fn update_together(&self, changes: &[(&Change, Until)]) -> Result<(), StepError> {
         let Some((first, _)) = changes.first() else { return Ok(()) };
-        let after: Vec<Value> =
-            changes.iter().map(|(change, _)| self.context.resolve(&change.after)).collect();
+        let after = changes.iter().map(|(change, _)| self.inputs(&change.key, &change.after));
+        let after = after.collect::<Result<Vec<Value>, StepError>>()?;
         let parts: Vec<Part<'_>> = changes
             .iter()
             .zip(&after)
@@ -615,6 +615,11 @@ impl Worker {
 
     fn tell(&self, step: usize, message: String) {
         self.context.events().emit(Event::StepMessage { step, message });
+    }
+
+    /// Inputs to be, with all filled in that is known by now.
+    fn inputs(&self, key: &Key, planned: &Value) -> Result<Value, StepError> {
+        Ok(self.kind(key)?.rendered(self.context.resolve(planned)))
     }
 
     fn kind(&self, key: &Key) -> Result<&Arc<dyn crate::resource::Kind>, StepError> {

@@ -5,7 +5,6 @@ use super::{Intent, Inventory, State, UnknownName};
 use crate::model::{Key, NodeFacts};
 use crate::registry::Registry;
 use crate::stack::ValidStack;
-use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -40,7 +39,7 @@ pub fn consent(
         // A raised min.insync.replicas may leave a topic without a replica to spare that has one now.
         let members = stack.groups.get(name).map(|group| &group.members).into_iter().flatten();
         let declared = members.filter_map(|member| stack.resources.get(member));
-        let after = declared.filter_map(|declared| NodeFacts::deserialize(&declared.inputs).ok());
+        let after = declared.filter_map(|declared| NodeFacts::of(&declared.inputs).ok());
         let judged = role.once_changed(&after.collect::<Vec<_>>(), view);
         names.extend(role.interrupted(&view.members.keys().cloned().collect(), &judged));
         let recorded =

@@ -8,7 +8,6 @@ use crate::resource::{ID, Instance, KindError, Surroundings};
 use crate::role::{Group, Role};
 use crate::stack::ValidStack;
 use crate::wire::Wire;
-use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -296,7 +295,7 @@ impl Roster {
         let group = group.clone();
         let resolved = self.inputs.get(key).map(|inputs| self.resolve(inputs));
         let known = resolved.filter(|inputs| references(inputs).is_empty());
-        let facts = known.and_then(|inputs| NodeFacts::deserialize(inputs).ok());
+        let facts = known.and_then(|inputs| NodeFacts::of(&inputs).ok());
         let members = self.members.entry(group).or_default();
         match facts {
             Some(facts) => {

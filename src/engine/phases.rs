@@ -75,7 +75,16 @@ pub fn as_foreseen<Stage>(foreseen: &Plan, phase: &Plan<Stage>) -> Result<(), Di
 /// Whether a deed comes to what was foreseen of it. One of which not all was known may turn out not to be needed.
 fn is_as_foreseen(foreseen: &Value, found: Option<&Value>) -> bool {
     match found {
-        Some(found) => matches(comes_to(foreseen), comes_to(found)),
+        Some(found) => {
+            let (foreseen, found) = (comes_to(foreseen), comes_to(found));
+            match (foreseen, found) {
+                // What is made of what was not known then was not known either.
+                (Value::Object(then), Value::Object(now)) if !references(foreseen).is_empty() => {
+                    then.iter().all(|(name, one)| now.get(name).is_some_and(|other| matches(one, other)))
+                }
+                _ => matches(foreseen, found),
+            }
+        }
         None => !references(foreseen).is_empty(),
     }
 }

@@ -10,7 +10,6 @@ use crate::registry::Registry;
 use crate::resource::{Decision, Fitted, GroupSubject, Kind, Loss, Observed, Recorded, Siblings, Subject};
 use crate::role::{Group, Health, NotSafe};
 use crate::stack::{ValidStack, direct_needs};
-use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
@@ -205,6 +204,11 @@ impl Planner<'_> {
         let recorded = self.state.resources.get(key);
         let inputs = self.stack.resources.get(key).map(|d| self.fitted.inputs.get(key).unwrap_or(&d.inputs));
         let declared = inputs.map(|inputs| resolve(inputs, &|reference| self.known(reference)));
+        let kind = self.registry.kind(&key.kind);
+        let declared = declared.map(|inputs| match kind {
+            Some(kind) => kind.rendered(inputs),
+            None => inputs,
+        });
         let subject = Subject {
             key,
             declared: declared.as_ref(),
@@ -220,7 +224,7 @@ impl Planner<'_> {
         };
         let mut losses = Vec::new();
         let mut left_alone = Vec::new();
-        let decision = match self.registry.kind(&key.kind) {
+        let decision = match kind {
             Some(kind) => {
                 let decision = self.protect(kind.as_ref(), &subject, kind.decide(&subject));
                 if matches!(
@@ -742,7 +746,7 @@ impl Planner<'_> {
             .members
             .iter()
             .filter_map(|member| self.state.resources.get(member))
-            .filter_map(|recorded| NodeFacts::deserialize(&recorded.inputs).ok().map(Arc::new))
+            .filter_map(|recorded| NodeFacts::of(&recorded.inputs).ok().map(Arc::new))
             .collect();
         match (self.role_of(name), self.inventory.groups.get(name)) {
             (Some(role), Some(view)) => role.health(view, &members, &BTreeSet::new()) == Health::Healthy,

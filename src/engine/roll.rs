@@ -5,7 +5,6 @@ use super::plan::{Action, Change};
 use crate::model::{Key, NodeFacts, ProcessSeen};
 use crate::resource::Observed;
 use crate::role::{GroupView, Next, NotSafe, Role, Roll};
-use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Members to be changed, with what their hosts say of their processes.
@@ -201,7 +200,7 @@ fn process(key: &Key, inventory: &Inventory) -> Option<ProcessSeen> {
 
 /// A group as a roll of these members is judged: by what it goes by once they are changed.
 pub(super) fn judged(role: &dyn Role, members: &BTreeMap<String, Change>, view: &GroupView) -> GroupView {
-    let after = members.values().filter_map(|change| NodeFacts::deserialize(&change.after).ok());
+    let after = members.values().filter_map(|change| NodeFacts::of(&change.after).ok());
     role.once_changed(&after.collect::<Vec<_>>(), view)
 }
 

@@ -98,8 +98,8 @@ pub enum Identity<'a> {
 /// Where a backend tells how far long work has come: what, how much is done, of how much.
 pub type Progress = dyn Fn(&str, u64, u64) + Send + Sync;
 
-/// The name of the file that holds a generation's facts.
-pub const FACTS_FILE: &str = "facts.json";
+/// The name of the file that holds the document that a generation was made from.
+pub const DOCUMENT_FILE: &str = "node.json";
 
 /// A machine, or what stands for one. All operations are idempotent.
 #[async_trait]
@@ -254,8 +254,8 @@ pub struct LogLine {
 /// How a node stands on its host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeObservation {
-    /// Facts of the generation in place; `None` where none is.
-    pub facts: Option<Value>,
+    /// The document that the generation in place was made from ([`Deployment`]); `None` where none is.
+    pub deployment: Option<Value>,
     /// Files of the generation in place that were changed by another hand.
     pub altered: Vec<String>,
     /// The data directory and its marker are there, or it is known to keep no data.

@@ -4,6 +4,7 @@
 use super::facts::is_no;
 use super::{NodeFacts, escaped};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -11,8 +12,9 @@ use std::path::PathBuf;
 /// reader wrote by itself which of octad's verbs fences, watches and admits.
 pub const DEPLOYMENT_VERSION: u32 = 3;
 
-/// What is put on a host. Texts and arguments name the host's own directories by placeholders, which [`Layout::fill`]
-/// replaces.
+/// What is put on a host, recorded, compared, and put back where a change fails: a node is what it runs, whatever its role
+/// would make of the same facts by now. Texts and arguments name the host's own directories by placeholders, which
+/// [`Layout::fill`] replaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
@@ -50,6 +52,25 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// The field of the facts, which is there before the rest: what a role makes of them is known once they are.
+    pub const FACTS: &str = "facts";
+
+    /// The document that a node's inputs are; `None` while its facts alone are known.
+    ///
+    /// # Errors
+    /// Where it is one of another version, or none.
+    pub fn of(inputs: &Value) -> Result<Option<Self>, serde_json::Error> {
+        let Some(version) = inputs.get(Self::FACTS).and_then(|_| inputs.get("version")) else {
+            return Ok(None);
+        };
+        if *version != DEPLOYMENT_VERSION {
+            let known = DEPLOYMENT_VERSION;
+            let told = format!("its document is of version {version}, and this Octad knows version {known}");
+            return Err(serde::de::Error::custom(told));
+        }
+        Self::deserialize(inputs).map(Some)
+    }
+
     /// What is in its configuration files on a host that keeps its parts there, by name.
     pub fn rendered(&self, layout: &Layout) -> BTreeMap<String, String> {
         self.files.iter().map(|(name, file)| (name.clone(), layout.file(file))).collect()

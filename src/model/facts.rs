@@ -1,8 +1,9 @@
 //! What a node is: the single owner of its settings. Pure data; a role makes of it what a host runs, a
 //! [`Deployment`](super::Deployment).
 
-use super::{HostInputs, Key, Output, property};
+use super::{Deployment, HostInputs, Key, Output, property};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Version of the facts, as states record them. The document that has them has one of its own,
@@ -55,6 +56,15 @@ impl NodeFacts {
     /// The key of the resource with these facts.
     pub fn key(&self) -> Key {
         Key::new(Self::KIND, &self.node)
+    }
+
+    /// The facts of a node by its inputs: declared ones are the facts, planned and recorded ones the document that has them
+    /// ([`Deployment`]).
+    ///
+    /// # Errors
+    /// Where the inputs aren't a node's.
+    pub fn of(inputs: &Value) -> Result<Self, serde_json::Error> {
+        Self::deserialize(inputs.get(Deployment::FACTS).unwrap_or(inputs))
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) fn text(stack: &Declaration) -> String {
     let nodes: BTreeMap<&Key, NodeFacts> = stack
         .resources
         .iter()
-        .filter_map(|(key, declared)| Some((key, serde_json::from_value(declared.inputs.clone()).ok()?)))
+        .filter_map(|(key, declared)| Some((key, NodeFacts::of(&declared.inputs).ok()?)))
         .collect();
     let mut by_host: BTreeMap<&str, Vec<&NodeFacts>> = BTreeMap::new();
     for facts in nodes.values() {

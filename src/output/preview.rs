@@ -5,6 +5,7 @@ use crate::engine::{Action, Change, GroupRoll, Plan, Step, refusals};
 use crate::model::{Key, PropertyChange, counted};
 use crate::role::{Absence, InSync};
 use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -216,7 +217,8 @@ fn line(out: &mut String, sign: &str, key: &Key, what: &str, reason: &str, style
 
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) if !text.trim_end().contains('\n') => text.clone(),
+        Value::String(text) => counted(text.lines().count(), "line"),
         Value::Object(fields) if fields.contains_key("$ref") || fields.contains_key("$format") => {
             "(known after up)".into()
         }
@@ -225,6 +227,19 @@ fn plain(value: &Value) -> String {
 }
 
 fn changed(change: &PropertyChange, style: Style) -> String {
+    if let (Some(Value::String(before)), Some(Value::String(after))) = (&change.before, &change.after)
+        && [before, after].iter().any(|text| text.trim_end().contains('\n'))
+    {
+        let diff = TextDiff::from_lines(before, after);
+        let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count();
+        let (removed, added) = (count(ChangeTag::Delete), count(ChangeTag::Insert));
+        return format!(
+            "{}: {} of its lines, {} (`preview --diff` shows them)",
+            change.path,
+            style.bad(&format!("-{removed}")),
+            style.good(&format!("+{added}"))
+        );
+    }
     let side = |value: &Option<Value>| value.as_ref().map_or_else(|| "(none)".to_owned(), plain);
     format!("{}: {} → {}", change.path, style.bad(&side(&change.before)), style.good(&side(&change.after)))
 }

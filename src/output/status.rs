@@ -83,7 +83,7 @@ impl StackStatus {
             .iter()
             .filter(|(key, _)| key.kind == NodeKind::NAME)
             .filter_map(|(key, recorded)| {
-                let facts = serde_json::from_value(recorded.inputs.clone()).ok()?;
+                let facts = NodeFacts::of(&recorded.inputs).ok()?;
                 Some(node(key, &facts, inventory))
             })
             .collect();
@@ -97,7 +97,7 @@ impl StackStatus {
             let inputs = &state.resources.get(&Key::new(TopicKind::NAME, name))?.inputs;
             let cluster = state.groups.get(inputs.get("cluster")?.as_str()?)?;
             let broker = cluster.members.iter().find_map(|member| state.resources.get(member))?;
-            let facts: NodeFacts = serde_json::from_value(broker.inputs.clone()).ok()?;
+            let facts = NodeFacts::of(&broker.inputs).ok()?;
             let known = |(name, value): (String, Output<String>)| Some((name, value.known().ok()?.clone()));
             let settings = facts.settings.into_iter().filter_map(known).collect();
             Some((name.clone(), lasts(inputs, &settings, *rate)?))
@@ -204,7 +204,7 @@ fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) 
     let members: Vec<Arc<NodeFacts>> = group
         .members
         .iter()
-        .filter_map(|key| serde_json::from_value(state.resources.get(key)?.inputs.clone()).ok())
+        .filter_map(|key| NodeFacts::of(&state.resources.get(key)?.inputs).ok().map(Arc::new))
         .collect();
     let gone =
         |key: &Key| inventory.resources.get(key).is_none_or(|seen| seen.process() == Some(ProcessSeen::Gone));

@@ -20,6 +20,13 @@ pub trait Kind: Send + Sync {
     /// The kind's name, as it stands in keys.
     fn name(&self) -> &'static str;
 
+    /// What is planned, recorded and compared of a resource that is declared so, references filled in as far as known: with
+    /// all in it that this program makes of them, so that a program which makes something else of the same is seen to. As a
+    /// rule what is declared. What was rendered is what it is. Pure.
+    fn rendered(&self, inputs: Value) -> Value {
+        inputs
+    }
+
     /// Checks the form of declared inputs.
     fn validate(&self, inputs: &Value) -> Result<(), Malformed>;
 

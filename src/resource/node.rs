@@ -1,4 +1,5 @@
-//! The kind `node`: one member of a group, running on a host. Its inputs are its facts.
+//! The kind `node`: one member of a group, running on a host. What is declared of it are its facts; what is planned, recorded
+//! and put on its host is the document that its role makes of them.
 
 mod decide;
 mod install;
@@ -13,7 +14,7 @@ use super::{
 use crate::causes::with_causes;
 use crate::clock::Until;
 use crate::host::{HostChange, HostError, NodeObservation, RunState, Staging, Stop};
-use crate::model::{Deployment, Key, NodeFacts, Refusal};
+use crate::model::{Deployment, Key, NodeFacts, Process, PropertyChange, Refusal, compare};
 use crate::role::{Altered, Role};
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -50,6 +51,11 @@ impl NodeKind {
 
     /// How a node with these inputs is run.
     pub(crate) fn deployment(&self, key: &Key, inputs: &Value) -> Result<Deployment, KindError> {
+        let document = Deployment::of(inputs);
+        // What was made of its facts once is what a node is, also where another role would make something else of them.
+        if let Some(made) = document.map_err(|source| KindError::Inputs { key: key.clone(), source })? {
+            return Ok(made);
+        }
         let facts = facts(key, inputs)?;
         if !crate::model::references(inputs).is_empty() {
             return Err(KindError::NotYetKnown { key: key.clone() });
@@ -57,15 +63,30 @@ impl NodeKind {
         Ok(self.role(key, &facts)?.deployment(facts))
     }
 
+    /// In what two of a node's inputs differ: in its facts, and in what its role makes of the same facts. What it makes of
+    /// other facts follows from those and is not told.
+    fn changes(&self, before: &Value, after: &Value) -> Vec<PropertyChange> {
+        let facts = |inputs: &Value| inputs.get(Deployment::FACTS).unwrap_or(inputs).clone();
+        let mut changes = compare(&facts(before), &facts(after));
+        if changes.is_empty() {
+            return compare(before, after);
+        }
+        // What was recorded is not what the role makes by now, and it is that which comes.
+        if self.rendered(facts(after)) == *after {
+            changes.extend(compare(before, &self.rendered(facts(before))));
+        }
+        changes
+    }
+
     /// Whether a node with these inputs keeps no data; what can't be read may keep some.
     fn is_stateless(&self, inputs: &Value) -> bool {
-        let facts = NodeFacts::deserialize(inputs).ok();
+        let facts = NodeFacts::of(inputs).ok();
         facts.and_then(|facts| self.roles.get(facts.role.as_str())).is_some_and(|role| role.stateless())
     }
 }
 
 fn facts(key: &Key, inputs: &Value) -> Result<NodeFacts, KindError> {
-    KindError::read(key, inputs)
+    NodeFacts::of(inputs).map_err(|source| KindError::Inputs { key: key.clone(), source })
 }
 
 #[async_trait]
@@ -75,7 +96,7 @@ impl Kind for NodeKind {
     }
 
     fn validate(&self, inputs: &Value) -> Result<(), Malformed> {
-        let facts = NodeFacts::deserialize(inputs)?;
+        let facts = NodeFacts::of(inputs)?;
         if self.roles.contains_key(facts.role.as_str()) {
             return Ok(());
         }
@@ -88,7 +109,7 @@ impl Kind for NodeKind {
     }
 
     fn claims(&self, inputs: &Value) -> Vec<String> {
-        let Ok(facts) = NodeFacts::deserialize(inputs) else { return Vec::new() };
+        let Ok(facts) = NodeFacts::of(inputs) else { return Vec::new() };
         let ports = facts.ports.values().map(|port| format!("port {port} of host {}", facts.host.name));
         let id = format!("id {} in the group {}", facts.id, facts.group);
         // What befalls a host befalls one member of a group at most.
@@ -97,11 +118,11 @@ impl Kind for NodeKind {
     }
 
     fn stands_on(&self, inputs: &Value) -> Option<Key> {
-        NodeFacts::deserialize(inputs).ok().map(|facts| facts.host.key())
+        NodeFacts::of(inputs).ok().map(|facts| facts.host.key())
     }
 
     fn describe(&self, inputs: &Value) -> String {
-        let Ok(facts) = NodeFacts::deserialize(inputs) else { return String::new() };
+        let Ok(facts) = NodeFacts::of(inputs) else { return String::new() };
         let heap = facts.jvm.map(|jvm| format!(", heap {} MiB", jvm.heap_mib)).unwrap_or_default();
         format!("{} on {}{heap}", facts.software.wanted(), facts.host.name)
     }
@@ -109,7 +130,7 @@ impl Kind for NodeKind {
     fn fit(&self, all: &Siblings<'_>) -> Fitted {
         let mut now: BTreeMap<String, Vec<NodeFacts>> = BTreeMap::new();
         for recorded in all.recorded.values() {
-            let Ok(facts) = NodeFacts::deserialize(&recorded.inputs) else { continue };
+            let Ok(facts) = NodeFacts::of(&recorded.inputs) else { continue };
             now.entry(facts.group.clone()).or_default().push(facts);
         }
         let mut fitted = Fitted::default();
@@ -143,8 +164,20 @@ impl Kind for NodeKind {
             }
         };
         let run = RunState::Running { pid: 0, since_ms: 0, age_ms: 0, current: true, restarts: 0 };
-        let found = NodeObservation { facts: Some(inputs.clone()), altered: Vec::new(), data: true, run };
+        let found =
+            NodeObservation { deployment: Some(inputs.clone()), altered: Vec::new(), data: true, run };
         Seen { found, altered_files: Altered::new(), left }.observed()
+    }
+
+    fn rendered(&self, inputs: Value) -> Value {
+        match self.deployment(&Key::new(Self::NAME, "?"), &inputs) {
+            Ok(document) => json!(document),
+            Err(KindError::NotYetKnown { .. }) if inputs.get(Deployment::FACTS).is_none() => {
+                json!({ Deployment::FACTS: inputs })
+            }
+            // What is wrong with it is told by whoever wants more of it.
+            Err(_) => inputs,
+        }
     }
 
     fn decide(&self, subject: &Subject<'_>) -> Decision {
@@ -165,7 +198,8 @@ impl Kind for NodeKind {
             Observed::Present { detail, .. } => Seen::deserialize(detail).ok(),
             _ => None,
         };
-        let (found, altered) = seen.map(|seen| (seen.found.facts, seen.altered_files)).unwrap_or_default();
+        let (found, altered) =
+            seen.map(|seen| (seen.found.deployment, seen.altered_files)).unwrap_or_default();
         let before = found.unwrap_or_else(|| recorded.inputs.clone());
         let (Ok(before), Ok(after)) = (facts(subject.key, &before), facts(subject.key, declared)) else {
             return vec![];
@@ -324,7 +358,7 @@ impl Kind for NodeKind {
             };
         }
         match location::look(host.as_ref(), surroundings, key).await? {
-            Some(found) if runs_as_declared(&found, &deployment.facts) => {
+            Some(found) if runs_as_declared(&found, &deployment) => {
                 Ok(json!({ "generation": host.install(&deployment).await? }))
             }
             Some(found) if matches!(found.run, RunState::Running { .. } | RunState::Frozen) => {
@@ -464,21 +498,36 @@ async fn starts_as_it_lies(
         return Ok(false);
     }
     let found = location::look(surroundings.host(&host)?.as_ref(), surroundings, key).await?;
-    Ok(found.is_some_and(|found| found.altered.is_empty() && found.facts.is_some()))
+    Ok(found.is_some_and(|found| found.altered.is_empty() && found.deployment.is_some()))
 }
 
-/// Files with the options of the virtual machine in place of the facts, which say all the rest once more.
+/// Files with the command line and the options of the virtual machine in place of the document, which says all the rest
+/// once more.
 fn readable(mut files: Files) -> Files {
-    let facts = files.remove(crate::host::FACTS_FILE);
-    let facts = facts.and_then(|text| serde_json::from_str::<NodeFacts>(&text).ok());
-    if let Some(jvm) = facts.and_then(|facts| facts.jvm) {
-        files.insert("JVM options".into(), jvm.flags().join("\n") + "\n");
+    let document = files.remove(crate::host::DOCUMENT_FILE);
+    let document = document.and_then(|text| serde_json::from_str::<Deployment>(&text).ok());
+    let Some(Deployment { facts, process, .. }) = document else { return files };
+    if let Some(jvm) = facts.jvm {
+        files.insert("JVM options".into(), lines(jvm.flags()));
     }
+    let (environment, command) = match process {
+        Process::Java { options, main, arguments } => (Vec::new(), [options, vec![main], arguments].concat()),
+        Process::Program { executable, arguments, environment } => {
+            let set = environment.into_iter().map(|(name, value)| format!("{name}={value}"));
+            (set.collect(), [vec![executable], arguments].concat())
+        }
+    };
+    files.insert("environment".into(), lines(environment));
+    files.insert("command line".into(), lines(command));
     files
 }
 
-fn runs_as_declared(found: &NodeObservation, facts: &NodeFacts) -> bool {
+fn lines(words: Vec<String>) -> String {
+    words.into_iter().map(|word| word + "\n").collect()
+}
+
+fn runs_as_declared(found: &NodeObservation, deployment: &Deployment) -> bool {
     matches!(found.run, RunState::Running { current: true, .. })
         && found.altered.is_empty()
-        && found.facts.as_ref() == Some(&json!(facts))
+        && found.deployment.as_ref() == Some(&json!(deployment))
 }

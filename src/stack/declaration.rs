@@ -125,7 +125,7 @@ impl Stack {
     /// The facts of a member that was declared in this group. All of them have the same settings, but for who they are.
     pub fn member(&self, group: &str) -> Option<NodeFacts> {
         let member = self.declaration.groups.get(group)?.members.first()?;
-        serde_json::from_value(self.declaration.resources.get(member)?.inputs.clone()).ok()
+        NodeFacts::of(&self.declaration.resources.get(member)?.inputs).ok()
     }
 
     /// Declares a topic. It is made once its cluster is healthy.

@@ -46,7 +46,7 @@ async fn a_node_is_formatted_once(bench: &Bench) {
     assert_eq!(bench.host.nodes().await.unwrap(), [bench.name().to_owned()].into());
     let node = bench.node().await;
     assert!(node.data);
-    assert_eq!((node.facts, node.run), (None, RunState::Stopped));
+    assert_eq!((node.deployment, node.run), (None, RunState::Stopped));
 }
 
 async fn foreign_data_is_not_formatted(bench: &Bench) {
@@ -77,9 +77,14 @@ async fn the_same_files_are_the_same_generation(bench: &Bench) {
     assert_eq!(first, again);
     let other = bench.host.install(&bench.with_setting("maxClientCnxns", "61")).await.unwrap();
     assert_ne!(first, other);
+    // Whatever is other in the document, and be it in no file.
+    let mut command = bench.deployment.clone();
+    command.fence = Some(vec!["/bin/true".into()]);
+    assert_ne!(bench.host.install(&command).await.unwrap(), first);
+    assert_eq!(bench.node().await.deployment, Some(serde_json::to_value(&command).unwrap()));
     assert_eq!(bench.host.install(&bench.deployment).await.unwrap(), first);
     let node = bench.node().await;
-    assert_eq!(node.facts, Some(serde_json::to_value(&bench.deployment.facts).unwrap()));
+    assert_eq!(node.deployment, Some(serde_json::to_value(&bench.deployment).unwrap()));
     assert_eq!(node.altered, Vec::<String>::new());
     assert!(!node.data);
 }
@@ -197,7 +202,7 @@ async fn a_renamed_node_goes_on_with_its_data(bench: &Bench) {
     bench.host.install(&renamed).await.unwrap();
     bench.host.start("zk-a").await.unwrap();
     let node = there().await.unwrap().unwrap();
-    assert_eq!(node.facts, Some(serde_json::to_value(&renamed.facts).unwrap()));
+    assert_eq!(node.deployment, Some(serde_json::to_value(&renamed).unwrap()));
     assert!(matches!(node.run, RunState::Running { current: true, .. }));
     bench.host.rename(bench.name(), "zk-a").await.unwrap();
     assert!(matches!(there().await.unwrap().unwrap().run, RunState::Running { current: true, .. }));

@@ -30,13 +30,13 @@ fn soon() -> Until {
 }
 
 /// What the node is by its host's word, and runs with.
-async fn facts(bench: &Bench) -> Value {
+async fn document(bench: &Bench) -> Value {
     assert!(bench.is_current().await);
-    bench.node().await.facts.unwrap()
+    bench.node().await.deployment.unwrap()
 }
 
 fn of(node: &Deployment) -> Value {
-    serde_json::to_value(&node.facts).unwrap()
+    serde_json::to_value(node).unwrap()
 }
 
 async fn a_change_is_on_trial_until_it_is_confirmed(bench: &Bench) {
@@ -45,13 +45,13 @@ async fn a_change_is_on_trial_until_it_is_confirmed(bench: &Bench) {
     let other = bench.with_setting("maxClientCnxns", "61");
     apply(bench, &other).await;
     assert!(bench.host.unconfirmed().await.unwrap());
-    assert_eq!(facts(bench).await, of(&other));
+    assert_eq!(document(bench).await, of(&other));
     for _ in 0..2 {
         assert!(bench.host.confirm().await.unwrap(), "and it says so however often it is asked");
         assert!(!bench.host.unconfirmed().await.unwrap());
     }
     bench.host.revert(soon()).await.unwrap();
-    assert_eq!(facts(bench).await, of(&other), "there is no way back");
+    assert_eq!(document(bench).await, of(&other), "there is no way back");
 }
 
 async fn a_change_that_is_taken_back_was_never_there(bench: &Bench) {
@@ -60,7 +60,7 @@ async fn a_change_that_is_taken_back_was_never_there(bench: &Bench) {
     for _ in 0..2 {
         bench.host.revert(soon()).await.unwrap();
         assert!(!bench.host.unconfirmed().await.unwrap());
-        assert_eq!(facts(bench).await, of(&bench.deployment));
+        assert_eq!(document(bench).await, of(&bench.deployment));
     }
 }
 
@@ -70,7 +70,7 @@ async fn what_is_on_trial_is_not_booted(bench: &Bench) {
     bench.host.halt().await.unwrap();
     bench.host.boot().await.unwrap();
     assert!(!bench.host.unconfirmed().await.unwrap());
-    assert_eq!(facts(bench).await, of(&bench.deployment));
+    assert_eq!(document(bench).await, of(&bench.deployment));
 }
 
 async fn what_is_confirmed_is_booted(bench: &Bench) {
@@ -80,7 +80,7 @@ async fn what_is_confirmed_is_booted(bench: &Bench) {
     bench.host.confirm().await.unwrap();
     bench.host.halt().await.unwrap();
     bench.host.boot().await.unwrap();
-    assert_eq!(facts(bench).await, of(&other));
+    assert_eq!(document(bench).await, of(&other));
 }
 
 async fn of_two_changes_on_trial_what_was_before_both_comes_back(bench: &Bench) {
@@ -88,7 +88,7 @@ async fn of_two_changes_on_trial_what_was_before_both_comes_back(bench: &Bench) 
     apply(bench, &bench.with_setting("maxClientCnxns", "61")).await;
     apply(bench, &bench.with_setting("maxClientCnxns", "62")).await;
     bench.host.revert(soon()).await.unwrap();
-    assert_eq!(facts(bench).await, of(&bench.deployment));
+    assert_eq!(document(bench).await, of(&bench.deployment));
 }
 
 async fn where_nothing_is_on_trial_there_is_nothing_to_end(bench: &Bench) {
@@ -110,7 +110,7 @@ async fn what_has_gone_back_is_not_confirmed(bench: &Bench) {
     let other = bench.with_setting("maxClientCnxns", "62");
     apply(bench, &other).await;
     assert!(bench.host.confirm().await.unwrap(), "that was the change before");
-    assert_eq!(facts(bench).await, of(&other));
+    assert_eq!(document(bench).await, of(&other));
 }
 
 async fn it_is_not_taken_back_too_late(bench: &Bench) {
@@ -122,6 +122,6 @@ async fn it_is_not_taken_back_too_late(bench: &Bench) {
     tokio::time::sleep(Duration::from_millis(2)).await;
     let refused = bench.host.revert(late).await;
     assert!(matches!(refused, Err(HostError::TooLate { .. })), "{refused:?}");
-    assert_eq!((facts(bench).await, bench.pid().await), (of(&other), pid));
+    assert_eq!((document(bench).await, bench.pid().await), (of(&other), pid));
     assert!(bench.host.unconfirmed().await.unwrap());
 }

@@ -19,7 +19,7 @@ subnet = "SUBNET"
 
 #[test]
 fn a_program_of_the_machine_is_brought_up_crashes_is_changed_and_removed() {
-    if !Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success()) {
+    if !has_python() {
         return crate::skip::skip("the example is not run: there is no python3");
     }
     let bench = Bench::new();
@@ -52,6 +52,67 @@ fn a_program_of_the_machine_is_brought_up_crashes_is_changed_and_removed() {
     stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
     stack.destroy();
     stack.assert_gone();
+}
+
+#[test]
+fn another_build_of_the_program_is_seen_rolled_and_put_back_where_it_fails() {
+    if !has_python() {
+        return crate::skip::skip("the example is not run: there is no python3");
+    }
+    let bench = Bench::new();
+    let mut stack = bench.stack("builds", "127.90.15.", TWO);
+    stack.of_program(Path::new(env!("CARGO_BIN_EXE_octad")).with_file_name("examples/canary_next"));
+    stack.up();
+    let script = include_str!("../../examples/canary.py").to_owned();
+    assert_eq!(lying(&stack, "canary-1"), script);
+
+    let next = script + "# of the next build\n";
+    std::fs::write(bench.path().join("next.py"), &next).unwrap();
+    let preview = || stack.octad(&["preview", "--detailed-exitcode"]).exits(2).stdout;
+    let rolls = "  ~ roll  canary       2 restart one at a time: canary-1, canary-2\n      \
+                 files.canary.py.text: -0 of its lines, +1 (`preview --diff` shows them)\n";
+    assert!(preview().contains(rolls), "{}", preview());
+    let diff = stack.octad(&["preview", "--diff"]).exits(0).stdout;
+    assert!(
+        diff.contains("canary.py (canary-1, canary-2)") && diff.contains("+# of the next build"),
+        "{diff}"
+    );
+
+    // A restart is of what was there.
+    let pid = stack.node("canary-1")["pid"].clone();
+    stack.octad(&["roll", "--yes", "@canary"]).exits(0);
+    assert_ne!(stack.node("canary-1")["pid"], pid, "the detector");
+    assert!(preview().contains(rolls), "{}", preview());
+
+    stack.up();
+    for canary in ["canary-1", "canary-2"] {
+        assert_eq!((lying(&stack, canary), health(&stack, canary)), (next.clone(), Some(200)));
+    }
+    stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
+
+    // Another one ends as soon as it is started.
+    std::fs::write(bench.path().join("next.py"), "raise SystemExit(1)\n").unwrap();
+    let pid = stack.node("canary-2")["pid"].clone();
+    let failed = stack.octad(&["up", "--yes"]).exits(11).stderr;
+    assert!(failed.contains("canary-1 did not become healthy with its change and was put back"), "{failed}");
+    for canary in ["canary-1", "canary-2"] {
+        assert_eq!((lying(&stack, canary), health(&stack, canary)), (next.clone(), Some(200)));
+    }
+    assert_eq!(stack.node("canary-2")["pid"], pid, "its turn never came");
+    std::fs::write(bench.path().join("next.py"), next).unwrap();
+    stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
+    stack.destroy();
+    stack.assert_gone();
+}
+
+fn has_python() -> bool {
+    Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// The script that a canary was last installed with.
+fn lying(stack: &Stack, node: &str) -> String {
+    let current = stack.site().join("hosts").join(node).join("nodes").join(node).join("current");
+    std::fs::read_to_string(current.join("canary.py")).unwrap()
 }
 
 /// What a canary answers to whoever asks for its health; `None` where nobody does.

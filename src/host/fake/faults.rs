@@ -253,7 +253,7 @@ impl FakeWorld {
         }
     }
 
-    /// A process whose configuration says this ends at once, each time it is started.
+    /// A process whose configuration says this, as a setting or in a file of that name, ends at once, each time it is started.
     pub fn fatal_setting(&self, name: &str, value: &str) {
         self.lock().fatal.insert(name.to_owned(), value.to_owned());
     }

@@ -12,6 +12,7 @@ use super::ensemble::Ensemble;
 use super::lies::Lies;
 use super::record::{Breach, Cause, Cut, Deed, Loss};
 use super::trial::Trial;
+use crate::host::DOCUMENT_FILE;
 use crate::model::NodeFacts;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -235,6 +236,14 @@ mod in_order {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dues, D::Error> {
         Ok(Vec::<((u64, u64), Due)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+impl Generation {
+    /// The document that it was made from.
+    pub(super) fn document(&self) -> Value {
+        let text = self.files.get(DOCUMENT_FILE).map(String::as_str).unwrap_or_default();
+        serde_json::from_str(text).unwrap_or_default()
     }
 }
 

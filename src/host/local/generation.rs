@@ -2,7 +2,7 @@
 //! old, then a link is moved.
 
 use super::layout;
-use crate::host::{FACTS_FILE, HostError};
+use crate::host::{DOCUMENT_FILE, HostError};
 use crate::model::{Deployment, Layout};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -21,8 +21,8 @@ const MANIFEST: &str = "manifest.json";
 pub(super) struct Current {
     /// Its id.
     pub(super) id: String,
-    /// The facts that it was made from.
-    pub(super) facts: Value,
+    /// The document that it was made from.
+    pub(super) deployment: Value,
     /// Files that differ from what was written, or are gone.
     pub(super) altered: Vec<String>,
 }
@@ -41,17 +41,9 @@ pub(super) fn render(host: &Path, deployment: &Deployment, software: &Path) -> B
 
 fn fresh(host: &Path, deployment: &Deployment, software: &Path) -> Fresh {
     let node = &deployment.facts.node;
-    let facts = serde_json::to_vec_pretty(&deployment.facts).expect("facts have only text keys");
-    // Of the texts with their placeholders: the id must not depend on where the host is.
-    let id = {
-        let mut hash = Sha256::new();
-        hash.update(&facts);
-        for (name, file) in &deployment.files {
-            hash.update(format!("{name}\0{}\0", file.text.len()));
-            hash.update(&file.text);
-        }
-        hex(&hash.finalize())[..12].to_owned()
-    };
+    let document = serde_json::to_string_pretty(deployment).expect("a document has only text keys");
+    // It has placeholders: the id must not depend on where the host is.
+    let id = hex(&Sha256::digest(&document))[..12].to_owned();
     let place = Layout {
         config: layout::generations(host, node).join(&id),
         data: layout::data(host, node),
@@ -59,7 +51,7 @@ fn fresh(host: &Path, deployment: &Deployment, software: &Path) -> Fresh {
         software: software.to_owned(),
     };
     let mut files = deployment.rendered(&place);
-    files.insert(FACTS_FILE.into(), String::from_utf8_lossy(&facts).into_owned());
+    files.insert(DOCUMENT_FILE.into(), document);
     Fresh { id, place, files }
 }
 
@@ -127,8 +119,9 @@ pub(super) fn current(host: &Path, node: &str) -> Result<Option<Current>, HostEr
         })
         .map(|(name, _)| name.clone())
         .collect();
-    let facts = fs::read(directory.join(FACTS_FILE)).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    Ok(facts.filter(|_| !manifest.is_empty()).map(|facts| Current { id, facts, altered }))
+    let document = fs::read(directory.join(DOCUMENT_FILE)).ok();
+    let document = document.and_then(|text| serde_json::from_slice(&text).ok());
+    Ok(document.filter(|_| !manifest.is_empty()).map(|deployment| Current { id, deployment, altered }))
 }
 
 /// The files of the generation in place, as they lie there.

@@ -395,9 +395,9 @@ impl Host for Machine {
         let run = status.map_or(RunState::Stopped, |status| {
             run_state(&status.state, status.restarts, status.generation.as_ref() == id)
         });
-        let (facts, mut altered) =
-            current.map_or((None, Vec::new()), |current| (Some(current.facts), current.altered));
-        if facts.is_some() && self.is_moved(node, &unit) {
+        let (deployment, mut altered) =
+            current.map_or((None, Vec::new()), |current| (Some(current.deployment), current.altered));
+        if deployment.is_some() && self.is_moved(node, &unit) {
             altered.push("the directory".into());
         }
         let disk = self.disk(node);
@@ -405,7 +405,7 @@ impl Host for Machine {
         let away = || disk.exists() && (!disk.is_mounted() || disk.is_shut_down());
         let there = || layout::marker(&self.directory, node).exists() && !self.is_emptied(&unit);
         let data = away() || there() || self.is_stateless(&unit);
-        Ok(Some(NodeObservation { facts, altered, data, run }))
+        Ok(Some(NodeObservation { deployment, altered, data, run }))
     }
 
     async fn nodes(&self) -> Result<BTreeSet<String>, HostError> {

@@ -3,7 +3,7 @@
 use super::seen::Seen;
 use super::{NodeKind, facts};
 use crate::host::{NodeObservation, RunState};
-use crate::model::{Key, NodeFacts, Refusal, compare};
+use crate::model::{Deployment, Key, NodeFacts, Refusal};
 use crate::resource::{Decision, KindError, Observed, Recorded, Subject};
 use crate::role::{GroupView, NotSafe};
 use serde::Deserialize;
@@ -72,11 +72,11 @@ impl NodeKind {
             return refuse(subject.key, reason.into(), "leave its `--refill` away");
         }
         // What lies on the host outranks what was noted: an update that was cut off may have got so far or not.
-        let Some(before) = found.facts.as_ref() else { return creates("its configuration is missing") };
+        let Some(before) = found.deployment.as_ref() else { return creates("its configuration is missing") };
         if let Some(decision) = self.decide_change(subject, before, declared) {
             return decision;
         }
-        let changes = compare(before, declared);
+        let changes = self.changes(before, declared);
         let restart = |reason: String| Decision::Update {
             changes: changes.clone(),
             reason,
@@ -199,13 +199,13 @@ impl NodeKind {
     /// have all that it holds.
     fn decide_move(&self, subject: &Subject<'_>, found: &NodeObservation, declared: &Value) -> Decision {
         let key = subject.key;
-        let before = found.facts.as_ref().unwrap_or(declared);
+        let before = found.deployment.as_ref().unwrap_or(declared);
         if let Some(decision) = self.decide_change(subject, before, declared) {
             return decision;
         }
         let view = subject.group.as_ref().and_then(|group| group.view);
         let moves = |how: &str| Decision::Update {
-            changes: compare(before, declared),
+            changes: self.changes(before, declared),
             reason: match self.is_stateless(declared) {
                 true => "moves to the new host".into(),
                 false => format!("moves to the new host, with an empty disk: {how}"),
@@ -275,6 +275,10 @@ impl NodeKind {
     fn decide_change(&self, subject: &Subject<'_>, before: &Value, after: &Value) -> Option<Decision> {
         let key = subject.key;
         let declared = after;
+        // What it is can't be put back by whoever doesn't know that form.
+        if let Err(error) = Deployment::of(before) {
+            return Some(refuse(key, error.to_string(), "use the Octad that made it"));
+        }
         let (before, after) = match (facts(key, before), facts(key, declared)) {
             (Ok(before), Ok(after)) => (before, after),
             (Err(error), _) | (_, Err(error)) => {

@@ -34,7 +34,7 @@ impl NodeKind {
         let nodes = nodes.iter().map(|one| one.facts.node.clone()).collect();
         for name in host.nodes().await?.difference(&nodes) {
             // What was never installed there is nothing that it runs.
-            let Some(found) = host.node(name).await?.and_then(|found| found.facts) else { continue };
+            let Some(found) = host.node(name).await?.and_then(|found| found.deployment) else { continue };
             others.push(self.deployment(&Key::new(Self::NAME, name), &found)?);
         }
         Ok(others)
@@ -80,8 +80,8 @@ impl NodeKind {
         bootstrap: bool,
     ) -> Result<String, KindError> {
         let data_files = self.role(key, &deployment.facts)?.data_files(&deployment.facts, bootstrap);
-        let deployment = Deployment { data_files, ..deployment };
-        host.format(&deployment).await?;
+        // True only once, and so no part of what the node is.
+        host.format(&Deployment { data_files, ..deployment.clone() }).await?;
         Ok(host.install(&deployment).await?)
     }
 

@@ -3,7 +3,7 @@
 
 use crate::clock::Until;
 use crate::host::{Host, HostError, NodeObservation};
-use crate::model::Key;
+use crate::model::{Deployment, Key};
 use crate::resource::{KindError, Surroundings, host};
 use serde_json::Value;
 use std::sync::Arc;
@@ -89,7 +89,8 @@ pub(super) async fn rename(
 }
 
 fn recorded(surroundings: &dyn Surroundings, key: &Key) -> String {
-    match surroundings.input(key, "node") {
+    let facts = surroundings.input(key, Deployment::FACTS);
+    match facts.and_then(|facts| facts.get("node").cloned()).or_else(|| surroundings.input(key, "node")) {
         Some(Value::String(name)) => name,
         _ => key.name.clone(),
     }

@@ -3,7 +3,7 @@
 use super::{NodeKind, facts, location};
 use crate::clock::GATE_TIMEOUT;
 use crate::host::{Host, NodeObservation, RunState};
-use crate::model::{Key, ProcessSeen, compare};
+use crate::model::{Key, ProcessSeen};
 use crate::resource::{Drift, KindError, Observed, Recorded, Surroundings};
 use crate::role::Altered;
 use serde::{Deserialize, Serialize};
@@ -78,10 +78,10 @@ impl NodeKind {
         let Ok(found) = found else {
             return Drift::Unknown { why: "its host tells of it in a form that is not known".into() };
         };
-        match (found.facts, found.run) {
+        match (found.deployment, found.run) {
             _ if !found.data => lost(),
             (Some(inputs), _) if inputs != recorded.inputs => Drift::Changed {
-                changes: compare(&recorded.inputs, &inputs),
+                changes: self.changes(&recorded.inputs, &inputs),
                 inputs,
                 outputs: recorded.outputs.clone(),
             },

@@ -1,7 +1,7 @@
 //! The world's nodes: their disks, files and processes.
 
 use super::{Disk, Due, Generation, Node, Run, World};
-use crate::host::{FACTS_FILE, HostError, NodeObservation, RunState};
+use crate::host::{DOCUMENT_FILE, HostError, NodeObservation, RunState};
 use crate::model::{Deployment, HealthCheck, Layout, NodeFacts, Output};
 use crate::role::{Broker, Zookeeper};
 use crate::wire::NotServing;
@@ -17,7 +17,7 @@ fn marker_of(facts: &NodeFacts) -> Value {
 pub(in crate::host::fake) fn rendered(deployment: &Deployment) -> BTreeMap<String, String> {
     let nowhere = Layout { config: "".into(), data: "".into(), runtime: "".into(), software: "".into() };
     let mut files = deployment.rendered(&nowhere);
-    files.insert(FACTS_FILE.into(), json!(deployment.facts).to_string());
+    files.insert(DOCUMENT_FILE.into(), json!(deployment).to_string());
     files
 }
 
@@ -43,7 +43,7 @@ impl World {
             Run::Stopped => RunState::Stopped,
         };
         Some(NodeObservation {
-            facts: generation.map(|generation| json!(generation.facts)),
+            deployment: generation.map(Generation::document),
             altered: generation.map_or_else(Vec::new, |one| one.altered.iter().cloned().collect()),
             data: node.disk.as_ref().is_some_and(|disk| disk.marker.is_some())
                 || generation.is_some_and(|generation| generation.stateless),
@@ -176,7 +176,11 @@ impl World {
         let fatal = |(name, value): (&String, &Output<String>)| {
             self.fatal.get(name).is_some_and(|fatal| value.known() == Ok(fatal))
         };
-        if settings.into_iter().any(fatal) {
+        let files = node.generation.iter().flat_map(|generation| &generation.files);
+        let said = |(name, text): (&String, &String)| {
+            self.fatal.get(name).is_some_and(|fatal| text.contains(fatal.as_str()))
+        };
+        if settings.into_iter().any(fatal) || files.into_iter().any(said) {
             node.restarts = 5;
             node.run = Run::Failing { last_exit: "exit status 1".into() };
             return Ok(());
