@@ -13,8 +13,9 @@ use octad::engine::{Action, Event};
 use octad::model::{
     Deployment, File, HealthCheck, HostFacts, Key, NodeFacts, Output, Process, Reference, Software, Source,
 };
-use octad::output::preview_text;
+use octad::output::{failure_text, preview_text};
 use octad::program::{Ha, HostsConfig, KafkaConfig, TopicConfig, ZookeeperConfig, ha};
+use octad::report::Invocation;
 use octad::role::Role;
 use octad::stack::Stack;
 use schemars::JsonSchema;
@@ -279,6 +280,32 @@ fn others_on_a_host_that_is_changed_as_a_whole_stay_what_they_are() {
     assert_eq!(documents(&simulation), before);
     build(&mut simulation, FIRST);
     assert!(matches!(simulation.up().unwrap(), Ended::Nothing), "its host has it too");
+}
+
+/// Asks for its health at a port that nobody declares.
+struct Elsewhere;
+
+impl Role for Elsewhere {
+    fn name(&self) -> &'static str {
+        Canary::NAME
+    }
+    fn process(&self, facts: &NodeFacts) -> Process {
+        Canary.process(facts)
+    }
+    fn check(&self, _: &NodeFacts) -> Option<HealthCheck> {
+        Some(HealthCheck::http("admin", "/health"))
+    }
+}
+
+#[test]
+fn a_health_check_at_a_port_that_is_not_declared_is_refused() {
+    let mut simulation = three(Canary);
+    assert!(simulation.declare().is_ok(), "the detector");
+    build(&mut simulation, Elsewhere);
+    let told = failure_text(&simulation.declare().unwrap_err().report(&Invocation::default()));
+    for part in ["canary-1", "the role canary asks for its health at the port `admin`", "only `health`"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
 }
 
 /// `ha` with canaries on the hosts of its first two brokers.

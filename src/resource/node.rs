@@ -14,7 +14,7 @@ use super::{
 use crate::causes::with_causes;
 use crate::clock::Until;
 use crate::host::{HostChange, HostError, NodeObservation, RunState, Staging, Stop};
-use crate::model::{Deployment, Key, NodeFacts, Process, PropertyChange, Refusal, compare};
+use crate::model::{Deployment, HealthCheck, Key, NodeFacts, Process, PropertyChange, Refusal, compare};
 use crate::role::{Altered, Role};
 use crate::tool::Lack;
 use async_trait::async_trait;
@@ -97,14 +97,29 @@ impl Kind for NodeKind {
 
     fn validate(&self, inputs: &Value) -> Result<(), Malformed> {
         let facts = NodeFacts::of(inputs)?;
-        if self.roles.contains_key(facts.role.as_str()) {
+        let Some(role) = self.roles.get(facts.role.as_str()) else {
+            let known: Vec<_> = self.roles.keys().copied().collect();
+            return Err(Malformed {
+                path: None,
+                message: format!("the role `{}` is not known", facts.role),
+                hint: format!("known: {}", known.join(", ")),
+            });
+        };
+        let check = role.check(&facts);
+        let Some(asked) =
+            check.as_ref().map(HealthCheck::port).filter(|port| !facts.ports.contains_key(*port))
+        else {
             return Ok(());
-        }
-        let known: Vec<_> = self.roles.keys().copied().collect();
+        };
+        let declared: Vec<_> = facts.ports.keys().map(|port| format!("`{port}`")).collect();
         Err(Malformed {
             path: None,
-            message: format!("the role `{}` is not known", facts.role),
-            hint: format!("known: {}", known.join(", ")),
+            message: format!(
+                "the role {} asks for its health at the port `{asked}`, and it declares {}",
+                facts.role,
+                if declared.is_empty() { "no port".into() } else { format!("only {}", declared.join(", ")) }
+            ),
+            hint: "declare that port among its facts, or have the role's `check` name one of those".into(),
         })
     }
 
