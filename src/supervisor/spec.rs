@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -34,6 +35,10 @@ pub struct UnitSpec {
     /// looks like an empty one, and a server started on that would begin from nothing.
     #[serde(default)]
     pub requires: Vec<PathBuf>,
+    /// Where its process will listen. It is not started while another process does: whoever asks there would take that for
+    /// this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listens: Vec<SocketAddr>,
     /// What tells whether the data disk was ever written to, for servers that must not start on an empty one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begins: Option<Beginning>,
@@ -118,6 +123,7 @@ impl UnitSpec {
             env: BTreeMap::new(),
             working_dir: None,
             requires: Vec::new(),
+            listens: Vec::new(),
             begins: None,
             stop_timeout: default_stop_timeout(),
             restart: RestartPolicy::default(),

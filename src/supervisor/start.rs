@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, io, path::Path, sync::Arc};
 
-use tokio::task::JoinHandle;
+use tokio::{net::TcpSocket, task::JoinHandle};
 
 use super::{
     begin::Begun,
@@ -53,6 +53,7 @@ pub(super) fn start(dir: &Path, unit: &UnitName, journal: &Arc<Journal>) -> Resu
     })?;
     let passing = |reason| NotStarted::Passing { reason, restart: spec.restart.clone() };
     check_required(&spec).map_err(passing)?;
+    check_free(&spec).map_err(passing)?;
     check_begun(&spec)?;
     match fork(dir, unit, &spec, journal) {
         Ok((process, capture)) => Ok(Started { spec, process, capture }),
@@ -73,6 +74,25 @@ fn check_required(spec: &UnitSpec) -> Result<(), String> {
         let _ = write!(reason, "{separator}{} is {problem}", path.display());
     }
     if reason.is_empty() { Ok(()) } else { Err(reason) }
+}
+
+/// Nobody else listens where the unit will. What else is wrong with an address, its process tells.
+fn check_free(spec: &UnitSpec) -> Result<(), String> {
+    for address in &spec.listens {
+        // Bound and not listened at, so that nobody is ever answered by it.
+        let bind = || -> io::Result<()> {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(*address)
+        };
+        if bind().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+            let port = address.port();
+            return Err(format!(
+                "another process listens at {address} (`ss -ltnp 'sport = :{port}'` tells which)"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A disk that is empty may be so.

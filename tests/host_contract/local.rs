@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Harm, beginning, declared, hold, zookeeper};
 use crate::{any, drillable};
-use octad::host::LocalBackend;
+use octad::host::{LocalBackend, RunState};
 use octad::supervisor::{UnitName, UnitSpec};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,6 +54,23 @@ async fn local_hosts_do_what_any_host_must() {
 #[tokio::test]
 async fn local_hosts_can_be_drilled() {
     hold(&|number| local(100 + number), drillable::CONTRACT).await;
+}
+
+#[tokio::test]
+async fn a_node_is_not_started_where_another_process_has_one_of_its_ports() {
+    let bench = local(211);
+    bench.host.boot().await.unwrap();
+    bench.host.format(&beginning(&bench.deployment, true)).await.unwrap();
+    bench.host.install(&bench.deployment).await.unwrap();
+    let address = bench.deployment.facts.endpoint("client").unwrap();
+    let other = std::net::TcpListener::bind(&address).unwrap();
+    let told = bench.host.start(bench.name()).await.unwrap_err().to_string();
+    let wanted = format!("zk-1 did not start: another process listens at {address}");
+    assert!(told.starts_with(&wanted), "{told}");
+    assert!(matches!(bench.node().await.run, RunState::Failed { .. }));
+    drop(other);
+    bench.host.start(bench.name()).await.unwrap();
+    bench.host.destroy().await.unwrap();
 }
 
 #[tokio::test]

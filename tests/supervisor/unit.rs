@@ -222,6 +222,30 @@ async fn what_is_required_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_unit_is_not_started_while_another_process_listens_where_it_will() {
+    let host = TestHost::new();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let restart = RestartPolicy { min_backoff_ms: 20, max_backoff_ms: 20 };
+    let unit = host.specify("u", UnitSpec { listens: vec![address], restart, ..sleeper() });
+    let supervisor = host.supervisor().await;
+    let waits = supervisor.start(&unit).await.unwrap();
+    let reason = tried_again(&waits).unwrap_or_else(|| panic!("{waits:?}"));
+    assert!(reason.starts_with(&format!("another process listens at {address}")), "{reason}");
+    // Whoever looks for a free port answers nobody: no connection is ever taken but by the other.
+    drop(other);
+    reaches(&supervisor, &unit, is_running).await;
+    assert!(std::net::TcpStream::connect(address).is_err());
+
+    // The same where it ended by itself: the other may have come since.
+    let other = std::net::TcpListener::bind(address).unwrap();
+    supervisor.kill(&unit, Signal::Kill).await.unwrap();
+    reaches(&supervisor, &unit, |s| tried_again(s).is_some_and(|why| why.contains("another process"))).await;
+    drop(other);
+    reaches(&supervisor, &unit, is_running).await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_started_says_which_file_is_missing_and_is_tried_again() {
     let host = TestHost::new();
     let supervisor = host.supervisor().await;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -221,6 +221,7 @@ impl Machine {
         Ok(UnitSpec {
             working_dir: Some(place.runtime.clone()),
             requires: if deployment.stateless { Vec::new() } else { vec![marker] },
+            listens: facts.ports.values().map(|port| SocketAddr::from((self.address, *port))).collect(),
             begins: self.beginning(deployment),
             after_end: self.after_end(deployment, place)?,
             launcher: self.beside(deployment.watchdog.as_ref(), place)?,
