@@ -308,6 +308,14 @@ fn a_health_check_at_a_port_that_is_not_declared_is_refused() {
     }
 }
 
+#[test]
+fn the_status_has_an_address_whatever_the_port_is_called() {
+    let status = three(Canary).status();
+    let address = |name: &str| status.nodes.iter().find(|node| node.node == name).unwrap().address.clone();
+    assert!(address("canary-1").unwrap().ends_with(":8080"), "{status:?}");
+    assert!(address("broker-1").unwrap().ends_with(":9092"), "{status:?}");
+}
+
 /// `ha` with canaries on the hosts of its first two brokers.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -2,7 +2,7 @@
 
 use super::Style;
 use crate::engine::{Inventory, State, stranger};
-use crate::model::{Key, NodeFacts, Output, ProcessSeen};
+use crate::model::{Deployment, Key, NodeFacts, Output, ProcessSeen};
 use crate::registry::Registry;
 use crate::resource::{Lasts, NodeKind, Observed, TopicKind, lasts, weakened};
 use crate::role::Health;
@@ -84,7 +84,9 @@ impl StackStatus {
             .filter(|(key, _)| key.kind == NodeKind::NAME)
             .filter_map(|(key, recorded)| {
                 let facts = NodeFacts::of(&recorded.inputs).ok()?;
-                Some(node(key, &facts, inventory))
+                let served = Deployment::of(&recorded.inputs).ok().flatten();
+                let served = served.map(|deployment| deployment.serves).unwrap_or_default();
+                Some(node(key, &facts, &served, inventory))
             })
             .collect();
         let resources = state
@@ -218,6 +220,16 @@ fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) 
             (_, None) => Health::Unhealthy("no member exists".into()),
         },
     };
+    // Asked at its port alone, another process is taken for a member.
+    let runs =
+        |key: &Key| inventory.resources.get(key).is_none_or(|seen| seen.process() != Some(ProcessSeen::Gone));
+    let taken = view.and_then(|view| group.members.iter().find(|key| view.is_up(&key.name) && !runs(key)));
+    let health = match taken {
+        Some(key) if health.is_healthy() => {
+            Health::Unhealthy(format!("{} has no process, yet its group takes it to be up", key.name))
+        }
+        _ => health,
+    };
     GroupStatus {
         healthy: health.is_healthy(),
         reason: health.lacks(),
@@ -227,7 +239,13 @@ fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) 
     }
 }
 
-fn node(key: &Key, facts: &NodeFacts, inventory: &Inventory) -> NodeStatus {
+/// Where clients reach a node: at its port of that name, at one that its role serves them at, else at its first.
+fn address(facts: &NodeFacts, served: &[String]) -> Option<String> {
+    let purposes = std::iter::once("client").chain(served.iter().map(String::as_str));
+    purposes.chain(facts.ports.keys().map(String::as_str)).find_map(|purpose| facts.endpoint(purpose))
+}
+
+fn node(key: &Key, facts: &NodeFacts, served: &[String], inventory: &Inventory) -> NodeStatus {
     let run = match inventory.resources.get(key) {
         Some(Observed::Present { detail, .. }) => detail.get("run").cloned().unwrap_or_default(),
         _ => serde_json::Value::Null,
@@ -239,7 +257,7 @@ fn node(key: &Key, facts: &NodeFacts, inventory: &Inventory) -> NodeStatus {
         node: key.name.clone(),
         role: facts.role.clone(),
         host: facts.host.name.clone(),
-        address: facts.endpoint("client"),
+        address: address(facts, served),
         process: word(inventory.resources.get(key)),
         pid: number("pid"),
         up_seconds: number("since_ms").map(|since| now.as_secs().saturating_sub(since / 1000)),

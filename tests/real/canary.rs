@@ -30,6 +30,7 @@ fn a_program_of_the_machine_is_brought_up_crashes_is_changed_and_removed() {
     stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
     assert!(!stack.data("canary-1").exists(), "it has no disk");
     assert_eq!(health(&stack, "canary-1"), Some(200));
+    assert_eq!(stack.node("canary-1")["address"], "127.90.14.201:8080");
     until("what it says of the broker", RECOVERY, || {
         let said = stack.octad(&["logs", "canary-1"]).exits(0).stdout;
         if said.contains("127.90.14.101:9092 answers") { Ok(()) } else { Err(said) }
@@ -101,6 +102,49 @@ fn another_build_of_the_program_is_seen_rolled_and_put_back_where_it_fails() {
     assert_eq!(stack.node("canary-2")["pid"], pid, "its turn never came");
     std::fs::write(bench.path().join("next.py"), next).unwrap();
     stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
+    stack.destroy();
+    stack.assert_gone();
+}
+
+#[test]
+fn another_process_at_its_port_is_not_taken_for_a_member() {
+    if !has_python() {
+        return crate::skip::skip("the example is not run: there is no python3");
+    }
+    let bench = Bench::new();
+    let mut stack = bench.stack("taken", "127.90.16.", TWO);
+    stack.of_program(Path::new(env!("CARGO_BIN_EXE_octad")).with_file_name("examples/canary"));
+    stack.up();
+    stack.signal("canary-1", Signal::KILL);
+    // Its supervisor starts it again after a second.
+    let taken = until("the port", Duration::from_secs(1), || {
+        std::net::TcpListener::bind("127.90.16.201:8080").map_err(|error| error.to_string())
+    });
+    let answers = taken.try_clone().unwrap();
+    std::thread::spawn(move || {
+        for stream in answers.incoming() {
+            use std::io::{Read as _, Write as _};
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    until("that it can't be started", Duration::from_secs(10), || match &stack.node("canary-1")["process"] {
+        process if process == "failed" => Ok(()),
+        process => Err(process.to_string()),
+    });
+    assert_eq!(health(&stack, "canary-1"), Some(200), "the detector: the other one answers as it would");
+    let status = stack.status();
+    assert_eq!(status["groups"]["canary"]["healthy"], false, "{status:#}");
+    let told = stack.octad(&["up", "--yes"]).exits(1).stderr;
+    assert!(told.contains("127.90.16.201:8080, which another process listens on"), "{told}");
+    // The thread waits in `accept`, and holds the port as long.
+    rustix::net::shutdown(&taken, rustix::net::Shutdown::Both).unwrap();
+    drop(taken);
+    until("the canary itself", Duration::from_secs(30), || match stack.status()["healthy"] == true {
+        true => Ok(()),
+        false => Err(stack.status().to_string()),
+    });
     stack.destroy();
     stack.assert_gone();
 }
