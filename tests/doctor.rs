@@ -161,6 +161,22 @@ fn a_program_that_a_node_runs_is_told_of_as_java_is() {
       nothing was changed
     hint: add `--install` to have octad run `apt-get -q install -y --no-install-recommends --no-remove python3`
     ");
+    let doctor = || machine.run(&canary, &["doctor", "--for", "servers"]);
+    assert_snapshot!(doctor(), @"
+    exit 1
+    ✓ java     running the servers  [DIR]/java (21.0.1)
+    ✗ python3  the role canary      python3 is not on PATH; python3 3.9 or newer is needed
+    error: this machine lacks python3
+      because python3 is not on PATH; python3 3.9 or newer is needed
+      nothing was changed
+    hint: add `--install` to have octad run `apt-get -q install -y --no-install-recommends --no-remove python3`
+    ");
+    machine.program("python3", "echo Python 3.11.2");
+    assert_snapshot!(doctor(), @"
+    exit 0
+    ✓ java     running the servers  [DIR]/java (21.0.1)
+    ✓ python3  the role canary      [DIR]/python3 (3.11.2)
+    ");
     machine.program("python3", "echo Python 3.8.10");
     assert_snapshot!(lacks(up()), @"
     this machine lacks python3

@@ -7,7 +7,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct Finding {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// What it is for, in words.
     pub purpose: String,
     /// What was found: where it is, and of which version where that matters.
@@ -19,7 +19,7 @@ pub struct Finding {
 /// The tools, one a line.
 pub(super) fn text(findings: &[Finding], style: Style) -> String {
     let width = |of: fn(&Finding) -> &str| findings.iter().map(|one| of(one).len()).max().unwrap_or(0);
-    let (names, purposes) = (width(|one| one.name), width(|one| &one.purpose));
+    let (names, purposes) = (width(|one| &one.name), width(|one| &one.purpose));
     let line = |one: &Finding| {
         let (sign, told) = match (&one.found, &one.lacks) {
             (_, Some(why)) => (style.bad("✗"), why.clone()),
@@ -40,8 +40,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_says_why_and_what_is_there_says_where() {
-        let finding = |name, found: Option<&str>, lacks: Option<&str>| Finding {
-            name,
+        let finding = |name: &str, found: Option<&str>, lacks: Option<&str>| Finding {
+            name: name.to_owned(),
             purpose: "fun".into(),
             found: found.map(str::to_owned),
             lacks: lacks.map(str::to_owned),
