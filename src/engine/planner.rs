@@ -1,15 +1,18 @@
 //! Decides what is to be done, once and for all before anything is touched. Pure and deterministic: the same declaration,
 //! state and inventory give the same plan.
 
+mod gates;
+mod phases;
+mod rolls;
+
 use super::graph::Graph;
-use super::plan::{Action, Change, GroupRoll, Plan};
+use super::plan::{Action, Change, Plan};
 use super::selection::Decisions;
-use super::{Intent, Inventory, State, identity, moves, roll};
-use crate::model::{Key, NodeFacts, ProcessSeen, Reference, Refusal, resolve};
+use super::{Intent, Inventory, State, identity, moves};
+use crate::model::{Key, Reference, Refusal, resolve};
 use crate::registry::Registry;
 use crate::resource::{Decision, Fitted, GroupSubject, Kind, Loss, Observed, Recorded, Siblings, Subject};
-use crate::role::{Group, Health, NotSafe};
-use crate::stack::{ValidStack, direct_needs};
+use crate::stack::ValidStack;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
@@ -279,105 +282,6 @@ impl Planner<'_> {
         }
     }
 
-    /// What is on trial is kept or taken back first: what would be decided of the rest is decided from what is there then.
-    /// Whoever is away is started before that as it lies, since it may be needed for either.
-    fn confirm_first(&mut self, decisions: &mut Decisions) {
-        let confirms = |key: &Key, decision: &Decision| {
-            matches!(decision, Decision::Confirm { .. }) && !self.left_out.contains(key)
-        };
-        if !decisions.iter().any(|(key, (decision, _))| confirms(key, decision)) {
-            return;
-        }
-        for (key, (decision, inputs)) in std::mem::take(decisions) {
-            let decision = match decision {
-                confirm if confirms(&key, &confirm) => confirm,
-                Decision::Start { reason } | Decision::Update { reason, disrupts: None, .. }
-                    if self.is_away(&key) =>
-                {
-                    Decision::Start { reason }
-                }
-                _ => {
-                    self.held_back.insert(key);
-                    continue;
-                }
-            };
-            decisions.insert(key, (decision, inputs));
-        }
-        (self.confirms, self.goes_on) = (true, true);
-    }
-
-    /// Whether a resource is there, has no process, and may have one again.
-    fn is_away(&self, key: &Key) -> bool {
-        let observed = self.inventory.resources.get(key);
-        let broken = matches!(observed, Some(Observed::Present { broken: Some(_), .. }));
-        observed.and_then(Observed::process) == Some(ProcessSeen::Gone) && !broken
-    }
-
-    /// What stands on a resource that is made anew stays as it is in this phase: where it moves to is not known yet.
-    fn hold_back(&mut self, decisions: &mut Decisions) {
-        let renews = |(key, (decision, _)): (&Key, &(Decision, Value))| {
-            let again = || self.state.resources.get(key).is_some_and(|one| !one.outgoing.is_empty());
-            let renews = match decision {
-                Decision::Renew { .. } => true,
-                // The same once more, since it was cut off.
-                Decision::Create { .. } => again(),
-                _ => false,
-            };
-            (renews && !self.left_out.contains(key)).then(|| key.clone())
-        };
-        let renewed: BTreeSet<Key> = decisions.iter().filter_map(renews).collect();
-        for (key, declared) in &self.stack.resources {
-            let recorded = self.state.resources.get(key);
-            let mut refers = crate::model::references(&declared.inputs).into_iter().map(|r| r.resource);
-            let stands = recorded.is_some_and(|recorded| !recorded.needs.is_disjoint(&renewed));
-            let held = recorded.is_some() && (stands || refers.any(|resource| renewed.contains(&resource)));
-            if held && !matches!(decisions.get(key), Some((Decision::Refuse(_), _))) {
-                decisions.remove(key);
-                self.held_back.insert(key.clone());
-                // It would not move in a later phase either.
-                if !self.intent.selection.names(key) {
-                    self.left_out.insert(key.clone());
-                }
-            }
-        }
-        self.goes_on |= !renewed.is_empty()
-            || decisions
-                .keys()
-                .any(|key| self.fitted.waypoints.contains(key) && !self.left_out.contains(key));
-    }
-
-    /// Once nothing is to be done any more with what stands on a resource that was made anew, and the groups of that are
-    /// whole, the one before goes.
-    fn discard(&mut self) {
-        for (key, recorded) in self.state.resources.iter().filter(|(_, one)| !one.outgoing.is_empty()) {
-            // Both go together.
-            if self.graph.step_of(key).is_some() && !self.stack.resources.contains_key(key) {
-                continue;
-            }
-            // Also what the state forgot: it may run there all the same.
-            let declared =
-                self.stack.resources.keys().filter(|one| direct_needs(self.stack, one).contains(key));
-            let standing = self.needed_by.get(key).into_iter().flatten().map(|(key, _)| *key).chain(declared);
-            let settles = |standing: &Key| {
-                let group = self.member_of.get(standing).copied();
-                let group = group.and_then(|name| Some((name, self.stack.groups.get(name)?)));
-                self.graph.step_of(standing).is_none()
-                    && !self.rolls.values().flat_map(BTreeMap::values).any(|change| change.key == *standing)
-                    && !self.refusals.iter().any(|refusal| refusal.key == *standing)
-                    && !self.left_out.contains(standing)
-                    && !self.held_back.contains(standing)
-                    && group.is_none_or(|(name, group)| self.is_healthy(name, group))
-            };
-            let settled = standing.into_iter().all(settles) && !recorded.is_pending();
-            if settled && self.graph.step_of(key).is_none() && !self.left_out.contains(key) {
-                let action = Action::Discard { key: key.clone(), outgoing: recorded.outgoing.len() };
-                self.graph.add(key, action, String::new());
-            } else {
-                self.goes_on = true;
-            }
-        }
-    }
-
     /// Takes note of what the selection leaves out, and refuses what it would tear apart.
     fn confine(&mut self, decisions: &mut Decisions) {
         let selection = &self.intent.selection;
@@ -521,237 +425,10 @@ impl Planner<'_> {
         self.registry.kind(&key.kind)?.stands_on(inputs)
     }
 
-    /// The group of a member beside which others stand on a resource that is changed as a whole. They aren't asked where that
-    /// group has nobody who leads it: it serves nobody, and they may need it to answer.
-    fn beside_others(&self, key: &Key) -> Option<String> {
-        let on = self.stands_on(key).filter(|on| self.changes_whole(on))?;
-        let group = self.groups.get(self.member_of.get(key)?)?;
-        let leads = group.view.is_some_and(|view| !view.leaders.is_empty());
-        (leads && self.members_on(&on).any(|(_, other)| other != key)).then(|| group.name.to_owned())
-    }
-
     /// Whether what stands on a declared resource is changed with it as a whole.
     fn changes_whole(&self, key: &Key) -> bool {
         let declared = self.stack.resources.get(key).zip(self.registry.kind(&key.kind));
         declared.is_some_and(|(declared, kind)| kind.changes_whole(&declared.inputs))
-    }
-
-    /// Takes the groups out of those to be rolled that have a member to be changed on a host that is changed as a whole, or one
-    /// beside such a member: one step for all of them, so that no two such hosts are changed at once.
-    fn add_host_roll(&mut self) {
-        let changes = self.rolls.values().flat_map(BTreeMap::values);
-        let on = changes.filter_map(|change| self.stands_on(&change.key));
-        let on: BTreeSet<Key> = on.filter(|host| self.changes_whole(host)).collect();
-        if on.is_empty() {
-            return;
-        }
-        let mut hosts: BTreeMap<Key, BTreeMap<String, Key>> = BTreeMap::new();
-        for host in &on {
-            let members = self.members_on(host).map(|(group, key)| (group.to_owned(), key.clone()));
-            hosts.insert(host.clone(), members.collect());
-        }
-        let names: BTreeSet<String> = hosts.values().flat_map(BTreeMap::keys).cloned().collect();
-        let take = |name: String| {
-            let members = self.rolls.remove(&name).unwrap_or_default();
-            (name, GroupRoll { members, ..GroupRoll::default() })
-        };
-        let groups: BTreeMap<String, GroupRoll> = names.into_iter().map(take).collect();
-        // Whoever is made, started or removed in them is there, or gone, before the first turn.
-        let of_them = groups.keys().filter_map(|name| self.stack.groups.get(name));
-        let mut concerned = of_them.flat_map(|group| &group.members).chain(&on);
-        let removed = groups.keys().filter_map(|name| self.state.groups.get(name));
-        let mut removed = removed.flat_map(|group| &group.members);
-        if concerned.any(|key| self.graph.step_of(key).is_some())
-            || removed.any(|key| self.graph.step_of(key).is_some())
-        {
-            let later = groups.into_values().flat_map(|group| group.members.into_values());
-            self.held_back.extend(later.map(|change| change.key));
-            self.rolled_later = hosts.into_values().flat_map(BTreeMap::into_keys).collect();
-            self.goes_on = true;
-            return;
-        }
-        self.put_down_host_roll(groups, hosts);
-    }
-
-    fn put_down_host_roll(
-        &mut self,
-        mut groups: BTreeMap<String, GroupRoll>,
-        hosts: BTreeMap<Key, BTreeMap<String, Key>>,
-    ) {
-        let (roles, views): (BTreeMap<_, _>, BTreeMap<_, _>) = groups
-            .iter()
-            .filter_map(|(name, group)| {
-                let (role, view) = (self.role_of(name)?, self.inventory.groups.get(name)?);
-                let view = roll::judged(role.as_ref(), &group.members, view);
-                Some(((name.clone(), role), (name.clone(), view)))
-            })
-            .unzip();
-        let mut interrupted = BTreeMap::new();
-        for (name, group) in &mut groups {
-            // Those beside them on their hosts are asked as well.
-            let beside = hosts.values().filter_map(|members| members.get(name)).map(|key| &key.name);
-            let names: BTreeSet<String> = group.members.keys().chain(beside).cloned().collect();
-            let seen = roles.get(name).zip(views.get(name));
-            let all = seen.map(|(role, view)| role.interrupted(&names, view)).unwrap_or_default();
-            group.interrupts = &all & &self.intent.interrupts;
-            interrupted.insert(name.clone(), all);
-        }
-        let action = Action::RollHosts { groups: groups.clone(), hosts: hosts.clone(), predicted: vec![] };
-        let turns = roll::turns(&action);
-        let asked = groups.iter().filter_map(|(name, group)| {
-            let asked = roll::Group {
-                role: roles.get(name)?.as_ref(),
-                view: views.get(name)?.clone(),
-                pending: roll::pending(&group.members, self.inventory),
-                beside: roll::beside(name, &turns, &group.members, self.inventory),
-                interrupts: &group.interrupts,
-            };
-            Some((name.as_str(), asked))
-        });
-        let silent = groups.keys().find(|name| !views.contains_key(*name));
-        let predicted = match silent {
-            Some(name) => Err((name.clone(), NotSafe::NobodyAnswers)),
-            None => roll::predict(asked.collect(), &turns),
-        };
-        let (predicted, waits) = match predicted {
-            Ok(found) => found,
-            Err((name, reason)) => {
-                let refusal = self.refused_roll(&name, &groups[&name].members, &interrupted[&name], &reason);
-                self.refusals.push(refusal);
-                (turns.iter().map(|turn| turn.name().to_owned()).collect(), None)
-            }
-        };
-        let whole = waits.is_none() && views.values().all(|view| view.away().is_empty());
-        for (name, group) in groups.iter_mut().filter(|_| whole) {
-            let names: BTreeSet<String> = group.members.keys().cloned().collect();
-            let seen = roles.get(name).zip(views.get(name));
-            group.absences = seen.map(|(role, view)| role.absences(&names, view)).unwrap_or_default();
-        }
-        let reason = waits.map(|reason| format!("waits first: {reason}")).unwrap_or_default();
-        let keys: Vec<Key> = groups
-            .values()
-            .flat_map(|group| group.members.values())
-            .map(|change| change.key.clone())
-            .collect();
-        let names: Vec<String> = groups.keys().cloned().collect();
-        let action = Action::RollHosts { groups, hosts, predicted };
-        self.graph.add_for_groups(names.iter().map(String::as_str), &keys, action, reason);
-    }
-
-    /// One step for each group that has running members to change.
-    fn add_rolls(&mut self) {
-        self.add_host_roll();
-        for (group, members) in std::mem::take(&mut self.rolls) {
-            let names: BTreeSet<String> = members.keys().cloned().collect();
-            let role = self.role_of(&group);
-            let view = role.as_deref().zip(self.inventory.groups.get(&group));
-            let view = view.map(|(role, view)| roll::judged(role, &members, view));
-            let seen = role.as_deref().zip(view.as_ref());
-            let interrupted = seen.map(|(role, view)| role.interrupted(&names, view)).unwrap_or_default();
-            let interrupts = &interrupted & &self.intent.interrupts;
-            let action = Action::Roll {
-                group: group.clone(),
-                members: members.clone(),
-                predicted: vec![],
-                absences: BTreeMap::new(),
-                interrupts: interrupts.clone(),
-            };
-            let predicted = match seen {
-                Some((role, view)) => {
-                    let pending = roll::pending(&members, self.inventory);
-                    let (view, beside, interrupts) = (view.clone(), BTreeMap::new(), &interrupts);
-                    let asked = roll::Group { role, view, pending, beside, interrupts };
-                    roll::predict([(group.as_str(), asked)].into(), &roll::turns(&action))
-                }
-                None => Err((group.clone(), NotSafe::NobodyAnswers)),
-            };
-            let (predicted, waits) = match predicted {
-                Ok(found) => found,
-                Err((_, reason)) => {
-                    self.refusals.push(self.refused_roll(&group, &members, &interrupted, &reason));
-                    (names.iter().cloned().collect(), None)
-                }
-            };
-            // What is missing meanwhile depends on what has come back by then.
-            let absences = match (seen, &waits) {
-                (Some((role, view)), None) if view.away().is_empty() => role.absences(&names, view),
-                _ => BTreeMap::new(),
-            };
-            let reason = waits.map(|reason| format!("waits first: {reason}")).unwrap_or_default();
-            let keys: Vec<Key> = members.values().map(|change| change.key.clone()).collect();
-            let action = Action::Roll { group: group.clone(), members, predicted, absences, interrupts };
-            self.graph.add_for_group(&group, &keys, action, reason);
-        }
-    }
-
-    /// Why a group is not rolled, and how to have it all the same where that is for want of consent.
-    fn refused_roll(
-        &self,
-        group: &str,
-        members: &BTreeMap<String, Change>,
-        interrupted: &BTreeSet<String>,
-        reason: &NotSafe,
-    ) -> Refusal {
-        let restarts = members.values().any(|change| self.intent.restart.contains(&change.key));
-        let mut command = match restarts {
-            true => format!("octad roll {}", members.keys().cloned().collect::<Vec<_>>().join(" ")),
-            false => format!("octad up{}", self.intent.selection.options()),
-        };
-        interrupted.iter().for_each(|name| command.push_str(&format!(" --interrupt {name}")));
-        Refusal {
-            key: Key::new("group", group),
-            reason: format!("can't be rolled: {reason}"),
-            hint: match interrupted.is_empty() {
-                true => "`octad status` tells how it is".into(),
-                false => format!(
-                    "`{command}` consents to that; with more replicas than min.insync.replicas none is needed"
-                ),
-            },
-        }
-    }
-
-    /// A gate behind the steps of each group, and for each group that isn't well although nothing is to be done.
-    fn add_gates(&mut self) {
-        for (name, group) in self.stack.groups.iter().filter(|_| !self.confirms) {
-            let touched = group.members.iter().any(|member| self.graph.step_of(member).is_some());
-            // Without a change that is left out it may never be healthy; what is to be made in it still waits for it. What is
-            // there already doesn't: to lower what its topics ask for may be what helps.
-            // One with a member that is held back is waited for in the phase that changes that.
-            let awaited = group.members.is_disjoint(&self.left_out)
-                && group.members.is_disjoint(&self.held_back)
-                || self.is_needed(name);
-            // What is changed in a later phase may be what it lacks.
-            let settles = !self.rolled_later.contains(name) || self.is_needed(name);
-            if touched && settles || (awaited && !self.is_healthy(name, group)) {
-                let reason = if touched { "" } else { "is not healthy at present" };
-                self.graph.add_for_group(name, &[], Action::Gate { group: name.clone() }, reason.into());
-            }
-        }
-    }
-
-    /// Whether a resource that is to be made needs this group.
-    fn is_needed(&self, group: &str) -> bool {
-        let group = crate::stack::Needs::Group(group.to_owned());
-        let needs = |(key, declared): (&Key, &crate::stack::Declared)| {
-            declared.needs.contains(&group) && self.graph.makes(key)
-        };
-        self.stack.resources.iter().any(needs)
-    }
-
-    fn is_healthy(&self, name: &str, group: &Group) -> bool {
-        if self.inventory.foreseen {
-            return true;
-        }
-        let members: Vec<Arc<NodeFacts>> = group
-            .members
-            .iter()
-            .filter_map(|member| self.state.resources.get(member))
-            .filter_map(|recorded| NodeFacts::of(&recorded.inputs).ok().map(Arc::new))
-            .collect();
-        match (self.role_of(name), self.inventory.groups.get(name)) {
-            (Some(role), Some(view)) => role.health(view, &members, &BTreeSet::new()) == Health::Healthy,
-            _ => false,
-        }
     }
 
     /// What stands on each resource that is changed as a whole, and what is changed on any of those outside a roll.

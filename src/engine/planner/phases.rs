@@ -1,0 +1,111 @@
+//! What goes first, in a phase of its own, and what waits for that: changes on trial, and resources that are made anew. Pure.
+
+use super::Planner;
+use crate::engine::plan::Action;
+use crate::engine::selection::Decisions;
+use crate::model::{Key, ProcessSeen};
+use crate::resource::{Decision, Observed};
+use crate::stack::direct_needs;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Planner<'_> {
+    /// What is on trial is kept or taken back first: what would be decided of the rest is decided from what is there then.
+    /// Whoever is away is started before that as it lies, since it may be needed for either.
+    pub(super) fn confirm_first(&mut self, decisions: &mut Decisions) {
+        let confirms = |key: &Key, decision: &Decision| {
+            matches!(decision, Decision::Confirm { .. }) && !self.left_out.contains(key)
+        };
+        if !decisions.iter().any(|(key, (decision, _))| confirms(key, decision)) {
+            return;
+        }
+        for (key, (decision, inputs)) in std::mem::take(decisions) {
+            let decision = match decision {
+                confirm if confirms(&key, &confirm) => confirm,
+                Decision::Start { reason } | Decision::Update { reason, disrupts: None, .. }
+                    if self.is_away(&key) =>
+                {
+                    Decision::Start { reason }
+                }
+                _ => {
+                    self.held_back.insert(key);
+                    continue;
+                }
+            };
+            decisions.insert(key, (decision, inputs));
+        }
+        (self.confirms, self.goes_on) = (true, true);
+    }
+
+    /// Whether a resource is there, has no process, and may have one again.
+    fn is_away(&self, key: &Key) -> bool {
+        let observed = self.inventory.resources.get(key);
+        let broken = matches!(observed, Some(Observed::Present { broken: Some(_), .. }));
+        observed.and_then(Observed::process) == Some(ProcessSeen::Gone) && !broken
+    }
+
+    /// What stands on a resource that is made anew stays as it is in this phase: where it moves to is not known yet.
+    pub(super) fn hold_back(&mut self, decisions: &mut Decisions) {
+        let renews = |(key, (decision, _)): (&Key, &(Decision, Value))| {
+            let again = || self.state.resources.get(key).is_some_and(|one| !one.outgoing.is_empty());
+            let renews = match decision {
+                Decision::Renew { .. } => true,
+                // The same once more, since it was cut off.
+                Decision::Create { .. } => again(),
+                _ => false,
+            };
+            (renews && !self.left_out.contains(key)).then(|| key.clone())
+        };
+        let renewed: BTreeSet<Key> = decisions.iter().filter_map(renews).collect();
+        for (key, declared) in &self.stack.resources {
+            let recorded = self.state.resources.get(key);
+            let mut refers = crate::model::references(&declared.inputs).into_iter().map(|r| r.resource);
+            let stands = recorded.is_some_and(|recorded| !recorded.needs.is_disjoint(&renewed));
+            let held = recorded.is_some() && (stands || refers.any(|resource| renewed.contains(&resource)));
+            if held && !matches!(decisions.get(key), Some((Decision::Refuse(_), _))) {
+                decisions.remove(key);
+                self.held_back.insert(key.clone());
+                // It would not move in a later phase either.
+                if !self.intent.selection.names(key) {
+                    self.left_out.insert(key.clone());
+                }
+            }
+        }
+        self.goes_on |= !renewed.is_empty()
+            || decisions
+                .keys()
+                .any(|key| self.fitted.waypoints.contains(key) && !self.left_out.contains(key));
+    }
+
+    /// Once nothing is to be done any more with what stands on a resource that was made anew, and the groups of that are
+    /// whole, the one before goes.
+    pub(super) fn discard(&mut self) {
+        for (key, recorded) in self.state.resources.iter().filter(|(_, one)| !one.outgoing.is_empty()) {
+            // Both go together.
+            if self.graph.step_of(key).is_some() && !self.stack.resources.contains_key(key) {
+                continue;
+            }
+            // Also what the state forgot: it may run there all the same.
+            let declared =
+                self.stack.resources.keys().filter(|one| direct_needs(self.stack, one).contains(key));
+            let standing = self.needed_by.get(key).into_iter().flatten().map(|(key, _)| *key).chain(declared);
+            let settles = |standing: &Key| {
+                let group = self.member_of.get(standing).copied();
+                let group = group.and_then(|name| Some((name, self.stack.groups.get(name)?)));
+                self.graph.step_of(standing).is_none()
+                    && !self.rolls.values().flat_map(BTreeMap::values).any(|change| change.key == *standing)
+                    && !self.refusals.iter().any(|refusal| refusal.key == *standing)
+                    && !self.left_out.contains(standing)
+                    && !self.held_back.contains(standing)
+                    && group.is_none_or(|(name, group)| self.is_healthy(name, group))
+            };
+            let settled = standing.into_iter().all(settles) && !recorded.is_pending();
+            if settled && self.graph.step_of(key).is_none() && !self.left_out.contains(key) {
+                let action = Action::Discard { key: key.clone(), outgoing: recorded.outgoing.len() };
+                self.graph.add(key, action, String::new());
+            } else {
+                self.goes_on = true;
+            }
+        }
+    }
+}
