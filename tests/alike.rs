@@ -10,6 +10,7 @@ mod simulation;
 use canary::Canary;
 use octad::causes::with_causes;
 use octad::engine::{Action, Event};
+use octad::host::fake::Cut;
 use octad::model::{
     Deployment, File, HealthCheck, HostFacts, Key, NodeFacts, Output, Process, Reference, Software, Source,
 };
@@ -262,6 +263,29 @@ fn what_a_failed_change_is_put_back_to_is_what_ran_and_not_what_this_build_makes
     assert_eq!(documents(&simulation), before);
     build(&mut simulation, FIRST);
     assert!(matches!(simulation.up().unwrap(), Ended::Nothing), "its host has it too");
+}
+
+#[test]
+fn a_roll_to_another_build_that_is_cut_off_anywhere_is_gone_on_with() {
+    for at in 1.. {
+        let mut simulation = three(FIRST);
+        build(&mut simulation, OTHER_SCRIPT);
+        simulation.world.cut_at(at, Cut::KilledAfter);
+        let ended = simulation.up().unwrap();
+        if matches!(ended, Ended::Killed) {
+            simulation.up().unwrap();
+        } else {
+            assert!(at > 6, "the detector: at {at}");
+        }
+        let scripts = documents(&simulation).into_iter().map(|one| one.files["canary.py"].text.clone());
+        let all: Vec<String> = scripts.collect();
+        assert!(all.iter().all(|text| text.ends_with(OTHER_SCRIPT.script)) && all.len() == 3, "at {at}");
+        assert!(simulation.status().healthy, "at {at}");
+        assert!(matches!(simulation.up().unwrap(), Ended::Nothing), "at {at}");
+        if matches!(ended, Ended::Changed) {
+            return;
+        }
+    }
 }
 
 #[test]
