@@ -22,6 +22,11 @@ cluster.ofEight ''
           for entry in ours:
               t.assertEqual(len(entry["isr"]), 3)
 
+  with subtest("a record is acknowledged by two brokers at least, as every broker goes by it"):
+      for number in brokers:
+          least = client.succeed(f"python3 /etc/metadata.py {address(number)} 9092 topology min.insync.replicas")
+          t.assertEqual(least.strip(), "2")
+
   with subtest("records are written to all and read back, and a fault that isn't made is not taken for one"):
       with drill("no-fault", "", "inconclusive"):
           time.sleep(5)

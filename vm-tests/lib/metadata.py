@@ -1,5 +1,6 @@
 """What a broker says of the cluster, as JSON: metadata.py HOST [PORT].
-Or has the controller make a topic: metadata.py HOST PORT TOPIC PARTITIONS REPLICAS.
+Or has the controller make a topic: metadata.py HOST PORT TOPIC PARTITIONS REPLICAS; or a topic's setting as that broker goes by
+it: metadata.py HOST PORT TOPIC SETTING.
 By Kafka's protocol itself, so that no test believes Octad alone."""
 
 import json
@@ -71,7 +72,17 @@ def create(host, port, topic, partitions, replicas):
     return answer.number("h")
 
 
+def setting(host, port, topic, name):
+    wanted = struct.pack(">ib", 1, 2) + text(topic) + struct.pack(">i", 1) + text(name)
+    answer = ask(host, port, 32, 1, wanted + b"\0")
+    answer.number("i"), answer.number("i"), answer.number("h"), answer.text(), answer.number("b"), answer.text()
+    return {answer.text(): answer.text() for _ in range(answer.number("i"))}[name]
+
+
 host, port = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 9092
+if len(sys.argv) == 5:
+    print(setting(host, port, sys.argv[3], sys.argv[4]))
+    sys.exit()
 if len(sys.argv) > 3:
     sys.exit(create(host, port, sys.argv[3], int(sys.argv[4]), int(sys.argv[5])))
 print(json.dumps(metadata(host, port)))

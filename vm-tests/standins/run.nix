@@ -3,13 +3,18 @@
   nixpkgs,
   # A module that breaks something on purpose, to see which test tells.
   mutation ? { },
+  # The same for what the machines are made of: a function of the documents of all nodes, by stack and node.
+  facts ? (lib: stacks: stacks),
 }:
 let
   world = import ./. { inherit nixpkgs; };
   inherit (world.pkgs) lib;
+  library = import ../../nix/lib.nix { nixpkgs.lib = lib; };
   tests = import ../. {
     inherit lib;
-    tools = import ../../nix/lib.nix { nixpkgs.lib = lib; };
+    tools = library // {
+      readFacts = directory: facts lib (library.readFacts directory);
+    };
     kind = "containers";
     modules = world.modules ++ [ mutation ];
   };
