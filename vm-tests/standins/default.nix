@@ -4,12 +4,17 @@
   nixpkgs,
   jars ? /lab/jars,
   octad ? /lab/octad,
+  # `tools` and `world` of packages.nix, for who may not read this machine's own: a flake.
+  given ? { },
 }:
 let
-  pkgs = import ./packages.nix {
-    inherit nixpkgs;
-    overlays = [ (import ./octad.nix { inherit jars octad; }) ];
-  };
+  pkgs = import ./packages.nix (
+    given
+    // {
+      inherit nixpkgs;
+      overlays = [ (import ./octad.nix { inherit jars octad; }) ];
+    }
+  );
 in
 {
   inherit pkgs;

@@ -5,17 +5,17 @@
 #
 #   nixpkgs    path of a nixpkgs tree
 #   tools      folder of what cargo built from that tree: bin/switch-to-configuration, bin/nixos-init
+#   world      tells one world from another: in another, all is built again
 #   overlays   further ones
 {
   nixpkgs,
   tools ? "/opt/tools",
+  world ? builtins.hashFile "sha256" /var/lib/dpkg/status,
   overlays ? [ ],
   system ? "x86_64-linux",
 }:
 let
   lib = import (nixpkgs + "/lib");
-  # Another world, other stand-ins.
-  world = builtins.hashFile "sha256" /var/lib/dpkg/status;
 
   raw =
     name: script:
@@ -24,7 +24,8 @@ let
       builder = "/bin/bash";
       args = [
         "-c"
-        "PATH=/usr/bin; ${script}"
+        # Nix kills who closes its output, as mkdir does right before it ends: bash must not become it.
+        "PATH=/usr/bin; ${script}; exit"
       ];
     };
   libc =
