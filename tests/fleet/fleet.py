@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Set
 from pathlib import Path
 from typing import NoReturn
 
@@ -48,6 +49,7 @@ class Fleet:
         # Two folders, two fleets.
         self.name = f"octad-fleet-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
         self.group = control_groups() / self.name
+        self.marker = self.folder / "octad-fleet"
 
     @classmethod
     def existing(cls) -> "Fleet":
@@ -97,7 +99,13 @@ class Fleet:
         keeper = self.keeper()
         if keeper is None:
             fail(f"the fleet of {self.folder} is not up", "tests/fleet/up")
-        variables = {"HOME": "/root", "LANG": "C.UTF-8", "PATH": PATH, "TERM": os.environ.get("TERM", "dumb"), "FLEET": str(self.folder)}
+        variables = {
+            "HOME": "/root",
+            "LANG": "C.UTF-8",
+            "PATH": f"{self.folder}/program:{PATH}",
+            "TERM": os.environ.get("TERM", "dumb"),
+            "FLEET": str(self.folder),
+        }
         variables |= environment or {}
         settings = [f"{name}={value}" for name, value in variables.items()]
         inside = ["sh", "-c", 'cd "$0" && exec "$@"', str(folder or self.folder), *command]
@@ -110,12 +118,40 @@ class Fleet:
         if self.group.is_dir():
             (self.group / "cgroup.kill").write_text("1")
         deadline = time.monotonic() + 10
+        self._remove_groups()
         while (left := self.left(namespaces)) and time.monotonic() < deadline:
             time.sleep(0.05)
             self._remove_groups()
-        if not left and self.folder.is_dir():
-            shutil.rmtree(self.folder)
+        if not left:
+            self.forget()
         return left
+
+    def begin(self) -> None:
+        "Makes the folder and the group, which must not be there."
+        try:
+            self.group.mkdir()
+        except FileExistsError:
+            fail(f"the fleet of {self.folder} is up already, or on its way", f"FLEET={self.folder} tests/fleet/down")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if any(self.folder.iterdir()):
+                raise FileExistsError(f"{self.folder} isn't empty")
+            self.marker.write_text(self.name)
+        except OSError as error:
+            self.group.rmdir()
+            fail(f"no fleet can be in {self.folder}: {error}", "name an empty folder by FLEET")
+
+    def forget(self) -> None:
+        "Removes the folder; only one that `begin` made, the mark of which goes last."
+        if self.marker.is_file():
+            for path in self.folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path != self.marker:
+                    path.unlink()
+            self.marker.unlink()
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
     def _remove_groups(self) -> None:
         if self.group.is_dir():
@@ -126,7 +162,7 @@ class Fleet:
                     # A process in it hasn't ended yet.
                     continue
 
-    def left(self, namespaces: set[int] = frozenset()) -> list[str]:
+    def left(self, namespaces: Set[int] = frozenset()) -> list[str]:
         "What there is of the fleet outside of its folder: its group, processes, mounts and loop devices."
         found = [f"the control group {self.group}"] if self.group.is_dir() else []
         below = named(str(self.folder))
@@ -152,7 +188,6 @@ class Fleet:
                 backing = file.read_text().strip().removesuffix(" (deleted)")
             except OSError:
                 continue
-            # Of another namespace, so its path may begin anywhere: the folder's name is enough of it.
             if Path(backing).is_relative_to(self.folder):
                 found.append(f"/dev/{file.parts[3]} for {backing}")
         return found

@@ -535,7 +535,9 @@ let
       iana-etc = script "iana-etc" { } "mkdir -p $out/etc; cp /etc/protocols /etc/services $out/etc/";
       mailcap = script "mailcap" { } "mkdir -p $out/etc; touch $out/etc/mime.types";
       getconf = script "getconf" { } "mkdir -p $out/bin; ln -s /usr/bin/getconf $out/bin/";
-      getent = script "getent" { } "mkdir -p $out/bin; ln -s /usr/bin/getent $out/bin/";
+      getent = script "getent" {
+        meta.mainProgram = "getent";
+      } "mkdir -p $out/bin; ln -s /usr/bin/getent $out/bin/";
       hostname-debian = debs "hostname" [ "hostname" ] { };
       hostname = final.hostname-debian;
       inetutils = final.hostname-debian;
