@@ -124,6 +124,8 @@ class Fleet:
             self._remove_groups()
         if not left:
             self.forget()
+            if self.folder.exists():
+                left = [f"the folder {self.folder}, in which files are no fleet's"]
         return left
 
     def begin(self) -> None:

@@ -45,6 +45,7 @@ XFS_FSOP_GOING_FLAGS_NOLOGFLUSH = 2
 
 
 def run(*command: str, **more) -> str:
+    "What a command says, which must succeed."
     return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, **more).stdout
 
 
@@ -57,6 +58,7 @@ def until(what: str, condition: Callable[[], object], seconds: float) -> None:
 
 
 def locked(file: IO) -> bool:
+    "Takes a lock, which is let go with the file. False where another process has it."
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -65,6 +67,8 @@ def locked(file: IO) -> bool:
 
 
 class Node:
+    "A machine by its name, whether it is on or not."
+
     def __init__(self, name: str) -> None:
         if name not in DESCRIPTION["hosts"]:
             sys.exit(f"error: there is no machine {name}\nhint: there are {', '.join(DESCRIPTION['hosts'])}")
@@ -142,6 +146,7 @@ def attach(image: Path) -> tuple[int, str]:
 
 
 def detach(descriptor: int, device: str) -> None:
+    "Lets a loop device go, and waits until whoever still had it mounted has ended."
     os.close(descriptor)
     until(f"{device} is free", lambda: not Path(f"/sys/block/{Path(device).name}/loop/backing_file").exists(), 20)
 
@@ -164,6 +169,7 @@ def make(node: Node, system: str) -> None:
 
 
 def fill_root(node: Node, system: str) -> None:
+    "What an installation leaves: the system and its registration in the machine's own store, its profile, its keys."
     for folder in ("etc/ssh", "nix/store", "nix/var/nix/profiles", "nix/var/nix/gcroots", "root", "usr/bin", "var"):
         (node.root / folder).mkdir(parents=True)
     (node.root / "root").chmod(0o700)
@@ -245,7 +251,7 @@ def boot(node: Node, disk: str | None) -> int:
     finally:
         # What it left running where it was killed itself.
         (node.group / "cgroup.kill").write_text("1")
-        until(f"nothing of {node.name} runs", lambda: "populated 0" in (node.group / "cgroup.events").read_text(), 20)
+        until(f"nothing of {node.name} runs", lambda: "populated 0" in (node.group / "cgroup.events").read_text(), 60)
         for folder, _, _ in os.walk(node.group, topdown=False):
             os.rmdir(folder)
         subprocess.run(["ip", "link", "delete", node.port], stderr=subprocess.DEVNULL)
@@ -257,6 +263,7 @@ def boot(node: Node, disk: str | None) -> int:
 
 
 def power(node: Node) -> None:
+    "Holds the machine's disks and runs it, until it is switched off."
     with node.lock() as lock:
         until(f"the lock of {node.name}", lambda: locked(lock), 1)
         root = attach(node.folder / "root.img")
