@@ -56,11 +56,16 @@ class Fleet:
         "The one that FLEET names, else the only one there is."
         if given := os.environ.get("FLEET"):
             return cls(Path(given))
-        there = sorted(FLEETS.iterdir()) if FLEETS.is_dir() else []
+        there = cls.all()
         if len(there) == 1:
             return cls(there[0])
         names = ", ".join(f"FLEET={folder}" for folder in there)
         fail("no fleet is up" if not there else "there are several fleets", f"name one: {names}" if there else "tests/fleet/up")
+
+    @staticmethod
+    def all() -> list[Path]:
+        "The folders of those that FLEET didn't put elsewhere."
+        return sorted(FLEETS.iterdir()) if FLEETS.is_dir() else []
 
     def description(self) -> dict:
         return json.loads((self.folder / "fleet.json").read_text())
