@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Set
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -150,15 +151,20 @@ class Fleet:
 
     def forget(self) -> None:
         "Removes the folder; only one that `begin` made, the mark of which goes last."
-        if self.marker.is_file():
-            for path in self.folder.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path)
-                elif path != self.marker:
-                    path.unlink()
-            self.marker.unlink()
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
+        while self.marker.is_file():
+            try:
+                for path in self.folder.iterdir():
+                    if path.is_dir():
+                        shutil.rmtree(path)
+                    elif path != self.marker:
+                        path.unlink()
+                self.marker.unlink()
+            except FileNotFoundError:
+                # An `up` whose fleet is ended by `down` removes it too.
+                continue
+        with suppress(FileNotFoundError):
+            if not any(self.folder.iterdir()):
+                self.folder.rmdir()
 
     def _remove_groups(self) -> None:
         if self.group.is_dir():
