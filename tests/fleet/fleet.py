@@ -118,12 +118,13 @@ class Fleet:
         return ["nsenter", f"--target={keeper}", "--mount", "--pid", "--net", "env", "-i", *settings, *inside]
 
     def end(self) -> list[str]:
-        "Ends the fleet and removes its folder. What is left of it after ten seconds, which should be nothing."
+        "Ends the fleet and removes its folder. What is left of it after a minute, which should be nothing."
         keeper = self.keeper()
         namespaces = {os.stat(f"/proc/{keeper}/ns/{kind}").st_ino for kind in ("mnt", "net", "pid")} if keeper else set()
         if self.group.is_dir():
             (self.group / "cgroup.kill").write_text("1")
-        deadline = time.monotonic() + 10
+        # A process that waits for a disk ends when that has written.
+        deadline = time.monotonic() + 60
         self._remove_groups()
         while (left := self.left(namespaces)) and time.monotonic() < deadline:
             time.sleep(0.05)
