@@ -398,9 +398,11 @@ impl Kind for NodeKind {
     ) -> Result<Value, KindError> {
         let host = facts(key, after)?.host.key();
         let part = Part { key, before, after, until };
+        // What is on trial already is of others as well, which nobody has judged yet.
+        let on_trial = surroundings.host(&host)?.unconfirmed().await?;
         let outputs = self.update_together(surroundings, &[part]).await?;
         // Nobody relied on it: it is for whoever waits for its group to say whether it is well.
-        match surroundings.host(&host)?.confirm().await? {
+        match on_trial || surroundings.host(&host)?.confirm().await? {
             true => Ok(outputs.into_iter().next().unwrap_or_default()),
             false => Err(KindError::WentBack { key: host }),
         }
