@@ -16,6 +16,10 @@ use super::{
     spec::{RestartPolicy, UnitSpec},
 };
 
+/// Milliseconds after which an address is looked at again that another process has; they double. A gate looks once a
+/// second, and takes what can't be started for broken.
+const LOOK_AGAIN_MS: u64 = 50;
+
 /// What a start gives.
 #[derive(Debug)]
 pub(super) struct Started {
@@ -53,7 +57,8 @@ pub(super) fn start(dir: &Path, unit: &UnitName, journal: &Arc<Journal>) -> Resu
     })?;
     let passing = |reason| NotStarted::Passing { reason, restart: spec.restart.clone() };
     check_required(&spec).map_err(passing)?;
-    check_free(&spec).map_err(passing)?;
+    check_free(&spec)
+        .map_err(|reason| NotStarted::Passing { reason, restart: while_taken(&spec.restart) })?;
     check_begun(&spec)?;
     match fork(dir, unit, &spec, journal) {
         Ok((process, capture)) => Ok(Started { spec, process, capture }),
@@ -93,6 +98,12 @@ fn check_free(spec: &UnitSpec) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// How a unit is tried again of which another process has an address. As a rule that is its own process of before, still
+/// ending since its supervisor was killed, which takes as long as there is memory to free. A look costs nothing.
+fn while_taken(restart: &RestartPolicy) -> RestartPolicy {
+    RestartPolicy { min_backoff_ms: restart.min_backoff_ms.min(LOOK_AGAIN_MS), ..restart.clone() }
 }
 
 /// A disk that is empty may be so.

@@ -246,6 +246,21 @@ async fn a_unit_is_not_started_while_another_process_listens_where_it_will() {
 }
 
 #[tokio::test]
+async fn a_unit_is_started_soon_after_the_process_has_ended_that_had_its_address() {
+    let host = TestHost::new();
+    let ending = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let unit = host.specify("u", UnitSpec { listens: vec![ending.local_addr().unwrap()], ..sleeper() });
+    let supervisor = host.supervisor().await;
+    let waits = supervisor.start(&unit).await.unwrap();
+    assert!(tried_again(&waits).is_some_and(|why| why.contains("another process")), "the detector: {waits:?}");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(ending);
+    let since = Instant::now();
+    reaches(&supervisor, &unit, is_running).await;
+    assert!(since.elapsed() < Duration::from_millis(700), "{:?}", since.elapsed());
+}
+
+#[tokio::test]
 async fn what_cannot_be_started_says_which_file_is_missing_and_is_tried_again() {
     let host = TestHost::new();
     let supervisor = host.supervisor().await;
