@@ -11,6 +11,7 @@ let
   inherit (pkgs.stdenv.hostPlatform) efiArch;
   inherit (config.system.build) toplevel uki;
   registration = "/nix-path-registration";
+  systemdBoot = "${pkgs.systemd}/lib/systemd/boot/efi/systemd-boot${efiArch}.efi";
 in
 {
   imports = [
@@ -19,7 +20,11 @@ in
     (modulesPath + "/profiles/qemu-guest.nix")
   ];
 
-  boot.loader.systemd-boot.enable = true;
+  boot.loader.systemd-boot = {
+    enable = true;
+    # By now there is an entry for each generation, that of the image too.
+    extraInstallCommands = "rm -f ${config.boot.loader.efi.efiSysMountPoint}/EFI/Linux/octad-*.efi";
+  };
   boot.loader.timeout = 1;
   boot.kernelParams = [ "console=ttyS0" ];
 
@@ -59,8 +64,9 @@ in
     partitions = {
       "10-esp" = {
         contents = {
-          "/EFI/BOOT/BOOT${lib.toUpper efiArch}.EFI".source =
-            "${pkgs.systemd}/lib/systemd/boot/efi/systemd-boot${efiArch}.efi";
+          "/EFI/BOOT/BOOT${lib.toUpper efiArch}.EFI".source = systemdBoot;
+          # Where it counts as installed, so that it is updated.
+          "/EFI/systemd/systemd-boot${efiArch}.efi".source = systemdBoot;
           "/EFI/Linux/${config.system.boot.loader.ukiFile}".source =
             "${uki}/${config.system.boot.loader.ukiFile}";
         };
@@ -68,8 +74,8 @@ in
           Type = "esp";
           Label = "esp";
           Format = "vfat";
-          # Ten generations of kernel and initrd.
-          SizeMinBytes = "512M";
+          # Ten generations, should each have a kernel and an initrd of its own.
+          SizeMinBytes = "1G";
         };
       };
       "20-root" = {
