@@ -6,7 +6,9 @@ let
 in
 lib.mkIf (config.octad.nodes != { }) {
   networking.hostName = host.name;
-  # For good: who loses the lease of an address loses a broker.
+  # For good: who loses the lease of an address loses a broker. Nor does anything wait for a lease then, unless another
+  # interface is to have one; behind what NixOS writes into a hardware configuration.
+  networking.useDHCP = lib.mkIf (interface != null) (lib.mkOverride 1400 false);
   networking.interfaces = lib.mkIf (interface != null) {
     ${toString interface} = {
       useDHCP = false;
