@@ -9,8 +9,6 @@ in
   system.extraDependencies = [
     classPath
     archive
-    (pkgs.callPackage ../nix/package.nix { })
-    pkgs.xfsprogs
   ];
   system.image.id = "octad-kafka";
 }

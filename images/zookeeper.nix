@@ -9,7 +9,6 @@ in
   system.extraDependencies = [
     classPath
     archive
-    pkgs.xfsprogs
   ];
   system.image.id = "octad-zookeeper";
 }
