@@ -5,7 +5,8 @@ let
   # `jars` is the folder of the class path.
   known = {
     kafka = {
-      package = pkgs.callPackage ./kafka.nix { };
+      # The overlay's, so that one who overrides it there has that on machines and images.
+      package = pkgs.kafka_3_9 or (pkgs.callPackage ./kafka.nix { });
       jars = "libs";
     };
     zookeeper = {

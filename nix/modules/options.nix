@@ -46,8 +46,8 @@ in
   options.octad = {
     package = lib.mkOption {
       type = lib.types.package;
-      default = pkgs.callPackage ../package.nix { };
-      defaultText = lib.literalMD "the flake's own";
+      default = pkgs.octad or (pkgs.callPackage ../package.nix { });
+      defaultText = lib.literalMD "the overlay's, or the flake's own";
       description = "The program octad, which admits nodes to their disks, watches them, and fences what died.";
     };
     dataDir = lib.mkOption {
