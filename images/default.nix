@@ -1,6 +1,11 @@
 # Images by role and platform, as image-ROLE-PLATFORM. They hold what is heavy; which node a machine is comes later, as
 # the closure of its configuration.
-{ nixpkgs, pkgs }:
+{
+  nixpkgs,
+  pkgs,
+  # Further ones for all of them.
+  modules ? [ ],
+}:
 let
   inherit (pkgs) lib;
   roles = {
@@ -15,7 +20,8 @@ let
           modules = [
             module
             { nixpkgs.hostPlatform = pkgs.stdenv.hostPlatform.system; }
-          ];
+          ]
+          ++ modules;
         })
         config
         ;

@@ -8,40 +8,42 @@
 }:
 let
   lib = import (nixpkgs + "/lib");
-  tools = import ./lib.nix {
-    nixpkgs.lib = lib // {
-      nixosSystem =
-        arguments:
-        import (nixpkgs + "/nixos/lib/eval-config.nix") (
-          {
-            inherit lib;
-            system = null;
-          }
-          // arguments
-        );
-    };
+  # What a flake of nixpkgs adds to it.
+  flake.lib = lib // {
+    nixosSystem =
+      arguments:
+      import (nixpkgs + "/nixos/lib/eval-config.nix") (
+        {
+          inherit lib;
+          system = null;
+        }
+        // arguments
+      );
   };
+  tools = import ./lib.nix { nixpkgs = flake; };
   given = if world == null then null else import world { inherit nixpkgs; };
   standIn = {
     modules = given.modules ++ [ { nixpkgs.pkgs = given.pkgs; } ];
   };
-  configurations = import ./configurations.nix { inherit (tools) mkHosts readFacts; };
+  pkgs = if given == null then import nixpkgs { } else given.pkgs;
+  configurations =
+    let
+      declared = import ./configurations.nix { inherit (tools) mkHosts readFacts; };
+    in
+    if given == null then
+      declared
+    else
+      lib.mapAttrs (_: configuration: configuration.extendModules standIn) declared;
 in
 {
-  inherit lib;
+  inherit lib configurations;
   inherit (tools) mkHost readFacts;
-  rendered = import ./rendered.nix (
-    if given == null then
-      {
-        inherit configurations;
-        pkgs = import nixpkgs { };
-      }
-    else
-      {
-        inherit (given) pkgs;
-        configurations = lib.mapAttrs (
-          _: configuration: configuration.extendModules standIn
-        ) configurations;
-      }
+  rendered = import ./rendered.nix { inherit configurations pkgs; };
+  images = import ../images (
+    {
+      nixpkgs = flake;
+      inherit pkgs;
+    }
+    // lib.optionalAttrs (given != null) standIn
   );
 }

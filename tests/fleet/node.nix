@@ -13,7 +13,7 @@ let
   keepsData = lib.any (node: !(node.document.stateless or false)) (lib.attrValues config.octad.nodes);
 in
 {
-  imports = [ ../../vm-tests/standins/container.nix ];
+  imports = [ ../../vm-tests/standins/machine.nix ];
 
   boot.isNspawnContainer = true;
   octad.interface = "eth0";

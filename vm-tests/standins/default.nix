@@ -6,13 +6,15 @@
   octad ? /lab/octad,
   # `tools` and `world` of packages.nix, for who may not read this machine's own: a flake.
   given ? { },
+  # Further stand-ins.
+  overlays ? [ ],
 }:
 let
   pkgs = import ./packages.nix (
     given
     // {
       inherit nixpkgs;
-      overlays = [ (import ./octad.nix { inherit jars octad; }) ];
+      overlays = [ (import ./octad.nix { inherit jars octad; }) ] ++ overlays;
     }
   );
 in

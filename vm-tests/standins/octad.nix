@@ -40,6 +40,9 @@ in
   '';
   octad-kafka = package "kafka" "3.9.2" "libs";
   octad-zookeeper = package "zookeeper" "3.9.5" "lib";
+  # As images take them.
+  kafka_3_9 = final.octad-kafka;
+  zookeeper = final.octad-zookeeper;
   octad = final.runCommandLocal "octad" { meta.mainProgram = "octad"; } ''
     mkdir -p $out/bin
     cp ${

@@ -26,16 +26,7 @@ lib.mapAttrs (
     hostPkgs = world.pkgs;
     # Not node.pkgs, which would make all of nixpkgs.* read-only.
     defaults.nixpkgs.pkgs = world.pkgs;
-    containerDefaults = {
-      imports = [ ./container.nix ];
-      virtualisation.systemd-nspawn.options = [
-        # Writable, so that activation makes /bin/sh and /usr/bin/env as ever: nspawn links /bin to /usr/bin.
-        "--overlay=/usr::/usr"
-        "--bind-ro=/usr/lib:/lib"
-        "--bind-ro=/usr/lib64:/lib64"
-        "--console=pipe"
-      ];
-    };
+    containerDefaults = ./container.nix;
     # Checked by what PyPI has, where the world has it.
     skipTypeCheck = !builtins.pathExists /opt/tools/bin/ty;
     skipLint = !builtins.pathExists /opt/tools/bin/ruff;
