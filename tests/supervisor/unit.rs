@@ -252,7 +252,10 @@ async fn a_unit_is_started_soon_after_the_process_has_ended_that_had_its_address
     let unit = host.specify("u", UnitSpec { listens: vec![ending.local_addr().unwrap()], ..sleeper() });
     let supervisor = host.supervisor().await;
     let waits = supervisor.start(&unit).await.unwrap();
-    assert!(tried_again(&waits).is_some_and(|why| why.contains("another process")), "the detector: {waits:?}");
+    assert!(
+        tried_again(&waits).is_some_and(|why| why.contains("another process")),
+        "the detector: {waits:?}"
+    );
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop(ending);
     let since = Instant::now();
