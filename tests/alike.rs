@@ -340,6 +340,47 @@ fn the_status_has_an_address_whatever_the_port_is_called() {
     assert!(address("broker-1").unwrap().ends_with(":9092"), "{status:?}");
 }
 
+/// The canary as a build has it that is asked for its health at another port.
+struct AtAdmin;
+
+impl Role for AtAdmin {
+    fn name(&self) -> &'static str {
+        Canary::NAME
+    }
+    fn files(&self, facts: &NodeFacts) -> BTreeMap<String, File> {
+        Canary.files(facts)
+    }
+    fn process(&self, facts: &NodeFacts) -> Process {
+        Canary.process(facts)
+    }
+    fn check(&self, _: &NodeFacts) -> Option<HealthCheck> {
+        Some(HealthCheck::http("admin", "/health"))
+    }
+    fn stateless(&self) -> bool {
+        true
+    }
+}
+
+fn with_admin(stack: &mut Stack, config: Beside) {
+    beside(stack, config, &["health", "admin"]);
+}
+
+#[test]
+fn a_build_that_asks_for_health_at_a_port_of_its_own_changes_members_one_at_a_time() {
+    let file = "program = \"beside\"\npause = 1\nhosts.backend = \"fake\"\ntopics.activity.partitions = 3\n";
+    let mut simulation = Simulation::of(file);
+    simulation.registry = simulation.registry.role(Canary);
+    simulation.programs = simulation.programs.program("beside", beside_brokers);
+    simulation.up().unwrap();
+    simulation.world.settle();
+    build(&mut simulation, AtAdmin);
+    simulation.programs = simulation.programs.program("beside", with_admin);
+    simulation.gate_timeout = Duration::from_secs(2);
+    let up = simulation.up();
+    assert!(up.is_ok(), "{}", with_causes(&up.unwrap_err()));
+    assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
+}
+
 /// `ha` with canaries on the hosts of its first two brokers.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -350,6 +391,10 @@ struct Beside {
 }
 
 fn beside_brokers(stack: &mut Stack, config: Beside) {
+    beside(stack, config, &["health"]);
+}
+
+fn beside(stack: &mut Stack, config: Beside, ports: &[&str]) {
     let Beside { hosts, topics, pause } = config;
     ha(stack, Ha { hosts, topics, zookeeper: ZookeeperConfig::default(), kafka: KafkaConfig::default() });
     for id in 1..=2 {
@@ -361,7 +406,7 @@ fn beside_brokers(stack: &mut Stack, config: Beside) {
         let python = Software { name: "python3".into(), version: "3.9".into(), source };
         let facts = NodeFacts {
             id,
-            ports: [("health".to_owned(), 8080)].into(),
+            ports: (8080..).zip(ports).map(|(port, purpose)| ((*purpose).to_owned(), port)).collect(),
             settings: [("pause".to_owned(), pause.to_string().into())].into(),
             ..NodeFacts::new(stack.name().as_ref(), &format!("canary-{id}"), "canary", host, python)
         };

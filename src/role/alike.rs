@@ -23,9 +23,15 @@ pub(super) async fn observe(
 
 async fn ask(wire: &dyn Wire, facts: &NodeFacts, check: Option<&HealthCheck>) -> Result<(), NotServing> {
     let unasked = || NotServing::Silent { why: "there is no port to ask at".into() };
-    let (check, address) =
-        check.and_then(|check| Some((check, facts.endpoint(check.port())?))).ok_or_else(unasked)?;
-    wire.ask(&address, check).await
+    let check = check.ok_or_else(unasked)?;
+    if let Some(address) = facts.endpoint(check.port()) {
+        return wire.ask(&address, check).await;
+    }
+    // Another build of its role made it, which asks elsewhere. That it listens is all that can be asked of it, and to take
+    // it for ill would have nobody of its group be spared for the change that gives it that port.
+    let port = facts.ports.keys().next().ok_or_else(unasked)?;
+    let address = facts.endpoint(port).ok_or_else(unasked)?;
+    wire.ask(&address, &HealthCheck::tcp(port)).await
 }
 
 /// A member that doesn't answer as it should may serve somebody all the same. That nobody listens is not taken for a start
