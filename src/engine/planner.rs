@@ -97,6 +97,7 @@ pub fn plan(
     }
     planner.confine(&mut decisions);
     planner.confirm_first(&mut decisions);
+    planner.start_first(&mut decisions);
     planner.hold_back(&mut decisions);
     losses.retain(|key, _| !planner.left_out.contains(key));
     planner.weigh(losses.into_values().flatten().collect());

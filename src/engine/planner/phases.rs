@@ -37,6 +37,34 @@ impl Planner<'_> {
         (self.confirms, self.goes_on) = (true, true);
     }
 
+    /// Members of two groups that are away on two hosts which are changed as a whole are started as they lie first: each
+    /// host's turn would wait for the member that the other's brings back.
+    pub(super) fn start_first(&mut self, decisions: &mut Decisions) {
+        let away = |(key, (decision, _)): (&Key, &(Decision, Value))| {
+            let changes = matches!(decision, Decision::Update { changes, .. } if !changes.is_empty());
+            let away = changes && !self.left_out.contains(key) && self.is_away(key);
+            let group = self.beside_others(key).filter(|_| away)?;
+            Some((key.clone(), (self.stands_on(key)?, group)))
+        };
+        let away: BTreeMap<Key, (Key, String)> = decisions.iter().filter_map(away).collect();
+        let crossed =
+            |(host, group): &(Key, String)| away.values().any(|one| one.0 != *host && one.1 != *group);
+        if !away.values().any(crossed) {
+            return;
+        }
+        decisions.retain(|key, (decision, _)| {
+            if let Decision::Update { reason, .. } = decision {
+                if !away.contains_key(key) {
+                    self.held_back.insert(key.clone());
+                    return false;
+                }
+                *decision = Decision::Start { reason: std::mem::take(reason) };
+            }
+            true
+        });
+        self.goes_on = true;
+    }
+
     /// Whether a resource is there, has no process, and may have one again.
     fn is_away(&self, key: &Key) -> bool {
         let observed = self.inventory.resources.get(key);
