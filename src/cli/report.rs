@@ -84,7 +84,7 @@ fn code(error: &CliError) -> u8 {
             SavedPlanError::Read { .. } | SavedPlanError::Write { .. } => exit::FAILED,
             SavedPlanError::Stale { .. } => exit::REFUSED,
             SavedPlanError::NotAPlan { .. }
-            | SavedPlanError::FromTheFuture { .. }
+            | SavedPlanError::OtherFormat { .. }
             | SavedPlanError::Edited { .. }
             | SavedPlanError::OtherStack { .. } => exit::USAGE,
         },
@@ -316,7 +316,9 @@ fn saved_plan(error: &SavedPlanError) -> Option<String> {
         SavedPlanError::Write { .. } => {
             Some("name a file in a directory that exists and can be written".into())
         }
-        SavedPlanError::FromTheFuture { .. } => Some("use the newer Octad that wrote it".into()),
+        SavedPlanError::OtherFormat { .. } => Some(
+            "use the Octad that wrote it, or `octad preview --save-plan FILE` for a plan of this one".into(),
+        ),
         SavedPlanError::OtherStack { found, .. } => Some(format!("`octad up --stack {found}` takes it")),
         SavedPlanError::NotAPlan { path, .. }
         | SavedPlanError::Edited { path }

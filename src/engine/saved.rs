@@ -19,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Version of the document.
-pub const PLAN_FORMAT: u32 = 1;
+pub const PLAN_FORMAT: u32 = 2;
 
 /// A plan as a file has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,9 +69,9 @@ pub enum SavedPlanError {
         /// What is wrong.
         source: serde_json::Error,
     },
-    /// A newer Octad wrote it.
-    #[error("the plan {} has format {found}, and this Octad knows formats up to {PLAN_FORMAT}", path.display())]
-    FromTheFuture {
+    /// Another Octad wrote it.
+    #[error("the plan {} has format {found}, and this Octad knows format {PLAN_FORMAT}", path.display())]
+    OtherFormat {
         /// The file.
         path: PathBuf,
         /// Its format.
@@ -154,8 +154,8 @@ impl SavedPlan {
         let path = path.to_owned();
         let not_a_plan = |source| SavedPlanError::NotAPlan { path: path.clone(), source };
         let found = format_of(text).map_err(not_a_plan)?;
-        if found > PLAN_FORMAT {
-            return Err(SavedPlanError::FromTheFuture { path, found });
+        if found != PLAN_FORMAT {
+            return Err(SavedPlanError::OtherFormat { path, found });
         }
         let mut content: Value = serde_json::from_slice(text).map_err(not_a_plan)?;
         let document: Document = serde_json::from_value(content.clone()).map_err(not_a_plan)?;

@@ -92,9 +92,7 @@ fn check_free(spec: &UnitSpec) -> Result<(), String> {
         };
         if bind().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
             let port = address.port();
-            return Err(format!(
-                "another process listens at {address} (`ss -ltnp 'sport = :{port}'` tells which)"
-            ));
+            return Err(format!("another process has {address} (`ss -tanp 'sport = :{port}'` tells which)"));
         }
     }
     Ok(())

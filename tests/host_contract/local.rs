@@ -65,7 +65,7 @@ async fn a_node_is_not_started_where_another_process_has_one_of_its_ports() {
     let address = bench.deployment.facts.endpoint("client").unwrap();
     let other = std::net::TcpListener::bind(&address).unwrap();
     let told = bench.host.start(bench.name()).await.unwrap_err().to_string();
-    let wanted = format!("zk-1 did not start: another process listens at {address}");
+    let wanted = format!("zk-1 did not start: another process has {address}");
     assert!(told.starts_with(&wanted), "{told}");
     assert!(matches!(bench.node().await.run, RunState::Failed { .. }));
     drop(other);

@@ -231,7 +231,7 @@ async fn a_unit_is_not_started_while_another_process_listens_where_it_will() {
     let supervisor = host.supervisor().await;
     let waits = supervisor.start(&unit).await.unwrap();
     let reason = tried_again(&waits).unwrap_or_else(|| panic!("{waits:?}"));
-    assert!(reason.starts_with(&format!("another process listens at {address}")), "{reason}");
+    assert!(reason.starts_with(&format!("another process has {address}")), "{reason}");
     // Whoever looks for a free port answers nobody: no connection is ever taken but by the other.
     drop(other);
     reaches(&supervisor, &unit, is_running).await;

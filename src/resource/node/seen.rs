@@ -80,15 +80,16 @@ impl NodeKind {
         };
         match (found.deployment, found.run) {
             _ if !found.data => lost(),
+            // What another hand wrote is nobody's word of what it is to be.
+            (Some(_), _) if !found.altered.is_empty() => {
+                impaired(format!("{} changed by another hand", found.altered.join(", ")))
+            }
             (Some(inputs), _) if inputs != recorded.inputs => Drift::Changed {
                 changes: self.changes(&recorded.inputs, &inputs),
                 inputs,
                 outputs: recorded.outputs.clone(),
             },
             (None, _) => impaired("its configuration is missing".into()),
-            _ if !found.altered.is_empty() => {
-                impaired(format!("{} changed by another hand", found.altered.join(", ")))
-            }
             (_, RunState::Frozen) => impaired("is frozen".into()),
             (_, RunState::Stopping) => impaired("is stopping".into()),
             (_, RunState::Stopped) => impaired("is stopped".into()),

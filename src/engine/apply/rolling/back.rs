@@ -89,7 +89,7 @@ async fn keeps_running(worker: &Worker, group: &str, member: &Key) -> Result<(),
     let mut looks = 0;
     for _ in 0..3 * KEEPS_RUNNING {
         looks = match look::process(worker, member).await {
-            Some(ProcessSeen::Runs) => looks + 1,
+            Some(ProcessSeen::Runs | ProcessSeen::Young) => looks + 1,
             _ => 0,
         };
         if looks >= KEEPS_RUNNING {
