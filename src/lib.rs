@@ -65,6 +65,7 @@
 //! | [`host`] | where nodes run: local, fake | yes |
 //! | [`role`] | what a node does: zookeeper, broker | through wire |
 //! | [`wire`], [`kafka`], [`zookeeper`] | services as seen over the network | yes |
+//! | [`nix`] | closures, and how they come to other machines | yes |
 //! | [`supervisor`] | systemd's part on a local host | yes |
 //! | [`artifact`] | jars, archives, programs of the machine, Java, class-data archives | yes |
 //! | [`http`] | how services say that they are, and files that are fetched | yes |
@@ -84,6 +85,7 @@ pub mod host;
 pub mod http;
 pub mod kafka;
 pub mod model;
+pub mod nix;
 pub mod output;
 pub mod program;
 pub mod registry;

@@ -1,0 +1,329 @@
+//! Why a closure did not arrive, each with what helps.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why this machine has nothing to push.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// A file is not in the store.
+    #[error("{} is not in {}", path.display(), super::STORE)]
+    NotInStore {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The store has the path no more, or never had it.
+    #[error("the store of this machine has no valid {path}")]
+    NotValid {
+        /// The path.
+        path: String,
+    },
+    /// Something can't be read.
+    #[error("could not read {}", path.display())]
+    Read {
+        /// What.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A program of Nix can't be run on this machine.
+    #[error("could not run `{program}` on this machine")]
+    NoNix {
+        /// Which.
+        program: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nix did not sign.
+    #[error("could not sign what is to be pushed: {said}")]
+    NotSigned {
+        /// What it said.
+        said: String,
+    },
+    /// The daemon of this machine did not do as asked.
+    #[error("this machine's nix-daemon did not tell what is in its store")]
+    Daemon(#[from] DaemonError),
+}
+
+impl LocalError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotInStore { .. } => {
+                Some("name what was built, such as ./result or a path of /nix/store".into())
+            }
+            Self::NotValid { path } => {
+                Some(format!("build it again, or see what `nix-store --verify-path {path}` says"))
+            }
+            Self::NoNix { .. } => Some("install Nix (https://nixos.org/download), or add it to PATH".into()),
+            Self::Daemon(DaemonError::Ended { .. }) => {
+                Some("`nix store info` tells whether the daemon of this machine answers".into())
+            }
+            Self::Read { .. } | Self::NotSigned { .. } | Self::Daemon(_) => None,
+        }
+    }
+}
+
+/// Why a daemon did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// It said why.
+    #[error("the Nix daemon refused: {message}")]
+    Refused {
+        /// What it said.
+        message: String,
+    },
+    /// It speaks an older protocol than Octad.
+    #[error("its Nix speaks the daemon protocol {major}.{minor}, and 1.35 is needed")]
+    TooOld {
+        /// The protocol's major version.
+        major: u64,
+        /// The protocol's minor version.
+        minor: u64,
+    },
+    /// What it said is not of the protocol.
+    #[error("the Nix daemon said what is not of its protocol: {what}")]
+    Protocol {
+        /// What was found.
+        what: String,
+    },
+    /// It said nothing more.
+    #[error("the Nix daemon ended before it answered")]
+    Ended {
+        /// What the system said.
+        #[from]
+        source: io::Error,
+    },
+}
+
+/// Why a host did not get a closure.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// This machine can't run ssh.
+    #[error("could not run ssh")]
+    NoSsh {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No connection could be made.
+    #[error("{}", refused(*.class, said))]
+    Ssh {
+        /// Why, as far as it can be told.
+        class: SshFailure,
+        /// What ssh said.
+        said: String,
+    },
+    /// The connection broke.
+    #[error("the connection broke: {said}")]
+    Cut {
+        /// What ssh said.
+        said: String,
+    },
+    /// Something else than Octad's script answered.
+    #[error("no script can be run there; its login shell said: {said}")]
+    LoginShell {
+        /// What was said.
+        said: String,
+    },
+    /// There is no nix-daemon.
+    #[error("there is no nix-daemon")]
+    NoNix,
+    /// What is pushed is a system of another architecture.
+    #[error("it is {machine}, and what is pushed is for {system}")]
+    WrongSystem {
+        /// The architecture of the host, as `uname -m` says it.
+        machine: String,
+        /// What the system was built for.
+        system: String,
+    },
+    /// Its daemon takes no unsigned paths from this user.
+    #[error(
+        "its nix-daemon does not trust the user who logs in, who may not `sudo` without a password either, and {unsigned} \
+         of the missing paths have no signature, {example} for one"
+    )]
+    Untrusted {
+        /// How many.
+        unsigned: usize,
+        /// One of them.
+        example: String,
+    },
+    /// Its disk is full.
+    #[error("its disk is full: {said}")]
+    DiskFull {
+        /// What its daemon said.
+        said: String,
+    },
+    /// What ran there ended without a word to us.
+    #[error("{source}{}", told(said))]
+    Ended {
+        /// What was noticed.
+        source: DaemonError,
+        /// What was said on stderr.
+        said: String,
+    },
+    /// Its daemon did not do as asked.
+    #[error(transparent)]
+    Daemon(DaemonError),
+    /// What was to be pushed can't be read here.
+    #[error("this machine's store can't be read")]
+    Local(#[from] std::sync::Arc<LocalError>),
+}
+
+/// Why ssh made no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SshFailure {
+    /// Nothing answers at that address.
+    Unreachable,
+    /// Nothing listens at that port.
+    Refused,
+    /// There is no host of that name.
+    NameUnknown,
+    /// It takes none of the user's keys.
+    KeyRefused,
+    /// Its key was never accepted here.
+    HostKeyUnknown,
+    /// Its key is another one than was accepted.
+    HostKeyChanged,
+    /// It takes no more connections for now.
+    Busy,
+    /// Something else.
+    Other,
+}
+
+impl SshFailure {
+    /// Tells it from what ssh said, in English.
+    pub(super) fn of(said: &str) -> Self {
+        let classes: [(&[&str], Self); 7] = [
+            (&["HOST IDENTIFICATION HAS CHANGED"], Self::HostKeyChanged),
+            (&["Host key verification failed", "host key is known for"], Self::HostKeyUnknown),
+            (&["Permission denied (", "Too many authentication failures"], Self::KeyRefused),
+            (&["Could not resolve hostname"], Self::NameUnknown),
+            (&["kex_exchange_identification", "Exceeded MaxStartups"], Self::Busy),
+            (&["Connection refused"], Self::Refused),
+            (&["timed out", "No route to host", "is unreachable"], Self::Unreachable),
+        ];
+        let is_of = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
+        classes.into_iter().find(|(signs, _)| is_of(signs)).map_or(Self::Other, |(_, class)| class)
+    }
+}
+
+impl PushError {
+    /// Whether the same may go well a moment later.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Cut { .. } => true,
+            Self::Ssh { class, .. } => {
+                matches!(class, SshFailure::Unreachable | SshFailure::Refused | SshFailure::Busy)
+            }
+            _ => false,
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self, host: &str) -> String {
+        match self {
+            Self::NoSsh { .. } => "install OpenSSH's client, or add it to PATH".into(),
+            Self::Ssh { class, .. } => match class {
+                SshFailure::Unreachable => {
+                    format!("see that {host} is on and that its address is right; `ssh -v {host}` tells more")
+                }
+                SshFailure::Refused => format!("see that sshd runs on {host}, and at which port"),
+                SshFailure::NameUnknown => {
+                    format!("correct the name {host}, or say its address in ~/.ssh/config")
+                }
+                SshFailure::KeyRefused => format!(
+                    "have {host} accept a key that your agent or ~/.ssh/config has; --user NAME logs in as somebody else"
+                ),
+                SshFailure::HostKeyUnknown => {
+                    format!("`ssh {host}` once, and compare its key before you accept it")
+                }
+                SshFailure::HostKeyChanged => format!(
+                    "find out why: another machine may answer. Where {host} was made anew, `ssh-keygen -R {host}`, then \
+                     `ssh {host}` once"
+                ),
+                SshFailure::Busy => {
+                    format!("try again, or raise MaxStartups in the sshd of {host} or of the jump host")
+                }
+                SshFailure::Other => format!("`ssh -v {host}` tells more"),
+            },
+            Self::Cut { .. } => "the same command sends only what is missing".into(),
+            Self::LoginShell { .. } => {
+                format!(
+                    "see that `ssh {host} true` runs, and prints nothing; --user NAME logs in as somebody else"
+                )
+            }
+            Self::NoNix => {
+                format!("install Nix on {host}; on other systems than NixOS nixos-anywhere makes it one")
+            }
+            Self::WrongSystem { .. } => format!("build the system of {host} for its architecture"),
+            Self::Untrusted { .. } => format!(
+                "push as root (--user root), allow the user to run `sudo -n nix-daemon`, name them in trusted-users on \
+                 {host}, or sign with a key that it trusts: --sign-key FILE"
+            ),
+            Self::DiskFull { .. } => {
+                format!(
+                    "make room: `ssh {host} nix-collect-garbage -d`; the same command sends only what is missing"
+                )
+            }
+            Self::Daemon(DaemonError::TooOld { .. }) => format!("{host} needs Nix 2.18 or newer, or Lix"),
+            Self::Daemon(DaemonError::Refused { message }) if message.contains("signature") => format!(
+                "sign with a key that {host} trusts (--sign-key FILE), or push as a user whom its daemon trusts"
+            ),
+            Self::Daemon(_) | Self::Ended { .. } => {
+                format!(
+                    "`ssh {host} journalctl -u nix-daemon` may tell more; the same command sends only what is missing"
+                )
+            }
+            Self::Local(error) => {
+                error.hint().unwrap_or_else(|| "the same command sends only what is missing".into())
+            }
+        }
+    }
+}
+
+fn refused(class: SshFailure, said: &str) -> String {
+    let why = match class {
+        SshFailure::Unreachable => "nothing answers there",
+        SshFailure::Refused => "no sshd listens there",
+        SshFailure::NameUnknown => "there is no host of that name",
+        SshFailure::KeyRefused => "it accepts none of your keys",
+        SshFailure::HostKeyUnknown => "its key is not known here",
+        SshFailure::HostKeyChanged => "its key is another one than was accepted",
+        SshFailure::Busy => "it takes no more connections for now",
+        SshFailure::Other => "ssh made no connection",
+    };
+    // The banner of a changed key goes over many lines, and the class tells it all.
+    match (class, said.lines().last()) {
+        (SshFailure::HostKeyChanged, _) | (_, None) => why.into(),
+        (_, Some(last)) => format!("{why}: {last}"),
+    }
+}
+
+fn told(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(": {said}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ssh_says_is_told_apart() {
+        for (said, class) in [
+            ("ssh: Could not resolve hostname a: Name or service not known", SshFailure::NameUnknown),
+            ("ssh: connect to host a port 22: Connection refused", SshFailure::Refused),
+            ("ssh: connect to host a port 22: Connection timed out", SshFailure::Unreachable),
+            ("ssh: connect to host a port 22: No route to host", SshFailure::Unreachable),
+            ("root@a: Permission denied (publickey).", SshFailure::KeyRefused),
+            ("Host key verification failed.", SshFailure::HostKeyUnknown),
+            ("kex_exchange_identification: Connection closed by remote host", SshFailure::Busy),
+            (
+                "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
+                SshFailure::HostKeyChanged,
+            ),
+            ("Bad configuration option: x", SshFailure::Other),
+        ] {
+            assert_eq!(SshFailure::of(said), class, "{said}");
+        }
+    }
+}
