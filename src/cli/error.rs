@@ -7,6 +7,7 @@ use crate::engine::{
     UnknownName, Violation,
 };
 use crate::model::Refusal;
+use crate::nix::LocalError;
 use crate::program::StackFileError;
 use crate::resource::KindError;
 use crate::tool::{self, InstallError, Lack};
@@ -126,6 +127,20 @@ pub enum CliError {
         /// Where stacks were looked for.
         state_dir: PathBuf,
     },
+    /// There is nothing to push, or it can't be read.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// Some hosts did not get what was pushed; why was shown already.
+    #[error("{}", not_pushed(*.failed, *.hosts))]
+    NotPushed {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        hosts: usize,
+    },
+    /// ^C during a push.
+    #[error("stopped, as you asked")]
+    PushInterrupted,
     /// An argument doesn't fit.
     #[error("{message}")]
     Usage {
@@ -167,6 +182,13 @@ fn unexpected(count: usize, stack: &str) -> String {
     match count {
         1 => format!("1 change of the stack {stack} is to be made, and none was expected"),
         n => format!("{n} changes of the stack {stack} are to be made, and none was expected"),
+    }
+}
+
+fn not_pushed(failed: usize, hosts: usize) -> String {
+    match (failed, hosts) {
+        (1, 1) => "the host does not have all of it".into(),
+        (failed, hosts) => format!("{failed} of {hosts} hosts do not have all of it"),
     }
 }
 

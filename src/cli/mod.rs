@@ -22,6 +22,7 @@ mod named;
 mod outputs;
 mod overview;
 mod preview;
+mod push;
 mod refresh;
 mod report;
 mod roll;
@@ -194,6 +195,7 @@ enum Verb {
     State(state::State),
     Facts(facts::Facts),
     Graph(graph::Graph),
+    Push(push::Push),
     Doctor(doctor::Doctor),
     Drill(drill::Drill),
     Roll(roll::Roll),
@@ -279,6 +281,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::State(verb) => verb.run(session).await,
         Verb::Facts(verb) => verb.run(session),
         Verb::Graph(verb) => verb.run(session),
+        Verb::Push(verb) => verb.run(session).await,
         Verb::Doctor(verb) => verb.run(session).await,
         Verb::Roll(verb) => verb.run(session).await,
         Verb::Drill(verb) => verb.run(session).await,

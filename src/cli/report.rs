@@ -69,7 +69,12 @@ fn effect(error: &CliError) -> Vec<String> {
         | CliError::Check(_)
         | CliError::NoConsent { .. }
         | CliError::Cancelled
+        | CliError::Local(_)
         | CliError::Lock(_) => nothing(),
+        CliError::NotPushed { .. } | CliError::PushInterrupted => vec![
+            "no host runs anything else than before; what arrived stays in its store until the next garbage collection"
+                .into(),
+        ],
         _ => Vec::new(),
     }
 }
@@ -90,6 +95,7 @@ fn code(error: &CliError) -> u8 {
         },
         CliError::Declined
         | CliError::Cancelled
+        | CliError::PushInterrupted
         | CliError::InstallCancelled
         | CliError::Halt(HaltError::Interrupted) => exit::CANCELLED,
         CliError::Lock(LockError::Held { .. }) | CliError::State(StateError::LockTaken { .. }) => {
@@ -144,6 +150,8 @@ fn code(error: &CliError) -> u8 {
         | CliError::Unhealthy
         | CliError::Halt(HaltError::Act(_))
         | CliError::Holder(_)
+        | CliError::Local(_)
+        | CliError::NotPushed { .. }
         | CliError::Drifted { .. }
         | CliError::Io { .. } => exit::FAILED,
     }
@@ -211,6 +219,9 @@ fn hint(error: &CliError) -> Option<String> {
             "`octad preview` shows what is to be done now; `octad up` asks for consent to that and goes on from here"
                 .into(),
         ),
+        CliError::Local(error) => error.hint(),
+        CliError::NotPushed { .. } => None,
+        CliError::PushInterrupted => Some("the same command sends only what is missing".into()),
         CliError::Halt(HaltError::Interrupted) | CliError::Interrupted => {
             Some("the same command goes on from here".into())
         }

@@ -33,6 +33,19 @@ pub enum Event {
         /// Of how much; 0 where that isn't known.
         total: u64,
     },
+    /// A push to a host has come so far.
+    Pushed {
+        /// The host.
+        host: String,
+        /// How many paths it has taken.
+        paths: usize,
+        /// Of how many that it missed.
+        of_paths: usize,
+        /// How many bytes these have, as NARs.
+        bytes: u64,
+        /// Of how many.
+        of_bytes: u64,
+    },
     /// A step began.
     StepStarted {
         /// The step's number in the plan.
@@ -197,6 +210,7 @@ mod tests {
         let events = [
             Event::Started { verb: text(), stack: text(), steps: 0, phase: 1, phases: 1 },
             Event::Progress { what: text(), done: 0, total: 0 },
+            Event::Pushed { host: text(), paths: 0, of_paths: 0, bytes: 0, of_bytes: 0 },
             Event::StepStarted { step: 0, action: StepAction::Gate, subject: text(), reason: text() },
             Event::StepMessage { step: 0, message: text() },
             Event::StepMember { step: 0, member: text(), up: true, note: text(), millis: 0 },

@@ -11,6 +11,7 @@ mod ndjson;
 mod overview;
 mod plain;
 mod preview;
+mod push;
 mod refresh;
 mod resources;
 mod status;
@@ -25,6 +26,7 @@ pub use style::{ColorChoice, Style};
 use crate::engine::{Checked, Event, Events, FileChanges, Plan, Refresh, State, Update};
 use crate::host::LogLine;
 use crate::model::{Key, resolve};
+use crate::nix::{Pushed, StorePath};
 use crate::program::StackFaults;
 use crate::report::{Invocation, Report};
 use crate::resource::Recorded;
@@ -176,6 +178,12 @@ impl Output {
     /// What another hand changed.
     pub fn refresh(&self, refresh: &Refresh) {
         self.result("refresh", || refresh::text(refresh, self.style), || json!(refresh));
+    }
+
+    /// What came of a push. `roots` are what was asked for, `size` that of the whole closure, as paths and bytes.
+    pub fn push(&self, roots: &[StorePath], size: (usize, u64), hosts: &[Pushed]) {
+        let text = || push::text(size, hosts, self.style);
+        self.result("push", text, || push::document(roots, size, hosts));
     }
 
     /// The recorded resources.

@@ -1,18 +1,22 @@
 //! Events as plain lines, for pipes and logs.
 
+use super::push::size;
 use super::{Progress, Style, for_pipe};
 use crate::engine::{Event, StepAction};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 pub(super) struct Plain {
     style: Style,
     /// What long work was last told of, in tenths: a pipe needs no more.
     told: Option<(String, u64)>,
+    /// The same of each host that is pushed to.
+    pushed: BTreeMap<String, u64>,
 }
 
 impl Plain {
     pub(super) fn new(style: Style) -> Self {
-        Self { style, told: None }
+        Self { style, told: None, pushed: BTreeMap::new() }
     }
 }
 
@@ -43,6 +47,12 @@ pub(super) fn finished(
     format!("{sign} {subject} {done} {}", style.dim(&time))
 }
 
+/// How far a push to a host has come.
+pub(super) fn pushed(host: &str, paths: (usize, usize), bytes: (u64, u64)) -> String {
+    let (done, all) = (size(bytes.0), size(bytes.1));
+    format!("{host}: {} of {} paths, {done} of {all}", paths.0, paths.1)
+}
+
 impl Progress for Plain {
     fn event(&mut self, event: &Event) {
         let line = match event {
@@ -57,6 +67,14 @@ impl Progress for Plain {
                 }
                 self.told = now;
                 if *total == 0 { format!("  {what}") } else { format!("  {what}: {done} of {total}") }
+            }
+            Event::Pushed { of_paths: 0, .. } => return,
+            Event::Pushed { host, paths, of_paths, bytes, of_bytes } => {
+                let tenth = (bytes * 10).checked_div(*of_bytes).unwrap_or(10);
+                if self.pushed.insert(host.clone(), tenth) == Some(tenth) {
+                    return;
+                }
+                format!("  {}", pushed(host, (*paths, *of_paths), (*bytes, *of_bytes)))
             }
             Event::StepMessage { message, .. } => format!("  {message}"),
             Event::StepFinished { action, subject, millis, error, .. } => {

@@ -1,6 +1,6 @@
 //! Events as a live tree on a terminal: what is done scrolls by, what is under way stays at the bottom.
 
-use super::plain::finished;
+use super::plain::{finished, pushed};
 use super::{Progress, Style, for_terminal};
 use crate::engine::{Event, StepAction};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -85,6 +85,19 @@ impl Progress for Tree {
                 if *total > 0 && done >= total {
                     bar.finish_and_clear();
                 }
+            }
+            Event::Pushed { host, paths, of_paths, bytes, of_bytes } => {
+                let bar = match self.work.get(host) {
+                    Some(bar) => bar.clone(),
+                    None => {
+                        let bar = self.add(ProgressBar::new(*of_bytes), "{bar:24} {msg}");
+                        self.work.insert(host.clone(), bar.clone());
+                        bar
+                    }
+                };
+                bar.set_length(*of_bytes);
+                bar.set_position(*bytes);
+                bar.set_message(for_terminal(&pushed(host, (*paths, *of_paths), (*bytes, *of_bytes))));
             }
             Event::StepStarted { step, action, subject, .. } => {
                 // What was prepared for the steps is done once the first of them begins.

@@ -1,0 +1,90 @@
+//! `octad push`: store paths with all that they need, to hosts over SSH.
+
+use super::CliError;
+use super::session::Session;
+use crate::engine::Event;
+use crate::nix::{self, Closure, Sent, Ssh, StorePath};
+use crate::report::exit;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Copy Nix store paths with all that they need to hosts over SSH; what a host has already is not sent
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  octad push --to broker-1,broker-2 ./result
+  octad push --to deploy@zk-1 --sign-key /etc/nix/key /nix/store/…-nixos-system-zk-1
+  octad push --to broker-1 -F fleet/ssh_config ./result")]
+pub(super) struct Push {
+    /// To which hosts, as ssh knows them; may be repeated
+    #[arg(long, required = true, value_delimiter = ',', value_name = "HOST[,HOST…]", value_parser = host)]
+    to: Vec<String>,
+    /// What to push: paths of /nix/store, or links to such
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The configuration for ssh, instead of your own
+    #[arg(long, short = 'F', value_name = "FILE")]
+    ssh_config: Option<PathBuf>,
+    /// Log in as this user; it must be root, or one whom the host's Nix daemon trusts, or who may run
+    /// `sudo -n nix-daemon`
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Have hosts fetch from their own substituters what these have, before they are sent the rest
+    #[arg(long)]
+    substitute: bool,
+    /// Sign all paths with this secret key first, in this machine's store
+    #[arg(long, value_name = "FILE")]
+    sign_key: Option<PathBuf>,
+    /// The name under which hosts keep these paths from their garbage collectors, instead of those pushed before under
+    /// it; empty: they keep them only until their next garbage collection
+    #[arg(long, default_value = "push", value_name = "NAME", value_parser = keep_as)]
+    keep_as: String,
+}
+
+fn host(text: &str) -> Result<String, &'static str> {
+    // ssh would take it for an option, or for nothing.
+    if text.is_empty() || text.starts_with('-') { Err("no name of a host") } else { Ok(text.to_owned()) }
+}
+
+fn keep_as(text: &str) -> Result<String, &'static str> {
+    let fits = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
+    if text.chars().all(fits) { Ok(text.to_owned()) } else { Err("only letters, digits, `-` and `_`") }
+}
+
+impl Push {
+    pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
+        tokio::select! {
+            biased;
+            () = session.interrupt().wait() => Err(CliError::PushInterrupted),
+            result = self.push(session) => result,
+        }
+    }
+
+    async fn push(&self, session: &Session) -> Result<u8, CliError> {
+        let roots = self.paths.iter().map(|path| StorePath::of(path)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(key) = &self.sign_key {
+            nix::sign(&roots, key).await?;
+        }
+        let closure = Closure::of(roots).await?;
+        let mut hosts = Vec::new();
+        for host in self.to.iter().filter(|host| !host.is_empty()) {
+            if !hosts.contains(host) {
+                hosts.push(host.clone());
+            }
+        }
+        let options = nix::Options {
+            ssh: Ssh { config: self.ssh_config.clone(), user: self.user.clone() },
+            substitute: self.substitute,
+            keep_as: self.keep_as.clone(),
+        };
+        let events = session.events();
+        let on_sent = |host: &str, Sent { paths, of_paths, bytes, of_bytes }| {
+            events.emit(Event::Pushed { host: host.to_owned(), paths, of_paths, bytes, of_bytes });
+        };
+        let pushed = nix::push(&options, &closure, &hosts, &on_sent).await;
+        session.output().push(&closure.roots, (closure.paths.len(), closure.size()), &pushed);
+        match pushed.iter().filter(|host| host.failure.is_some()).count() {
+            0 => Ok(exit::OK),
+            failed => Err(CliError::NotPushed { failed, hosts: pushed.len() }),
+        }
+    }
+}
