@@ -16,6 +16,8 @@ const FRAME: usize = 4 << 20;
 const CHUNK: usize = 64 << 10;
 /// How many frames may be in memory: the slowest host sets the pace, and another may be so far ahead of it.
 const IN_MEMORY: usize = 12;
+/// A frame below this size, in bytes, isn't worth a process on the host that decompresses it.
+const SMALL: usize = 8 << 10;
 /// Faster than any link and processor behind it, and nearly as small as what takes three times as long.
 const LEVEL: i32 = 1;
 
@@ -43,8 +45,10 @@ impl Wanted {
 impl Frame {
     /// Makes a frame. Takes as long as compressing it does.
     pub(super) fn new(bytes: Vec<u8>, wanted: Wanted) -> io::Result<Self> {
-        let compressed = wanted.compressed.then(|| zstd::bulk::compress(&bytes, LEVEL)).transpose()?;
-        Ok(Self { plain: wanted.plain.then_some(bytes), compressed, _room: None })
+        let compress = wanted.compressed && bytes.len() >= SMALL;
+        let compressed = compress.then(|| zstd::bulk::compress(&bytes, LEVEL)).transpose()?;
+        let plain = (wanted.plain || !compress).then_some(bytes);
+        Ok(Self { plain, compressed, _room: None })
     }
 
     /// The line that announces it to the script, and what follows that.
@@ -220,11 +224,11 @@ mod tests {
     #[test]
     fn a_frame_is_what_the_host_takes() {
         let both = Wanted { plain: true, compressed: true };
-        let frame = requests(|out| put_text(out, "x".repeat(1000)), both).unwrap();
+        let frame = requests(|out| put_text(out, "x".repeat(10_000)), both).unwrap();
         let (line, bytes) = frame.as_sent(Wanted::by(false));
-        assert_eq!((line.as_str(), bytes.len()), ("r 1008\n", 1008));
+        assert_eq!((line.as_str(), bytes.len()), ("r 10008\n", 10_008));
         let (line, bytes) = frame.as_sent(Wanted::by(true));
         assert_eq!(line, format!("z {}\n", bytes.len()));
-        assert_eq!(zstd::bulk::decompress(bytes, 2000).unwrap().len(), 1008);
+        assert_eq!(zstd::bulk::decompress(bytes, 20_000).unwrap().len(), 10_008);
     }
 }
