@@ -336,6 +336,10 @@ def freeze(node: Node) -> None:
     (node.group / "cgroup.freeze").write_text("1")
 
 
+def frozen(node: Node) -> bool:
+    return node.running() and (node.group / "cgroup.freeze").read_text().strip() == "1"
+
+
 def thaw(node: Node) -> None:
     (node.group / "cgroup.freeze").write_text("0")
 
@@ -383,6 +387,8 @@ VERBS = {
 }
 # Those of a machine that is on.
 OF_RUNNING = ("freeze", "thaw", "fill", "empty", "format")
+# Those that it has a part in: frozen, it would be waited for in vain.
+OF_MOVING = ("wait", "stop", "format")
 
 
 def main() -> None:
@@ -398,13 +404,16 @@ def main() -> None:
             for node in nodes:
                 if verb in OF_RUNNING and node.leader() is None:
                     sys.exit(f"error: {node.name} is off\nhint: tests/fleet/node start {node.name}")
+                if verb in OF_MOVING and frozen(node):
+                    sys.exit(f"error: {node.name} is frozen\nhint: tests/fleet/node thaw {node.name}, or power-off")
             try:
                 with ThreadPoolExecutor(len(nodes)) as pool:
                     list(pool.map(VERBS[verb], nodes))
             except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
                 sys.exit(f"error: {verb}: {error}")
         case _:
-            sys.exit(f"usage: tests/fleet/node {'|'.join(VERBS)} NODE…")
+            print(f"usage: tests/fleet/node {'|'.join(VERBS)} NODE…", file=sys.stderr)
+            sys.exit(64)
 
 
 if __name__ == "__main__":
