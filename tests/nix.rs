@@ -212,7 +212,9 @@ fn commands(node: &Deployment, place: &Layout) -> String {
 
 #[test]
 fn nixos_runs_a_node_as_local_hosts_do() {
-    let golden = texts(&repository().join("nix/golden"));
+    let mut golden = texts(&repository().join("nix/golden"));
+    // What systemd is told besides is NixOS's alone: scripts/run-units runs it.
+    golden.retain(|path, _| !path.ends_with("unit"));
     let mut ours = BTreeMap::new();
     for (path, node) in declared() {
         let name = &node.facts.node;

@@ -28,6 +28,25 @@ pub(super) struct Lab {
     nix: PathBuf,
 }
 
+/// Has users of a host see this lab and the unpacked Nix, also where the way there is root's alone: what shuts them off is
+/// mounted over, on that host only. `$1` is the lab, `$2` Nix.
+const OPEN: &str = "
+    open() {
+        if [ \"$1\" != / ]; then
+            case $(stat -c %A \"$1\") in *[xt]) ;; *) shut=$1 ;; esac
+            open \"$(dirname \"$1\")\"
+        fi
+    }
+    shut=; open \"$1\"; lab=$shut
+    shut=; open \"$2\"; nix=$shut
+    [ -z \"$lab\" ] || mount --bind \"$1\" /run/sshd
+    [ -z \"$nix\" ] || mount --bind \"$2\" /nix
+    [ -z \"$lab\" ] || mount -t tmpfs -o mode=755 none \"$lab\"
+    [ -z \"$nix\" ] || [ \"$nix\" = \"$lab\" ] || mount -t tmpfs -o mode=755 none \"$nix\"
+    [ -z \"$lab\" ] || { mkdir -p \"$1\"; mount --move /run/sshd \"$1\"; }
+    [ -z \"$nix\" ] || { mkdir -p \"$2\"; mount --move /nix \"$2\"; }
+";
+
 /// A host.
 pub(super) struct Host {
     sshd: Child,
@@ -194,10 +213,13 @@ impl Lab {
         let disk = sort.disk.map_or("mount --bind \"$0/nix\" /nix".to_owned(), |size| {
             format!("mount -t tmpfs -o size={size}m none /nix && mkdir /nix/store /nix/var")
         });
-        let mounted = format!("{disk} && mount --bind \"$0/../passwd\" /etc/passwd && exec \"$@\"");
+        let mounted =
+            format!("{OPEN} {disk} && mount --bind \"$0/../passwd\" /etc/passwd && shift 2 && exec \"$@\"");
         let sshd = Command::new("unshare")
-            .args(["--mount", "sh", "-c", &mounted])
+            .args(["--mount", "sh", "-e", "-c", &mounted])
             .arg(&directory)
+            .arg(self.path())
+            .arg(self.nix.parent().unwrap())
             .args(["/usr/sbin/sshd", "-D", "-e", "-f"])
             .arg(&config)
             .stderr(fs::File::create(directory.join("sshd.log")).unwrap())
