@@ -4,7 +4,7 @@
   # A module that breaks something on purpose, to see which test tells.
   mutation ? { },
   # The same for what the machines are made of: a function of the documents of all nodes, by stack and node.
-  facts ? (lib: stacks: stacks),
+  facts ? (_: stacks: stacks),
 }:
 let
   world = import ./. { inherit nixpkgs; };
