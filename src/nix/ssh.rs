@@ -190,11 +190,14 @@ impl Remote {
         let registered = async {
             let request = |out: &mut Vec<u8>| {
                 links.iter().for_each(|link| daemon::put_add_indirect_root(out, link));
+                // A collection under way looked at the links before these were there, and may look at temporary roots only
+                // once this connection is over. Told once more, it has taken note before it answers.
+                roots.iter().for_each(|root| daemon::put_add_temp_root(out, root));
             };
             let request = frames::requests(request, self.wanted)?;
             let _ = self.stdin.write_all(line.as_bytes()).await;
             let _ = self.send(&request).await;
-            for _ in &links {
+            for _ in links.iter().chain(&links) {
                 self.replies.done().await?;
             }
             Ok(())
