@@ -13,28 +13,14 @@ impl Planner<'_> {
     /// What is on trial is kept or taken back first: what would be decided of the rest is decided from what is there then.
     /// Whoever is away is started before that as it lies, since it may be needed for either.
     pub(super) fn confirm_first(&mut self, decisions: &mut Decisions) {
-        let confirms = |key: &Key, decision: &Decision| {
-            matches!(decision, Decision::Confirm { .. }) && !self.left_out.contains(key)
+        let confirms = |planner: &Self, key: &Key, decision: &Decision| {
+            matches!(decision, Decision::Confirm { .. }) && !planner.left_out.contains(key)
         };
-        if !decisions.iter().any(|(key, (decision, _))| confirms(key, decision)) {
+        if !decisions.iter().any(|(key, (decision, _))| confirms(self, key, decision)) {
             return;
         }
-        for (key, (decision, inputs)) in std::mem::take(decisions) {
-            let decision = match decision {
-                confirm if confirms(&key, &confirm) => confirm,
-                Decision::Start { reason } | Decision::Update { reason, disrupts: None, .. }
-                    if self.is_away(&key) =>
-                {
-                    Decision::Start { reason }
-                }
-                _ => {
-                    self.held_back.insert(key);
-                    continue;
-                }
-            };
-            decisions.insert(key, (decision, inputs));
-        }
-        (self.confirms, self.goes_on) = (true, true);
+        self.go_first(decisions, confirms);
+        self.confirms = true;
     }
 
     /// Members of two groups that are away on two hosts which are changed as a whole are started as they lie first: each
@@ -52,15 +38,29 @@ impl Planner<'_> {
         if !away.values().any(crossed) {
             return;
         }
+        let stays = |_: &Self, _: &Key, decision: &Decision| !matches!(decision, Decision::Update { .. });
+        self.go_first(decisions, stays);
+    }
+
+    /// What is done in this phase: this as decided; whoever is away, a host too, is started as it lies; and the rest waits
+    /// until that is over.
+    fn go_first(&mut self, decisions: &mut Decisions, as_decided: impl Fn(&Self, &Key, &Decision) -> bool) {
         decisions.retain(|key, (decision, _)| {
-            if let Decision::Update { reason, .. } = decision {
-                if !away.contains_key(key) {
-                    self.held_back.insert(key.clone());
-                    return false;
-                }
-                *decision = Decision::Start { reason: std::mem::take(reason) };
+            if as_decided(self, key, decision) {
+                return true;
             }
-            true
+            match decision {
+                Decision::Start { reason } | Decision::Update { reason, disrupts: None, .. }
+                    if self.is_away(key) =>
+                {
+                    *decision = Decision::Start { reason: std::mem::take(reason) };
+                    true
+                }
+                _ => {
+                    self.held_back.insert(key.clone());
+                    false
+                }
+            }
         });
         self.goes_on = true;
     }
