@@ -151,15 +151,16 @@ pub(super) async fn take_back(
         _ => false,
     };
     let away = match worker.options.put_back && failed {
-        true => first_away(worker, concerned).await,
-        false => None,
+        true => certainly_away(worker, concerned).await,
+        false => Vec::new(),
     };
-    let Some(away) = away else {
+    let Some(first) = away.first().map(|away| away.member.name.clone()) else {
         stays(String::new());
         return error.into();
     };
     // A group that serves nobody without its member here is helped by it, and others may need that to answer.
-    let stuck = stuck(worker, concerned).await;
+    let stuck = away.into_iter().filter(|away| away.leaderless);
+    let stuck: BTreeMap<String, Key> = stuck.map(|away| (away.group, away.member)).collect();
     let asked = Turn { members: if stuck.is_empty() { turn.members.clone() } else { stuck }, ..turn.clone() };
     let mut back = Rolling::over(worker, number, std::slice::from_ref(&asked));
     back.claims = claims;
@@ -187,7 +188,7 @@ pub(super) async fn take_back(
         Ok(())
     };
     match restored.await {
-        Ok(()) => StepError::PutBack { member: away, reason: error },
+        Ok(()) => StepError::PutBack { member: first, reason: error },
         Err(failed) => failed,
     }
 }
@@ -199,29 +200,25 @@ async fn is_on_trial(worker: &Worker, host: &Key) -> bool {
     }
 }
 
-/// Those of these members that are certainly away and without which nobody leads their group.
-async fn stuck(worker: &Worker, members: &BTreeMap<String, Key>) -> BTreeMap<String, Key> {
-    let mut stuck = BTreeMap::new();
-    for (group, member) in members {
-        let view = resource::view(worker.context.as_ref(), group).await;
-        if let Some(view) = view.filter(|view| view.leaders.is_empty())
-            && is_away(worker, member, &view).await
-        {
-            stuck.insert(group.clone(), member.clone());
-        }
-    }
-    stuck
+/// A member that is certainly away.
+struct Away {
+    group: String,
+    member: Key,
+    /// Nobody leads its group without it.
+    leaderless: bool,
 }
 
-/// The first of these members that is certainly away.
-async fn first_away(worker: &Worker, members: &BTreeMap<String, Key>) -> Option<String> {
+/// Those of these members that are certainly away.
+async fn certainly_away(worker: &Worker, members: &BTreeMap<String, Key>) -> Vec<Away> {
+    let mut all = Vec::new();
     for (group, member) in members {
         let view = resource::view(worker.context.as_ref(), group).await;
         if let Some(view) = view
             && is_away(worker, member, &view).await
         {
-            return Some(member.name.clone());
+            let (group, member) = (group.clone(), member.clone());
+            all.push(Away { group, member, leaderless: view.leaders.is_empty() });
         }
     }
-    None
+    all
 }
