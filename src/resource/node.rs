@@ -341,11 +341,12 @@ impl Kind for NodeKind {
         key: &Key,
         inputs: &Value,
     ) -> Result<Value, KindError> {
-        match location::left(surroundings, &facts(key, inputs)?.host.key(), key).await? {
+        let at = facts(key, inputs)?.host.key();
+        match location::left(surroundings, &at, key).await? {
             // Where it lies, with what it has there.
             Some(left) => left.host.start(&left.name).await?,
-            None if starts_as_it_lies(surroundings, key, inputs).await? => {
-                surroundings.host(&facts(key, inputs)?.host.key())?.start(&key.name).await?;
+            None if starts_as_it_lies(surroundings, key, &at).await? => {
+                surroundings.host(&at)?.start(&key.name).await?;
             }
             None => return self.update_at_rest(surroundings, key, inputs, inputs).await,
         }
@@ -396,15 +397,16 @@ impl Kind for NodeKind {
         after: &Value,
         until: Option<Until>,
     ) -> Result<Value, KindError> {
-        let host = facts(key, after)?.host.key();
+        let at = facts(key, after)?.host.key();
+        let host = surroundings.host(&at)?;
         let part = Part { key, before, after, until };
         // What is on trial already is of others as well, which nobody has judged yet.
-        let on_trial = surroundings.host(&host)?.unconfirmed().await?;
+        let on_trial = host.unconfirmed().await?;
         let outputs = self.update_together(surroundings, &[part]).await?;
         // Nobody relied on it: it is for whoever waits for its group to say whether it is well.
-        match on_trial || surroundings.host(&host)?.confirm().await? {
+        match on_trial || host.confirm().await? {
             true => Ok(outputs.into_iter().next().unwrap_or_default()),
-            false => Err(KindError::WentBack { key: host }),
+            false => Err(KindError::WentBack { key: at }),
         }
     }
 
@@ -508,13 +510,12 @@ impl Kind for NodeKind {
 async fn starts_as_it_lies(
     surroundings: &dyn Surroundings,
     key: &Key,
-    inputs: &Value,
+    host: &Key,
 ) -> Result<bool, KindError> {
-    let host = facts(key, inputs)?.host.key();
-    if !surroundings.changes_whole(&host) {
+    if !surroundings.changes_whole(host) {
         return Ok(false);
     }
-    let found = location::look(surroundings.host(&host)?.as_ref(), surroundings, key).await?;
+    let found = location::look(surroundings.host(host)?.as_ref(), surroundings, key).await?;
     Ok(found.is_some_and(|found| found.altered.is_empty() && found.deployment.is_some()))
 }
 
