@@ -118,10 +118,7 @@ impl Host for FakeHost {
             if !world.is_on(&self.name, node) {
                 return Ok(());
             }
-            let runs = world.nodes.get(node).is_some_and(|node| node.pid().is_some());
-            if runs && (until.is_some_and(Until::has_passed) || until.is_some() && world.is_late()) {
-                return Err(HostError::TooLate { node: node.to_owned() });
-            }
+            until.map_or(Ok(()), |until| world.in_time(&self.name, node, until))?;
             // A host that is down can't be told; what it starts when it is up again stays as it was.
             if world.machine(&self.name).is_ok() {
                 world.stop(node);

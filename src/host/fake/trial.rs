@@ -46,7 +46,8 @@ impl World {
         Ok(generations)
     }
 
-    fn in_time(&mut self, host: &str, node: &str, until: Until) -> Result<(), HostError> {
+    /// Whether a process that a host runs of a node may still be asked to end.
+    pub(super) fn in_time(&mut self, host: &str, node: &str, until: Until) -> Result<(), HostError> {
         let runs = self.nodes.get(node).is_some_and(|node| node.host == host && node.pid().is_some());
         match runs && (until.has_passed() || self.is_late()) {
             true => Err(HostError::TooLate { node: node.to_owned() }),
