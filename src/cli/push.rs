@@ -66,7 +66,7 @@ impl Push {
         }
         let closure = Closure::of(roots).await?;
         let mut hosts = Vec::new();
-        for host in self.to.iter().filter(|host| !host.is_empty()) {
+        for host in &self.to {
             if !hosts.contains(host) {
                 hosts.push(host.clone());
             }
