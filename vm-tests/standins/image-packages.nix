@@ -2,47 +2,24 @@
 final: prev:
 let
   inherit (prev) lib;
-  inherit (prev.standIn) also debs script;
+  inherit (prev.standIn)
+    also
+    debs
+    kernelSet
+    script
+    ;
   kernels = /opt/kernel/usr/lib/modules;
   version = lib.head (lib.attrNames (builtins.readDir kernels));
 in
 {
   # Debian's kernel for clouds, with its modules.
-  linuxPackages =
-    let
-      kernel =
-        also
-          (script "linux" { inherit version; } ''
-            mkdir -p $out/lib/modules
-            cp /opt/kernel/boot/vmlinuz-${version} $out/bzImage
-            cp -r ${toString kernels}/${version} $out/lib/modules/
-          '')
-          {
-            modDirVersion = version;
-            baseVersion = lib.versions.majorMinor version;
-            target = "bzImage";
-            features.efiBootStub = true;
-            buildDTBs = false;
-            commonMakeFlags = [ ];
-            kernelAtLeast = lib.versionAtLeast version;
-            kernelOlder = lib.versionOlder version;
-            isZen = false;
-            isHardened = false;
-            isLibre = false;
-            isXen = false;
-            config = lib.genAttrs [ "isYes" "isNo" "isEnabled" "isDisabled" "isModule" "isSet" ] (_: _: true);
-            configfile = final.writeText "config" "CONFIG_ARCH_MMAP_RND_BITS_MAX=32\nCONFIG_ARCH_MMAP_RND_COMPAT_BITS_MAX=16\n";
-            inherit (final) stdenv;
-          };
-      set = {
-        inherit kernel;
-        inherit (kernel) kernelAtLeast kernelOlder;
-        inherit (final) stdenv;
-        extend = _: set;
-        recurseForDerivations = false;
-      };
-    in
-    set;
+  linuxPackages = kernelSet version { efiBootStub = true; } (
+    script "linux" { inherit version; } ''
+      mkdir -p $out/lib/modules
+      cp /opt/kernel/boot/vmlinuz-${version} $out/bzImage
+      cp -r ${toString kernels}/${version} $out/lib/modules/
+    ''
+  );
 
   # Its modules are in order already.
   aggregateModules = _: final.linuxPackages.kernel;

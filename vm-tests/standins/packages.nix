@@ -42,6 +42,36 @@ let
   standIns =
     final: _:
     let
+      # What nixpkgs has of a kernel, with one that is a package.
+      kernelSet =
+        version: features: package:
+        let
+          kernel = also package {
+            inherit features;
+            modDirVersion = version;
+            baseVersion = lib.versions.majorMinor version;
+            target = "bzImage";
+            buildDTBs = false;
+            commonMakeFlags = [ ];
+            kernelAtLeast = lib.versionAtLeast version;
+            kernelOlder = lib.versionOlder version;
+            isZen = false;
+            isHardened = false;
+            isLibre = false;
+            isXen = false;
+            config = lib.genAttrs [ "isYes" "isNo" "isEnabled" "isDisabled" "isModule" "isSet" ] (_: _: true);
+            configfile = final.writeText "config" "CONFIG_ARCH_MMAP_RND_BITS_MAX=32\nCONFIG_ARCH_MMAP_RND_COMPAT_BITS_MAX=16\n";
+            inherit (final) stdenv;
+          };
+          set = {
+            inherit kernel;
+            inherit (kernel) kernelAtLeast kernelOlder;
+            inherit (final) stdenv;
+            extend = _: set;
+            recurseForDerivations = false;
+          };
+        in
+        set;
       # Packages refer to outputs of each other; here all of them are one tree, and overriding changes nothing.
       whole =
         drv:
@@ -477,36 +507,9 @@ let
       libxslt = debs "libxslt" [ "xsltproc" ] { };
       libxml2 = debs "libxml2" [ "libxml2-utils" ] { };
       # A kernel of which only the description is asked: containers have none.
-      linuxPackages =
-        let
-          kernel =
-            also (script "linux" { version = "6.12.0"; } "mkdir -p $out/lib/modules/6.12.0; touch $out/bzImage")
-              {
-                modDirVersion = "6.12.0";
-                baseVersion = "6.12";
-                target = "bzImage";
-                features = { };
-                buildDTBs = false;
-                commonMakeFlags = [ ];
-                kernelAtLeast = v: lib.versionAtLeast "6.12.0" v;
-                kernelOlder = v: lib.versionOlder "6.12.0" v;
-                isZen = false;
-                isHardened = false;
-                isLibre = false;
-                isXen = false;
-                config = lib.genAttrs [ "isYes" "isNo" "isEnabled" "isDisabled" "isModule" "isSet" ] (_: _: true);
-                configfile = final.writeText "config" "CONFIG_ARCH_MMAP_RND_BITS_MAX=32\nCONFIG_ARCH_MMAP_RND_COMPAT_BITS_MAX=16\n";
-                inherit (final) stdenv;
-              };
-          set = {
-            inherit kernel;
-            inherit (kernel) kernelAtLeast kernelOlder;
-            inherit (final) stdenv;
-            extend = _: set;
-            recurseForDerivations = false;
-          };
-        in
-        set;
+      linuxPackages = kernelSet "6.12.0" { } (
+        script "linux" { version = "6.12.0"; } "mkdir -p $out/lib/modules/6.12.0; touch $out/bzImage"
+      );
       linuxPackagesFor = _: final.linuxPackages;
       # What cargo built from the same nixpkgs.
       switch-to-configuration-ng =
@@ -590,7 +593,14 @@ let
     }
     // {
       # For further overlays.
-      standIn = { inherit also debs script; };
+      standIn = {
+        inherit
+          also
+          debs
+          kernelSet
+          script
+          ;
+      };
     }
     // lib.mapAttrs nothing {
       xonsh = [ "xonsh" ];
