@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, zookeeper};
 use crate::local::Files;
+use crate::subnet::Subnet;
 use octad::host::{Backend as _, Host, LocalBackend, RunState, Staging};
 use octad::model::{Deployment, File, NodeFacts, Process, Software, Source};
 use octad::tool::Environment;
@@ -77,9 +78,10 @@ async fn a_program_of_an_archive_runs_without_a_disk_and_is_cleaned_up_behind() 
         let environment = Environment::from_process().with("OCTAD_STORE", &place);
         LocalBackend::supervised_in(Path::new(env!("CARGO_BIN_EXE_octad")), environment)
     };
-    let (host, zookeeper) = zookeeper(backend(), 202, site.path());
+    let subnet = Subnet::local();
+    let (host, zookeeper) = zookeeper(backend(), &subnet, site.path());
     let deployment = stateless(zookeeper, &url, &sha256);
-    let bench = Arc::new(Bench { host, deployment, harm: Box::new(Files { site }) });
+    let bench = Arc::new(Bench { host, deployment, harm: Box::new(Files { site, subnet }) });
     let node = bench.host.clone();
     let test = tokio::spawn({
         let bench = bench.clone();

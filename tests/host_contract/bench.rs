@@ -1,5 +1,6 @@
 //! One host of a backend with what may be put on it, and how a contract is run over such.
 
+use crate::subnet::Subnet;
 use octad::host::{Backend, Host, Identity, NodeObservation, RunState};
 use octad::model::{Deployment, HostInputs, Key, NodeFacts, Output};
 use octad::program::{Programs, StackFile};
@@ -78,11 +79,10 @@ impl Bench {
 /// A part of a contract.
 pub(crate) type Part = for<'a> fn(&'a Bench) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// Runs parts of a contract, each on a bench of its own, which is told its number. Nothing is left running, whatever comes of
-/// it.
-pub(crate) async fn hold(make: &dyn Fn(u8) -> Bench, parts: &[(&'static str, Part)]) {
-    for (number, (name, part)) in (1..).zip(parts.iter().copied()) {
-        let bench = Arc::new(make(number));
+/// Runs parts of a contract, each on a bench of its own. Nothing is left running, whatever comes of it.
+pub(crate) async fn hold(make: &dyn Fn() -> Bench, parts: &[(&'static str, Part)]) {
+    for (name, part) in parts.iter().copied() {
+        let bench = Arc::new(make());
         let task = tokio::spawn({
             let bench = bench.clone();
             async move { part(&bench).await }
@@ -108,10 +108,10 @@ pub(crate) use parts;
 /// A ZooKeeper server that stands alone, as the program `minimal` declares it.
 pub(crate) fn zookeeper(
     backend: impl Backend + 'static,
-    subnet: u8,
+    subnet: &Subnet,
     site: &Path,
 ) -> (Arc<dyn Host>, Deployment) {
-    zookeeper_at(backend, &format!("hosts.subnet = \"127.91.{subnet}.0/24\"\n"), site)
+    zookeeper_at(backend, &format!("hosts.subnet = \"{subnet}0/24\"\n"), site)
 }
 
 /// The same on hosts with these lines in the stack file.

@@ -1,6 +1,6 @@
 //! The fake world's hosts, changed node by node or as a whole.
 
-use crate::bench::{Bench, Harm, hold, zookeeper, zookeeper_at};
+use crate::bench::{Bench, Harm, hold, zookeeper_at};
 use crate::{any, whole};
 use octad::host::FakeWorld;
 use std::path::Path;
@@ -26,9 +26,9 @@ impl Harm for FakeWorld {
 #[tokio::test]
 async fn the_fake_world_does_what_any_host_must() {
     hold(
-        &|subnet| {
+        &|| {
             let world = FakeWorld::new();
-            let (host, deployment) = zookeeper(world.backend(), subnet, Path::new("nowhere"));
+            let (host, deployment) = zookeeper_at(world.backend(), "", Path::new("nowhere"));
             Bench { host, deployment, harm: Box::new(world) }
         },
         any::CONTRACT,
@@ -36,7 +36,7 @@ async fn the_fake_world_does_what_any_host_must() {
     .await;
 }
 
-fn changed_whole(_: u8) -> Bench {
+fn changed_whole() -> Bench {
     let world = FakeWorld::new();
     let option = "hosts.options.whole = true\n";
     let (host, deployment) = zookeeper_at(world.backend(), option, Path::new("nowhere"));

@@ -2,9 +2,10 @@
 
 use crate::any;
 use crate::bench::{Bench, Harm, STOP, beginning, hold, zookeeper_at};
-use crate::drillable::{self, drilled, serves};
+use crate::drillable::{self, address, drilled, serves};
 use crate::local::Files;
 use crate::skip::skip;
+use crate::subnet::Subnet;
 use octad::host::{Ability, LocalBackend};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,6 @@ use std::sync::Arc;
 /// The files, the disk and the network of an isolated host.
 struct Isolated {
     files: Files,
-    subnet: u8,
 }
 
 impl Isolated {
@@ -50,7 +50,7 @@ impl Harm for Isolated {
             std::fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default()
         };
         let loops = devices.any(|device| backed(device).contains(&site));
-        let network = format!("10.91.{}.0/24", self.subnet);
+        let network = format!("{}0/24", self.files.subnet);
         let addresses = Command::new("ip").args(["-o", "address", "show", "to", &network]).output().unwrap();
         // As the namespaces of all hosts of the site are called.
         let digest = Sha256::digest(site.as_bytes());
@@ -64,19 +64,19 @@ impl Harm for Isolated {
 }
 
 /// A host in a namespace with a disk.
-fn isolated(subnet: u8) -> (Bench, Arc<Isolated>) {
-    let site = tempfile::tempdir().unwrap();
+fn isolated() -> (Bench, Arc<Isolated>) {
+    let (site, subnet) = (tempfile::tempdir().unwrap(), Subnet::apart());
     let backend = LocalBackend::supervised_by(Path::new(env!("CARGO_BIN_EXE_octad")));
     let hosts =
-        format!("hosts.subnet = \"10.91.{subnet}.0/24\"\nhosts.isolation = \"netns\"\nhosts.disk-mib = 64\n");
+        format!("hosts.subnet = \"{subnet}0/24\"\nhosts.isolation = \"netns\"\nhosts.disk-mib = 64\n");
     let (host, deployment) = zookeeper_at(backend, &hosts, site.path());
-    let harm = Arc::new(Isolated { files: Files { site }, subnet });
+    let harm = Arc::new(Isolated { files: Files { site, subnet } });
     (Bench { host, deployment, harm: Box::new(harm.clone()) }, harm)
 }
 
 /// Whether this machine can have one; where not, that is said.
 async fn can_be_had() -> bool {
-    let (bench, _) = isolated(0);
+    let (bench, _) = isolated();
     let lacking = bench.host.check().await.err().map(|error| error.to_string());
     match lacking.or_else(|| bench.host.lacks(Ability::Cut)) {
         Some(lacking) => {
@@ -108,20 +108,19 @@ impl Harm for Arc<Isolated> {
 #[tokio::test]
 async fn isolated_local_hosts_do_what_any_host_must_and_can_be_drilled() {
     if can_be_had().await {
-        hold(&|subnet| isolated(subnet).0, any::CONTRACT).await;
-        hold(&|subnet| isolated(150 + subnet).0, drillable::CONTRACT).await;
+        hold(&|| isolated().0, any::CONTRACT).await;
+        hold(&|| isolated().0, drillable::CONTRACT).await;
     }
 }
 
 /// Runs `test`, and removes the host whatever came of it.
 async fn with_isolated<F: Future<Output = ()> + Send + 'static>(
-    subnet: u8,
     test: impl FnOnce(Arc<Bench>, Arc<Isolated>) -> F,
 ) {
     if !can_be_had().await {
         return;
     }
-    let (bench, harm) = isolated(subnet);
+    let (bench, harm) = isolated();
     let bench = Arc::new(bench);
     let result = tokio::spawn(test(bench.clone(), harm)).await;
     let destroyed = bench.host.destroy().await;
@@ -134,7 +133,7 @@ async fn with_isolated<F: Future<Output = ()> + Send + 'static>(
 
 #[tokio::test]
 async fn a_disk_of_its_own_is_filled_freed_and_never_taken_for_lost_while_it_is_unmounted() {
-    with_isolated(102, async |bench: Arc<Bench>, harm: Arc<Isolated>| {
+    with_isolated(async |bench: Arc<Bench>, harm: Arc<Isolated>| {
         bench.made().await;
         let file = harm.files.node().join("data/more");
         let write = || std::fs::write(&file, [1; 1 << 16]);
@@ -158,9 +157,9 @@ async fn a_disk_of_its_own_is_filled_freed_and_never_taken_for_lost_while_it_is_
 
 #[tokio::test]
 async fn a_host_that_loses_power_comes_back_without_what_was_not_on_its_disk_yet() {
-    with_isolated(103, async |bench: Arc<Bench>, harm: Arc<Isolated>| {
+    with_isolated(async |bench: Arc<Bench>, harm: Arc<Isolated>| {
         bench.made().await;
-        let address = "10.91.103.11:2181";
+        let address = &address(&bench);
         serves(address).await;
         let data = harm.files.node().join("data");
         let [lost, synced, spared] =
@@ -206,7 +205,7 @@ async fn a_host_that_loses_power_comes_back_without_what_was_not_on_its_disk_yet
 
 #[tokio::test]
 async fn a_disk_that_was_just_formatted_is_so_after_a_loss_of_power_too() {
-    with_isolated(105, async |bench: Arc<Bench>, harm: Arc<Isolated>| {
+    with_isolated(async |bench: Arc<Bench>, harm: Arc<Isolated>| {
         bench.host.boot().await.unwrap();
         bench.host.format(&beginning(&bench.deployment, true)).await.unwrap();
         let data = harm.files.node().join("data");

@@ -1,6 +1,7 @@
 //! Local hosts: the contracts that they hold, and what they do alone.
 
 use crate::bench::{Bench, Harm, beginning, declared, hold, zookeeper};
+use crate::subnet::Subnet;
 use crate::{any, drillable};
 use octad::host::{LocalBackend, RunState};
 use octad::supervisor::{UnitName, UnitSpec};
@@ -8,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-/// The files of a local host.
+/// The files of a local host, and the addresses that it has one of.
 pub(crate) struct Files {
     pub(crate) site: tempfile::TempDir,
+    pub(crate) subnet: Subnet,
 }
 
 impl Files {
@@ -39,11 +41,11 @@ impl Harm for Files {
     }
 }
 
-fn local(subnet: u8) -> Bench {
-    let site = tempfile::tempdir().unwrap();
+fn local() -> Bench {
+    let (site, subnet) = (tempfile::tempdir().unwrap(), Subnet::local());
     let backend = LocalBackend::supervised_by(Path::new(env!("CARGO_BIN_EXE_octad")));
-    let (host, deployment) = zookeeper(backend, subnet, site.path());
-    Bench { host, deployment, harm: Box::new(Files { site }) }
+    let (host, deployment) = zookeeper(backend, &subnet, site.path());
+    Bench { host, deployment, harm: Box::new(Files { site, subnet }) }
 }
 
 #[tokio::test]
@@ -53,12 +55,12 @@ async fn local_hosts_do_what_any_host_must() {
 
 #[tokio::test]
 async fn local_hosts_can_be_drilled() {
-    hold(&|number| local(100 + number), drillable::CONTRACT).await;
+    hold(&local, drillable::CONTRACT).await;
 }
 
 #[tokio::test]
 async fn a_node_is_not_started_where_another_process_has_one_of_its_ports() {
-    let bench = local(211);
+    let bench = local();
     bench.host.boot().await.unwrap();
     bench.host.format(&beginning(&bench.deployment, true)).await.unwrap();
     bench.host.install(&bench.deployment).await.unwrap();
@@ -76,8 +78,11 @@ async fn a_node_is_not_started_where_another_process_has_one_of_its_ports() {
 #[tokio::test]
 async fn a_formatting_that_was_cut_off_before_the_disk_was_signed_is_gone_on_with() {
     let site = tempfile::tempdir().unwrap();
-    let (host, deployment) =
-        zookeeper(LocalBackend::supervised_by(Path::new(env!("CARGO_BIN_EXE_octad"))), 210, site.path());
+    let (host, deployment) = zookeeper(
+        LocalBackend::supervised_by(Path::new(env!("CARGO_BIN_EXE_octad"))),
+        &Subnet::local(),
+        site.path(),
+    );
     let data = site.path().join("hosts/zk-1/nodes/zk-1/data");
     std::fs::create_dir_all(&data).unwrap();
     std::fs::write(data.join("myid"), "1\n").unwrap();
@@ -97,7 +102,7 @@ async fn what_a_local_host_runs_of_octad_does_not_depend_on_where_octad_lay() {
     };
     let installed = async || {
         let backend = LocalBackend::supervised_by(&octad);
-        let text = "program = \"ha\"\nhosts.subnet = \"127.91.201.0/24\"\n";
+        let text = "program = \"ha\"\n";
         let (host, broker) = declared(backend, text, "broker-1", site.path());
         std::fs::create_dir_all(site.path().join("hosts/broker-1")).unwrap();
         host.install(&broker).await.unwrap();

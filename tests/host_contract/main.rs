@@ -4,6 +4,8 @@
 
 #[path = "../support/skip.rs"]
 mod skip;
+#[path = "../support/subnet.rs"]
+mod subnet;
 
 mod any;
 mod archive;

@@ -1,5 +1,6 @@
 //! Where real clusters are tested: few large ones at a time on this machine, each with a directory and addresses of its own.
 
+use crate::subnet::Subnet;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -91,13 +92,13 @@ impl Bench {
         self.directory.path()
     }
 
-    /// A stack with this file; nothing is started yet. `subnet` is its addresses' beginning, such as `127.90.1.`.
-    pub(crate) fn stack(&self, name: &str, subnet: &str, text: &str) -> Stack {
+    /// A stack with this file; nothing is started yet.
+    pub(crate) fn stack(&self, name: &str, subnet: Subnet, text: &str) -> Stack {
         let text = text.replace("SUBNET", &format!("{subnet}0/24"));
         let file = self.path().join(format!("{name}.toml"));
         fs::write(&file, text).unwrap();
         let octad = env!("CARGO_BIN_EXE_octad").into();
-        Stack { name: name.into(), subnet: subnet.into(), directory: self.path().to_owned(), file, octad }
+        Stack { name: name.into(), subnet, directory: self.path().to_owned(), file, octad }
     }
 }
 
@@ -130,7 +131,7 @@ impl Run {
 /// A stack of the real binary. Destroyed on drop, also when the test panics.
 pub(crate) struct Stack {
     name: String,
-    subnet: String,
+    subnet: Subnet,
     directory: PathBuf,
     file: PathBuf,
     /// The binary that is run for it.
@@ -143,8 +144,7 @@ impl Stack {
         self.octad = octad;
     }
 
-    /// What its addresses begin with.
-    pub(crate) fn subnet(&self) -> &str {
+    pub(crate) fn subnet(&self) -> &Subnet {
         &self.subnet
     }
 
@@ -262,7 +262,7 @@ impl Stack {
 
     /// The ports that are listened on at the stack's addresses.
     pub(crate) fn listeners(&self) -> Vec<String> {
-        traces::listeners_at(&self.subnet)
+        traces::listeners_at(&self.subnet.to_string())
     }
 
     /// Asserts that nothing of the stack runs, listens or lies on the disk any more.

@@ -1,5 +1,6 @@
 //! The example role, with its program run for real: brought up, crashed, changed, removed.
 
+use crate::subnet::Subnet;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -23,17 +24,17 @@ fn a_program_of_the_machine_is_brought_up_crashes_is_changed_and_removed() {
         return crate::skip::skip("the example is not run: there is no python3");
     }
     let bench = Bench::new();
-    let mut stack = bench.stack("canaries", "127.90.14.", TWO);
+    let mut stack = bench.stack("canaries", Subnet::local(), TWO);
     stack.of_program(Path::new(env!("CARGO_BIN_EXE_octad")).with_file_name("examples/canary"));
 
     stack.up();
     stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
     assert!(!stack.data("canary-1").exists(), "it has no disk");
     assert_eq!(health(&stack, "canary-1"), Some(200));
-    assert_eq!(stack.node("canary-1")["address"], "127.90.14.201:8080");
+    assert_eq!(stack.node("canary-1")["address"], format!("{}201:8080", stack.subnet()));
     until("what it says of the broker", RECOVERY, || {
         let said = stack.octad(&["logs", "canary-1"]).exits(0).stdout;
-        if said.contains("127.90.14.101:9092 answers") { Ok(()) } else { Err(said) }
+        if said.contains(&format!("{}101:9092 answers", stack.subnet())) { Ok(()) } else { Err(said) }
     });
 
     it_comes_back(&stack);
@@ -61,7 +62,7 @@ fn another_build_of_the_program_is_seen_rolled_and_put_back_where_it_fails() {
         return crate::skip::skip("the example is not run: there is no python3");
     }
     let bench = Bench::new();
-    let mut stack = bench.stack("builds", "127.90.15.", TWO);
+    let mut stack = bench.stack("builds", Subnet::local(), TWO);
     stack.of_program(Path::new(env!("CARGO_BIN_EXE_octad")).with_file_name("examples/canary_next"));
     stack.up();
     let script = include_str!("../../examples/canary.py").to_owned();
@@ -112,13 +113,13 @@ fn another_process_at_its_port_is_not_taken_for_a_member() {
         return crate::skip::skip("the example is not run: there is no python3");
     }
     let bench = Bench::new();
-    let mut stack = bench.stack("taken", "127.90.16.", TWO);
+    let mut stack = bench.stack("taken", Subnet::local(), TWO);
     stack.of_program(Path::new(env!("CARGO_BIN_EXE_octad")).with_file_name("examples/canary"));
     stack.up();
     stack.signal("canary-1", Signal::KILL);
     // Its supervisor starts it again after a second.
     let taken = until("the port", Duration::from_secs(1), || {
-        std::net::TcpListener::bind("127.90.16.201:8080").map_err(|error| error.to_string())
+        std::net::TcpListener::bind(format!("{}201:8080", stack.subnet())).map_err(|error| error.to_string())
     });
     let answers = taken.try_clone().unwrap();
     std::thread::spawn(move || {
@@ -137,7 +138,10 @@ fn another_process_at_its_port_is_not_taken_for_a_member() {
     let status = stack.status();
     assert_eq!(status["groups"]["canary"]["healthy"], false, "{status:#}");
     let told = stack.octad(&["up", "--yes"]).exits(1).stderr;
-    assert!(told.contains("127.90.16.201:8080, which another process listens on"), "{told}");
+    assert!(
+        told.contains(&format!("{}201:8080, which another process listens on", stack.subnet())),
+        "{told}"
+    );
     // The thread waits in `accept`, and holds the port as long.
     rustix::net::shutdown(&taken, rustix::net::Shutdown::Both).unwrap();
     drop(taken);

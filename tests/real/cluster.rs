@@ -4,6 +4,7 @@
 //! A start takes some ten seconds of both cores of a small machine. So there is one cluster for what each change is tried
 //! with, and another one in `slow`; each goes through its parts in a row, and every part leaves it healthy.
 
+use crate::subnet::Subnet;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
@@ -38,7 +39,7 @@ pub(crate) const RECOVERY: Duration = Duration::from_secs(60);
 #[test]
 fn a_cluster_comes_up_serves_crashes_rolls_and_is_drilled_and_loses_nothing() {
     let bench = Bench::for_a_whole_cluster();
-    let stack = bench.stack("serves", "127.90.1.", FIVE_AND_THREE);
+    let stack = bench.stack("serves", Subnet::local(), FIVE_AND_THREE);
     it_is_up_and_a_second_up_changes_nothing(&stack);
     let mut written = it_serves_strangers(&bench, &stack);
     it_comes_back_from_a_crash(&stack);

@@ -16,6 +16,8 @@ mod long;
 mod skip;
 mod slow;
 mod small;
+#[path = "../support/subnet.rs"]
+mod subnet;
 mod traces;
 mod watch;
 mod wire;

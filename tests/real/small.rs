@@ -1,5 +1,6 @@
 //! Clusters of a few servers, where no more are needed.
 
+use crate::subnet::Subnet;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -31,7 +32,7 @@ fn what_a_failed_up_left_is_destroyed_too() {
         [kafka.settings]
         "log.retention.hours" = "for ever"
     "#;
-    let stack = bench.stack("fails", "127.90.5.", text);
+    let stack = bench.stack("fails", Subnet::local(), text);
     let failed = stack.octad(&["up", "--yes", "--gate-timeout", "60s"]).exits(10);
     assert!(failed.stderr.contains("kafka can't become healthy: broker-1 does not run"), "{}", failed.stderr);
     let said = stack.octad(&["logs", "broker-1", "--tail", "50"]).exits(0);
@@ -53,8 +54,8 @@ fn what_a_failed_up_left_is_destroyed_too() {
 #[test]
 fn two_minimal_stacks_live_side_by_side() {
     let bench = Bench::new();
-    let one = bench.stack("one", "127.90.6.", MINIMAL);
-    let two = bench.stack("two", "127.90.7.", MINIMAL);
+    let one = bench.stack("one", Subnet::local(), MINIMAL);
+    let two = bench.stack("two", Subnet::local(), MINIMAL);
     one.up();
     two.up();
     for (stack, prefix) in [(&one, 1), (&two, 2)] {
@@ -77,7 +78,7 @@ fn two_minimal_stacks_live_side_by_side() {
 fn a_stack_leaves_another_cluster_at_its_addresses_alone(bench: &Bench, stack: &Stack) {
     stack.octad(&["stop", "--yes"]).exits(0);
     let elsewhere = Bench::new();
-    let clone = elsewhere.stack("one", "127.90.6.", MINIMAL);
+    let clone = elsewhere.stack("one", stack.subnet().clone(), MINIMAL);
     clone.up();
     let written = Producer::of(elsewhere.path(), &clone.bootstrap(), "activity", 9, 1).finish().in_full();
     let mut attempts = vec![vec!["up"], vec!["roll"], vec!["destroy"]];
@@ -125,7 +126,7 @@ fn a_broker_is_fenced_and_started_again_where_octad_is_gone() {
     let octad = bench.path().join("clone/octad");
     std::fs::create_dir(bench.path().join("clone")).unwrap();
     std::fs::copy(env!("CARGO_BIN_EXE_octad"), &octad).unwrap();
-    let stack = bench.stack("keeps", "127.90.12.", THREE_AND_ONE);
+    let stack = bench.stack("keeps", Subnet::local(), THREE_AND_ONE);
     stack.run_by(&octad, &["up", "--yes"]).exits(0);
     std::fs::remove_dir_all(bench.path().join("clone")).unwrap();
 

@@ -35,7 +35,7 @@ pub(crate) fn supervisors_of(site: &Path) -> Vec<Pid> {
         .collect()
 }
 
-/// `address:port` of everything that listens at addresses that begin with `subnet` (`127.90.1.`).
+/// `address:port` of everything that listens at addresses that begin with `subnet` (`127.130.7.`).
 pub(crate) fn listeners_at(subnet: &str) -> Vec<String> {
     // Java listens through IPv6 sockets, on ::ffff:127.90.1.11.
     let tables =

@@ -1,5 +1,6 @@
 //! A broker on a host that is cut off from the other brokers only.
 
+use crate::subnet::Subnet;
 use std::fs;
 use std::process::Command;
 
@@ -26,7 +27,7 @@ fn a_leader_that_is_cut_off_from_its_peers_only_is_stopped_by_its_watchdog_and_c
         return;
     }
     let bench = Bench::new();
-    let stack = bench.stack("apart", "10.94.2.", THREE_AND_ONE);
+    let stack = bench.stack("apart", Subnet::apart(), THREE_AND_ONE);
     stack.up();
 
     // How soon is for a quiet machine. Here it counts that others lead while it is still cut off.
@@ -44,6 +45,7 @@ fn a_leader_that_is_cut_off_from_its_peers_only_is_stopped_by_its_watchdog_and_c
     stack.octad(&["status"]).exits(0);
     stack.destroy();
     stack.assert_gone();
-    let holders = Command::new("ip").args(["-o", "address", "show", "to", "10.94.2.0/24"]).output().unwrap();
+    let subnet = format!("{}0/24", stack.subnet());
+    let holders = Command::new("ip").args(["-o", "address", "show", "to", &subnet]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&holders.stdout), "", "the switch is left");
 }

@@ -1,6 +1,7 @@
 //! What a whole cluster goes through besides: topics that change, ends that nobody asked for, changes that fail, a stop,
 //! and disks that are lost.
 
+use crate::subnet::Subnet;
 use std::fs;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 #[ignore = "takes minutes: `scripts/test --all` asks for it"]
 fn a_cluster_changes_stops_and_starts_and_loses_nothing() {
     let bench = Bench::for_a_whole_cluster();
-    let stack = bench.stack("rolls", "127.90.2.", FIVE_AND_THREE);
+    let stack = bench.stack("rolls", Subnet::local(), FIVE_AND_THREE);
     stack.up();
     let written = Producer::of(bench.path(), &stack.bootstrap(), "activity", 1, 5_000).finish().in_full();
     its_topics_change_where_that_is_safe_and_its_members_do_not(&stack);

@@ -1,5 +1,6 @@
 //! Drills on real clusters. First of all: does a drill see a loss where there is one?
 
+use crate::subnet::Subnet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::time::Duration;
@@ -80,7 +81,7 @@ fn confirmed(report: &Value) -> &Value {
 #[ignore = "takes minutes: `scripts/test --all` asks for it"]
 fn a_drill_tells_of_records_that_a_broker_lost_and_only_of_those() {
     let bench = Bench::new();
-    let stack = bench.stack("lossy", "127.94.1.", ONE_AND_ONE);
+    let stack = bench.stack("lossy", Subnet::local(), ONE_AND_ONE);
     stack.up();
 
     let (code, report) = drilled(&stack, &[], || {});
@@ -139,7 +140,7 @@ fn a_drill_tells_of_records_that_a_broker_lost_and_only_of_those() {
 #[ignore = "takes minutes: `scripts/test --all` asks for it"]
 fn a_drill_tells_of_a_leader_that_was_not_in_sync_and_of_what_it_lost() {
     let bench = Bench::new();
-    let stack = bench.stack("unclean", "127.94.2.", TWO_AND_ONE);
+    let stack = bench.stack("unclean", Subnet::local(), TWO_AND_ONE);
     stack.up();
 
     let unclean = ["--acks", "1", "--replicas", "2", "--topic-config", "unclean.leader.election.enable=true"];

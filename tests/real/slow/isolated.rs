@@ -1,5 +1,6 @@
 //! Brokers on hosts that can be cut off.
 
+use crate::subnet::Subnet;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ partitions = 10
 
 /// Whether such hosts can be had here; where not, what a test doesn't show is told, and why.
 pub(crate) fn can_be_had(what: &str) -> bool {
-    let host = host("nowhere".as_ref(), "any", [10, 94, 2, 1]);
+    let host = host("nowhere".as_ref(), "any", "10.94.2.1");
     let checked = tokio::runtime::Runtime::new().unwrap().block_on(host.check());
     let lacking = checked.err().map(|error| error.to_string()).or_else(|| host.lacks(Ability::Cut));
     lacking.is_none_or(|lacking| {
@@ -35,16 +36,17 @@ pub(crate) fn can_be_had(what: &str) -> bool {
     })
 }
 
-fn host(site: &std::path::Path, name: &str, address: [u8; 4]) -> Arc<dyn Host> {
+fn host(site: &std::path::Path, name: &str, address: &str) -> Arc<dyn Host> {
     let options = LocalOptions { isolation: Isolation::Netns, disk_mib: None }.written();
-    let inputs = HostInputs { address: Some(address.into()), options, ..HostInputs::default() };
+    let inputs = HostInputs { address: Some(address.parse().unwrap()), options, ..HostInputs::default() };
     LocalBackend::default().host(site, name, &inputs, Identity::Name).unwrap()
 }
 
 /// Ends the hosts of these brokers at once. Nothing that dies there says goodbye: the links are cut first.
-fn lose(stack: &Stack, subnet: [u8; 3], brokers: &[u8]) {
-    let [a, b, c] = subnet;
-    let hosts = brokers.iter().map(|id| host(&stack.site(), &format!("broker-{id}"), [a, b, c, 100 + id]));
+fn lose(stack: &Stack, brokers: &[u8]) {
+    let hosts = brokers
+        .iter()
+        .map(|id| host(&stack.site(), &format!("broker-{id}"), &format!("{}{}", stack.subnet(), 100 + id)));
     let hosts: Vec<_> = hosts.collect();
     wait_for(async {
         for cut in join_all(hosts.iter().map(|host| async { host.drill()?.cut(&Cut::off()).await })).await {
@@ -63,12 +65,12 @@ fn no_watchdog_stops_those_who_are_left_where_most_hosts_are_lost() {
         return;
     }
     let bench = Bench::for_a_whole_cluster();
-    let stack = bench.stack("left", "10.94.3.", FIVE_AND_ONE);
+    let stack = bench.stack("left", Subnet::apart(), FIVE_AND_ONE);
     stack.up();
     let left = ["broker-4", "broker-5"];
     let pids = || left.map(|broker| stack.node(broker)["pid"].clone());
     let before = pids();
-    let bootstrap = [4, 5].map(|id| format!("10.94.3.{}:9092", 100 + id));
+    let bootstrap = [4, 5].map(|id| format!("{}{}:9092", stack.subnet(), 100 + id));
     let describe = || wait_for(async { NetworkWire::default().kafka(&bootstrap, &[]).describe().await });
     let view = describe().unwrap();
     let living = |id: &i32| [4, 5].contains(id);
@@ -77,7 +79,7 @@ fn no_watchdog_stops_those_who_are_left_where_most_hosts_are_lost() {
     let alive: Vec<i32> = with_a_living.map(|(id, _)| *id).collect();
     assert!(!alive.is_empty(), "{view:?}");
 
-    lose(&stack, [10, 94, 3], &[1, 2, 3]);
+    lose(&stack, &[1, 2, 3]);
     // Their sessions last 12 s and a tick; others lead as soon as those are over. Slower on a machine that is busy.
     until("the living lead what they have", Duration::from_secs(90), || {
         let view = describe().map_err(|error| error.to_string())?;

@@ -1,5 +1,6 @@
 //! A roll that has to wait.
 
+use crate::subnet::Subnet;
 use std::io::{BufRead as _, BufReader};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,7 +13,7 @@ use crate::small::THREE_AND_ONE;
 #[ignore = "takes minutes: `scripts/test --all` asks for it"]
 fn a_roll_waits_for_a_frozen_broker_and_interrupts_nothing_without_consent() {
     let bench = Bench::new();
-    let stack = bench.stack("waits", "127.90.8.", THREE_AND_ONE);
+    let stack = bench.stack("waits", Subnet::local(), THREE_AND_ONE);
     stack.up();
 
     let refused = stack.octad(&["roll", "broker-1", "--yes"]).exits(10);

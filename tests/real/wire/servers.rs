@@ -1,5 +1,6 @@
 //! Real ZooKeeper and Kafka servers on loopback addresses, gone when the test is.
 
+use crate::subnet::Subnet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, File};
 use std::io;
@@ -122,10 +123,10 @@ impl Drop for Server {
     }
 }
 
-/// An address of this test process's own: each takes another /24 of 127.77.0.0/16, so that tests which run
-/// at the same time don't meet.
+/// An address of this test process's own.
 pub(crate) fn host(number: u8) -> String {
-    format!("127.77.{}.{number}", std::process::id() % 254 + 1)
+    static SUBNET: LazyLock<Subnet> = LazyLock::new(Subnet::local);
+    format!("{}{number}", *SUBNET)
 }
 
 /// A ZooKeeper ensemble of one or more members with ids from 1.
