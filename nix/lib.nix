@@ -2,9 +2,10 @@
 { nixpkgs }:
 let
   inherit (nixpkgs) lib;
-  version = 3;
+  version = 4;
   known = [
     "admit"
+    "check"
     "data_files"
     "facts"
     "fence"

@@ -149,6 +149,7 @@ fn a_member_that_keeps_data_leaves_only_with_the_whole_stack() {
 struct Built {
     script: &'static str,
     argument: &'static str,
+    path: &'static str,
 }
 
 impl Role for Built {
@@ -166,17 +167,18 @@ impl Role for Built {
         arguments.extend((!self.argument.is_empty()).then(|| self.argument.to_owned()));
         Process::Program { executable, arguments, environment }
     }
-    fn check(&self, facts: &NodeFacts) -> Option<HealthCheck> {
-        Canary.check(facts)
+    fn check(&self, _: &NodeFacts) -> Option<HealthCheck> {
+        Some(HealthCheck::http("health", self.path))
     }
     fn stateless(&self) -> bool {
         true
     }
 }
 
-const FIRST: Built = Built { script: "", argument: "" };
-const OTHER_SCRIPT: Built = Built { script: "# of the next build\n", argument: "" };
-const OTHER_ARGUMENT: Built = Built { script: "", argument: "--quiet" };
+const FIRST: Built = Built { script: "", argument: "", path: "/health" };
+const OTHER_SCRIPT: Built = Built { script: "# of the next build\n", ..FIRST };
+const OTHER_ARGUMENT: Built = Built { argument: "--quiet", ..FIRST };
+const OTHER_PATH: Built = Built { path: "/ready", ..FIRST };
 
 /// Has the program be built anew.
 fn build(simulation: &mut Simulation, role: impl Role + 'static) {
@@ -191,13 +193,15 @@ fn documents(simulation: &Simulation) -> Vec<Deployment> {
 }
 
 #[test]
-fn another_file_or_argument_for_the_same_facts_is_a_change_and_tells_which() {
+fn another_file_argument_or_check_for_the_same_facts_is_a_change_and_tells_which() {
     for (next, told) in [
         (OTHER_SCRIPT, "files.canary.py.text: -0 of its lines, +1 (`preview --diff` shows them)"),
         (OTHER_ARGUMENT, "process.program.arguments: "),
+        (OTHER_PATH, "check.http.path: /health → /ready"),
     ] {
         let mut simulation = three(FIRST);
         build(&mut simulation, next);
+        assert!(simulation.status().healthy, "each is asked for what it was made to answer");
         simulation.take_events();
         let plan = simulation.preview().unwrap();
         let shown = preview_text(&plan, &[]);

@@ -10,7 +10,7 @@ use octad::cli::CliError;
 use octad::component::Hosts;
 use octad::engine::{Action, Plan, State, Store};
 use octad::host::fake::Cut;
-use octad::model::{FACTS_VERSION, File, Key, NodeFacts, Output, Process, Software, Source};
+use octad::model::{FACTS_VERSION, File, Key, Member, NodeFacts, Output, Process, Software, Source};
 use octad::output::preview_text;
 use octad::role::{GroupView, Health, MemberView, Next, NotSafe, Role, Roll, Standing};
 use octad::stack::Stack;
@@ -269,13 +269,13 @@ impl Role for Staged {
         Process::Java { options: vec![], main: "x".into(), arguments: vec![] }
     }
 
-    async fn observe(&self, _: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
+    async fn observe(&self, _: &dyn Wire, members: &[Arc<Member>]) -> GroupView {
         let up = || MemberView { standing: Standing::Up, closed: false, note: String::new() };
         let members = members.iter().map(|facts| (facts.node.clone(), up())).collect();
         GroupView { members: Arc::new(members), leaders: [].into(), detail: Arc::new(()) }
     }
 
-    fn health(&self, _: &GroupView, _: &[Arc<NodeFacts>], _: &BTreeSet<String>) -> Health {
+    fn health(&self, _: &GroupView, _: &[Arc<Member>], _: &BTreeSet<String>) -> Health {
         Health::Healthy
     }
 

@@ -118,9 +118,9 @@ mod tests {
         let path = directory.path();
         assert!(refused(path).ends_with("it has no NODE.json"), "{}", refused(path));
         let document = fs::read_to_string(example("ha-nixos").join("broker-1.json")).unwrap();
-        fs::write(path.join("broker-1.json"), document.replace("\"version\": 3", "\"version\": 4")).unwrap();
+        fs::write(path.join("broker-1.json"), document.replace("\"version\": 4", "\"version\": 5")).unwrap();
         assert!(
-            refused(path).contains("broker-1.json describes no cluster: it is of version 4"),
+            refused(path).contains("broker-1.json describes no cluster: it is of version 5"),
             "{}",
             refused(path)
         );

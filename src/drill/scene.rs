@@ -181,7 +181,7 @@ impl Scene {
 
     /// A client for the cluster, which asks these brokers.
     pub fn kafka(&self, bootstrap: &[String]) -> Arc<dyn Kafka> {
-        let ensemble = Broker::ensemble(&self.brokers);
+        let ensemble = self.brokers.first().map(Broker::ensemble).unwrap_or_default();
         self.registry().wire().kafka(bootstrap, &ensemble)
     }
 

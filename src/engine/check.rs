@@ -289,7 +289,7 @@ fn after<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{File, NodeFacts, Process};
+    use crate::model::{File, Member, NodeFacts, Process};
     use crate::role::{Health, MemberView, Next, Role, Roll};
     use crate::wire::Wire;
     use async_trait::async_trait;
@@ -314,10 +314,10 @@ mod tests {
         fn process(&self, _: &NodeFacts) -> Process {
             Process::Java { options: vec![], main: String::new(), arguments: vec![] }
         }
-        async fn observe(&self, _: &dyn Wire, _: &[Arc<NodeFacts>]) -> GroupView {
+        async fn observe(&self, _: &dyn Wire, _: &[Arc<Member>]) -> GroupView {
             view("a")
         }
-        fn health(&self, _: &GroupView, _: &[Arc<NodeFacts>], _: &BTreeSet<String>) -> Health {
+        fn health(&self, _: &GroupView, _: &[Arc<Member>], _: &BTreeSet<String>) -> Health {
             Health::Healthy
         }
         fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {

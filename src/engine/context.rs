@@ -2,7 +2,7 @@
 
 use super::{Event, Events, State, moves};
 use crate::host::{Backend, Host, Identity, Progress};
-use crate::model::{HostInputs, Key, NodeFacts, references, resolve};
+use crate::model::{HostInputs, Key, Member, references, resolve};
 use crate::registry::Registry;
 use crate::resource::{ID, Instance, KindError, Surroundings};
 use crate::role::{Group, Role};
@@ -37,8 +37,8 @@ struct Roster {
     groups: BTreeMap<String, Group>,
     /// The groups that are declared, and have a member then.
     declared: BTreeSet<String>,
-    /// The facts of the members that exist, by group. Read once: gates ask for all of them again and again.
-    members: BTreeMap<String, BTreeMap<Key, Arc<NodeFacts>>>,
+    /// The members that exist, by group. Read once: gates ask for all of them again and again.
+    members: BTreeMap<String, BTreeMap<Key, Arc<Member>>>,
 }
 
 impl Context {
@@ -246,7 +246,7 @@ impl Surroundings for Context {
         self.backend_for(&Key::new(HostInputs::KIND, "?"), name)
     }
 
-    fn made_members(&self, group: &str) -> Vec<Arc<NodeFacts>> {
+    fn made_members(&self, group: &str) -> Vec<Arc<Member>> {
         let of = |roster: &Roster| Some(roster.members.get(group)?.values().cloned().collect());
         self.roster(of).unwrap_or_default()
     }
@@ -288,19 +288,19 @@ impl Roster {
         }
     }
 
-    /// Reads the facts of what exists, where it is a member of a group and all is known of it.
+    /// Reads what exists, where it is a member of a group and all is known of it.
     fn read_facts(&mut self, key: &Key) {
         let mut groups = self.groups.iter().filter(|(_, group)| group.members.contains(key));
         let Some((group, _)) = groups.next() else { return };
         let group = group.clone();
         let resolved = self.inputs.get(key).map(|inputs| self.resolve(inputs));
         let known = resolved.filter(|inputs| references(inputs).is_empty());
-        let facts = known.and_then(|inputs| NodeFacts::of(&inputs).ok());
+        let member = known.and_then(|inputs| Member::of(&inputs).ok());
         let members = self.members.entry(group).or_default();
-        match facts {
-            Some(facts) => {
-                let facts = NodeFacts { node: key.name.clone(), ..facts };
-                members.insert(key.clone(), Arc::new(facts));
+        match member {
+            Some(mut member) => {
+                member.facts.node.clone_from(&key.name);
+                members.insert(key.clone(), Arc::new(member));
             }
             None => drop(members.remove(key)),
         }

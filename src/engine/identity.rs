@@ -48,7 +48,7 @@ pub fn stranger(registry: &Registry, state: &State, group: &str, view: &GroupVie
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{File, NodeFacts, Process};
+    use crate::model::{File, Member, NodeFacts, Process};
     use crate::role::{Health, MemberView, Next, NotSafe, Role, Roll, Standing};
     use crate::wire::Wire;
     use async_trait::async_trait;
@@ -69,10 +69,10 @@ mod tests {
         fn process(&self, _: &NodeFacts) -> Process {
             Process::Java { options: vec![], main: String::new(), arguments: vec![] }
         }
-        async fn observe(&self, _: &dyn Wire, _: &[Arc<NodeFacts>]) -> GroupView {
+        async fn observe(&self, _: &dyn Wire, _: &[Arc<Member>]) -> GroupView {
             unreachable!("nothing is looked at here")
         }
-        fn health(&self, _: &GroupView, _: &[Arc<NodeFacts>], _: &BTreeSet<String>) -> Health {
+        fn health(&self, _: &GroupView, _: &[Arc<Member>], _: &BTreeSet<String>) -> Health {
             Health::Healthy
         }
         fn next(&self, _: &Roll<'_>, _: &GroupView) -> Next {

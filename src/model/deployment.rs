@@ -2,15 +2,15 @@
 //! NixOS, whose modules read it as the JSON that `octad facts` writes.
 
 use super::facts::is_no;
-use super::{NodeFacts, escaped};
+use super::{HealthCheck, NodeFacts, escaped};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Version of the document. A reader refuses one that it does not know. Version 1 was the facts alone; in version 2 each
-/// reader wrote by itself which of octad's verbs fences, watches and admits.
-pub const DEPLOYMENT_VERSION: u32 = 3;
+/// reader wrote by itself which of octad's verbs fences, watches and admits; version 3 left it to the role how a node is asked.
+pub const DEPLOYMENT_VERSION: u32 = 4;
 
 /// What is put on a host, recorded, compared, and put back where a change fails: a node is what it runs, whatever its role
 /// would make of the same facts by now. Texts and arguments name the host's own directories by placeholders, which
@@ -32,6 +32,9 @@ pub struct Deployment {
     pub data_files: BTreeMap<String, String>,
     /// Its process.
     pub process: Process,
+    /// How it is asked whether it serves; `None` where nobody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<HealthCheck>,
     /// Purposes of the ports that clients reach; the stack's own hosts reach all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub serves: Vec<String>,

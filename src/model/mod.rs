@@ -8,6 +8,7 @@ mod deployment;
 mod facts;
 mod host;
 mod key;
+mod member;
 mod output;
 mod process;
 mod properties;
@@ -20,6 +21,7 @@ pub use deployment::{DEPLOYMENT_VERSION, Deployment, File, Form, Layout, Process
 pub use facts::{FACTS_VERSION, HostFacts, Jvm, Machine, NodeFacts, Software, Source};
 pub use host::{HostInputs, Options};
 pub use key::{Key, NotAKey};
+pub use member::Member;
 pub use output::{Format, NotYetKnown, Output, Reference, references, resolve};
 pub use process::ProcessSeen;
 use properties::escaped;

@@ -2,7 +2,7 @@
 
 use super::Style;
 use crate::engine::{Inventory, State, stranger};
-use crate::model::{Deployment, Key, NodeFacts, Output, ProcessSeen};
+use crate::model::{Deployment, Key, Member, NodeFacts, Output, ProcessSeen};
 use crate::registry::Registry;
 use crate::resource::{Lasts, NodeKind, Observed, TopicKind, lasts, weakened};
 use crate::role::Health;
@@ -203,10 +203,10 @@ fn fit(table: &mut Table) {
 
 fn group(registry: &Registry, state: &State, inventory: &Inventory, name: &str) -> GroupStatus {
     let group = &state.groups[name];
-    let members: Vec<Arc<NodeFacts>> = group
+    let members: Vec<Arc<Member>> = group
         .members
         .iter()
-        .filter_map(|key| NodeFacts::of(&state.resources.get(key)?.inputs).ok().map(Arc::new))
+        .filter_map(|key| Member::of(&state.resources.get(key)?.inputs).ok().map(Arc::new))
         .collect();
     let gone =
         |key: &Key| inventory.resources.get(key).is_none_or(|seen| seen.process() == Some(ProcessSeen::Gone));

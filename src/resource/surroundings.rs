@@ -4,7 +4,7 @@
 use super::{Instance, KindError};
 use crate::host::{Backend, Host, Progress};
 use crate::kafka::Kafka;
-use crate::model::{Key, NodeFacts};
+use crate::model::{Key, Member};
 use crate::role::{Broker, GroupView, Health, Role};
 use crate::wire::Wire;
 use serde_json::Value;
@@ -59,7 +59,7 @@ pub trait Surroundings: Send + Sync {
     fn progress(&self) -> Box<Progress>;
 
     /// The members of a group that exist. Each has its present name, also while it still has another on its host.
-    fn made_members(&self, group: &str) -> Vec<Arc<NodeFacts>>;
+    fn made_members(&self, group: &str) -> Vec<Arc<Member>>;
 
     /// The names of the resources that exist within a group, such as a cluster's topics.
     fn made_within(&self, group: &str) -> BTreeSet<String>;
@@ -81,7 +81,7 @@ pub trait Surroundings: Send + Sync {
 pub fn kafka(surroundings: &dyn Surroundings, group: &str) -> Option<Arc<dyn Kafka>> {
     let members = surroundings.made_members(group);
     let bootstrap: Vec<String> = members.iter().filter_map(|facts| facts.endpoint("client")).collect();
-    let ensemble = Broker::ensemble(&members);
+    let ensemble = members.first().map(|broker| Broker::ensemble(broker)).unwrap_or_default();
     if bootstrap.is_empty() { None } else { Some(surroundings.wire().kafka(&bootstrap, &ensemble)) }
 }
 

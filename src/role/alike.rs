@@ -2,36 +2,26 @@
 //! taken for. Pure but for [`observe`], which goes through the wire.
 
 use super::{GroupView, Health, MemberView, Next, NotSafe, Roll, Standing};
-use crate::model::{HealthCheck, NodeFacts};
+use crate::model::Member;
 use crate::wire::{NotServing, Wire};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Asks each member by its check. Nobody leads.
-pub(super) async fn observe(
-    wire: &dyn Wire,
-    members: &[Arc<NodeFacts>],
-    checks: Vec<Option<HealthCheck>>,
-) -> GroupView {
-    let asked = members.iter().zip(&checks).map(|(facts, check)| async move {
-        (facts.node.clone(), seen(ask(wire, facts, check.as_ref()).await))
-    });
+pub(super) async fn observe(wire: &dyn Wire, members: &[Arc<Member>]) -> GroupView {
+    let asked =
+        members.iter().map(|member| async move { (member.node.clone(), seen(ask(wire, member).await)) });
     let members = Arc::new(join_all(asked).await.into_iter().collect());
     GroupView { members, leaders: BTreeSet::new(), detail: Arc::new(()) }
 }
 
-async fn ask(wire: &dyn Wire, facts: &NodeFacts, check: Option<&HealthCheck>) -> Result<(), NotServing> {
-    let unasked = || NotServing::Silent { why: "there is no port to ask at".into() };
-    let check = check.ok_or_else(unasked)?;
-    if let Some(address) = facts.endpoint(check.port()) {
-        return wire.ask(&address, check).await;
+async fn ask(wire: &dyn Wire, member: &Member) -> Result<(), NotServing> {
+    let asked = member.check.as_ref().and_then(|check| Some((member.endpoint(check.port())?, check)));
+    match asked {
+        Some((address, check)) => wire.ask(&address, check).await,
+        None => Err(NotServing::Silent { why: "there is no port to ask at".into() }),
     }
-    // Another build of its role made it, which asks elsewhere. That it listens is all that can be asked of it, and to take
-    // it for ill would have nobody of its group be spared for the change that gives it that port.
-    let port = facts.ports.keys().next().ok_or_else(unasked)?;
-    let address = facts.endpoint(port).ok_or_else(unasked)?;
-    wire.ask(&address, &HealthCheck::tcp(port)).await
 }
 
 /// A member that doesn't answer as it should may serve somebody all the same. That nobody listens is not taken for a start

@@ -10,11 +10,10 @@ use crate::kafka::{
     BrokerAnswer, Claim, ClusterView, ControllerStanding, KafkaError, LocatedPartition, NotClaimed,
     Safeguards, TopicPartition,
 };
-use crate::model::{File, Layout, NodeFacts, Process, properties};
+use crate::model::{File, Layout, Member, NodeFacts, Process, properties};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use seen::{Seen, cluster, decided, id_of, left_out, scarce, serving};
-use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -28,16 +27,16 @@ impl Broker {
     /// Ports by purpose: `client` serves clients and the other brokers.
     pub const PORTS: [(&'static str, u16); 1] = [("client", 9092)];
 
-    /// The servers of the ensemble that these brokers keep their metadata in; none where it is kept below a path of its
-    /// own, or isn't known yet.
-    pub fn ensemble(brokers: &[impl Borrow<NodeFacts>]) -> Vec<String> {
-        let connect = brokers.first().and_then(|facts| setting(facts.borrow(), "zookeeper.connect"));
+    /// The servers of the ensemble that a broker keeps its metadata in; none where it is kept below a path of its own, or
+    /// isn't known yet.
+    pub fn ensemble(broker: &NodeFacts) -> Vec<String> {
+        let connect = setting(broker, "zookeeper.connect");
         let connect = connect.filter(|connect| !connect.contains('/'));
         connect.map(|connect| connect.split(',').map(str::to_owned).collect()).unwrap_or_default()
     }
 
     /// The group of these members as a description of the cluster has it, be it one that failed. Pure.
-    pub fn view(members: &[Arc<NodeFacts>], described: Result<ClusterView, KafkaError>) -> GroupView {
+    pub fn view(members: &[Arc<Member>], described: Result<ClusterView, KafkaError>) -> GroupView {
         let mut seen = Seen {
             cluster: None,
             closed: BTreeSet::new(),
@@ -75,7 +74,7 @@ const MIN_INSYNC_OPTION: &str = "--min-insync-replicas";
 const FORMATS: [&str; 2] = ["inter.broker.protocol.version", "log.message.format.version"];
 
 /// Where members are asked.
-fn addresses(members: &[Arc<NodeFacts>]) -> Vec<String> {
+fn addresses(members: &[Arc<Member>]) -> Vec<String> {
     members.iter().filter_map(|facts| facts.endpoint("client")).collect()
 }
 
@@ -152,11 +151,12 @@ impl Role for Broker {
         facts.fence.then(|| command(&["fence"], facts, &settings)).flatten()
     }
 
-    async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
-        Self::view(members, wire.kafka(&addresses(members), &Self::ensemble(members)).describe().await)
+    async fn observe(&self, wire: &dyn Wire, members: &[Arc<Member>]) -> GroupView {
+        let ensemble = members.first().map(|broker| Self::ensemble(broker)).unwrap_or_default();
+        Self::view(members, wire.kafka(&addresses(members), &ensemble).describe().await)
     }
 
-    fn health(&self, view: &GroupView, _members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health {
+    fn health(&self, view: &GroupView, _members: &[Arc<Member>], without: &BTreeSet<String>) -> Health {
         let Some(cluster) = cluster(view) else {
             let why = view.detail::<Seen>().and_then(|seen| seen.why.clone());
             return Health::Unhealthy(why.unwrap_or_else(|| "no broker answers".into()));
@@ -228,7 +228,7 @@ impl Role for Broker {
     }
 
     async fn claim(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<Option<Claim>, NotSafe> {
-        let mut ensemble = Self::ensemble(&[member]);
+        let mut ensemble = Self::ensemble(member);
         // Nobody is stopped on the word of one without a watchdog.
         if !member.watchdog || ensemble.is_empty() {
             return Ok(None);

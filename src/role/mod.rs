@@ -18,7 +18,7 @@ pub use roll::{Next, NotSafe, Roll, ScarceTopic};
 pub use zookeeper::Zookeeper;
 
 use crate::kafka::{Claim, KafkaError};
-use crate::model::{DEPLOYMENT_VERSION, Deployment, File, HealthCheck, NodeFacts, Process, Refusal};
+use crate::model::{DEPLOYMENT_VERSION, Deployment, File, HealthCheck, Member, NodeFacts, Process, Refusal};
 use crate::wire::Wire;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,6 +115,7 @@ pub trait Role: Send + Sync {
             stateless: self.stateless(),
             data_files: self.data_files(&facts, false),
             process: self.process(&facts),
+            check: self.check(&facts),
             serves: self.serves().iter().map(|purpose| (*purpose).to_owned()).collect(),
             written: self.written().map(str::to_owned),
             admit: self.admit(&facts),
@@ -126,15 +127,14 @@ pub trait Role: Send + Sync {
 
     /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
     ///
-    /// As a rule each member is asked by its [`Role::check`].
-    async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
-        let checks = members.iter().map(|facts| self.check(facts)).collect();
-        alike::observe(wire, members, checks).await
+    /// As a rule each member is asked by the [`Role::check`] that it was made with.
+    async fn observe(&self, wire: &dyn Wire, members: &[Arc<Member>]) -> GroupView {
+        alike::observe(wire, members).await
     }
 
     /// Whether the group as a whole serves as it should, with all `members` in place but those of these names: they may be
     /// away, where the others do without them. As a rule where all others serve.
-    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health {
+    fn health(&self, view: &GroupView, members: &[Arc<Member>], without: &BTreeSet<String>) -> Health {
         let _ = members;
         alike::health(view, without)
     }

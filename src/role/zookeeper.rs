@@ -1,7 +1,7 @@
 //! The role `zookeeper`: a member of a ZooKeeper ensemble, which keeps Kafka's metadata and elects its controller.
 
 use super::{Absence, GroupView, Health, MemberView, Next, NotSafe, Role, Roll, Standing, alike};
-use crate::model::{File, Layout, NodeFacts, Output, Process, Refusal};
+use crate::model::{File, Layout, Member, NodeFacts, Output, Process, Refusal};
 use crate::wire::Wire;
 use crate::zookeeper::{self, EnsembleView, Mode};
 use async_trait::async_trait;
@@ -61,7 +61,7 @@ fn size(members: &BTreeMap<&String, &Output<String>>) -> usize {
 }
 
 /// The group as an ensemble's answers have it.
-fn seen(ensemble: EnsembleView, members: &[Arc<NodeFacts>]) -> GroupView {
+fn seen(ensemble: EnsembleView, members: &[Arc<Member>]) -> GroupView {
     let leads = |serving: &zookeeper::Serving| matches!(serving.mode, Mode::Leader | Mode::Standalone);
     let leading: BTreeSet<i32> =
         ensemble.serving().filter(|(_, serving)| leads(serving)).map(|(id, _)| id).collect();
@@ -70,7 +70,7 @@ fn seen(ensemble: EnsembleView, members: &[Arc<NodeFacts>]) -> GroupView {
     let quorum = ensemble.serving().count() > members.len() / 2;
     let out = if leading.len() == 1 && quorum { Standing::Out } else { Standing::Silent };
     let mut leaders = BTreeSet::new();
-    let member = |facts: &Arc<NodeFacts>| {
+    let member = |facts: &Arc<Member>| {
         let (standing, note) = match ensemble.members.get(&facts.id) {
             Some(zookeeper::MemberView::Serving(serving)) => match serving.mode {
                 Mode::Leader => (Standing::Up, "leader"),
@@ -141,7 +141,7 @@ impl Role for Zookeeper {
         existing < declared / 2 + 1
     }
 
-    async fn observe(&self, wire: &dyn Wire, members: &[Arc<NodeFacts>]) -> GroupView {
+    async fn observe(&self, wire: &dyn Wire, members: &[Arc<Member>]) -> GroupView {
         let addresses = members
             .iter()
             .filter_map(|facts| Some((facts.id, facts.endpoint("client")?)))
@@ -149,7 +149,7 @@ impl Role for Zookeeper {
         seen(wire.zookeeper().describe(&addresses).await, members)
     }
 
-    fn health(&self, view: &GroupView, members: &[Arc<NodeFacts>], without: &BTreeSet<String>) -> Health {
+    fn health(&self, view: &GroupView, members: &[Arc<Member>], without: &BTreeSet<String>) -> Health {
         let size = view.members.len();
         let left = view.members.keys().filter(|name| !without.contains(*name)).count();
         if !without.is_empty() && left < size / 2 + 1 {
@@ -256,12 +256,12 @@ mod tests {
 
     const RUNS: Option<ProcessSeen> = Some(ProcessSeen::Runs);
 
-    fn facts(id: i32) -> Arc<NodeFacts> {
+    fn facts(id: i32) -> Arc<Member> {
         let (node, host) = (format!("zk-{id}"), format!("10.0.0.{id}"));
         let host = HostFacts { name: host.clone(), address: host.into(), zone: None, machine: None };
         let source = Source::Jars { digest: "d".into() };
         let software = Software { name: "zookeeper".into(), version: "3.9.3".into(), source };
-        Arc::new(NodeFacts {
+        Arc::new(Member::from(NodeFacts {
             version: FACTS_VERSION,
             stack: "s".into(),
             node,
@@ -275,7 +275,7 @@ mod tests {
             fence: false,
             watchdog: false,
             jvm: None,
-        })
+        }))
     }
 
     fn serving(mode: Mode) -> Answer {

@@ -4,7 +4,7 @@ use crate::broker::{BROKERS, Brokers, NOBODY, has, members};
 use crate::search::Quick;
 use crate::world::{MIN_INSYNC, REPLICAS, Replicated};
 use octad::kafka::{BrokerAnswer, BrokerView, ClusterView, KafkaError, PartitionView, TopicView};
-use octad::model::{FACTS_VERSION, HostFacts, NodeFacts, ProcessSeen, Software, Source};
+use octad::model::{FACTS_VERSION, HostFacts, Member, NodeFacts, ProcessSeen, Software, Source};
 use octad::role::{Broker, Next, Role, Roll};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -65,7 +65,7 @@ pub(crate) fn stops(rule: RollRule, id: u8, still: bool, seen: &Seen) -> bool {
 }
 
 fn judge(rule: RollRule, id: u8, still: bool, seen: &Seen) -> bool {
-    static MEMBERS: LazyLock<Vec<Arc<NodeFacts>>> = LazyLock::new(|| (1..=BROKERS).map(facts).collect());
+    static MEMBERS: LazyLock<Vec<Arc<Member>>> = LazyLock::new(|| (1..=BROKERS).map(facts).collect());
     let described = match seen.heard {
         0 => Err(KafkaError::NobodyAnswered {
             attempts: vec![],
@@ -96,12 +96,12 @@ fn address(id: u8) -> String {
     format!("10.0.0.{id}:9092")
 }
 
-fn facts(id: u8) -> Arc<NodeFacts> {
+fn facts(id: u8) -> Arc<Member> {
     let host = format!("10.0.0.{id}");
     let host = HostFacts { name: host.clone(), address: host.into(), zone: Some("z".into()), machine: None };
     let source = Source::Jars { digest: "d".into() };
     let software = Software { name: "kafka".into(), version: "3.9.2".into(), source };
-    Arc::new(NodeFacts {
+    Arc::new(Member::from(NodeFacts {
         version: FACTS_VERSION,
         stack: "s".into(),
         node: name(id),
@@ -115,7 +115,7 @@ fn facts(id: u8) -> Arc<NodeFacts> {
         fence: true,
         watchdog: true,
         jvm: None,
-    })
+    }))
 }
 
 /// What a description of the cluster says: all who answer have been told what the controller decided, since a roll waits

@@ -2,7 +2,7 @@
 
 use super::Planner;
 use crate::engine::plan::Action;
-use crate::model::{Key, NodeFacts};
+use crate::model::{Key, Member};
 use crate::role::{Group, Health};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,11 +40,11 @@ impl Planner<'_> {
         if self.inventory.foreseen {
             return true;
         }
-        let members: Vec<Arc<NodeFacts>> = group
+        let members: Vec<Arc<Member>> = group
             .members
             .iter()
             .filter_map(|member| self.state.resources.get(member))
-            .filter_map(|recorded| NodeFacts::of(&recorded.inputs).ok().map(Arc::new))
+            .filter_map(|recorded| Member::of(&recorded.inputs).ok().map(Arc::new))
             .collect();
         match (self.role_of(name), self.inventory.groups.get(name)) {
             (Some(role), Some(view)) => role.health(view, &members, &BTreeSet::new()) == Health::Healthy,

@@ -13,7 +13,7 @@ use super::lies::Lies;
 use super::record::{Breach, Cause, Cut, Deed, Loss};
 use super::trial::Trial;
 use crate::host::DOCUMENT_FILE;
-use crate::model::NodeFacts;
+use crate::model::{Member, NodeFacts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -140,7 +140,7 @@ pub(super) enum Run {
         /// The observation at which it was started.
         since: u64,
         generation: String,
-        facts: Box<NodeFacts>,
+        member: Box<Member>,
     },
     Failing {
         last_exit: String,
@@ -250,7 +250,7 @@ impl Generation {
 impl Node {
     pub(super) fn facts(&self) -> Option<&NodeFacts> {
         match &self.run {
-            Run::Running { facts, .. } => Some(facts),
+            Run::Running { member, .. } => Some(member),
             _ => None,
         }
     }

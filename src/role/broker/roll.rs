@@ -95,7 +95,7 @@ mod tests {
     use crate::kafka::{
         BrokerAnswer, BrokerView, ClusterView, KafkaError, PartitionView, TopicPartition, TopicView,
     };
-    use crate::model::{FACTS_VERSION, HostFacts, NodeFacts, Output, ProcessSeen, Software, Source};
+    use crate::model::{FACTS_VERSION, HostFacts, Member, NodeFacts, Output, ProcessSeen, Software, Source};
     use crate::role::{Role as _, Standing};
     use std::collections::BTreeMap;
     use std::sync::Arc;
@@ -114,12 +114,12 @@ mod tests {
         Closed,
     }
 
-    fn facts(id: i32) -> Arc<NodeFacts> {
+    fn facts(id: i32) -> Arc<Member> {
         let (node, host) = (format!("broker-{id}"), format!("10.0.0.{id}"));
         let host = HostFacts { name: host.clone(), address: host.into(), zone: None, machine: None };
         let source = Source::Jars { digest: "d".into() };
         let software = Software { name: "kafka".into(), version: "3.9.2".into(), source };
-        Arc::new(NodeFacts {
+        Arc::new(Member::from(NodeFacts {
             version: FACTS_VERSION,
             stack: "s".into(),
             node,
@@ -133,7 +133,7 @@ mod tests {
             fence: true,
             watchdog: true,
             jvm: None,
-        })
+        }))
     }
 
     /// Brokers 1, 2, … that say this, with t-0 on all of them.

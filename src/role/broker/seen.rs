@@ -3,7 +3,7 @@
 
 use super::MIN_INSYNC;
 use crate::kafka::{BrokerAnswer, ClusterView, LocatedPartition, TopicPartition};
-use crate::model::NodeFacts;
+use crate::model::Member;
 use crate::role::{GroupView, MemberView, NotSafe, ScarceTopic, Standing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,14 +22,14 @@ pub(super) struct Seen {
     /// The addresses that were asked.
     pub(super) asked: Vec<String>,
     /// Whom it is asked about.
-    pub(super) members: Vec<Arc<NodeFacts>>,
+    pub(super) members: Vec<Arc<Member>>,
 }
 
 impl Seen {
     /// The group as it follows from this.
     pub(super) fn view(self) -> GroupView {
         let cluster = self.cluster.as_ref();
-        let member = |facts: &Arc<NodeFacts>| {
+        let member = |facts: &Arc<Member>| {
             let address = facts.endpoint("client");
             let registered = cluster.is_some_and(|cluster| cluster.brokers.contains_key(&facts.id));
             let answers = cluster.is_some_and(|cluster| knows_itself(cluster, facts.id, address.as_ref()));
@@ -51,7 +51,7 @@ impl Seen {
             (facts.node.clone(), MemberView { standing, closed, note: note.to_owned() })
         };
         let members: BTreeMap<String, MemberView> = self.members.iter().map(member).collect();
-        let leads = |facts: &&Arc<NodeFacts>| {
+        let leads = |facts: &&Arc<Member>| {
             cluster.is_some_and(|cluster| cluster.controller == Some(facts.id))
                 && members[&facts.node].standing == Standing::Up
         };

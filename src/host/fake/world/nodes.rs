@@ -2,7 +2,7 @@
 
 use super::{Disk, Due, Generation, Node, Run, World};
 use crate::host::{DOCUMENT_FILE, HostError, NodeObservation, RunState};
-use crate::model::{Deployment, HealthCheck, Layout, NodeFacts, Output};
+use crate::model::{Deployment, HealthCheck, Layout, Member, NodeFacts, Output};
 use crate::role::{Broker, Zookeeper};
 use crate::wire::NotServing;
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ impl World {
     pub(in crate::host::fake) fn ask(&self, address: &str, check: &HealthCheck) -> Result<(), NotServing> {
         let is_at = |facts: &NodeFacts| facts.endpoint(check.port()).as_deref() == Some(address);
         let listens = |node: &Node| match (&node.run, &node.generation) {
-            (Run::Running { facts, since, .. }, _) => is_at(facts) && self.now - since >= self.lag,
+            (Run::Running { member, since, .. }, _) => is_at(member) && self.now - since >= self.lag,
             (Run::Frozen, Some(generation)) => is_at(&generation.facts),
             _ => false,
         };
@@ -64,12 +64,17 @@ impl World {
         if self.still.contains(name) || matches!(node.run, Run::Frozen) {
             return Err(NotServing::Silent { why: "no answer in time".into() });
         }
-        match (check, self.answers.get(name)) {
-            (HealthCheck::Http { status, .. }, Some(found)) if found != status => {
-                Err(NotServing::Status { found: *found, wanted: *status })
-            }
-            _ => Ok(()),
-        }
+        let HealthCheck::Http { path, status: wanted, .. } = check else { return Ok(()) };
+        // It knows the path that it was made to be asked for.
+        let own = match &node.run {
+            Run::Running { member, .. } => match &member.check {
+                Some(HealthCheck::Http { path: known, status, .. }) if known == path => *status,
+                _ => 404,
+            },
+            _ => 404,
+        };
+        let found = self.answers.get(name).copied().unwrap_or(own);
+        if found == *wanted { Ok(()) } else { Err(NotServing::Status { found, wanted: *wanted }) }
     }
 
     /// Whether a node has a process that has joined its group.
@@ -197,10 +202,11 @@ impl World {
     pub(in crate::host::fake) fn spawn(&mut self, name: &str, pid: u64) {
         let Some(node) = self.nodes.get_mut(name) else { return };
         let Some(generation) = &node.generation else { return };
-        let facts = generation.facts.clone();
+        let Ok(member) = Member::of(&generation.document()) else { return };
+        let facts = member.facts.clone();
         node.spawns += 1;
-        let (generation, boxed) = (generation.id.clone(), Box::new(facts.clone()));
-        node.run = Run::Running { pid, since: self.now, generation, facts: boxed };
+        let (generation, member) = (generation.id.clone(), Box::new(member));
+        node.run = Run::Running { pid, since: self.now, generation, member };
         if let Some(endpoint) = facts.endpoint("client") {
             self.endpoints.insert(endpoint, name.to_owned());
         }
@@ -213,7 +219,7 @@ impl World {
     /// Ends a node's process, if it has one.
     pub(in crate::host::fake) fn end(&mut self, name: &str, then: Run) {
         let Some(node) = self.nodes.get_mut(name) else { return };
-        if let Run::Running { facts, .. } = std::mem::replace(&mut node.run, then) {
+        if let Run::Running { member: facts, .. } = std::mem::replace(&mut node.run, then) {
             match facts.role.as_str() {
                 Zookeeper::NAME => self.member_leaves(&facts),
                 Broker::NAME => self.broker_leaves(&facts),

@@ -1,0 +1,44 @@
+//! A member of a group, as it was last put on its host. Data.
+
+use super::{Deployment, HealthCheck, NodeFacts};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::ops::Deref;
+
+/// What of a member's document others go by: its facts, and how it is asked. What it runs is what it is asked for, whatever
+/// its role would ask by now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its facts, resolved.
+    pub facts: NodeFacts,
+    /// How it is asked whether it serves; `None` where nobody can tell.
+    pub check: Option<HealthCheck>,
+}
+
+impl Member {
+    /// The member that a node's inputs are of, those of the facts alone too ([`NodeFacts::of`]).
+    ///
+    /// # Errors
+    /// Where the inputs aren't a node's, or their document is of another version.
+    pub fn of(inputs: &Value) -> Result<Self, serde_json::Error> {
+        match Deployment::of(inputs)? {
+            Some(Deployment { facts, check, .. }) => Ok(Self { facts, check }),
+            None => NodeFacts::of(inputs).map(Self::from),
+        }
+    }
+}
+
+impl From<NodeFacts> for Member {
+    /// A member that can't be asked.
+    fn from(facts: NodeFacts) -> Self {
+        Self { facts, check: None }
+    }
+}
+
+impl Deref for Member {
+    type Target = NodeFacts;
+
+    fn deref(&self) -> &NodeFacts {
+        &self.facts
+    }
+}
