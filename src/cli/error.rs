@@ -7,7 +7,7 @@ use crate::engine::{
     UnknownName, Violation,
 };
 use crate::model::Refusal;
-use crate::nix::LocalError;
+use crate::nix::{BuildError, LocalError};
 use crate::program::StackFileError;
 use crate::resource::KindError;
 use crate::tool::{self, InstallError, Lack};
@@ -130,6 +130,12 @@ pub enum CliError {
     /// There is nothing to push, or it can't be read.
     #[error(transparent)]
     Local(#[from] LocalError),
+    /// A system could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// ^C during a build.
+    #[error("stopped, as you asked")]
+    BuildInterrupted,
     /// Some hosts did not get what was pushed; why was shown already.
     #[error("{}", not_pushed(*.failed, *.hosts))]
     NotPushed {

@@ -2,6 +2,7 @@
 //! return to `output`; it decides nothing.
 
 mod admit;
+mod build;
 mod cancel;
 mod change;
 mod completions;
@@ -195,6 +196,7 @@ enum Verb {
     State(state::State),
     Facts(facts::Facts),
     Graph(graph::Graph),
+    Build(build::Build),
     Push(push::Push),
     Doctor(doctor::Doctor),
     Drill(drill::Drill),
@@ -281,6 +283,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::State(verb) => verb.run(session).await,
         Verb::Facts(verb) => verb.run(session),
         Verb::Graph(verb) => verb.run(session),
+        Verb::Build(verb) => verb.run(session).await,
         Verb::Push(verb) => verb.run(session).await,
         Verb::Doctor(verb) => verb.run(session).await,
         Verb::Roll(verb) => verb.run(session).await,

@@ -70,6 +70,8 @@ fn effect(error: &CliError) -> Vec<String> {
         | CliError::NoConsent { .. }
         | CliError::Cancelled
         | CliError::Local(_)
+        | CliError::Build(_)
+        | CliError::BuildInterrupted
         | CliError::Lock(_) => nothing(),
         CliError::NotPushed { .. } | CliError::PushInterrupted => vec![
             "no host runs anything else than before; what arrived stays in its store until the next garbage collection"
@@ -96,6 +98,7 @@ fn code(error: &CliError) -> u8 {
         CliError::Declined
         | CliError::Cancelled
         | CliError::PushInterrupted
+        | CliError::BuildInterrupted
         | CliError::InstallCancelled
         | CliError::Halt(HaltError::Interrupted) => exit::CANCELLED,
         CliError::Lock(LockError::Held { .. }) | CliError::State(StateError::LockTaken { .. }) => {
@@ -151,6 +154,7 @@ fn code(error: &CliError) -> u8 {
         | CliError::Halt(HaltError::Act(_))
         | CliError::Holder(_)
         | CliError::Local(_)
+        | CliError::Build(_)
         | CliError::NotPushed { .. }
         | CliError::Drifted { .. }
         | CliError::Io { .. } => exit::FAILED,
@@ -220,6 +224,8 @@ fn hint(error: &CliError) -> Option<String> {
                 .into(),
         ),
         CliError::Local(error) => error.hint(),
+        CliError::Build(error) => error.hint(),
+        CliError::BuildInterrupted => Some("what was built stays in the store: the same command builds the rest".into()),
         CliError::NotPushed { .. } => None,
         CliError::PushInterrupted => Some("the same command sends only what is missing".into()),
         CliError::Halt(HaltError::Interrupted) | CliError::Interrupted => {

@@ -9,6 +9,7 @@
 //! | `frames` | reads and compresses each operation once, for all hosts |
 //! | `ssh` | a daemon at the other end of a connection |
 //! | `push` | all of it |
+//! | `systems` | where what is pushed comes from: NixOS systems of a flake |
 //!
 //! It knows nothing of stacks and nodes.
 
@@ -22,6 +23,7 @@ mod path_info;
 mod push;
 mod ssh;
 mod store_path;
+mod systems;
 mod wire;
 
 pub use closure::{Closure, sign};
@@ -31,3 +33,4 @@ pub use path_info::PathInfo;
 pub use push::{OnSent, Options, Pushed, Sent, push};
 pub use ssh::Ssh;
 pub use store_path::{NotAStorePath, STORE, StorePath};
+pub use systems::{BuildError, BuildOptions, Built, Documents, build};

@@ -11,7 +11,8 @@ pub const STORE: &str = "/nix/store";
 const HASH: usize = 32;
 
 /// A path right below [`STORE`], such as `/nix/store/…-glibc-2.40`; whether it is there is another question.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct StorePath(String);
 
 impl StorePath {
@@ -52,6 +53,14 @@ impl FromStr for StorePath {
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._?=".contains(&byte))
         });
         if is_path { Ok(Self(text.to_owned())) } else { Err(NotAStorePath(text.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for StorePath {
+    type Error = NotAStorePath;
+
+    fn try_from(text: String) -> Result<Self, NotAStorePath> {
+        text.parse()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What people and scripts see. Results go to stdout, progress and failures to stderr; everything here is told, and
 //! nothing is decided.
 
+mod build;
 mod diff;
 mod doctor;
 #[cfg(feature = "drill")]
@@ -26,7 +27,7 @@ pub use style::{ColorChoice, Style};
 use crate::engine::{Checked, Event, Events, FileChanges, Plan, Refresh, State, Update};
 use crate::host::LogLine;
 use crate::model::{Key, resolve};
-use crate::nix::{Pushed, StorePath};
+use crate::nix::{Built, Pushed, StorePath};
 use crate::program::StackFaults;
 use crate::report::{Invocation, Report};
 use crate::resource::Recorded;
@@ -184,6 +185,11 @@ impl Output {
     pub fn push(&self, roots: &[StorePath], size: (usize, u64), hosts: &[Pushed]) {
         let text = || push::text(size, hosts, self.style);
         self.result("push", text, || push::document(roots, size, hosts));
+    }
+
+    /// The systems that were built, by host.
+    pub fn built(&self, built: &BTreeMap<String, Built>) {
+        self.result("build", || build::text(built), || build::document(built));
     }
 
     /// The recorded resources.

@@ -1,5 +1,6 @@
 //! `octad push` to real hosts: sshds and Nix daemons on this machine, each with a /nix of its own.
 
+mod build;
 mod lab;
 #[path = "../support/skip.rs"]
 mod skip;

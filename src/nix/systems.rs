@@ -1,0 +1,127 @@
+//! Builds NixOS systems on this machine: finds the flake, evaluates what isn't remembered, and has Nix build all of it in one
+//! go. It knows documents as JSON, which a function of the flake makes systems of, and nothing of what is in them.
+
+mod error;
+mod evaluate;
+mod flake;
+mod remembered;
+
+pub use error::BuildError;
+use evaluate::Evaluated;
+use flake::Locked;
+use remembered::Remembered;
+
+use super::StorePath;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Output, Stdio};
+use tokio::process::Command;
+
+/// How many lines of what a failed build logged are shown.
+const LOG_LINES: &str = "30";
+
+/// The documents of the nodes on each host: by host, then by node.
+pub type Documents = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// How systems are built.
+#[derive(Debug, Clone)]
+pub struct BuildOptions<'a> {
+    /// The flake, as Nix takes it, such as `.` or `github:owner/name`. Its output [`OUTPUT`](Self::OUTPUT), or the one that is
+    /// named after a `#`, is a function: of documents by node to NixOS configurations by host.
+    pub flake: &'a str,
+    /// Where links keep what was built from this machine's garbage collector, with notes of what each was made of.
+    pub directory: &'a Path,
+    /// The machine that builds, over SSH, in place of this one; the results come to this machine's store.
+    pub build_host: Option<&'a str>,
+}
+
+impl BuildOptions<'_> {
+    /// The output of a flake that makes systems of documents.
+    pub const OUTPUT: &'static str = "octad";
+}
+
+/// A system that is in this machine's store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// Where.
+    pub system: StorePath,
+    /// It was built before of the same flake and the same documents: nothing was evaluated.
+    pub remembered: bool,
+}
+
+/// Builds the systems of these hosts. A host's system is made of its own documents alone, so that another host's change never
+/// makes it another one; evaluated is what has no note of an earlier build of the same sources and documents.
+///
+/// # Errors
+/// Where the flake can't be had or has no such output; where a host's system can't be evaluated, by the name of the first such
+/// host; where something can't be built, by the names of all hosts that need it.
+pub async fn build(
+    options: &BuildOptions<'_>,
+    hosts: &Documents,
+    tell: &(dyn Fn(String) + Send + Sync),
+) -> Result<BTreeMap<String, Built>, BuildError> {
+    let locked = Locked::of(options.flake).await?;
+    let notes = Remembered::at(options.directory)?;
+    let mut built = BTreeMap::new();
+    let mut left = Vec::new();
+    for (host, documents) in hosts {
+        match notes.system(host, &locked.key(documents)) {
+            Some(system) => drop(built.insert(host.clone(), Built { system, remembered: true })),
+            None => left.push((host.as_str(), documents)),
+        }
+    }
+    if left.is_empty() {
+        return Ok(built);
+    }
+    let evaluated = evaluate::evaluate(&locked, &left, tell).await?;
+    tell(format!("building {}", crate::model::counted(evaluated.len(), "system")));
+    realise(options, &evaluated).await?;
+    for (host, documents) in left {
+        let system = evaluated[host].out.clone();
+        notes.keep(host, &locked.key(documents), &system).await?;
+        built.insert(host.to_owned(), Built { system, remembered: false });
+    }
+    Ok(built)
+}
+
+/// Has Nix build all that was evaluated.
+async fn realise(
+    options: &BuildOptions<'_>,
+    evaluated: &BTreeMap<String, Evaluated>,
+) -> Result<(), BuildError> {
+    let mut command = nix("nix");
+    command.args(["build", "--no-link", "--keep-going", "--log-lines", LOG_LINES]);
+    if let Some(host) = options.build_host {
+        let systems: BTreeSet<&str> = evaluated.values().map(|one| one.system.as_str()).collect();
+        let systems: Vec<&str> = systems.into_iter().collect();
+        command.args(["--max-jobs", "0", "--builders", &format!("ssh-ng://{host} {}", systems.join(","))]);
+    }
+    let all: BTreeSet<String> = evaluated.values().map(|one| format!("{}^*", one.drv)).collect();
+    let output = run(command.args(all), "nix").await?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let lacks = evaluated.iter().filter(|(_, one)| !one.out.to_path().exists());
+    Err(BuildError::Build { hosts: lacks.map(|(host, _)| host.clone()).collect(), said: said(&output) })
+}
+
+/// A program of Nix with what is called experimental.
+fn nix(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.args(["--option", "extra-experimental-features", "nix-command flakes"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+async fn run(command: &mut Command, program: &'static str) -> Result<Output, BuildError> {
+    command.output().await.map_err(|source| BuildError::NoNix { program, source })
+}
+
+/// The end of what a program said of its failure.
+fn said(output: &Output) -> String {
+    const LINES: usize = 60;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = text.trim().lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}

@@ -1,0 +1,92 @@
+//! Why systems could not be built.
+
+use crate::nix::BuildOptions;
+use std::io;
+use std::path::PathBuf;
+
+/// Why systems could not be built. On hosts nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A program of Nix can't be run on this machine.
+    #[error("could not run `{program}` on this machine")]
+    NoNix {
+        /// Which.
+        program: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The flake can't be had, or is none.
+    #[error("could not read the flake {flake}:\n{said}")]
+    Flake {
+        /// As it was named.
+        flake: String,
+        /// What Nix said.
+        said: String,
+    },
+    /// The flake has no function of the name.
+    #[error("the flake {flake} makes no systems of documents by its output `{output}`:\n{said}")]
+    NoOutput {
+        /// As it was named.
+        flake: String,
+        /// Which output was looked for.
+        output: String,
+        /// What Nix said.
+        said: String,
+    },
+    /// A host's system can't be evaluated.
+    #[error("could not evaluate the system of {host}:\n{said}")]
+    Evaluate {
+        /// Whose.
+        host: String,
+        /// What Nix said.
+        said: String,
+    },
+    /// Something can't be built.
+    #[error("could not build what {} need:\n{said}", hosts.join(", "))]
+    Build {
+        /// The hosts of which the systems are missing for it.
+        hosts: Vec<String>,
+        /// What Nix said, with the end of the log of what failed.
+        said: String,
+    },
+    /// What was built can't be kept.
+    #[error("could not keep what was built at {}", path.display())]
+    Keep {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nix told something else than it was asked for.
+    #[error("`{program}` told what Octad doesn't know: {what}")]
+    Strange {
+        /// Which program.
+        program: &'static str,
+        /// What was wrong with it.
+        what: String,
+    },
+}
+
+impl BuildError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoNix { .. } => Some("install Nix (https://nixos.org/download), or add it to PATH".into()),
+            Self::Flake { .. } => Some(
+                "name another one with `--flake`; of a flake in git only files that git knows are there"
+                    .into(),
+            ),
+            Self::NoOutput { .. } => {
+                let output = BuildOptions::OUTPUT;
+                Some(format!(
+                    "give it `{output} = documents: octad.lib.mkHosts {{ root = ./.; inherit documents; }};` among its outputs \
+                     (docs/nix.md), or name another one with `--flake FLAKE#OUTPUT`"
+                ))
+            }
+            Self::Build { .. } => {
+                Some("what was built stays in the store: the same command builds the rest".into())
+            }
+            Self::Evaluate { .. } | Self::Keep { .. } | Self::Strange { .. } => None,
+        }
+    }
+}

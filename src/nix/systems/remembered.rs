@@ -1,0 +1,57 @@
+//! What was built before, and of what: for each host a link, which this machine's garbage collector respects, and a note.
+
+use super::{BuildError, nix, run, said};
+use crate::nix::StorePath;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub(super) struct Remembered {
+    directory: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    /// See [`Locked::key`](super::Locked::key).
+    key: String,
+    system: String,
+}
+
+impl Remembered {
+    pub(super) fn at(directory: &Path) -> Result<Self, BuildError> {
+        let failed = |source| BuildError::Keep { path: directory.to_owned(), source };
+        fs::create_dir_all(directory).map_err(failed)?;
+        Ok(Self { directory: directory.canonicalize().map_err(failed)? })
+    }
+
+    fn note(&self, host: &str) -> PathBuf {
+        self.directory.join(format!("{host}.json"))
+    }
+
+    /// The system that was built of this, where it is still there.
+    pub(super) fn system(&self, host: &str, key: &str) -> Option<StorePath> {
+        // A note that can't be read is none: the system is evaluated again.
+        let note: Note = serde_json::from_slice(&fs::read(self.note(host)).ok()?).ok()?;
+        let linked = fs::read_link(self.directory.join(host)).ok()?;
+        let is_there = note.key == key && linked == Path::new(&note.system) && linked.exists();
+        is_there.then(|| StorePath::of(&linked).ok()).flatten()
+    }
+
+    /// Keeps a system, in place of the one before.
+    pub(super) async fn keep(&self, host: &str, key: &str, system: &StorePath) -> Result<(), BuildError> {
+        let failed = |path: PathBuf| move |source| BuildError::Keep { path, source };
+        let (link, note) = (self.directory.join(host), self.note(host));
+        let mut command = nix("nix-store");
+        let rooted =
+            run(command.arg("--realise").arg(system.as_str()).arg("--add-root").arg(&link), "nix-store")
+                .await?;
+        if !rooted.status.success() {
+            return Err(failed(link)(std::io::Error::other(said(&rooted))));
+        }
+        // The link alone says nothing of what it was made of: the note comes after it, and whole.
+        let text = serde_json::json!(Note { key: key.to_owned(), system: system.to_string() }).to_string();
+        let new = self.directory.join(format!(".{host}.json.new"));
+        fs::write(&new, text).map_err(failed(new.clone()))?;
+        fs::rename(&new, &note).map_err(failed(note))
+    }
+}
