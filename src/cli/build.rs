@@ -7,9 +7,11 @@ use crate::model::Deployment;
 use crate::nix::{self, BuildOptions, Documents};
 use crate::report::exit;
 use crate::resource::NodeKind;
+use crate::stack::Name;
 use crate::tool::Environment;
 use clap::Args;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 
 /// Build the NixOS systems of the declared hosts by a flake, with what the stack file says now; reaches no host
@@ -28,8 +30,8 @@ pub(super) struct Build {
     /// Have this machine build, over SSH as root, in place of this one
     #[arg(long, value_name = "HOST")]
     build_host: Option<String>,
-    /// Where links keep what was built from this machine's garbage collector [default: systems/STACK in the cache
-    /// directory that jars are kept in]
+    /// Where links keep what was built from this machine's garbage collector [default: one below
+    /// systems/ in the cache directory that jars are kept in]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -62,7 +64,7 @@ impl Build {
         if !self.hosts.is_empty() {
             hosts.retain(|host, _| self.hosts.contains(host));
         }
-        let directory = self.out.clone().map_or_else(|| systems_of(stack.name().as_ref()), Ok)?;
+        let directory = self.out.clone().map_or_else(|| systems_of(session, stack.name()), Ok)?;
         let options = BuildOptions {
             flake: &self.flake,
             directory: &directory,
@@ -76,10 +78,14 @@ impl Build {
 }
 
 /// Where the systems of a stack are kept, where nothing else is said: what is there may be deleted, and is made again.
-fn systems_of(stack: &str) -> Result<PathBuf, CliError> {
+fn systems_of(session: &Session, stack: &Name) -> Result<PathBuf, CliError> {
+    // Stacks of one name in two places are two.
+    let site = session.site(stack)?;
+    let digest = Sha256::digest(site.as_os_str().as_encoded_bytes());
+    let place: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     let store = Store::locate(Environment::from_process()).map_err(|error| CliError::Usage {
         message: error.to_string(),
         hint: "say with `--out` where links to what is built are to be".into(),
     })?;
-    Ok(store.root().join("systems").join(stack))
+    Ok(store.root().join("systems").join(format!("{stack}-{place}")))
 }

@@ -4,22 +4,27 @@
 mod error;
 mod evaluate;
 mod flake;
+mod program;
 mod remembered;
 
 pub use error::BuildError;
 use evaluate::Evaluated;
 use flake::Locked;
+use program::{Running, nix};
 use remembered::Remembered;
 
 use super::StorePath;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Output, Stdio};
-use tokio::process::Command;
 
 /// How many lines of what a failed build logged are shown.
 const LOG_LINES: &str = "30";
+
+/// How many derivations another machine is to build at once, and what of them it may have to be able to: it is taken for one
+/// that is there to build, and refuses what it can't.
+const JOBS: &str = "4";
+const FEATURES: &str = "big-parallel,kvm,nixos-test,benchmark";
 
 /// The documents of the nodes on each host: by host, then by node.
 pub type Documents = BTreeMap<String, BTreeMap<String, Value>>;
@@ -66,8 +71,12 @@ pub async fn build(
     let mut built = BTreeMap::new();
     let mut left = Vec::new();
     for (host, documents) in hosts {
-        match notes.system(host, &locked.key(documents)) {
-            Some(system) => drop(built.insert(host.clone(), Built { system, remembered: true })),
+        let key = locked.key(documents);
+        match notes.system(host, &key) {
+            Some(system) => {
+                notes.keep(host, &key, &system).await?;
+                built.insert(host.clone(), Built { system, remembered: true });
+            }
             None => left.push((host.as_str(), documents)),
         }
     }
@@ -76,7 +85,7 @@ pub async fn build(
     }
     let evaluated = evaluate::evaluate(&locked, &left, tell).await?;
     tell(format!("building {}", crate::model::counted(evaluated.len(), "system")));
-    realise(options, &evaluated).await?;
+    realise(options, &evaluated, tell).await?;
     for (host, documents) in left {
         let system = evaluated[host].out.clone();
         notes.keep(host, &locked.key(documents), &system).await?;
@@ -89,39 +98,26 @@ pub async fn build(
 async fn realise(
     options: &BuildOptions<'_>,
     evaluated: &BTreeMap<String, Evaluated>,
+    tell: &(dyn Fn(String) + Send + Sync),
 ) -> Result<(), BuildError> {
     let mut command = nix("nix");
     command.args(["build", "--no-link", "--keep-going", "--log-lines", LOG_LINES]);
     if let Some(host) = options.build_host {
         let systems: BTreeSet<&str> = evaluated.values().map(|one| one.system.as_str()).collect();
         let systems: Vec<&str> = systems.into_iter().collect();
-        command.args(["--max-jobs", "0", "--builders", &format!("ssh-ng://{host} {}", systems.join(","))]);
+        let builder = format!("ssh-ng://{host} {} - {JOBS} 1 {FEATURES}", systems.join(","));
+        command.args(["--max-jobs", "0", "--builders", &builder]);
     }
     let all: BTreeSet<String> = evaluated.values().map(|one| format!("{}^*", one.drv)).collect();
-    let output = run(command.args(all), "nix").await?;
-    if output.status.success() {
+    let told = |line: &str| {
+        if line.starts_with("building '") || line.starts_with("copying ") {
+            tell(line.trim_end_matches("...").to_owned());
+        }
+    };
+    let ended = Running::start("nix", command.args(all))?.ended("", &told).await?;
+    if ended.status.success() {
         return Ok(());
     }
     let lacks = evaluated.iter().filter(|(_, one)| !one.out.to_path().exists());
-    Err(BuildError::Build { hosts: lacks.map(|(host, _)| host.clone()).collect(), said: said(&output) })
-}
-
-/// A program of Nix with what is called experimental.
-fn nix(program: &str) -> Command {
-    let mut command = Command::new(program);
-    command.args(["--option", "extra-experimental-features", "nix-command flakes"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command
-}
-
-async fn run(command: &mut Command, program: &'static str) -> Result<Output, BuildError> {
-    command.output().await.map_err(|source| BuildError::NoNix { program, source })
-}
-
-/// The end of what a program said of its failure.
-fn said(output: &Output) -> String {
-    const LINES: usize = 60;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = text.trim().lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
+    Err(BuildError::Build { hosts: lacks.map(|(host, _)| host.clone()).collect(), said: ended.said })
 }

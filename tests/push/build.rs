@@ -4,6 +4,8 @@ use crate::lab::{Lab, said};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// What makes a system of documents; it fails where the host is the one that `BROKEN` stands for, in evaluation or in its build.
 const FLAKE: &str = r#"{
@@ -57,15 +59,19 @@ impl<'a> Project<'a> {
             .unwrap();
     }
 
-    /// Its exit code, its systems by host with whether each was remembered, and what it said.
-    fn built(&self, arguments: &[&str]) -> (i32, Vec<(String, String, bool)>, String) {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.lab.own(env!("CARGO_BIN_EXE_octad"));
         let flake = if arguments.contains(&"--flake") { &[][..] } else { &["--flake", "./machines"] };
         command.current_dir(&self.directory).env("OCTAD_STORE", self.lab.path().join("cache"));
         // Nix that is unpacked somewhere doesn't find itself.
         command.env("NIX_CONFIG", "build-hook =").env("HOME", self.lab.path());
         command.args(["--stack", "./prod.toml", "--output", "json", "build"]).args(flake).args(arguments);
-        let output = command.output().unwrap();
+        command
+    }
+
+    /// Its exit code, its systems by host with whether each was remembered, and what it said.
+    fn built(&self, arguments: &[&str]) -> (i32, Vec<(String, String, bool)>, String) {
+        let output = self.command(arguments).output().unwrap();
         let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         let hosts = told["hosts"].as_array().cloned().unwrap_or_default();
         let system = |host: &Value| {
@@ -139,10 +145,14 @@ fn an_error_names_the_host_and_says_what_nix_says() {
 
     project.flake(|text| text.replace("BROKEN", "broker-3"));
     fails(&[], &["could not build what broker-3 need:", "no room for broker-3"]);
-    assert!(!fs::exists(lab.path().join("cache/systems/prod/broker-3")).unwrap());
+    let kept = fs::read_dir(lab.path().join("cache/systems")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(["zk-1", "broker-3"].map(|host| fs::read_link(kept.join(host)).is_ok()), [true, false]);
 
     project.flake(|text| text.replace("octad = documents", "systems = documents"));
-    let told = ["makes no systems of documents by its output `octad`", "octad.lib.mkHosts"];
+    let told = [
+        "makes no systems of documents by its output `octad`",
+        "give it `outputs.octad = documents: octad.lib.mkHosts { root = ./.; inherit documents; };`",
+    ];
     fails(&[], &told);
     assert_eq!(project.systems(&["--flake", "./machines#systems", "zk-1"]).len(), 1);
     fails(&["--flake", "./machines#other"], &["makes no systems of documents by its output `other`"]);
@@ -150,6 +160,38 @@ fn an_error_names_the_host_and_says_what_nix_says() {
     project.flake(|text| text.replace("outputs =", "outputs = ="));
     fails(&[], &["could not read the flake ./machines:", "syntax error"]);
     fails(&["--flake", "./nowhere"], &["could not read the flake ./nowhere:"]);
+    project.flake(|text| text);
+    let system = project.systems(&["zk-1"])[0].1.clone();
+    assert!(lab.own("rm").args(["-rf", &system]).status().unwrap().success());
+    fails(&["zk-1"], &["is built, as Nix says, and isn't there", "nix-store --repair-path"]);
     let code = fails(&["broker-9"], &["the stack prod has no host `broker-9`", "it has: broker-1"]);
     assert_eq!(code, 64);
+}
+
+#[test]
+fn one_that_is_interrupted_leaves_no_builder_at_work() {
+    let Some(lab) = crate::lab() else { return };
+    let project = Project::of(&lab);
+    let seconds = (70_000 + std::process::id()).to_string();
+    project.flake(|text| text.replace("cat $textPath", &format!("sleep {seconds}; cat $textPath")));
+    let mut building =
+        project.command(&["zk-1"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let sleeps = || {
+        let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        let mut called = processes.filter_map(|one| fs::read_to_string(one.path().join("cmdline")).ok());
+        called.any(|called| called.starts_with(&format!("sleep\0{seconds}\0")))
+    };
+    let until = |wanted: bool| {
+        let begun = Instant::now();
+        while sleeps() != wanted {
+            assert!(begun.elapsed() < Duration::from_secs(20), "that it builds: {wanted}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until(true);
+    // `unshare` and the shell have become octad.
+    let octad = rustix::process::Pid::from_raw(building.id().cast_signed()).unwrap();
+    rustix::process::kill_process(octad, rustix::process::Signal::INT).unwrap();
+    assert_eq!(building.wait().unwrap().code(), Some(8));
+    until(false);
 }

@@ -33,6 +33,12 @@ pub enum BuildError {
         /// What Nix said.
         said: String,
     },
+    /// The flake has inputs, and its sources no lock of them.
+    #[error("the flake {flake} has inputs, and no flake.lock among its files that says which")]
+    NotLocked {
+        /// As it was named.
+        flake: String,
+    },
     /// A host's system can't be evaluated.
     #[error("could not evaluate the system of {host}:\n{said}")]
     Evaluate {
@@ -48,6 +54,12 @@ pub enum BuildError {
         hosts: Vec<String>,
         /// What Nix said, with the end of the log of what failed.
         said: String,
+    },
+    /// What was built isn't there.
+    #[error("{path} is built, as Nix says, and isn't there")]
+    Gone {
+        /// Where it should be.
+        path: String,
     },
     /// What was built can't be kept.
     #[error("could not keep what was built at {}", path.display())]
@@ -79,14 +91,26 @@ impl BuildError {
             Self::NoOutput { .. } => {
                 let output = BuildOptions::OUTPUT;
                 Some(format!(
-                    "give it `{output} = documents: octad.lib.mkHosts {{ root = ./.; inherit documents; }};` among its outputs \
+                    "give it `outputs.{output} = documents: octad.lib.mkHosts {{ root = ./.; inherit documents; }};` \
                      (docs/nix.md), or name another one with `--flake FLAKE#OUTPUT`"
                 ))
             }
             Self::Build { .. } => {
                 Some("what was built stays in the store: the same command builds the rest".into())
             }
-            Self::Evaluate { .. } | Self::Keep { .. } | Self::Strange { .. } => None,
+            Self::NotLocked { .. } => Some(
+                "have it be one of the flake's files: of a flake in git, `git add` it, and don't ignore it"
+                    .into(),
+            ),
+            Self::Gone { path } => Some(format!(
+                "somebody deleted it by hand, and Nix's database still has it: `nix-store --repair-path {path}`, or \
+                 `nix-store --delete {path}` and the same command again"
+            )),
+            Self::Keep { path, .. } => Some(format!(
+                "what is in {} may be deleted, or name another directory with `--out`",
+                path.parent().unwrap_or(path).display()
+            )),
+            Self::Evaluate { .. } | Self::Strange { .. } => None,
         }
     }
 }

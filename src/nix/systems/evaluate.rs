@@ -1,7 +1,8 @@
 //! Evaluates the systems of hosts, as many in one go as memory is for. One go shares what all systems have in common, which is
 //! most of it; one evaluation at a time, since each takes a core and about a gigabyte.
 
-use super::{BuildError, Documents, Locked, nix, said};
+use super::program::Ended;
+use super::{BuildError, Documents, Locked, Running, nix};
 use crate::model::counted;
 use crate::nix::StorePath;
 use serde::Deserialize;
@@ -9,9 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::pin::pin;
-use std::process::{Output, Stdio};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
 
 /// What a host's system takes to evaluate, in bytes, until it has been measured. An evaluation of eight hosts of the modules
 /// here took 3.4 GB in all.
@@ -61,11 +60,11 @@ pub(super) async fn evaluate(
             let (alone, _) = run(&expression(locked, &[])).await?;
             if !alone.status.success() {
                 let (flake, output) = (locked.named.clone(), locked.output.clone());
-                return Err(BuildError::NoOutput { flake, output, said: said(&alone) });
+                return Err(BuildError::NoOutput { flake, output, said: alone.said });
             }
         }
         if size == 1 {
-            return Err(BuildError::Evaluate { host: chunk[0].0.to_owned(), said: told(&output) });
+            return Err(BuildError::Evaluate { host: chunk[0].0.to_owned(), said: told(output) });
         }
         most = size / 2;
     }
@@ -73,10 +72,10 @@ pub(super) async fn evaluate(
 }
 
 /// What an evaluation said of its failure.
-fn told(output: &Output) -> String {
-    match (output.status.code(), said(output)) {
-        (None, _) => format!("it was ended by {}: there may be too little memory", output.status),
-        (Some(_), said) => said,
+fn told(ended: Ended) -> String {
+    match ended.status.code() {
+        None => format!("it was ended by {}: there may be too little memory", ended.status),
+        Some(_) => ended.said,
     }
 }
 
@@ -108,30 +107,23 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-fn parsed(output: &Output) -> Result<BTreeMap<String, Evaluated>, BuildError> {
+fn parsed(output: &Ended) -> Result<BTreeMap<String, Evaluated>, BuildError> {
     serde_json::from_slice(&output.stdout)
         .map_err(|error| BuildError::Strange { program: "nix-instantiate", what: error.to_string() })
 }
 
 /// Evaluates, and tells how much memory that took at most, in bytes.
-async fn run(expression: &str) -> Result<(Output, u64), BuildError> {
+async fn run(expression: &str) -> Result<(Ended, u64), BuildError> {
     let mut command = nix("nix-instantiate");
     // What is evaluated is to be built; and the same text always means the same.
     command.args(["--eval", "--strict", "--json", "--read-write-mode", "--option", "pure-eval", "true", "-"]);
-    let failed = |source| BuildError::NoNix { program: "nix-instantiate", source };
-    let mut child = command.stdin(Stdio::piped()).spawn().map_err(failed)?;
-    let (pid, stdin) = (child.id(), child.stdin.take());
-    let write = async {
-        if let Some(mut stdin) = stdin {
-            // Where it ended before it has read all, it says why.
-            let _ = stdin.write_all(expression.as_bytes()).await;
-        }
-    };
-    let mut finished = pin!(async { tokio::join!(write, child.wait_with_output()).1 });
+    let running = Running::start("nix-instantiate", &mut command)?;
+    let pid = running.pid();
+    let mut ended = pin!(running.ended(expression, &|_| {}));
     let mut peak = 0;
     loop {
         tokio::select! {
-            output = &mut finished => return Ok((output.map_err(failed)?, peak)),
+            ended = &mut ended => return Ok((ended?, peak)),
             () = tokio::time::sleep(LOOK) => peak = pid.and_then(peak_of).unwrap_or(0).max(peak),
         }
     }

@@ -1,6 +1,6 @@
 //! What was built before, and of what: for each host a link, which this machine's garbage collector respects, and a note.
 
-use super::{BuildError, nix, run, said};
+use super::{BuildError, Running, nix};
 use crate::nix::StorePath;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -19,8 +19,11 @@ struct Note {
 
 impl Remembered {
     pub(super) fn at(directory: &Path) -> Result<Self, BuildError> {
-        let failed = |source| BuildError::Keep { path: directory.to_owned(), source };
+        let failed = |source| BuildError::Keep { path: directory.join("note"), source };
         fs::create_dir_all(directory).map_err(failed)?;
+        // Before hours of building rather than after.
+        let tried = directory.join(format!(".{}.new", std::process::id()));
+        fs::write(&tried, "").and_then(|()| fs::remove_file(&tried)).map_err(failed)?;
         Ok(Self { directory: directory.canonicalize().map_err(failed)? })
     }
 
@@ -37,20 +40,23 @@ impl Remembered {
         is_there.then(|| StorePath::of(&linked).ok()).flatten()
     }
 
-    /// Keeps a system, in place of the one before.
+    /// Keeps a system, in place of the one before. May be repeated: a directory that was moved holds nothing until then.
     pub(super) async fn keep(&self, host: &str, key: &str, system: &StorePath) -> Result<(), BuildError> {
         let failed = |path: PathBuf| move |source| BuildError::Keep { path, source };
         let (link, note) = (self.directory.join(host), self.note(host));
         let mut command = nix("nix-store");
-        let rooted =
-            run(command.arg("--realise").arg(system.as_str()).arg("--add-root").arg(&link), "nix-store")
-                .await?;
+        command.arg("--realise").arg(system.as_str()).arg("--add-root").arg(&link);
+        let rooted = Running::start("nix-store", &mut command)?.ended("", &|_| {}).await?;
         if !rooted.status.success() {
-            return Err(failed(link)(std::io::Error::other(said(&rooted))));
+            return Err(failed(link)(std::io::Error::other(rooted.said)));
         }
         // The link alone says nothing of what it was made of: the note comes after it, and whole.
         let text = serde_json::json!(Note { key: key.to_owned(), system: system.to_string() }).to_string();
-        let new = self.directory.join(format!(".{host}.json.new"));
+        if !system.to_path().exists() {
+            return Err(BuildError::Gone { path: system.to_string() });
+        }
+        // Two builds at once each write their own.
+        let new = self.directory.join(format!(".{host}.{}.new", std::process::id()));
         fs::write(&new, text).map_err(failed(new.clone()))?;
         fs::rename(&new, &note).map_err(failed(note))
     }
