@@ -90,6 +90,10 @@ impl NodeKind {
             RunState::Running { current: false, .. } => restart("runs an older configuration".into()),
             RunState::Running { .. } if subject.restart => restart("a restart is asked for".into()),
             RunState::Running { .. } if recorded.is_pending() => creates("an earlier up was cut off"),
+            // Its group is looked at by what is recorded of it.
+            RunState::Running { .. } if recorded.inputs != *declared => {
+                creates("what is recorded of it is older")
+            }
             RunState::Running { .. } => Decision::Same,
             RunState::Restarting { last_exit, .. } => {
                 // The supervisor is at it; only a change of inputs or files makes `up` take part.
