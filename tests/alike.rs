@@ -26,10 +26,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 fn three(role: impl Role + 'static) -> Simulation {
+    let simulation = declared(role);
+    simulation.up().unwrap();
+    simulation
+}
+
+fn declared(role: impl Role + 'static) -> Simulation {
     let mut simulation = Simulation::of("program = \"canary\"\nhosts.backend = \"fake\"\ncanaries = 3\n");
     simulation.registry = simulation.registry.role(role);
     simulation.programs = simulation.programs.program("canary", canary::program);
-    simulation.up().unwrap();
     simulation
 }
 
@@ -212,6 +217,21 @@ fn another_file_argument_or_check_for_the_same_facts_is_a_change_and_tells_which
         assert_eq!(turns(&simulation), ["canary-1", "canary-2", "canary-3"]);
         assert!(matches!(simulation.up().unwrap(), Ended::Nothing));
     }
+}
+
+#[test]
+fn a_first_build_that_asks_for_what_its_members_never_answer_is_mended_by_the_next_one() {
+    let mut simulation = declared(OTHER_PATH);
+    for name in ["canary-1", "canary-2", "canary-3"] {
+        simulation.world.knows_path(name, "/health");
+    }
+    simulation.gate_timeout = Duration::from_secs(2);
+    let told = with_causes(&simulation.up().unwrap_err());
+    assert!(told.contains("canary is not healthy after 2 s"), "the detector: {told}");
+    build(&mut simulation, FIRST);
+    let up = simulation.up();
+    assert!(up.is_ok(), "{}", with_causes(&up.unwrap_err()));
+    assert!(simulation.status().healthy && matches!(simulation.up().unwrap(), Ended::Nothing));
 }
 
 #[test]

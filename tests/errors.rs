@@ -582,20 +582,20 @@ fn with_a_state_that_is_not_readable() {
       because key must be a string at line 1 column 3
     hint: nothing was lost yet: put a copy of [DIR]/.octad/minimal/state.json aside before anything else, and restore it from a backup
     ");
-    let other = r#"{"format":3,"stack":"other","serial":0,"resources":{},"groups":{},"outputs":{}}"#;
+    let other = r#"{"format":4,"stack":"other","serial":0,"resources":{},"groups":{},"outputs":{}}"#;
     assert_snapshot!(told(other), @"
     exit 1
     error: [DIR]/.octad/minimal/state.json belongs to the stack `other`, not to `minimal`
     hint: use another --stack or --state-dir
     ");
-    assert_snapshot!(told(&other.replace("\"format\":3", "\"format\":99")), @"
+    assert_snapshot!(told(&other.replace("\"format\":4", "\"format\":99")), @"
     exit 1
-    error: [DIR]/.octad/minimal/state.json has format 99, and this Octad knows formats up to 3
+    error: [DIR]/.octad/minimal/state.json has format 99, and this Octad knows formats up to 4
     hint: use the newer Octad that wrote it
     ");
     assert_eq!(
         fs::read_to_string(&state).unwrap(),
-        other.replace("\"format\":3", "\"format\":99"),
+        other.replace("\"format\":4", "\"format\":99"),
         "left alone"
     );
 }

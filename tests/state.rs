@@ -189,13 +189,13 @@ fn a_snapshot_of_another_day_beside_the_journal_is_not_believed() {
 fn files_of_a_newer_octad_are_not_taken_for_damaged_ones() {
     let files = Files::new();
     let state = String::from_utf8(files.bytes("state.json")).unwrap();
-    let newer = state.replacen("\"format\": 3", "\"format\": 4", 1);
+    let newer = state.replacen("\"format\": 4", "\"format\": 5", 1);
     assert_ne!(newer, state);
     files.write("state.json", newer.as_bytes());
     // An octad folds its journal into a snapshot of its own form before it writes its first record.
     files.write("journal.ndjson", b"{\"serial\":9,\"record\":\"of the future\"}\n");
     assert_snapshot!(files.told(files.read().unwrap_err()), @"
-    error: [DIR]/state.json has format 4, and this Octad knows formats up to 3
+    error: [DIR]/state.json has format 5, and this Octad knows formats up to 4
     hint: use the newer Octad that wrote it
     exit 1
     ");
@@ -207,11 +207,11 @@ fn files_of_a_newer_octad_are_not_taken_for_damaged_ones() {
 fn files_of_an_older_octad_are_refused_with_what_to_do() {
     let files = Files::new();
     let state = String::from_utf8(files.bytes("state.json")).unwrap();
-    let older = state.replacen("\"format\": 3", "\"format\": 2", 1);
+    let older = state.replacen("\"format\": 4", "\"format\": 3", 1);
     assert_ne!(older, state);
     files.write("state.json", older.as_bytes());
     assert_snapshot!(files.told(files.read().unwrap_err()), @"
-    error: [DIR]/state.json has format 2, and this Octad reads format 3
+    error: [DIR]/state.json has format 3, and this Octad reads format 4
     hint: use the older Octad that wrote it; or have that one `destroy` the stack, and this one make it anew
     exit 1
     ");

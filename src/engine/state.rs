@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Version of the snapshot's and the journal's form.
-pub const STATE_FORMAT: u32 = 3;
+pub const STATE_FORMAT: u32 = 4;
 
 /// What is known of a stack between two runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -16,14 +16,15 @@ pub struct Member {
 }
 
 impl Member {
-    /// The member that a node's inputs are of, those of the facts alone too ([`NodeFacts::of`]).
+    /// The member that a node's inputs are of, those of the facts alone too ([`NodeFacts::of`]). One whose document is of
+    /// another version counts as a member all the same: a group without it would be a smaller one.
     ///
     /// # Errors
-    /// Where the inputs aren't a node's, or their document is of another version.
+    /// Where the inputs aren't a node's.
     pub fn of(inputs: &Value) -> Result<Self, serde_json::Error> {
-        match Deployment::of(inputs)? {
-            Some(Deployment { facts, check, .. }) => Ok(Self { facts, check }),
-            None => NodeFacts::of(inputs).map(Self::from),
+        match Deployment::of(inputs) {
+            Ok(Some(Deployment { facts, check, .. })) => Ok(Self { facts, check }),
+            Ok(None) | Err(_) => NodeFacts::of(inputs).map(Self::from),
         }
     }
 }

@@ -2,23 +2,35 @@
 //! taken for. Pure but for [`observe`], which goes through the wire.
 
 use super::{GroupView, Health, MemberView, Next, NotSafe, Roll, Standing};
-use crate::model::Member;
+use crate::model::{HealthCheck, Member, NodeFacts};
 use crate::wire::{NotServing, Wire};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Asks each member by its check. Nobody leads.
-pub(super) async fn observe(wire: &dyn Wire, members: &[Arc<Member>]) -> GroupView {
-    let asked =
-        members.iter().map(|member| async move { (member.node.clone(), seen(ask(wire, member).await)) });
+/// Asks each member by the check that it was made with, and by the role's own where that is another by now and it doesn't
+/// answer the first: one that answers either serves. Nobody leads.
+pub(super) async fn observe(
+    wire: &dyn Wire,
+    members: &[Arc<Member>],
+    own: impl Fn(&NodeFacts) -> Option<HealthCheck>,
+) -> GroupView {
+    let own = &own;
+    let asked = members.iter().map(|member| async move {
+        let made_with = member.check.as_ref();
+        let mut answer = ask(wire, member, made_with).await;
+        let own = own(member).filter(|own| Some(own) != made_with);
+        if let (Err(_), Some(own)) = (&answer, own) {
+            answer = ask(wire, member, Some(&own)).await.or(answer);
+        }
+        (member.node.clone(), seen(answer))
+    });
     let members = Arc::new(join_all(asked).await.into_iter().collect());
     GroupView { members, leaders: BTreeSet::new(), detail: Arc::new(()) }
 }
 
-async fn ask(wire: &dyn Wire, member: &Member) -> Result<(), NotServing> {
-    let asked = member.check.as_ref().and_then(|check| Some((member.endpoint(check.port())?, check)));
-    match asked {
+async fn ask(wire: &dyn Wire, facts: &NodeFacts, check: Option<&HealthCheck>) -> Result<(), NotServing> {
+    match check.and_then(|check| Some((facts.endpoint(check.port())?, check))) {
         Some((address, check)) => wire.ask(&address, check).await,
         None => Err(NotServing::Silent { why: "there is no port to ask at".into() }),
     }

@@ -127,9 +127,10 @@ pub trait Role: Send + Sync {
 
     /// Asks the group how it is. A member that doesn't answer is part of the view, not an error.
     ///
-    /// As a rule each member is asked by the [`Role::check`] that it was made with.
+    /// As a rule each member is asked by the [`Role::check`] that it was made with, or by what that is now: it serves where it
+    /// answers either.
     async fn observe(&self, wire: &dyn Wire, members: &[Arc<Member>]) -> GroupView {
-        alike::observe(wire, members).await
+        alike::observe(wire, members, |facts| self.check(facts)).await
     }
 
     /// Whether the group as a whole serves as it should, with all `members` in place but those of these names: they may be

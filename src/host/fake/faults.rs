@@ -253,6 +253,11 @@ impl FakeWorld {
         }
     }
 
+    /// The only path that a node knows over HTTP, whatever it is made to be asked for.
+    pub fn knows_path(&self, node: &str, path: &str) {
+        self.lock().paths.insert(node.to_owned(), path.to_owned());
+    }
+
     /// A process whose configuration says this, as a setting or in a file of that name, ends at once, each time it is started.
     pub fn fatal_setting(&self, name: &str, value: &str) {
         self.lock().fatal.insert(name.to_owned(), value.to_owned());

@@ -44,6 +44,9 @@ pub(super) struct World {
     /// What nodes answer over HTTP, where that isn't what they should.
     #[serde(default)]
     pub(super) answers: BTreeMap<String, u16>,
+    /// The only path that a node knows, where that isn't the one that it was made to be asked for.
+    #[serde(default)]
+    pub(super) paths: BTreeMap<String, String>,
     /// Nodes whose configuration files can't be read.
     pub(super) unreadable: BTreeSet<String>,
     /// Settings with which a process ends as soon as it has read them.
@@ -185,6 +188,7 @@ impl Default for World {
             refused: BTreeMap::new(),
             unreachable: BTreeSet::new(),
             answers: BTreeMap::new(),
+            paths: BTreeMap::new(),
             unreadable: BTreeSet::new(),
             fatal: BTreeMap::new(),
             shared_disk: None,
@@ -249,6 +253,11 @@ impl Generation {
 
 impl Node {
     pub(super) fn facts(&self) -> Option<&NodeFacts> {
+        self.member().map(|member| &member.facts)
+    }
+
+    /// What its process was started as.
+    pub(super) fn member(&self) -> Option<&Member> {
         match &self.run {
             Run::Running { member, .. } => Some(member),
             _ => None,

@@ -66,14 +66,12 @@ impl World {
         }
         let HealthCheck::Http { path, status: wanted, .. } = check else { return Ok(()) };
         // It knows the path that it was made to be asked for.
-        let own = match &node.run {
-            Run::Running { member, .. } => match &member.check {
-                Some(HealthCheck::Http { path: known, status, .. }) if known == path => *status,
-                _ => 404,
-            },
-            _ => 404,
-        };
-        let found = self.answers.get(name).copied().unwrap_or(own);
+        let made_with = node.member().and_then(|member| match member.check.as_ref()? {
+            HealthCheck::Http { path, .. } => Some(path),
+            HealthCheck::Tcp { .. } => None,
+        });
+        let known = self.paths.get(name).or(made_with) == Some(path);
+        let found = self.answers.get(name).copied().unwrap_or(if known { *wanted } else { 404 });
         if found == *wanted { Ok(()) } else { Err(NotServing::Status { found, wanted: *wanted }) }
     }
 
