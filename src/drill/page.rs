@@ -5,8 +5,9 @@
 
 mod timeline;
 
+use super::report::{Report, Skipped};
 use super::trial::Trial;
-use super::verdict::{Finding, Report, Skipped, Verdict};
+use super::verdict::{Finding, Verdict};
 use std::fmt::Write as _;
 use std::time::Duration;
 use timeline::picture;
@@ -253,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_page_draws_each_run_and_fetches_nothing() {
-        let page = page(&crate::drill::verdict::tests::report());
+        let page = page(&crate::drill::report::tests::report());
         // All faults on one scale, and two pictures of the one run.
         assert_eq!(page.matches("<svg").count(), 3);
         assert!(page.contains("no record acknowledged for 280 ms"), "{page}");
@@ -265,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_page_tells_what_was_skipped() {
-        let mut report = crate::drill::verdict::tests::report();
+        let mut report = crate::drill::report::tests::report();
         assert!(!page(&report).contains("Skipped"));
         report.skipped.push(Skipped { fault: "cut-off".into(), reason: "there is <one> network".into() });
         assert!(page(&report).contains("<li>cut-off: there is &lt;one&gt; network</li>"));
@@ -278,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_page_tells_what_was_seen_and_what_is_inconclusive() {
-        let mut report = crate::drill::verdict::tests::report();
+        let mut report = crate::drill::report::tests::report();
         let seen = page(&report);
         assert!(seen.contains("ZooKeeper ended the registration of broker-1 after 20 ms"), "{seen}");
         assert!(!seen.contains("inconclusive"), "{seen}");
