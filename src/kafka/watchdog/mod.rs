@@ -4,25 +4,27 @@
 //!
 //! A watchdog that finds its broker cut off asks the others in ZooKeeper. Each of them that has just heard its own broker
 //! vouches for it. A controller that can't be spared is left where it is, and has another broker become the controller: as
-//! long as it is cut off it can elect nobody. What to do is decided by the pure functions of [`rule`]; [`look`]
-//! reads ZooKeeper, [`vouch`] asks and answers there. [`claim`](mod@claim) has a broker that is about to be restarted
-//! vouch for nobody.
+//! long as it is cut off it can elect nobody. What to do is decided by the pure functions of [`rounds`] and [`rule`];
+//! [`look`] reads ZooKeeper, [`vouch`] asks and answers there. [`claim`](mod@claim) has a broker that is about to be
+//! restarted vouch for nobody.
 
 mod claim;
 mod look;
+mod rounds;
 mod rule;
 mod vouch;
 
 pub use claim::{Claim, NotClaimed, claim};
 pub use look::LookError;
 pub(super) use look::{assigned_to, controller, look, partitions, registered, registered_ids};
-pub use rule::{Look, NotSpared, Partition, Round, Streak, Voucher, is_apart};
+pub use rounds::{Round, Streak, is_apart};
+pub use rule::{Look, NotSpared, Partition, Voucher};
 
 use crate::clock::since_boot;
 use crate::zookeeper::{Session, SessionError};
 use futures_util::future::join_all;
 use look::Registered;
-use rule::LastReached;
+use rounds::LastReached;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;

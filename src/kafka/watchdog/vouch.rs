@@ -3,7 +3,8 @@
 //! session.
 
 use super::look::{self, LookError};
-use super::rule::{ACT_WITHIN, LastReached, Look, NotSpared, Round, Voucher};
+use super::rounds::{LastReached, Round};
+use super::rule::{ACT_WITHIN, Look, NotSpared, Voucher};
 use super::{CONNECT, Seen, Watched};
 use crate::clock::since_boot;
 use crate::kafka::connection::Connection;
