@@ -10,6 +10,7 @@
 mod admin;
 mod api;
 mod client;
+mod config;
 mod connection;
 mod describe;
 mod empty;
@@ -27,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 
 pub use client::{Client, Timeouts};
+pub use config::{ConfigEntry, ConfigSource};
 pub use connection::RESPONSE_LIMIT;
 pub(crate) use empty::only_on;
 pub use empty::{NotEmpty, assigned, is_new, is_spared};
@@ -35,8 +37,8 @@ pub use fence::{FenceError, Fenced, Registration, fence};
 pub use safeguards::Safeguards;
 pub(crate) use safeguards::trimmed;
 pub use view::{
-    BrokerAnswer, BrokerView, ClusterView, ConfigEntry, ConfigSource, ControllerStanding, LocatedPartition,
-    PartitionView, Reassignment, TopicPartition, TopicView,
+    BrokerAnswer, BrokerView, ClusterView, ControllerStanding, LocatedPartition, PartitionView, Reassignment,
+    TopicPartition, TopicView,
 };
 pub use watchdog::{
     Claim, Look, LookError, NotClaimed, NotSpared, Partition, Round, Streak, Voucher, Watched, claim,

@@ -2,11 +2,15 @@
 //!
 //! No I/O. Says what is, never what may be done: thresholds and consents belong to the engine.
 
+mod controller;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use controller::ControllerStanding;
 
 /// One observation of a cluster.
 ///
@@ -144,47 +148,6 @@ impl fmt::Display for TopicPartition {
     }
 }
 
-/// A setting with its effective value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigEntry {
-    /// `None` when Kafka keeps it back as sensitive, or it has none.
-    pub value: Option<String>,
-    /// Where it comes from.
-    pub source: ConfigSource,
-}
-
-/// Which layer a setting comes from; the earlier ones win.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConfigSource {
-    /// Set on this topic.
-    DynamicTopic,
-    /// Set on this broker while it ran.
-    DynamicBroker,
-    /// Set on all brokers while they ran.
-    DynamicDefaultBroker,
-    /// The broker's properties file.
-    StaticBroker,
-    /// Kafka's own default.
-    Default,
-    /// A layer this Octad has no name for, by Kafka's number.
-    Other(i8),
-}
-
-/// How far the cluster agrees on its controller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ControllerStanding {
-    /// Every broker that answered names this one, and so does it itself.
-    Agreed(i32),
-    /// All name this one, but it did not answer: dead and not yet replaced, or unreachable from here.
-    NotAnswering(i32),
-    /// Brokers name different ones, or some name none (`None`): a controller is being elected, or a broker
-    /// is starting. Addresses by the controller they name.
-    Disputed(BTreeMap<Option<i32>, BTreeSet<String>>),
-    /// No broker names one.
-    Unknown,
-}
-
 /// A partition with where it is and the `min.insync.replicas` that holds for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocatedPartition<'a> {
@@ -285,29 +248,6 @@ impl ClusterView {
         self.partitions()
             .filter(|p| p.state.leader.is_some() && p.state.leader != p.state.replicas.first().copied())
     }
-
-    /// How far the brokers that answered agree on the controller.
-    pub fn controller_standing(&self) -> ControllerStanding {
-        let answered = || {
-            self.answers.iter().filter_map(|(address, answer)| match answer {
-                BrokerAnswer::Answered { id, controller, .. } => Some((address, *id, *controller)),
-                BrokerAnswer::Silent { .. } => None,
-            })
-        };
-        let named: BTreeSet<Option<i32>> = answered().map(|(_, _, controller)| controller).collect();
-        match (named.len(), named.first().copied().flatten()) {
-            (1, Some(one)) if answered().any(|(_, id, _)| id == Some(one)) => ControllerStanding::Agreed(one),
-            (1, Some(one)) => ControllerStanding::NotAnswering(one),
-            (0 | 1, _) => ControllerStanding::Unknown,
-            _ => {
-                let mut disputed: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-                for (address, _, controller) in answered() {
-                    disputed.entry(controller).or_default().insert(address.clone());
-                }
-                ControllerStanding::Disputed(disputed)
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -318,7 +258,7 @@ mod tests {
         PartitionView { leader, replicas: replicas.to_vec(), isr: isr.to_vec(), offline: vec![] }
     }
 
-    fn view(partitions: Vec<PartitionView>, min_insync_replicas: u32) -> ClusterView {
+    pub(super) fn view(partitions: Vec<PartitionView>, min_insync_replicas: u32) -> ClusterView {
         let topic = TopicView {
             id: None,
             internal: false,
@@ -341,7 +281,7 @@ mod tests {
         found.map(|p| p.partition).collect()
     }
 
-    fn answered(id: i32, controller: Option<i32>) -> (String, BrokerAnswer) {
+    pub(super) fn answered(id: i32, controller: Option<i32>) -> (String, BrokerAnswer) {
         let answer = BrokerAnswer::Answered {
             id: Some(id),
             controller,
@@ -430,38 +370,6 @@ mod tests {
     fn min_isr_is_capped_by_the_replicas_there_are() {
         let view = view(vec![partition(Some(1), &[1], &[1]), partition(None, &[1], &[])], 2);
         assert_eq!(numbers(view.under_min_isr()), [1]);
-    }
-
-    #[test]
-    fn a_controller_is_agreed_when_all_name_it_and_it_answered() {
-        let mut view = view(vec![], 1);
-        view.answers = BTreeMap::from([answered(1, Some(1)), answered(2, Some(1))]);
-        view.answers.insert("b3:9092".into(), BrokerAnswer::Silent { why: "down".into(), closed: true });
-        assert_eq!(view.controller_standing(), ControllerStanding::Agreed(1));
-    }
-
-    #[test]
-    fn a_controller_that_does_not_answer_is_said_so() {
-        let mut view = view(vec![], 1);
-        view.answers = BTreeMap::from([answered(2, Some(1)), answered(3, Some(1))]);
-        assert_eq!(view.controller_standing(), ControllerStanding::NotAnswering(1));
-    }
-
-    #[test]
-    fn brokers_that_name_different_controllers_dispute_it() {
-        let mut view = view(vec![], 1);
-        view.answers = BTreeMap::from([answered(1, Some(1)), answered(2, Some(1)), answered(3, None)]);
-        let ControllerStanding::Disputed(named) = view.controller_standing() else { panic!("not disputed") };
-        assert_eq!(named[&None], BTreeSet::from(["b3:9092".to_string()]));
-        assert_eq!(named[&Some(1)].len(), 2);
-    }
-
-    #[test]
-    fn a_controller_nobody_names_is_unknown() {
-        let mut view = view(vec![], 1);
-        assert_eq!(view.controller_standing(), ControllerStanding::Unknown);
-        view.answers = BTreeMap::from([answered(1, None)]);
-        assert_eq!(view.controller_standing(), ControllerStanding::Unknown);
     }
 
     #[test]
