@@ -8,6 +8,7 @@
 mod cluster;
 mod ensemble;
 mod faults;
+mod inspect;
 mod kafka;
 mod lies;
 mod machine;
