@@ -1,5 +1,7 @@
 //! The kind `host`: a machine, or what stands for one, that runs nodes. What a host is made of is its backend's.
 
+mod decide;
+
 use super::{
     After, Decision, Deed, Drift, Instance, Kind, KindError, Malformed, Observed, Recorded, Subject,
     Surroundings, Work,
@@ -7,9 +9,10 @@ use super::{
 use crate::causes::with_causes;
 use crate::clock::Until;
 use crate::host::{Backend, Host, HostError};
-use crate::model::{HostInputs, Key, ProcessSeen, Refusal, compare};
+use crate::model::{HostInputs, Key, ProcessSeen, Refusal};
 use crate::tool::Lack;
 use async_trait::async_trait;
+use decide::decide_removal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,50 +60,6 @@ struct Found {
     outgoing_down: bool,
 }
 
-/// A host goes with all that lies on it, so that nothing may lie there which isn't removed by a step of its own, after
-/// what that asks for.
-fn decide_removal(subject: &Subject<'_>) -> Decision {
-    let refuse = |reason, hint: &str| {
-        Decision::Refuse(Refusal { key: subject.key.clone(), reason, hint: hint.to_owned() })
-    };
-    let gone = Decision::Delete { loses: String::new() };
-    let detail = match subject.observed {
-        Observed::Absent => return gone,
-        Observed::Unknown(why) => {
-            return refuse(
-                format!("what lies on it is not known: {why}"),
-                "make the host reachable; on this machine, `kill -CONT` has a supervisor go on that was halted",
-            );
-        }
-        Observed::Present { detail, .. } => detail,
-    };
-    let Ok(found) = Found::deserialize(detail) else {
-        return refuse(
-            "what lies on it is told in a form that is not known".into(),
-            "use the Octad that made it",
-        );
-    };
-    // A rename that was cut off leaves a node under its old name or its new one.
-    let names = |(key, recorded): &(&Key, &Recorded)| {
-        let old = recorded.inputs.get("node").and_then(Value::as_str).map(str::to_owned);
-        [Some(key.name.clone()), old].into_iter().flatten()
-    };
-    let known: BTreeSet<String> = subject.needed_by.iter().flat_map(names).collect();
-    let unknown: Vec<&str> = found.nodes.difference(&known).map(String::as_str).collect();
-    if unknown.is_empty() { gone } else { refuse(holds(&unknown), HOLDS_HINT) }
-}
-
-fn holds(nodes: &[&str]) -> String {
-    let (node, its) = if nodes.len() == 1 { ("the node", "its") } else { ("the nodes", "their") };
-    format!(
-        "it holds {node} {}, of which the stack knows nothing, and {its} data would go with it",
-        nodes.join(", ")
-    )
-}
-
-const HOLDS_HINT: &str = "declare it as it was: `octad up` finds it as it is, and it can be removed then; or remove its \
-                          directory by hand";
-
 #[async_trait]
 impl Kind for HostKind {
     fn name(&self) -> &'static str {
@@ -141,43 +100,9 @@ impl Kind for HostKind {
     }
 
     fn decide(&self, subject: &Subject<'_>) -> Decision {
-        let Some(declared) = subject.declared else { return decide_removal(subject) };
-        let Some(recorded) = subject.recorded else {
-            return Decision::Create { reason: String::new(), detail: Value::Null };
-        };
-        if matches!(subject.observed, Observed::Present { status, .. } if status == UNCONFIRMED) {
-            return Decision::Confirm {
-                reason: "an earlier up was cut off, and its change is on trial".into(),
-            };
-        }
-        let changes = compare(&recorded.inputs, declared);
-        if changes.iter().any(|change| change.path != "zone") {
-            if self.renews(&recorded.inputs, declared) {
-                return Decision::Renew { changes, reason: String::new() };
-            }
-            let fields: Vec<_> = changes.iter().map(|change| change.path.as_str()).collect();
-            return Decision::Refuse(Refusal {
-                key: subject.key.clone(),
-                reason: format!("its {} can't change while it holds a node", fields.join(" and ")),
-                hint: "declare a host with another name and move the node, or destroy the stack".into(),
-            });
-        }
-        match subject.observed {
-            _ if recorded.is_pending() => {
-                Decision::Create { reason: "an earlier up was cut off".into(), detail: Value::Null }
-            }
-            Observed::Absent => Decision::Create { reason: "is gone".into(), detail: Value::Null },
-            Observed::Present { status, .. } if status != UP => {
-                Decision::Update { changes, reason: format!("is {status}"), disrupts: None }
-            }
-            Observed::Present { detail, .. }
-                if Found::deserialize(detail).is_ok_and(|found| found.outgoing_down) =>
-            {
-                let reason = "the one before is down, and what still lies there".into();
-                Decision::Update { changes, reason, disrupts: None }
-            }
-            _ if changes.is_empty() => Decision::Same,
-            _ => Decision::Update { changes, reason: String::new(), disrupts: None },
+        match subject.declared {
+            Some(declared) => self.decide_declared(subject, declared),
+            None => decide_removal(subject),
         }
     }
 
