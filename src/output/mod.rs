@@ -6,6 +6,7 @@ mod diff;
 mod doctor;
 #[cfg(feature = "drill")]
 mod drill;
+mod failure;
 mod history;
 mod mermaid;
 mod ndjson;
@@ -28,7 +29,6 @@ use crate::engine::{Checked, Event, Events, FileChanges, Plan, Refresh, State, U
 use crate::host::LogLine;
 use crate::model::{Key, resolve};
 use crate::nix::{Built, Pushed, StorePath};
-use crate::program::StackFaults;
 use crate::report::{Invocation, Report};
 use crate::resource::Recorded;
 use crate::stack::Declaration;
@@ -272,16 +272,10 @@ impl Output {
     /// A failure.
     pub fn failure(&self, report: &Report) {
         if self.format == OutputFormat::Ndjson {
-            self.document(
-                "failure",
-                json!({
-                    "message": report.message, "causes": report.causes, "effect": report.effect,
-                    "hint": report.hint, "code": report.code, "faults": report.faults.as_ref().map(StackFaults::to_json),
-                }),
-            );
+            self.document("failure", failure::document(report));
             return;
         }
-        let text = failure(report, self.progress_style);
+        let text = failure::text(report, self.progress_style);
         self.aside(&text);
     }
 
@@ -384,25 +378,7 @@ pub fn mermaid(stack: &Declaration) -> String {
 
 /// A failure without colours, as a pipe gets it.
 pub fn failure_text(report: &Report) -> String {
-    failure(report, Style::plain())
-}
-
-fn failure(report: &Report, style: Style) -> String {
-    let mut text = String::new();
-    if let Some(faults) = &report.faults {
-        text = style.ours(faults.render(style.is_colored())) + "\n";
-    }
-    text.push_str(&format!("{} {}\n", style.error("error:"), report.message));
-    for cause in &report.causes {
-        text.push_str(&format!("  because {}\n", cause.replace('\n', "\n  ")));
-    }
-    for effect in &report.effect {
-        text.push_str(&format!("  {effect}\n"));
-    }
-    if let Some(hint) = &report.hint {
-        text.push_str(&format!("{} {hint}\n", style.hint("hint:")));
-    }
-    text
+    failure::text(report, Style::plain())
 }
 
 /// The outputs of a stack, references filled in; what isn't known yet says so.
