@@ -1,5 +1,6 @@
 //! The role `broker`: a Kafka broker whose metadata is in ZooKeeper.
 
+mod health;
 mod roll;
 mod seen;
 mod settings;
@@ -7,13 +8,12 @@ mod settings;
 use super::{Absence, Altered, GroupView, Health, InSync, Next, NotSafe, Role, Roll};
 use crate::causes::with_causes;
 use crate::kafka::{
-    BrokerAnswer, Claim, ClusterView, ControllerStanding, KafkaError, LocatedPartition, NotClaimed,
-    Safeguards, TopicPartition,
+    Claim, ClusterView, KafkaError, LocatedPartition, NotClaimed, Safeguards, TopicPartition,
 };
 use crate::model::{File, Layout, Member, NodeFacts, Process, properties};
 use crate::wire::Wire;
 use async_trait::async_trait;
-use seen::{Seen, cluster, decided, id_of, left_out, scarce, serving};
+use seen::{Seen, cluster, decided, id_of, scarce, serving};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -157,61 +157,7 @@ impl Role for Broker {
     }
 
     fn health(&self, view: &GroupView, _members: &[Arc<Member>], without: &BTreeSet<String>) -> Health {
-        let Some(cluster) = cluster(view) else {
-            let why = view.detail::<Seen>().and_then(|seen| seen.why.clone());
-            return Health::Unhealthy(why.unwrap_or_else(|| "no broker answers".into()));
-        };
-        let mut away = view.away();
-        away.retain(|name| !without.contains(*name));
-        if !away.is_empty() {
-            return Health::Unhealthy(format!(
-                "{} of {} brokers serve, without {}",
-                view.up_count(),
-                view.members.len(),
-                away.join(", ")
-            ));
-        }
-        if view.leader().is_none() {
-            return Health::Unhealthy("no controller is known".into());
-        }
-        if !matches!(cluster.controller_standing(), ControllerStanding::Agreed(_)) {
-            return Health::Unhealthy("the brokers don't agree on one controller yet".into());
-        }
-        let left_out = left_out(view, without);
-        let told = |found: &[LocatedPartition<'_>], what: &str| {
-            let first = found.first()?;
-            let noun = if found.len() == 1 { "partition is" } else { "partitions are" };
-            Some(format!("{} {noun} {what}, {} first", found.len(), first.name()))
-        };
-        // Only who has all of a partition may lead it.
-        let lost = |one: &LocatedPartition<'_>| left_out.holds_all(one.state.isr.iter());
-        let (lost, leaderless): (Vec<_>, Vec<_>) = cluster.offline().partition(lost);
-        if let Some(reason) = told(&lost, "without a leader") {
-            return Health::Short(reason);
-        }
-        if let Some(reason) = told(&leaderless, "without a leader") {
-            return Health::Unhealthy(reason);
-        }
-        let without = |one: &LocatedPartition<'_>| {
-            left_out.holds_all(one.state.replicas.iter().filter(|id| !one.state.isr.contains(id)))
-        };
-        let (without, behind): (Vec<_>, Vec<_>) = cluster.under_replicated().partition(without);
-        if let Some(reason) = told(&behind, "under-replicated") {
-            return Health::Unhealthy(reason);
-        }
-        let closed = |one: &LocatedPartition<'_>| one.state.isr.len() < one.min_insync_replicas as usize;
-        let closed: Vec<_> = without.into_iter().filter(closed).collect();
-        if let Some(reason) = told(&closed, "under min.insync.replicas") {
-            return Health::Short(reason);
-        }
-        let behind = |(address, answer): (&String, &BrokerAnswer)| match answer {
-            BrokerAnswer::Answered { differing, .. } => !differing.is_empty(),
-            BrokerAnswer::Silent { .. } => !left_out.addresses.contains(address),
-        };
-        if cluster.answers.iter().any(behind) {
-            return Health::Unhealthy("not every broker knows of all leaders yet".into());
-        }
-        Health::Healthy
+        health::health(view, without)
     }
 
     fn next(&self, roll: &Roll<'_>, view: &GroupView) -> Next {
