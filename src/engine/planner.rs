@@ -2,8 +2,10 @@
 //! state and inventory give the same plan.
 
 mod gates;
+mod losses;
 mod phases;
 mod rolls;
+mod standing;
 
 use super::graph::Graph;
 use super::plan::{Action, Change, Plan};
@@ -16,7 +18,6 @@ use crate::stack::ValidStack;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 /// All resources of a kind.
 pub(super) fn siblings<'a>(
@@ -258,31 +259,6 @@ impl Planner<'_> {
         (decision, declared.unwrap_or_default(), losses)
     }
 
-    /// Takes note of what is lost with consent, and refuses the rest. What several lose in common is told once.
-    fn weigh(&mut self, losses: BTreeSet<Loss>) {
-        let (allowed, refused): (BTreeSet<Loss>, BTreeSet<Loss>) =
-            losses.into_iter().partition(|loss| self.intent.losses.contains(&loss.of));
-        self.losses = allowed;
-        self.refusals.extend(refused.into_iter().map(|Loss { of, what }| Refusal {
-            reason: what,
-            hint: format!("`--allow-loss {of}` consents to it"),
-            key: of,
-        }));
-        if !self.stack.is_removal() {
-            return;
-        }
-        // Whoever removes a stack is told of all that goes with it, whoever made that.
-        for (name, subject) in &self.groups {
-            let role = self.state.groups.get(*name).and_then(|group| self.registry.role_named(&group.role));
-            let held = role.zip(subject.view).map(|(role, view)| role.holds(view)).unwrap_or_default();
-            let known = |one: &String| self.state.resources.keys().any(|key| key.name == *one);
-            self.losses.extend(held.into_iter().filter(|one| !known(one)).map(|one| Loss {
-                of: Key::new("group", name),
-                what: format!("{one}, which this stack did not make, goes with it and loses all its records"),
-            }));
-        }
-    }
-
     /// Takes note of what the selection leaves out, and refuses what it would tear apart.
     fn confine(&mut self, decisions: &mut Decisions) {
         let selection = &self.intent.selection;
@@ -361,27 +337,6 @@ impl Planner<'_> {
         }
     }
 
-    /// What is protected is only removed together with its stack.
-    fn protect(&self, kind: &dyn Kind, subject: &Subject<'_>, decision: Decision) -> Decision {
-        let protected = |recorded: &Recorded| recorded.is_protected(kind);
-        match decision {
-            // What is lost already needs no consent.
-            Decision::Delete { loses } | Decision::Forget { loses, .. }
-                if !self.stack.is_removal()
-                    && !loses.is_empty()
-                    && subject.recorded.is_some_and(protected) =>
-            {
-                let key = subject.key.clone();
-                Decision::Refuse(Refusal {
-                    reason: format!("it is protected, and is no longer declared: to remove it loses {loses}"),
-                    hint: format!("declare it again, or consent with `octad state unprotect {key}`"),
-                    key,
-                })
-            }
-            decision => decision,
-        }
-    }
-
     /// Where one can't go and another of its kind comes, it may be that only the name changed.
     fn ask_for_a_move(&self, kind: &dyn Kind, subject: &Subject<'_>, decision: Decision) -> Decision {
         let comes = |key: &Key| key.kind == kind.name() && !self.state.resources.contains_key(key);
@@ -393,63 +348,6 @@ impl Planner<'_> {
             }
             decision => decision,
         }
-    }
-
-    /// The group around a member or around what a group holds.
-    fn group_of(&self, key: &Key) -> Option<GroupSubject<'_>> {
-        if let Some(group) = self.member_of.get(key) {
-            return self.groups.get(group).copied();
-        }
-        let inputs = match (self.stack.resources.get(key), self.state.resources.get(key)) {
-            (Some(declared), _) => &declared.inputs,
-            (None, recorded) => &recorded?.inputs,
-        };
-        let holder = self.registry.kind(&key.kind)?.held_by(inputs)?;
-        self.groups.get(holder.as_str()).copied()
-    }
-
-    /// The members of groups that are recorded and stand on a resource, with these groups.
-    fn members_on<'b>(&'b self, on: &'b Key) -> impl Iterator<Item = (&'b str, &'b Key)> {
-        let members = self
-            .stack
-            .groups
-            .iter()
-            .flat_map(|(name, group)| group.members.iter().map(move |member| (name.as_str(), member)));
-        members.filter(move |(_, member)| {
-            self.state.resources.contains_key(*member) && self.stands_on(member).as_ref() == Some(on)
-        })
-    }
-
-    fn stands_on(&self, key: &Key) -> Option<Key> {
-        let declared = self.stack.resources.get(key).map(|declared| &declared.inputs);
-        let inputs = declared.or_else(|| self.state.resources.get(key).map(|recorded| &recorded.inputs))?;
-        self.registry.kind(&key.kind)?.stands_on(inputs)
-    }
-
-    /// Whether what stands on a declared resource is changed with it as a whole.
-    fn changes_whole(&self, key: &Key) -> bool {
-        let declared = self.stack.resources.get(key).zip(self.registry.kind(&key.kind));
-        declared.is_some_and(|(declared, kind)| kind.changes_whole(&declared.inputs))
-    }
-
-    /// What stands on each resource that is changed as a whole, and what is changed on any of those outside a roll.
-    fn on_whole(&self) -> Vec<BTreeSet<Key>> {
-        let mut on: BTreeMap<Key, BTreeSet<Key>> = BTreeMap::new();
-        let hosts: BTreeSet<&Key> =
-            self.stack.resources.keys().filter(|key| self.changes_whole(key)).collect();
-        let all = self.stack.resources.keys().chain(self.state.resources.keys());
-        for key in all.filter(|_| !hosts.is_empty()) {
-            if let Some(host) = self.stands_on(key).filter(|host| hosts.contains(host)) {
-                on.entry(host).or_default().insert(key.clone());
-            }
-        }
-        let changed = on.values().flatten().filter(|key| self.graph.changes(key)).cloned().collect();
-        on.into_values().chain([changed]).collect()
-    }
-
-    fn role_of(&self, group: &str) -> Option<Arc<dyn crate::role::Role>> {
-        let role = &self.stack.groups.get(group)?.role;
-        self.registry.role_named(role).cloned()
     }
 
     /// Which step waits for which: what is made waits for what it needs, what is removed for what needs it.
