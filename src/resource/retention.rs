@@ -4,15 +4,17 @@
 //! keeps more than its share keeps it, and others get less. Half of the room is left to topics to come.
 
 mod meaning;
+mod told;
+mod topics;
 
-use super::{Fitted, Recorded, Siblings, TopicInputs};
+use super::TopicInputs;
 use crate::model::{Key, Refusal};
 pub use meaning::Lasts;
 pub(crate) use meaning::lasts;
-use meaning::{amount, meaning, no_room, per_second, per_second_of, time_of};
-use serde::Deserialize as _;
-use serde_json::{Value, json};
+use meaning::no_room;
 use std::collections::BTreeMap;
+use told::told;
+pub(super) use topics::fit_cluster;
 
 /// The disks of a cluster's brokers, and what its topics inherit, as declared.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -192,46 +194,6 @@ pub(super) fn fit(topics: &[Topic<'_>], disks: &Disks, size: Size) -> Fit {
     fit
 }
 
-/// Divides the room of one cluster's disks among its declared topics.
-pub(super) fn fit_cluster(cluster: &str, disks: &Disks, all: &Siblings<'_>, fitted: &mut Fitted) {
-    let read = |inputs: &Value| {
-        let inputs = TopicInputs::deserialize(inputs).ok();
-        inputs.filter(|inputs| inputs.cluster == cluster)
-    };
-    let topic = |key, declared, recorded: Option<&Recorded>| {
-        Some(Topic {
-            key,
-            declared: read(declared)?,
-            recorded: recorded.and_then(|recorded| read(&recorded.inputs)),
-            rate: all.measured.rates.get(&key.name).copied(),
-        })
-    };
-    let declared = all.declared.iter();
-    let declared = declared.filter_map(|(key, inputs)| topic(*key, inputs, all.recorded.get(key).copied()));
-    // One that is no longer declared takes its room until somebody consents to its removal.
-    let left = all
-        .recorded
-        .iter()
-        .filter(|(key, recorded)| !all.declared.contains_key(*key) && !recorded.unprotected);
-    let left = left.filter_map(|(key, recorded)| topic(*key, &recorded.inputs, Some(recorded)));
-    let topics: Vec<Topic<'_>> = declared.chain(left).collect();
-    let shared = all.measured.shared_disks.get(&disks.backend);
-    let size = match (disks.each, shared) {
-        (Some(bytes), _) => Size::Declared(bytes),
-        (None, Some(free)) => Size::Shared(free / disks.brokers.max(1)),
-        (None, None) => Size::Unknown,
-    };
-    let Fit { configs, told, refusals } = fit(&topics, disks, size);
-    for topic in topics {
-        if let Some(configs) = configs.get(topic.key) {
-            let inputs = TopicInputs { configs: configs.clone(), ..topic.declared };
-            fitted.inputs.insert(topic.key.clone(), json!(inputs));
-        }
-    }
-    fitted.told.extend(told.into_iter().filter(|(key, _)| all.declared.contains_key(key)));
-    fitted.refusals.extend(refusals);
-}
-
 fn signed(bytes: u64) -> i128 {
     i128::from(bytes)
 }
@@ -287,82 +249,9 @@ fn part<'a>(topic: &'a Topic<'a>, disks: &Disks, size: Size) -> Part<'a> {
     }
 }
 
-/// What each topic's settings are to be, and what they mean.
-fn told(parts: &[Part<'_>], disks: &Disks, size: Size, share: Option<u64>) -> Fit {
-    let mut fit = Fit::default();
-    let partitions: u64 =
-        parts.iter().map(|part| u64::from(part.topic.declared.partitions.unsigned_abs())).sum();
-    let of_segments =
-        number(disks.settings.get("log.segment.bytes")).and_then(|bytes| u64::try_from(bytes).ok());
-    for part in parts {
-        let Topic { key, declared, recorded, rate } = part.topic;
-        let key: &Key = key;
-        let mut configs = declared.configs.clone();
-        let mut takes_over = |name: &str| {
-            if let Some(value) = recorded.as_ref().and_then(|recorded| recorded.configs.get(name)) {
-                configs.entry(name.to_owned()).or_insert_with(|| value.clone());
-            }
-        };
-        match (part.why, part.bound) {
-            (Why::Share, Bound::Bytes(bytes)) => {
-                takes_over(SEGMENT);
-                configs.insert(RETENTION.to_owned(), bytes.to_string());
-                if recorded.is_none() && Some(part.segment) < of_segments {
-                    configs.entry(SEGMENT.to_owned()).or_insert_with(|| part.segment.to_string());
-                }
-            }
-            (Why::Kept, _) => [SEGMENT, RETENTION].into_iter().for_each(&mut takes_over),
-            _ => {}
-        }
-        if configs != declared.configs {
-            fit.configs.insert(key.clone(), configs);
-        }
-        let Bound::Bytes(bytes) = part.bound else { continue };
-        let measured = rate.filter(|rate| *rate > 0.0);
-        let declared_rate = disks.write_rate.unwrap_or(DEFAULT_RATE);
-        #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
-        let each = measured.unwrap_or(declared_rate as f64 / partitions.max(1) as f64);
-        let of = match (measured, disks.write_rate) {
-            (Some(rate), _) => format!("at the {} of its busiest partition", per_second(rate)),
-            (None, Some(_)) => {
-                format!("at the declared {} into the whole cluster", per_second_of(declared_rate))
-            }
-            (None, None) => format!(
-                "at {} into the whole cluster, since no `write-mib-s` is declared",
-                per_second_of(declared_rate)
-            ),
-        };
-        let from = match (part.why, size) {
-            (Why::Share, Size::Declared(disk)) => format!(" (of disks of {})", amount(disk)),
-            (Why::Share, Size::Shared(disk)) => format!(" (of {} free for each broker)", amount(disk)),
-            (Why::Brokers, _) if !disks.own_bound => {
-                " (as brokers do where no `disk-mib` is declared)".into()
-            }
-            (Why::Kept, Size::Declared(_)) => match share.filter(|share| *share < bytes) {
-                Some(share) => format!(" (more than its share of {}; it is not lowered)", amount(share)),
-                None => " (the disks have no room for more)".into(),
-            },
-            (Why::Kept, Size::Unknown) => " (more than brokers would; it is not lowered)".into(),
-            _ => String::new(),
-        };
-        let (lasts, verdict) =
-            meaning(bytes, each, time_of(configs_of(fit.configs.get(key), declared), disks));
-        let text = format!("keeps {} of each partition{from}, which is {lasts} {of}{verdict}", amount(bytes));
-        let always = part.why == Why::Kept && !matches!(size, Size::Shared(_));
-        fit.told.insert(key.clone(), (text, always));
-    }
-    fit
-}
-
-fn configs_of<'a>(
-    fitted: Option<&'a BTreeMap<String, String>>,
-    declared: &'a TopicInputs,
-) -> &'a BTreeMap<String, String> {
-    fitted.unwrap_or(&declared.configs)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::told::configs_of;
     use super::*;
 
     const GIB: u64 = 1 << 30;
