@@ -3,6 +3,8 @@
 //! The unit is in one [`Phase`]; a command, the end of the process or a deadline moves it to the next. A
 //! command never waits for a process: who asked for a stop is answered when the end of the process arrives.
 
+mod handle;
+
 use std::{
     fs, io,
     path::PathBuf,
@@ -14,11 +16,11 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::{Instant, timeout},
 };
 
-use crate::clock::{Until, since_boot_ms};
+use crate::clock::since_boot_ms;
 
 use super::{
     archive::Dump,
@@ -34,6 +36,9 @@ use super::{
     spec::{RestartPolicy, UnitSpec},
     start::{NotStarted, Started, start},
 };
+
+pub(super) use handle::{Command, Reply, UnitHandle};
+use handle::{Published, answer};
 
 /// For output still in the pipe of an ended process. Longer only lasts a pipe that a stray process holds.
 const OUTPUT_PATIENCE: Duration = Duration::from_millis(200);
@@ -62,84 +67,6 @@ impl Shared {
 
     fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Relaxed)
-    }
-}
-
-/// Where the answer to a command goes.
-pub(super) type Reply = oneshot::Sender<Result<UnitStatus, Refusal>>;
-
-/// What can be asked of a unit; the same as on the wire.
-#[derive(Debug)]
-pub(super) enum Command {
-    Start,
-    Stop {
-        timeout: Option<Duration>,
-        until: Option<Until>,
-    },
-    Kill {
-        signal: Signal,
-    },
-    Remove,
-    /// A stop that changes nothing in what is wanted.
-    Shutdown,
-}
-
-/// How others reach a unit.
-#[derive(Debug, Clone)]
-pub(super) struct UnitHandle {
-    commands: mpsc::Sender<(Command, Reply)>,
-    status: watch::Receiver<Published>,
-}
-
-/// A status and the moment that it counts down to.
-#[derive(Debug, Clone)]
-struct Published {
-    status: UnitStatus,
-    next_start: Option<Instant>,
-}
-
-impl UnitHandle {
-    /// Makes the task of a unit; one that is wanted up is started at once.
-    pub(super) fn launch(name: UnitName, shared: Arc<Shared>) -> Self {
-        // Commands are few; whoever is faster waits.
-        let (commands, inbox) = mpsc::channel(16);
-        let mut unit = Unit { name, shared, inbox, backoff: Backoff::default(), restarts: 0, dump: None };
-        let phase = match unit.shared.desired(&unit.name) {
-            Desired::Up => unit.begin(),
-            Desired::Down => Phase::Down(Down { last: None, failed: None }),
-        };
-        let (publisher, status) = watch::channel(unit.published(&phase));
-        tokio::spawn(unit.run(phase, publisher));
-        Self { commands, status }
-    }
-
-    /// Asks and waits for the answer.
-    pub(super) async fn ask(&self, command: Command) -> Result<UnitStatus, Refusal> {
-        let gone = || Refusal::new(RefusalCode::UnknownUnit, "the unit was removed meanwhile");
-        let (reply, answer) = oneshot::channel();
-        self.commands.send((command, reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
-    }
-
-    /// The unit as it is now.
-    pub(super) fn status(&self) -> UnitStatus {
-        self.status.borrow().now()
-    }
-
-    /// Whether the unit was removed.
-    pub(super) fn is_gone(&self) -> bool {
-        self.commands.is_closed()
-    }
-}
-
-impl Published {
-    fn now(&self) -> UnitStatus {
-        let mut status = self.status.clone();
-        if let (UnitState::Backoff { next_start_in_ms, .. }, Some(at)) = (&mut status.state, self.next_start)
-        {
-            *next_start_in_ms = at.saturating_duration_since(Instant::now()).as_millis() as u64;
-        }
-        status
     }
 }
 
@@ -466,9 +393,4 @@ impl Unit {
     fn status(&self, phase: &Phase) -> UnitStatus {
         self.published(phase).now()
     }
-}
-
-fn answer(reply: Reply, answer: Result<UnitStatus, Refusal>) {
-    // Whoever asked may have gone; what was asked is done all the same.
-    let _ = reply.send(answer);
 }
