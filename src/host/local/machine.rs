@@ -1,39 +1,35 @@
 //! One local host.
 
+mod data;
 mod drill;
+mod unit;
 
-use super::disk::{self, Disk};
+use super::disk::Disk;
 use super::error::LocalError;
 use super::network::{self, Network};
 use super::program::may_administer;
 use super::software::SoftwareOnHand;
 use super::{Isolation, LocalOptions, generation, layout};
 use crate::artifact::ArtifactSet;
-use crate::clock::{self, Until};
+use crate::clock::Until;
 use crate::host::{Drillable, Host, HostError, LogLine, LogQuery, NodeObservation, RunState};
-use crate::model::{Deployment, HostInputs, Jvm, Layout, Process};
+use crate::model::{Deployment, HostInputs};
 use crate::supervisor::{
-    AfterEnd, ArchiveSpec, Beginning, Begun, DumpCommand, Ending, Exit, LEAVE_FILE, LogFollower, RefusalCode,
-    Supervisor, SupervisorError, UnitName, UnitSpec, UnitState, rename_logs, unit_logs,
+    Ending, Exit, LogFollower, RefusalCode, Supervisor, SupervisorError, UnitName, UnitState, rename_logs,
+    unit_logs,
 };
 use crate::tool::{self, Lack};
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use data::rename_marker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::mpsc;
-
-/// From a node's data up to the directory of all stacks: each may just have been made, and is there after a loss of power
-/// only once the one above it was put on its disk.
-const LEVELS: usize = 7;
-
-/// What a node's class-data archive holds, in its runtime directory.
-const CLASSES: &str = "classes.txt";
+use unit::{CLASSES, prepare_archive, run_state};
 
 pub(super) struct Machine {
     name: String,
@@ -44,25 +40,6 @@ pub(super) struct Machine {
     /// The size of each node's disk, where it has one of its own.
     disk_mib: Option<u32>,
     software: Arc<SoftwareOnHand>,
-}
-
-/// What stands in the leave to begin with an empty disk. That the node may was found out before it was given.
-const LEAVE: &str = "given by octad up\n";
-
-/// The sign on a data disk that tells whose it is.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Marker {
-    stack: String,
-    node: String,
-    role: String,
-    id: i32,
-}
-
-impl Marker {
-    fn of(deployment: &Deployment) -> Self {
-        let facts = &deployment.facts;
-        Self { stack: facts.stack.clone(), node: facts.node.clone(), role: facts.role.clone(), id: facts.id }
-    }
 }
 
 impl Machine {
@@ -137,185 +114,6 @@ impl Machine {
         let io = |source| HostError::Io { action: "find", path: "/proc/self/exe".into(), source };
         self.software.program().map_err(io)
     }
-
-    /// What tells whether a node's disk was ever written to, where that matters to its role.
-    fn beginning(&self, deployment: &Deployment) -> Option<Beginning> {
-        let data = layout::data(&self.directory, &deployment.facts.node);
-        deployment.written.as_ref().map(|file| Beginning::on(&data, file))
-    }
-
-    /// Whether a node's disk is empty and may not be, by what it was last installed with.
-    fn is_emptied(&self, unit: &UnitName) -> bool {
-        let begins = UnitSpec::load(&self.directory, unit).ok().and_then(|spec| spec.begins);
-        begins.is_some_and(|begins| begins.look().is_ok_and(|begun| begun == Begun::Lost))
-    }
-
-    /// Whether a node was last installed as one that starts without a disk.
-    fn is_stateless(&self, unit: &UnitName) -> bool {
-        UnitSpec::load(&self.directory, unit).is_ok_and(|spec| spec.requires.is_empty())
-    }
-
-    /// Octad as this host keeps it.
-    fn kept_program(&self) -> Result<PathBuf, HostError> {
-        let path = self.directory.display().to_string();
-        let failed = |source| HostError::Io { action: "keep octad in", path, source };
-        self.software.keep(&self.directory).map_err(failed)
-    }
-
-    /// What the specifications of this host's units name of Octad.
-    fn named_programs(&self) -> BTreeSet<PathBuf> {
-        let nodes = fs::read_dir(layout::nodes(&self.directory)).into_iter().flatten().flatten();
-        let units = nodes.filter_map(|node| UnitName::new(node.file_name().to_str()?).ok());
-        let specs = units.filter_map(|unit| UnitSpec::load(&self.directory, &unit).ok());
-        let programs = specs.flat_map(|spec| {
-            let fence = spec.after_end.map(|after_end| (after_end.program, after_end.args));
-            let fence = fence.into_iter().flat_map(|(program, args)| {
-                std::iter::once(program).chain(args.into_iter().map(PathBuf::from))
-            });
-            fence.chain(spec.launcher.into_iter().map(PathBuf::from))
-        });
-        programs.collect()
-    }
-
-    /// Removes what the host keeps of Octad but for these.
-    fn forget_programs(&self, named: &BTreeSet<PathBuf>) {
-        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
-            let ours = entry.file_name().to_string_lossy().starts_with(layout::KEPT);
-            if ours && !named.contains(&entry.path()) {
-                // What stays costs only room.
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-    }
-
-    /// Whether the node's process would be started in another place than this: the directory of the stack was moved.
-    fn is_moved(&self, node: &str, unit: &UnitName) -> bool {
-        let here = fs::canonicalize(layout::runtime(&self.directory, node)).ok();
-        let told = UnitSpec::load(&self.directory, unit).ok().and_then(|spec| spec.working_dir);
-        told.is_some_and(|told| fs::canonicalize(told).ok() != here)
-    }
-
-    /// A command of a role's that runs beside its process: nothing where there is none.
-    fn beside(&self, command: Option<&Vec<String>>, place: &Layout) -> Result<Vec<String>, HostError> {
-        let words = command.map(Vec::as_slice).unwrap_or_default();
-        if words.iter().all(|word| word != Layout::OCTAD) {
-            return Ok(place.fill_all(words));
-        }
-        Ok(place.command(words, &self.kept_program()?.to_string_lossy()))
-    }
-
-    /// What the supervisor runs behind a process: the role's fence.
-    fn after_end(&self, deployment: &Deployment, place: &Layout) -> Result<Option<AfterEnd>, HostError> {
-        let mut words = self.beside(deployment.fence.as_ref(), place)?.into_iter();
-        Ok(words.next().map(|program| AfterEnd::new(program.into(), words.collect())))
-    }
-
-    async fn unit_spec(
-        &self,
-        deployment: &Deployment,
-        generation: String,
-        place: &Layout,
-    ) -> Result<UnitSpec, HostError> {
-        let facts = &deployment.facts;
-        let marker = layout::marker(&self.directory, &facts.node);
-        Ok(UnitSpec {
-            working_dir: Some(place.runtime.clone()),
-            requires: if deployment.stateless { Vec::new() } else { vec![marker] },
-            listens: facts.ports.values().map(|port| SocketAddr::from((self.address, *port))).collect(),
-            begins: self.beginning(deployment),
-            after_end: self.after_end(deployment, place)?,
-            launcher: self.beside(deployment.watchdog.as_ref(), place)?,
-            generation,
-            ..self.process(deployment, place).await?
-        })
-    }
-
-    /// A node's process by itself.
-    async fn process(&self, deployment: &Deployment, place: &Layout) -> Result<UnitSpec, HostError> {
-        let quiet = |_: &str, _, _| {};
-        let facts = &deployment.facts;
-        let (options, main, arguments) = match &deployment.process {
-            Process::Java { options, main, arguments } => (options, main, arguments),
-            Process::Program { executable, arguments, environment } => {
-                let program = self.software.executable(&facts.software, executable, &quiet).await?;
-                let env = environment.iter().map(|(name, value)| (name.clone(), place.fill(value)));
-                return Ok(UnitSpec {
-                    env: env.collect(),
-                    ..UnitSpec::new(program, place.fill_all(arguments))
-                });
-            }
-        };
-        let java = self.software.java().await?;
-        let class_path = self.software.class_path(&facts.software, &quiet).await?;
-        let class_path = class_path.to_arg().to_string_lossy().into_owned();
-        let flags = facts.jvm.as_ref().map(Jvm::flags).unwrap_or_default();
-        // Heap sizes don't bind an archive, the collector does.
-        let binding = facts.jvm.as_ref().map_or(&[][..], |jvm| &jvm.options);
-        let archive = self.software.archive(deployment, binding).await?;
-        let with_class_path = |mut args: Vec<String>| {
-            args.extend(["-cp".to_owned(), class_path.clone()]);
-            args
-        };
-        let dump = with_class_path(
-            [
-                flags.clone(),
-                vec![
-                    "-Xshare:dump".into(),
-                    format!("-XX:SharedClassListFile={}", place.runtime.join(CLASSES).display()),
-                    "-XX:SharedArchiveFile={archive}".into(),
-                ],
-            ]
-            .concat(),
-        );
-        let mut args = with_class_path([flags, place.fill_all(options)].concat());
-        args.push(main.clone());
-        args.extend(place.fill_all(arguments));
-        Ok(UnitSpec {
-            archive: archive.map(|path| ArchiveSpec {
-                path,
-                present: vec!["-XX:SharedArchiveFile={archive}".into(), "-Xshare:auto".into()],
-                dump: DumpCommand { program: java.path.clone(), args: dump },
-                after_secs: 20,
-            }),
-            ..UnitSpec::new(java.path.clone(), args)
-        })
-    }
-}
-
-fn run_state(state: &UnitState, restarts: u64, current: bool) -> RunState {
-    match state {
-        // To go by its process, which still serves, an `up` would count on what is about to be gone.
-        UnitState::Stopping { .. } => RunState::Stopping,
-        UnitState::Running { pid, .. } if is_frozen(*pid) => RunState::Frozen,
-        UnitState::Running { pid, since, since_boot_ms } => RunState::Running {
-            pid: *pid,
-            age_ms: since_boot_ms.map_or_else(
-                // By the clock that people set: better than none.
-                || since.elapsed().map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
-                clock::age_ms,
-            ),
-            since_ms: since
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
-            current,
-            restarts,
-        },
-        UnitState::Backoff { last: Ending { exit: Exit::NotStarted { reason }, .. }, .. } => {
-            RunState::Failed { reason: reason.clone() }
-        }
-        UnitState::Backoff { restarts, last, .. } => {
-            RunState::Restarting { restarts: u64::from(*restarts), last_exit: last.exit.to_string() }
-        }
-        UnitState::Stopped { .. } => RunState::Stopped,
-        UnitState::Failed { reason } => RunState::Failed { reason: reason.clone() },
-    }
-}
-
-/// Whether a signal halted the process. Its supervisor isn't told of that.
-fn is_frozen(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state follows the program's name, which stands in brackets and may hold any others.
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
 #[async_trait]
@@ -427,70 +225,7 @@ impl Host for Machine {
     }
 
     async fn format(&self, deployment: &Deployment) -> Result<(), HostError> {
-        if deployment.stateless {
-            return Ok(());
-        }
-        let node = &deployment.facts.node;
-        let data = layout::data(&self.directory, node);
-        let marker = layout::marker(&self.directory, node);
-        let foreign = || HostError::ForeignData { node: node.clone(), directory: data.display().to_string() };
-        let io = |action| {
-            let path = data.display().to_string();
-            move |source| HostError::Io { action, path, source }
-        };
-        if let Some(mib) = self.disk_mib {
-            self.disk(node).make(mib).await?;
-        }
-        match fs::read(&marker) {
-            Ok(text) => {
-                let found: Option<Marker> = serde_json::from_slice(&text).ok();
-                if found != Some(Marker::of(deployment)) {
-                    return Err(foreign());
-                }
-                // What it held is gone, and whoever has it formatted anew says that it may be.
-                return match self.beginning(deployment) {
-                    Some(begins) if begins.look().map_err(io("look at"))? == Begun::Lost => {
-                        write_durably(&begins.leave, LEAVE.as_bytes()).map_err(io("write"))
-                    }
-                    _ => Ok(()),
-                };
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => {
-                return Err(HostError::Io { action: "read", path: marker.display().to_string(), source });
-            }
-        }
-        let mut files = deployment.data_files.clone();
-        if deployment.written.is_some() {
-            files.insert(LEAVE_FILE.to_owned(), LEAVE.to_owned());
-        }
-        // A first formatting that was cut off left some of its own files and no marker, or one that isn't whole.
-        let unfinished = unfinished(&marker);
-        let others = fs::read_dir(&data).map_or(0, |entries| {
-            let name =
-                |entry: io::Result<fs::DirEntry>| entry.map(|e| e.file_name().to_string_lossy().into_owned());
-            let is_own = |name: &String| files.contains_key(name) || data.join(name) == unfinished;
-            entries.filter_map(|entry| name(entry).ok()).filter(|name| !is_own(name)).count()
-        });
-        if others > 0 {
-            return Err(foreign());
-        }
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(&data)?;
-            for (name, content) in &files {
-                fs::write(data.join(name), content)?;
-            }
-            // A marker says that all of this is there, also to those who come after a loss of power.
-            disk::sync(&data)?;
-            write_marker(&marker, &Marker::of(deployment))?;
-            let levels = data.ancestors().take(LEVELS).filter(|level| !level.as_os_str().is_empty());
-            levels.into_iter().try_for_each(|level| File::open(level)?.sync_all())
-        };
-        write().map_err(|source| HostError::Io {
-            action: "prepare",
-            path: data.display().to_string(),
-            source,
-        })
+        self.format_data(deployment).await
     }
 
     async fn install(&self, deployment: &Deployment) -> Result<String, HostError> {
@@ -566,16 +301,7 @@ impl Host for Machine {
             if old.exists() {
                 fs::rename(&old, &new)?;
             }
-            let path = layout::marker(&self.directory, to);
-            let marker = match fs::read(&path) {
-                Ok(text) => serde_json::from_slice::<Marker>(&text).ok(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
-            };
-            match marker.filter(|marker| marker.node == from) {
-                Some(marker) => write_marker(&path, &Marker { node: to.to_owned(), ..marker }),
-                None => Ok(()),
-            }
+            rename_marker(&layout::marker(&self.directory, to), from, to)
         };
         rename().map_err(|source| HostError::Io { action: "rename", path: old.display().to_string(), source })
     }
@@ -641,19 +367,6 @@ impl Host for Machine {
         }
         Ok(receiver)
     }
-}
-
-fn write_marker(path: &Path, marker: &Marker) -> io::Result<()> {
-    write_durably(path, &serde_json::to_vec_pretty(marker)?)
-}
-
-/// Lays out what the supervisor makes a class-data archive from, where there is none yet.
-fn prepare_archive(archive: &ArchiveSpec, class_list: &Path, classes: &str) -> io::Result<()> {
-    if archive.path.exists() {
-        return Ok(());
-    }
-    archive.path.parent().map_or(Ok(()), fs::create_dir_all)?;
-    write_whole(class_list, classes.as_bytes())
 }
 
 /// Where a file is written before it is put in its place.
