@@ -1,11 +1,14 @@
 //! The kind `node`: one member of a group, running on a host. What is declared of it are its facts; what is planned, recorded
 //! and put on its host is the document that its role makes of them.
 
+mod change;
 mod decide;
+mod files;
 mod install;
 mod leave;
 mod location;
 mod seen;
+mod stage;
 
 use super::{
     After, Decision, Deed, Drift, Files, Fitted, Instance, Kind, KindError, Loss, Malformed, Observed, Part,
@@ -13,13 +16,14 @@ use super::{
 };
 use crate::causes::with_causes;
 use crate::clock::Until;
-use crate::host::{HostChange, HostError, NodeObservation, RunState, Staging, Stop};
-use crate::model::{Deployment, HealthCheck, Key, NodeFacts, Process, PropertyChange, Refusal, compare};
+use crate::host::{NodeObservation, RunState};
+use crate::model::{Deployment, HealthCheck, Key, NodeFacts, PropertyChange, Refusal, compare};
 use crate::role::{Altered, Role};
 use crate::tool::Lack;
 use async_trait::async_trait;
 pub(crate) use decide::counted_on_hint;
 use decide::never_made;
+use files::readable;
 use install::{STOP_TIMEOUT, patience, vacant};
 use leave::Leaving;
 use seen::{Seen, seen};
@@ -254,48 +258,11 @@ impl Kind for NodeKind {
     }
 
     async fn lacking(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<Vec<Lack>, KindError> {
-        let mut by_backend: BTreeMap<String, Vec<Deployment>> = BTreeMap::new();
-        for item in work {
-            let Ok(deployment) = self.deployment(&item.key, &item.inputs) else { continue };
-            let backend = surroundings.backend_of(&deployment.facts.host.key())?;
-            by_backend.entry(backend).or_default().push(deployment);
-        }
-        let mut lacking = Vec::new();
-        for (backend, all) in by_backend {
-            lacking.extend(surroundings.backend(&backend)?.lacking(&all).await);
-        }
-        Ok(lacking)
+        stage::lacking(self, surroundings, work).await
     }
 
     async fn stage(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<(), KindError> {
-        // In the order of the work, in which what is missing is told.
-        let mut all: Vec<(Key, Staging)> = Vec::new();
-        let mut places: BTreeMap<Key, usize> = BTreeMap::new();
-        for item in work {
-            // What waits for an address of a host yet to be made is made ready when it is deployed.
-            let Ok(deployment) = self.deployment(&item.key, &item.inputs) else { continue };
-            let key = deployment.facts.host.key();
-            let place = *places.entry(key.clone()).or_insert(all.len());
-            if place == all.len() {
-                all.push((key.clone(), Staging::of(surroundings.host(&key)?)));
-            }
-            let staging = &mut all[place].1;
-            // What has a process has its ports.
-            let found = location::look(staging.host.as_ref(), surroundings, &item.key).await?;
-            if found.is_none_or(|found| !found.run.has_process()) {
-                staging.starting.insert(deployment.facts.node.clone());
-            }
-            staging.nodes.push(deployment);
-        }
-        let mut by_backend: BTreeMap<String, Vec<Staging>> = BTreeMap::new();
-        for (key, mut staging) in all {
-            staging.others = self.others(surroundings, &key, &staging.nodes).await?;
-            by_backend.entry(surroundings.backend_of(&key)?).or_default().push(staging);
-        }
-        for (backend, hosts) in by_backend {
-            surroundings.backend(&backend)?.stage(&hosts, &surroundings.progress()).await?;
-        }
-        Ok(())
+        stage::stage(self, surroundings, work).await
     }
 
     async fn files(
@@ -341,16 +308,7 @@ impl Kind for NodeKind {
         key: &Key,
         inputs: &Value,
     ) -> Result<Value, KindError> {
-        let at = facts(key, inputs)?.host.key();
-        match location::left(surroundings, &at, key).await? {
-            // Where it lies, with what it has there.
-            Some(left) => left.host.start(&left.name).await?,
-            None if starts_as_it_lies(surroundings, key, &at).await? => {
-                surroundings.host(&at)?.start(&key.name).await?;
-            }
-            None => return self.update_at_rest(surroundings, key, inputs, inputs).await,
-        }
-        Ok(json!({ "generation": surroundings.output(key, "generation") }))
+        change::start(self, surroundings, key, inputs).await
     }
 
     async fn update_at_rest(
@@ -360,33 +318,7 @@ impl Kind for NodeKind {
         before: &Value,
         after: &Value,
     ) -> Result<Value, KindError> {
-        // A host that was down starts its nodes by itself as soon as it is up. Such a node may serve by now, and to
-        // restart it would take a healthy member away outside a roll.
-        let deployment = self.deployment(key, after)?;
-        let host = surroundings.host(&deployment.facts.host.key())?;
-        // A process that runs by the time of the stop came back as well.
-        let until = Some(Until::within(Duration::ZERO));
-        if let Some(left) = location::left(surroundings, &deployment.facts.host.key(), key).await? {
-            // The same: only what doesn't run there moves outside a roll.
-            return match left.found.run.has_process() {
-                true => Err(KindError::CameBack { key: key.clone() }),
-                false => self.move_in(surroundings, key, after, left, until).await,
-            };
-        }
-        match location::look(host.as_ref(), surroundings, key).await? {
-            Some(found) if runs_as_declared(&found, &deployment) => {
-                Ok(json!({ "generation": host.install(&deployment).await? }))
-            }
-            Some(found) if matches!(found.run, RunState::Running { .. } | RunState::Frozen) => {
-                Err(KindError::CameBack { key: key.clone() })
-            }
-            _ => match self.update(surroundings, key, before, after, until).await {
-                Err(KindError::Host(HostError::TooLate { .. })) => {
-                    Err(KindError::CameBack { key: key.clone() })
-                }
-                updated => updated,
-            },
-        }
+        change::update_at_rest(self, surroundings, key, before, after).await
     }
 
     async fn update(
@@ -415,34 +347,7 @@ impl Kind for NodeKind {
         surroundings: &dyn Surroundings,
         parts: &[Part<'_>],
     ) -> Result<Vec<Value>, KindError> {
-        let (mut nodes, mut anew, mut host) = (Vec::new(), BTreeMap::new(), None);
-        let mut outputs: BTreeMap<&Key, Value> = BTreeMap::new();
-        for Part { key, after, until, .. } in parts {
-            let deployment = self.deployment(key, after)?;
-            let at = deployment.facts.host.key();
-            if let Some(left) = location::left(surroundings, &at, key).await? {
-                outputs.insert(key, self.move_in(surroundings, key, after, left, *until).await?);
-                continue;
-            }
-            let handle = surroundings.host(&at)?;
-            let name = location::name(handle.as_ref(), surroundings, key).await?;
-            let stop = Stop { timeout: patience(handle.as_ref(), &name).await?, until: *until };
-            location::rename(handle.as_ref(), surroundings, key, stop.timeout, stop.until).await?;
-            anew.insert(key.name.clone(), stop);
-            nodes.push(deployment);
-            host = Some(at);
-        }
-        if let Some(host) = host {
-            nodes.extend(self.others(surroundings, &host, &nodes).await?);
-            let change = HostChange { nodes: &nodes, anew: &anew };
-            let generations = surroundings.host(&host)?.apply(&change).await?;
-            for part in parts {
-                if let Some(generation) = generations.get(&part.key.name) {
-                    outputs.insert(part.key, json!({ "generation": generation }));
-                }
-            }
-        }
-        Ok(parts.iter().map(|part| outputs.remove(part.key).unwrap_or_default()).collect())
+        change::update_together(self, surroundings, parts).await
     }
 
     fn reversible(&self, key: &Key, before: &Value, after: &Value) -> bool {
@@ -504,48 +409,4 @@ impl Kind for NodeKind {
         }
         Ok(())
     }
-}
-
-/// Whether a node is started as it lies: its host is changed as a whole, and nobody else there has been asked about that.
-async fn starts_as_it_lies(
-    surroundings: &dyn Surroundings,
-    key: &Key,
-    host: &Key,
-) -> Result<bool, KindError> {
-    if !surroundings.changes_whole(host) {
-        return Ok(false);
-    }
-    let found = location::look(surroundings.host(host)?.as_ref(), surroundings, key).await?;
-    Ok(found.is_some_and(|found| found.altered.is_empty() && found.deployment.is_some()))
-}
-
-/// Files with the command line and the options of the virtual machine in place of the document, which says all the rest
-/// once more.
-fn readable(mut files: Files) -> Files {
-    let document = files.remove(crate::host::DOCUMENT_FILE);
-    let document = document.and_then(|text| serde_json::from_str::<Deployment>(&text).ok());
-    let Some(Deployment { facts, process, .. }) = document else { return files };
-    if let Some(jvm) = facts.jvm {
-        files.insert("JVM options".into(), lines(jvm.flags()));
-    }
-    let (environment, command) = match process {
-        Process::Java { options, main, arguments } => (Vec::new(), [options, vec![main], arguments].concat()),
-        Process::Program { executable, arguments, environment } => {
-            let set = environment.into_iter().map(|(name, value)| format!("{name}={value}"));
-            (set.collect(), [vec![executable], arguments].concat())
-        }
-    };
-    files.insert("environment".into(), lines(environment));
-    files.insert("command line".into(), lines(command));
-    files
-}
-
-fn lines(words: Vec<String>) -> String {
-    words.into_iter().map(|word| word + "\n").collect()
-}
-
-fn runs_as_declared(found: &NodeObservation, deployment: &Deployment) -> bool {
-    matches!(found.run, RunState::Running { current: true, .. })
-        && found.altered.is_empty()
-        && found.deployment.as_ref() == Some(&json!(deployment))
 }
