@@ -290,6 +290,19 @@ fn what_a_failed_change_is_put_back_to_is_what_ran_and_not_what_this_build_makes
 }
 
 #[test]
+fn one_that_says_of_itself_that_it_does_not_serve_with_its_change_is_put_back_too() {
+    let mut simulation = three(FIRST);
+    let before = documents(&simulation);
+    simulation.world.knows_path("canary-1", "/health");
+    simulation.gate_timeout = Duration::from_secs(2);
+    build(&mut simulation, OTHER_PATH);
+    let told = with_causes(&simulation.up().unwrap_err());
+    assert!(told.contains("canary-1 did not become healthy with its change and was put back"), "{told}");
+    assert!(told.contains("answers 404 instead of 200"), "{told}");
+    assert!(simulation.status().healthy && documents(&simulation) == before);
+}
+
+#[test]
 fn a_roll_to_another_build_that_is_cut_off_anywhere_is_gone_on_with() {
     for at in 1.. {
         let mut simulation = three(FIRST);

@@ -270,7 +270,7 @@ impl Role for Staged {
     }
 
     async fn observe(&self, _: &dyn Wire, members: &[Arc<Member>]) -> GroupView {
-        let up = || MemberView { standing: Standing::Up, closed: false, note: String::new() };
+        let up = || MemberView { standing: Standing::Up, closed: false, ill: false, note: String::new() };
         let members = members.iter().map(|facts| (facts.node.clone(), up())).collect();
         GroupView { members: Arc::new(members), leaders: [].into(), detail: Arc::new(()) }
     }

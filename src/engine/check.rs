@@ -342,7 +342,7 @@ mod tests {
     }
 
     fn view(leader: &str) -> GroupView {
-        let up = || MemberView { standing: Standing::Up, closed: false, note: String::new() };
+        let up = || MemberView { standing: Standing::Up, closed: false, ill: false, note: String::new() };
         GroupView {
             members: Arc::new(["a", "b", "c"].map(|name| (name.to_owned(), up())).into()),
             leaders: [leader.to_owned()].into(),

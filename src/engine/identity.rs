@@ -103,7 +103,7 @@ mod tests {
 
     /// The group as it tells this id, with a member that answers, or doesn't, and has a process, or has none.
     fn seen(id: Option<&str>, standing: Standing, process: ProcessSeen) -> Inventory {
-        let member = MemberView { standing, note: String::new(), closed: false };
+        let member = MemberView { standing, note: String::new(), closed: false, ill: false };
         let view = GroupView {
             members: Arc::new([("a".to_owned(), member)].into()),
             leaders: BTreeSet::new(),

@@ -39,11 +39,12 @@ async fn ask(wire: &dyn Wire, facts: &NodeFacts, check: Option<&HealthCheck>) ->
 /// A member that doesn't answer as it should may serve somebody all the same. That nobody listens is not taken for a start
 /// that takes its time: one that is configured wrongly never would, and could not be mended.
 fn seen(answer: Result<(), NotServing>) -> MemberView {
+    let ill = matches!(answer, Err(NotServing::Status { .. }));
     let (standing, note) = match answer {
         Ok(()) => (Standing::Up, "serves".to_owned()),
         Err(why) => (Standing::Silent, why.to_string()),
     };
-    MemberView { standing, closed: false, note }
+    MemberView { standing, closed: false, ill, note }
 }
 
 /// Well where all serve but those that may be away, and one of them at least.

@@ -35,8 +35,15 @@ pub struct MemberView {
     /// Its host says that nobody listens at its address: it has no process, or one that doesn't serve yet.
     #[serde(default)]
     pub closed: bool,
+    /// It was asked itself and says that it doesn't serve, as a service may that is starting.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub ill: bool,
     /// A few words for people, such as `leader`, `controller`, `not registered`.
     pub note: String,
+}
+
+fn is_no(value: &bool) -> bool {
+    !value
 }
 
 /// Whether a member serves. What could not be asked is never taken for what is not there.
@@ -68,6 +75,11 @@ impl GroupView {
     /// Whether a member serves as one; `false` for one that is not of the group.
     pub fn is_up(&self, node: &str) -> bool {
         self.standing(node) == Some(Standing::Up)
+    }
+
+    /// Whether a member says of itself that it doesn't serve.
+    pub fn is_ill(&self, node: &str) -> bool {
+        self.members.get(node).is_some_and(|member| member.ill)
     }
 
     /// How a member stands; `None` for one that is not of the group.

@@ -86,7 +86,7 @@ fn seen(ensemble: EnsembleView, members: &[Arc<Member>]) -> GroupView {
             leaders.insert(facts.node.clone());
         }
         // An ensemble's member listens before it takes part, and reads its data within `initLimit`.
-        (facts.node.clone(), MemberView { standing, closed: false, note: note.to_owned() })
+        (facts.node.clone(), MemberView { standing, closed: false, ill: false, note: note.to_owned() })
     };
     let members = Arc::new(members.iter().map(member).collect());
     GroupView { members, leaders, detail: Arc::new(ensemble) }

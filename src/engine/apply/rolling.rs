@@ -17,6 +17,7 @@ use crate::kafka::Claim;
 use crate::model::{Key, NodeFacts, ProcessSeen};
 use crate::resource::{KindError, Surroundings as _};
 use crate::role::{GroupView, NotSafe, Role};
+use back::Concerned;
 pub(super) use back::confirm;
 use look::Looked;
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +82,16 @@ struct Ready<'a> {
     /// How the groups in it were seen, with what hosts say of their members' processes.
     seen: BTreeMap<&'a str, (GroupView, Option<ProcessSeen>)>,
     until: Until,
+}
+
+impl Ready<'_> {
+    /// Those of its members that served when they were looked at.
+    fn served(&self) -> BTreeSet<&str> {
+        let up = |(group, member): &(&String, &Key)| {
+            self.seen.get(group.as_str()).is_some_and(|(view, _)| view.is_up(&member.name))
+        };
+        self.turn.members.iter().filter(up).map(|(_, member)| member.name.as_str()).collect()
+    }
 }
 
 /// Whether the turn that was chosen may begin.
@@ -321,10 +332,11 @@ impl<'a> Rolling<'a> {
             }
         }
         // One that was away before and isn't changed is no less well by it.
-        let concerned = turn.members.iter().filter(|(group, member)| {
-            let was_up = || ready.seen.get(group.as_str()).is_some_and(|(view, _)| view.is_up(&member.name));
-            changes.contains_key(*member) || was_up()
-        });
+        let served = ready.served();
+        let concerned = turn
+            .members
+            .iter()
+            .filter(|(_, member)| changes.contains_key(*member) || served.contains(member.name.as_str()));
         let concerned: BTreeMap<String, Key> =
             concerned.map(|(group, member)| (group.clone(), member.clone())).collect();
         for (group, (view, _)) in ready.seen.iter().filter(|(group, _)| concerned.contains_key(**group)) {
@@ -337,7 +349,9 @@ impl<'a> Rolling<'a> {
             }
             match back::well_but_for(worker, number, group, &view.members, &concerned[*group], &away).await {
                 Err(StepError::Gate(error)) => {
-                    return Err(self.failed(turn, &of_turn, &concerned, error).await);
+                    return Err(self
+                        .failed(turn, &of_turn, &Concerned { members: &concerned, served: &served }, error)
+                        .await);
                 }
                 well => well?,
             }
@@ -372,11 +386,13 @@ impl<'a> Rolling<'a> {
         &mut self,
         turn: &Turn,
         of_turn: &[(&str, &Change)],
-        concerned: &BTreeMap<String, Key>,
+        concerned: &Concerned<'_>,
         error: GateError,
     ) -> StepError {
         match (&turn.host, of_turn) {
-            (None, [(group, change)]) => back::put_back(self.worker, self.number, group, change, error).await,
+            (None, [(group, change)]) => {
+                back::put_back(self.worker, self.number, group, change, concerned.served, error).await
+            }
             _ => {
                 let interrupts = self.parts.values().flat_map(|part| part.interrupts).cloned().collect();
                 // Who claimed members for the turn claims them for the way back.

@@ -48,7 +48,7 @@ impl Seen {
             };
             let closed = cluster.is_some_and(|cluster| is_closed(cluster, address.as_ref()))
                 || address.is_some_and(|address| self.closed.contains(&address));
-            (facts.node.clone(), MemberView { standing, closed, note: note.to_owned() })
+            (facts.node.clone(), MemberView { standing, closed, ill: false, note: note.to_owned() })
         };
         let members: BTreeMap<String, MemberView> = self.members.iter().map(member).collect();
         let leads = |facts: &&Arc<Member>| {

@@ -20,10 +20,20 @@ const TRIES: usize = 3;
 /// How many looks in a row, one a second, a member must run for that can't be judged by its group.
 const KEEPS_RUNNING: usize = 5;
 
-/// Whether a member that was changed is certainly away: by its host's word, or by that of its group. It was stopped in
-/// order, so that it has little to read, and has had the time of a gate for it.
-async fn is_away(worker: &Worker, member: &Key, view: &GroupView) -> bool {
+/// Whom a failed change concerns.
+pub(super) struct Concerned<'a> {
+    /// The members that have to be well with it, by group.
+    pub(super) members: &'a BTreeMap<String, Key>,
+    /// Those that served before it.
+    pub(super) served: &'a BTreeSet<&'a str>,
+}
+
+/// Whether a member that was changed is certainly away: by its host's word, by that of its group, or by its own where it was
+/// among those that `served` before, so that it is the change that it is ill of. It was stopped in order, so that it has little
+/// to read, and has had the time of a gate for it.
+async fn is_away(worker: &Worker, member: &Key, view: &GroupView, served: &BTreeSet<&str>) -> bool {
     view.standing(&member.name) == Some(Standing::Out)
+        || view.is_ill(&member.name) && served.contains(member.name.as_str())
         || !view.is_up(&member.name) && look::process(worker, member).await == Some(ProcessSeen::Gone)
 }
 
@@ -34,6 +44,7 @@ pub(super) async fn put_back(
     number: usize,
     group: &str,
     change: &Change,
+    served: &BTreeSet<&str>,
     error: GateError,
 ) -> StepError {
     let member = &change.key.name;
@@ -48,7 +59,7 @@ pub(super) async fn put_back(
     for _ in 0..TRIES {
         let until = Until::within(LOOK_HOLDS);
         let view = match resource::view(worker.context.as_ref(), group).await {
-            Some(view) if is_away(worker, &change.key, &view).await => view,
+            Some(view) if is_away(worker, &change.key, &view, served).await => view,
             _ => return error.into(),
         };
         worker.tell(number, format!("putting {member} back to what it was: {error}"));
@@ -120,7 +131,8 @@ pub(in super::super) async fn confirm(
             Err(StepError::Gate(error)) => {
                 let turn = Turn { host: Some(host.clone()), members: members.clone() };
                 let claims = BTreeMap::new();
-                return Err(take_back(worker, number, &turn, members, interrupts, claims, error).await);
+                let concerned = Concerned { members, served: &BTreeSet::new() };
+                return Err(take_back(worker, number, &turn, &concerned, interrupts, claims, error).await);
             }
             well => well?,
         }
@@ -135,7 +147,7 @@ pub(super) async fn take_back(
     worker: &Worker,
     number: usize,
     turn: &Turn,
-    concerned: &BTreeMap<String, Key>,
+    concerned: &Concerned<'_>,
     interrupts: &BTreeSet<String>,
     claims: BTreeMap<String, Claim>,
     error: GateError,
@@ -147,7 +159,7 @@ pub(super) async fn take_back(
     let stays = |why: String| worker.tell(number, format!("{host} stays on trial until the next run{why}"));
     let failed = match &error {
         GateError::TimedOut { .. } => true,
-        GateError::Broken { member, .. } => concerned.values().any(|key| key.name == *member),
+        GateError::Broken { member, .. } => concerned.members.values().any(|key| key.name == *member),
         _ => false,
     };
     let away = match worker.options.put_back && failed {
@@ -182,7 +194,7 @@ pub(super) async fn take_back(
     let restored = async {
         worker.revert(host, turn.members.values(), until).await?;
         super::release(back.claims).await;
-        for group in concerned.keys() {
+        for group in concerned.members.keys() {
             worker.healthy(number, group, &Members::default()).await?;
         }
         Ok(())
@@ -209,12 +221,12 @@ struct Away {
 }
 
 /// Those of these members that are certainly away.
-async fn certainly_away(worker: &Worker, members: &BTreeMap<String, Key>) -> Vec<Away> {
+async fn certainly_away(worker: &Worker, Concerned { members, served }: &Concerned<'_>) -> Vec<Away> {
     let mut all = Vec::new();
-    for (group, member) in members {
+    for (group, member) in *members {
         let view = resource::view(worker.context.as_ref(), group).await;
         if let Some(view) = view
-            && is_away(worker, member, &view).await
+            && is_away(worker, member, &view, served).await
         {
             let (group, member) = (group.clone(), member.clone());
             all.push(Away { group, member, leaderless: view.leaders.is_empty() });
