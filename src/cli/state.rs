@@ -102,7 +102,11 @@ async fn protect(session: &Session, name: &str, editing: &Editing, protected: bo
         (format!("Protect {key} again?"), "protect", "is protected: `up` does not remove it")
     } else {
         let question = format!("Let `up` remove {key} with its data once it is no longer declared?");
-        (question, "unprotect", "is no longer protected: `up` removes it once it is no longer declared")
+        (
+            question,
+            "unprotect",
+            "is no longer protected: `up` may remove it once it is no longer declared, where its group can do without it",
+        )
     };
     edit.write(&question, vec![format!("{change} {key}")], vec![record]).await?;
     session.output().line(&format!("{key} {told}."));
