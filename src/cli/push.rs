@@ -61,10 +61,12 @@ impl Push {
 
     async fn push(&self, session: &Session) -> Result<u8, CliError> {
         let roots = self.paths.iter().map(|path| StorePath::of(path)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(key) = &self.sign_key {
-            nix::sign(&roots, key).await?;
-        }
-        let closure = Closure::of(roots).await?;
+        let closure = async {
+            if let Some(key) = &self.sign_key {
+                nix::sign(&roots, key).await?;
+            }
+            Closure::of(roots).await
+        };
         let mut hosts = Vec::new();
         for host in &self.to {
             if !hosts.contains(host) {
@@ -80,7 +82,7 @@ impl Push {
         let on_sent = |host: &str, Sent { paths, of_paths, bytes, of_bytes }| {
             events.emit(Event::Pushed { host: host.to_owned(), paths, of_paths, bytes, of_bytes });
         };
-        let pushed = nix::push(&options, &closure, &hosts, &on_sent).await;
+        let (closure, pushed) = nix::push(&options, closure, &hosts, &on_sent).await?;
         session.output().push(&closure.roots, (closure.paths.len(), closure.size()), &pushed);
         match pushed.iter().filter(|host| host.failure.is_some()).count() {
             0 => Ok(exit::OK),

@@ -5,7 +5,7 @@ use super::frames::{self, Frame, Wanted};
 use super::order::{Operation, operations};
 use super::ssh::{self, Remote, Ssh};
 use super::{Closure, DaemonError, LocalError, PathInfo, PushError};
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, try_join};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
@@ -76,21 +76,31 @@ type Delivery = Result<Arc<Frame>, Arc<LocalError>>;
 pub type OnSent<'a> = &'a (dyn Fn(&str, Sent) + Send + Sync);
 
 /// Pushes a closure to hosts, all at once; what one of them fails of doesn't hold the others up, but the slowest link sets the
-/// pace of all. Returns what came of it, in the order of `hosts`.
+/// pace of all. While connections are made the closure is looked up. Returns it and what came of the push, in the order of
+/// `hosts`.
 ///
 /// A host that got only a part keeps what arrived until its next garbage collection; the next push sends only the rest.
 /// Dropping the future ends it at once.
+///
+/// # Errors
+/// Where the closure can't be told; nothing has been sent then.
 pub async fn push(
     options: &Options,
-    closure: &Closure,
+    closure: impl Future<Output = Result<Closure, LocalError>>,
     hosts: &[String],
     on_sent: OnSent<'_>,
-) -> Vec<Pushed> {
+) -> Result<(Closure, Vec<Pushed>), LocalError> {
     let begun = Instant::now();
     let mut all: Vec<Pushed> = hosts.iter().cloned().map(Pushed::new).collect();
     let mut left: Vec<usize> = (0..hosts.len()).collect();
+    let connect = |left: &[usize]| {
+        let names = left.iter().map(|host| hosts[*host].as_str());
+        join_all(names.map(|host| Remote::connect(&options.ssh, host)))
+    };
+    let connecting = async { Ok(connect(&left).await) };
+    let (closure, mut connected) = try_join(closure, connecting).await?;
     for round in 1.. {
-        push_once(options, closure, &mut all, &left, on_sent).await;
+        push_once(options, &closure, &mut all, left.iter().copied().zip(connected), on_sent).await;
         left.iter().for_each(|host| all[*host].took = begun.elapsed());
         left.retain(|host| {
             let Pushed { failure, cuts, .. } = &mut all[*host];
@@ -103,35 +113,41 @@ pub async fn push(
             break;
         }
         sleep(PAUSE * 2u32.pow(round - 1)).await;
+        connected = connect(&left).await;
     }
-    all
+    Ok((closure, all))
 }
 
-/// One try for those of `all` that are `left`.
+/// One try for those of `all` that connections were tried to.
 async fn push_once(
     options: &Options,
     closure: &Closure,
     all: &mut [Pushed],
-    left: &[usize],
+    connected: impl Iterator<Item = (usize, Result<Remote, PushError>)>,
     on_sent: OnSent<'_>,
 ) {
-    let begin = |host: &usize| begin(options, closure, &all[*host].host);
-    let begun = join_all(left.iter().map(begin)).await;
+    let ask = |(host, remote)| async move {
+        match remote {
+            Ok(remote) => (host, ask(options, closure, remote).await),
+            Err(failure) => (host, Err(failure)),
+        }
+    };
+    let asked = join_all(connected.map(ask)).await;
     let mut missing = vec![BTreeSet::new(); closure.paths.len()];
     let mut wanted = Wanted { plain: false, compressed: false };
     let mut remotes = Vec::new();
-    for (host, begun) in left.iter().zip(begun) {
-        match begun {
+    for (host, asked) in asked {
+        match asked {
             Ok((remote, misses)) => {
                 wanted.plain |= remote.wanted.plain;
                 wanted.compressed |= remote.wanted.compressed;
                 misses.into_iter().for_each(|place| {
-                    missing[place].insert(*host);
+                    missing[place].insert(host);
                 });
-                all[*host].failure = None;
-                remotes.push((*host, remote));
+                all[host].failure = None;
+                remotes.push((host, remote));
             }
-            Err(failure) => all[*host].failure = Some(failure),
+            Err(failure) => all[host].failure = Some(failure),
         }
     }
     let operations: Arc<[Operation]> = operations(&closure.paths, &missing).into();
@@ -164,10 +180,13 @@ async fn push_once(
     sent.into_iter().for_each(|(host, pushed)| all[host] = pushed);
 }
 
-/// Connects to a host and asks what it misses, as places in the closure. Nothing that it has already is deleted there as long
-/// as the connection lasts.
-async fn begin(options: &Options, closure: &Closure, host: &str) -> Result<(Remote, Vec<usize>), PushError> {
-    let mut remote = Remote::connect(&options.ssh, host).await?;
+/// Asks a host what it misses, as places in the closure. Nothing that it has already is deleted there as long as the
+/// connection lasts.
+async fn ask(
+    options: &Options,
+    closure: &Closure,
+    mut remote: Remote,
+) -> Result<(Remote, Vec<usize>), PushError> {
     if let Some(system) = closure.system()
         && system != format!("{}-linux", remote.machine)
     {
