@@ -9,13 +9,14 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// A frame is cut off once it has this size, in bytes: the script on the host takes 4 to 6 ms for each, and what is in
-/// memory is counted in frames.
-const FRAME: usize = 4 << 20;
+/// A frame is cut off once it has this size, in bytes: most operations are one, for each of which the script on the host
+/// starts two processes, and what is in memory is counted in frames.
+const FRAME: usize = 16 << 20;
 /// How much of an operation the daemon takes at once, in bytes: it allocates what we say.
 const CHUNK: usize = 64 << 10;
-/// How many frames may be in memory: the slowest host sets the pace, and another may be so far ahead of it.
-const IN_MEMORY: usize = 12;
+/// How many frames may be in memory, as read and compressed: the slowest host sets the pace, and another may be so far ahead
+/// of it.
+const IN_MEMORY: usize = 5;
 /// A frame below this size, in bytes, isn't worth a process on the host that decompresses it.
 const SMALL: usize = 8 << 10;
 /// Faster than any link and processor behind it, and nearly as small as what takes three times as long.
@@ -47,7 +48,9 @@ impl Frame {
     pub(super) fn new(bytes: Vec<u8>, wanted: Wanted) -> io::Result<Self> {
         let compress = wanted.compressed && bytes.len() >= SMALL;
         let compressed = compress.then(|| zstd::bulk::compress(&bytes, LEVEL)).transpose()?;
-        let plain = (wanted.plain || !compress).then_some(bytes);
+        // What hardly shrinks isn't worth one either.
+        let compressed = compressed.filter(|compressed| compressed.len() < bytes.len() / 10 * 9);
+        let plain = (wanted.plain || compressed.is_none()).then_some(bytes);
         Ok(Self { plain, compressed, _room: None })
     }
 
@@ -76,8 +79,8 @@ pub(super) async fn read(
     mut deliver: impl FnMut(usize, Arc<Frame>),
 ) -> Result<(), LocalError> {
     let room = Arc::new(Semaphore::new(IN_MEMORY));
-    let at_once = std::thread::available_parallelism().map_or(1, usize::from).min(IN_MEMORY / 2);
-    let (sender, mut pending) = mpsc::channel::<Pending>(at_once);
+    // Two at once compress faster than a daemon takes, and a frame that is compressed is in memory twice.
+    let (sender, mut pending) = mpsc::channel::<Pending>(1);
     let runtime = tokio::runtime::Handle::current();
     let reader = spawn_blocking(move || {
         for (number, operation) in operations.iter().enumerate() {
@@ -192,7 +195,7 @@ mod tests {
 
     #[test]
     fn chunks_hold_what_was_written_and_frames_are_cut_between_them() {
-        let written: Vec<u8> = (0..10_000_000u32).map(|number| (number % 251) as u8).collect();
+        let written: Vec<u8> = (0..40_000_000u32).map(|number| (number % 251) as u8).collect();
         let mut frames = Vec::new();
         let mut chunks = Chunks {
             frame: Vec::new(),
@@ -219,6 +222,19 @@ mod tests {
         }
         assert!(rest.is_empty());
         assert!(read == written);
+    }
+
+    #[test]
+    fn what_does_not_shrink_goes_as_it_is() {
+        // Never the same twice, as far as a compressor sees.
+        let mut state = 1u64;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        });
+        let noise: Vec<u8> = noise.take(100_000).collect();
+        let frame = Frame::new(noise.clone(), Wanted::by(true)).unwrap();
+        assert_eq!(frame.as_sent(Wanted::by(true)), ("r 100000\n".to_owned(), &noise[..]));
     }
 
     #[test]

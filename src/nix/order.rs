@@ -15,10 +15,10 @@ pub(super) struct Operation {
     pub(super) hosts: BTreeSet<usize>,
 }
 
-/// An operation of this size takes no more paths, in bytes.
-const FULL: u64 = 8 << 20;
-/// Nor does one of so many.
-const MOST_PATHS: usize = 250;
+/// An operation of this size takes no more paths, in bytes: with one more path of the usual size it is still one frame.
+const FULL: u64 = 12 << 20;
+/// Nor does one of so many: a daemon takes less than a second for them.
+const MOST_PATHS: usize = 1000;
 
 /// Arranges all paths that somebody misses so that a host gets each path after what it names, that no host gets what it has,
 /// and that all hosts that get an operation get the same one.
