@@ -1,8 +1,9 @@
 //! Events as plain lines, for pipes and logs.
 
-use super::push::size;
+use super::push::{UnderWay, under_way};
 use super::{Progress, Style, for_pipe};
 use crate::engine::{Event, StepAction};
+use crate::nix::Sent;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
@@ -10,13 +11,14 @@ pub(super) struct Plain {
     style: Style,
     /// What long work was last told of, in tenths: a pipe needs no more.
     told: Option<(String, u64)>,
-    /// The same of each host that is pushed to.
+    push: UnderWay,
+    /// What was last told of that, in tenths, of each host and of all.
     pushed: BTreeMap<String, u64>,
 }
 
 impl Plain {
     pub(super) fn new(style: Style) -> Self {
-        Self { style, told: None, pushed: BTreeMap::new() }
+        Self { style, told: None, push: UnderWay::default(), pushed: BTreeMap::new() }
     }
 }
 
@@ -47,12 +49,6 @@ pub(super) fn finished(
     format!("{sign} {subject} {done} {}", style.dim(&time))
 }
 
-/// How far a push to a host has come.
-pub(super) fn pushed(host: &str, paths: (usize, usize), bytes: (u64, u64)) -> String {
-    let (done, all) = (size(bytes.0), size(bytes.1));
-    format!("{host}: {} of {} paths, {done} of {all}", paths.0, paths.1)
-}
-
 impl Progress for Plain {
     fn event(&mut self, event: &Event) {
         let line = match event {
@@ -70,11 +66,17 @@ impl Progress for Plain {
             }
             Event::Pushed { of_paths: 0, .. } => return,
             Event::Pushed { host, paths, of_paths, bytes, of_bytes } => {
-                let tenth = (bytes * 10).checked_div(*of_bytes).unwrap_or(10);
-                if self.pushed.insert(host.clone(), tenth) == Some(tenth) {
+                let sent = Sent { paths: *paths, of_paths: *of_paths, bytes: *bytes, of_bytes: *of_bytes };
+                let is_news = |(to, sent): &(String, Sent)| {
+                    let tenth = (sent.bytes * 10).checked_div(sent.of_bytes).unwrap_or(10);
+                    self.pushed.insert(to.clone(), tenth) != Some(tenth)
+                };
+                let news = self.push.note(host, sent).into_iter().filter(is_news);
+                let lines: Vec<_> = news.map(|(to, sent)| format!("  {}", under_way(&to, sent))).collect();
+                if lines.is_empty() {
                     return;
                 }
-                format!("  {}", pushed(host, (*paths, *of_paths), (*bytes, *of_bytes)))
+                lines.join("\n")
             }
             Event::StepMessage { message, .. } => format!("  {message}"),
             Event::StepFinished { action, subject, millis, error, .. } => {

@@ -2,8 +2,37 @@
 
 use super::Style;
 use crate::causes::with_causes;
-use crate::nix::{Pushed, StorePath};
+use crate::nix::{Pushed, Sent, StorePath};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// How far a push under way has come, by host.
+#[derive(Default)]
+pub(super) struct UnderWay(BTreeMap<String, Sent>);
+
+impl UnderWay {
+    /// Takes note of a host, and returns what is to be told: of that host, and of all where there are several.
+    pub(super) fn note(&mut self, host: &str, sent: Sent) -> Vec<(String, Sent)> {
+        self.0.insert(host.to_owned(), sent);
+        let mut told = vec![(host.to_owned(), sent)];
+        if self.0.len() > 1 {
+            let add = |all: Sent, one: &Sent| Sent {
+                paths: all.paths + one.paths,
+                of_paths: all.of_paths + one.of_paths,
+                bytes: all.bytes + one.bytes,
+                of_bytes: all.of_bytes + one.of_bytes,
+            };
+            told.push((format!("all {} hosts", self.0.len()), self.0.values().fold(Sent::default(), add)));
+        }
+        told
+    }
+}
+
+/// How far a push has come.
+pub(super) fn under_way(to: &str, sent: Sent) -> String {
+    let Sent { paths, of_paths, bytes, of_bytes } = sent;
+    format!("{to}: {paths} of {of_paths} paths, {} of {}", size(bytes), size(of_bytes))
+}
 
 /// A size in bytes, for people.
 pub(super) fn size(bytes: u64) -> String {
@@ -61,7 +90,19 @@ pub(super) fn document(roots: &[StorePath], (paths, bytes): (usize, u64), hosts:
 
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::{Sent, UnderWay, size, under_way};
+
+    #[test]
+    fn all_hosts_are_told_of_beside_each_where_there_are_several() {
+        let sent = |paths| Sent { paths, of_paths: 10, bytes: 1024 * paths as u64, of_bytes: 10240 };
+        let mut push = UnderWay::default();
+        assert_eq!(push.note("zk-1", sent(1)), [("zk-1".into(), sent(1))]);
+        push.note("zk-2", sent(0));
+        let told = push.note("zk-2", sent(4));
+        let told: Vec<String> = told.iter().map(|(to, sent)| under_way(to, *sent)).collect();
+        let all = "all 2 hosts: 5 of 20 paths, 5.0 KiB of 20.0 KiB";
+        assert_eq!(told, ["zk-2: 4 of 10 paths, 4.0 KiB of 10.0 KiB", all]);
+    }
 
     #[test]
     fn sizes_are_told_in_the_unit_that_fits() {

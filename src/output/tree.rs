@@ -1,14 +1,19 @@
 //! Events as a live tree on a terminal: what is done scrolls by, what is under way stays at the bottom.
 
-use super::plain::{finished, pushed};
+use super::plain::finished;
+use super::push::{UnderWay, under_way};
 use super::{Progress, Style, for_terminal};
 use crate::engine::{Event, StepAction};
+use crate::nix::Sent;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often spinners turn.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Under which name the bar is kept of a push to all hosts; no host is named so.
+const ALL_HOSTS: &str = "";
 
 pub(super) struct Tree {
     style: Style,
@@ -17,6 +22,7 @@ pub(super) struct Tree {
     /// Members that a step waits for, below it.
     members: BTreeMap<(usize, String), ProgressBar>,
     work: BTreeMap<String, ProgressBar>,
+    push: UnderWay,
     overall: Option<ProgressBar>,
 }
 
@@ -28,6 +34,7 @@ impl Tree {
             steps: BTreeMap::new(),
             members: BTreeMap::new(),
             work: BTreeMap::new(),
+            push: UnderWay::default(),
             overall: None,
         }
     }
@@ -37,7 +44,8 @@ impl Tree {
     }
 
     fn add(&self, bar: ProgressBar, template: &str) -> ProgressBar {
-        let bar = match &self.overall {
+        // What sums up stays the last.
+        let bar = match self.work.get(ALL_HOSTS).or(self.overall.as_ref()) {
             Some(overall) => self.all.insert_before(overall, bar),
             None => self.all.add(bar),
         };
@@ -87,17 +95,21 @@ impl Progress for Tree {
                 }
             }
             Event::Pushed { host, paths, of_paths, bytes, of_bytes } => {
-                let bar = match self.work.get(host) {
-                    Some(bar) => bar.clone(),
-                    None => {
-                        let bar = self.add(ProgressBar::new(*of_bytes), "{bar:24} {msg}");
-                        self.work.insert(host.clone(), bar.clone());
-                        bar
-                    }
-                };
-                bar.set_length(*of_bytes);
-                bar.set_position(*bytes);
-                bar.set_message(for_terminal(&pushed(host, (*paths, *of_paths), (*bytes, *of_bytes))));
+                let sent = Sent { paths: *paths, of_paths: *of_paths, bytes: *bytes, of_bytes: *of_bytes };
+                for (number, (to, sent)) in self.push.note(host, sent).into_iter().enumerate() {
+                    let name = if number == 0 { to.clone() } else { ALL_HOSTS.to_owned() };
+                    let bar = match self.work.get(&name) {
+                        Some(bar) => bar.clone(),
+                        None => {
+                            let bar = self.add(ProgressBar::new(sent.of_bytes), "{bar:24} {msg}");
+                            self.work.insert(name, bar.clone());
+                            bar
+                        }
+                    };
+                    bar.set_length(sent.of_bytes);
+                    bar.set_position(sent.bytes);
+                    bar.set_message(for_terminal(&under_way(&to, sent)));
+                }
             }
             Event::StepStarted { step, action, subject, .. } => {
                 // What was prepared for the steps is done once the first of them begins.
