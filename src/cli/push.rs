@@ -6,6 +6,7 @@ use crate::engine::Event;
 use crate::nix::{self, Closure, Sent, Ssh, StorePath};
 use crate::report::exit;
 use clap::Args;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 /// Copy Nix store paths with all that they need to hosts over SSH; what a host has already is not sent
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   octad push --to broker-1,broker-2 ./result
   octad push --to deploy@zk-1 --sign-key /etc/nix/key /nix/store/…-nixos-system-zk-1
-  octad push --to broker-1 -F fleet/ssh_config ./result")]
+  octad push --to broker-1 -F fleet/ssh_config ./result
+  octad push --to zk-1 --host-key 'zk-1=ssh-ed25519 AAAA…' ./result")]
 pub(super) struct Push {
     /// To which hosts, as ssh knows them; may be repeated
     #[arg(long, required = true, value_delimiter = ',', value_name = "HOST[,HOST…]", value_parser = host)]
@@ -28,6 +30,9 @@ pub(super) struct Push {
     /// `sudo -n nix-daemon`
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
+    /// The key that a host must show, as in its `ssh_host_ed25519_key.pub`, whatever your ssh knows of it; may be repeated
+    #[arg(long, value_name = "HOST=KEY", value_parser = host_key)]
+    host_key: Vec<(String, String)>,
     /// Have hosts fetch from their own substituters what these have, before they are sent the rest
     #[arg(long)]
     substitute: bool,
@@ -45,6 +50,16 @@ fn host(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.starts_with('-') { Err("no name of a host") } else { Ok(text.to_owned()) }
 }
 
+fn host_key(text: &str) -> Result<(String, String), &'static str> {
+    let (host, key) = text.split_once('=').ok_or("no `=` between host and key")?;
+    let mut words = key.split_whitespace();
+    match (words.next(), words.next()) {
+        // What follows is a comment.
+        (Some(kind), Some(key)) => Ok((host.to_owned(), format!("{kind} {key}"))),
+        _ => Err("no key such as `ssh-ed25519 AAAA…`"),
+    }
+}
+
 fn keep_as(text: &str) -> Result<String, &'static str> {
     let fits = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
     if text.chars().all(fits) { Ok(text.to_owned()) } else { Err("only letters, digits, `-` and `_`") }
@@ -60,21 +75,30 @@ impl Push {
     }
 
     async fn push(&self, session: &Session) -> Result<u8, CliError> {
-        let roots = self.paths.iter().map(|path| StorePath::of(path)).collect::<Result<Vec<_>, _>>()?;
-        let closure = async {
-            if let Some(key) = &self.sign_key {
-                nix::sign(&roots, key).await?;
-            }
-            Closure::of(roots).await
-        };
         let mut hosts = Vec::new();
         for host in &self.to {
             if !hosts.contains(host) {
                 hosts.push(host.clone());
             }
         }
+        let roots = self.paths.iter().map(|path| StorePath::of(path)).collect::<Result<Vec<_>, _>>()?;
+        if let Some((host, _)) = self.host_key.iter().find(|(host, _)| !hosts.contains(host)) {
+            let message = format!("--host-key names {host}, to which nothing is pushed");
+            return Err(CliError::Usage { message, hint: "say the host as --to does".into() });
+        }
+        let closure = async {
+            if let Some(key) = &self.sign_key {
+                nix::sign(&roots, key).await?;
+            }
+            Closure::of(roots).await
+        };
         let options = nix::Options {
-            ssh: Ssh { config: self.ssh_config.clone(), user: self.user.clone() },
+            ssh: Ssh {
+                config: self.ssh_config.clone(),
+                user: self.user.clone(),
+                host_keys: self.host_key.iter().cloned().collect(),
+                may_ask: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+            },
             substitute: self.substitute,
             keep_as: self.keep_as.clone(),
         };

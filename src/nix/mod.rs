@@ -7,7 +7,8 @@
 //! | `closure` | what is to be pushed, as this machine's daemon tells it |
 //! | `order` | in which operations that is sent, and which hosts get each |
 //! | `frames` | reads and compresses each operation once, for all hosts |
-//! | `ssh` | a daemon at the other end of a connection |
+//! | `ssh`, `scratch` | how OpenSSH is called, and what for it lies in files |
+//! | `remote` | a daemon at the other end of a connection |
 //! | `push` | all of it |
 //! | `systems` | where what is pushed comes from: NixOS systems of a flake |
 //!
@@ -21,6 +22,8 @@ mod nar;
 mod order;
 mod path_info;
 mod push;
+mod remote;
+mod scratch;
 mod ssh;
 mod store_path;
 mod systems;

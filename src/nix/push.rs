@@ -3,7 +3,8 @@
 use super::daemon;
 use super::frames::{self, Frame, Wanted};
 use super::order::{Operation, operations};
-use super::ssh::{self, Remote, Ssh};
+use super::remote::{Remote, send};
+use super::ssh::Ssh;
 use super::{Closure, DaemonError, LocalError, PathInfo, PushError};
 use futures_util::future::{join, join_all, try_join};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -187,10 +188,13 @@ async fn ask(
     closure: &Closure,
     mut remote: Remote,
 ) -> Result<(Remote, Vec<usize>), PushError> {
-    if let Some(system) = closure.system()
-        && system != format!("{}-linux", remote.machine)
-    {
-        return Err(PushError::WrongSystem { machine: remote.machine, system });
+    if let Some(system) = closure.system() {
+        if system != format!("{}-linux", remote.machine) {
+            return Err(PushError::WrongSystem { machine: remote.machine, system });
+        }
+        if !remote.is_nixos {
+            return Err(PushError::NotNixos);
+        }
     }
     let ask = |out: &mut Vec<u8>| {
         // Before the question: what is there by then stays.
@@ -207,7 +211,7 @@ async fn ask(
         }
         replies.paths().await
     };
-    let (_, answered) = join(ssh::send(stdin, &question, wanted), answered).await;
+    let (_, answered) = join(send(stdin, &question, wanted), answered).await;
     let there: HashSet<String> = match answered {
         Ok(paths) => paths.into_iter().collect(),
         Err(error) => return Err(remote.explain(error).await),
@@ -282,7 +286,7 @@ async fn transfer(
     let written = async {
         while let Some(delivery) = deliveries.recv().await {
             let frame = delivery.map_err(Stopped::Local)?;
-            let sent = ssh::send(stdin, &frame, wanted).await;
+            let sent = send(stdin, &frame, wanted).await;
             *on_wire += sent.map_err(|error| Stopped::Daemon(error.into()))?;
         }
         Ok(())

@@ -52,12 +52,13 @@ pub(super) struct Host {
     sshd: Child,
     /// Ends with it: daemons.
     others: Vec<Child>,
+    nix: String,
     directory: PathBuf,
     link: Arc<Link>,
 }
 
 /// What a host is to be.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(super) struct Sort {
     /// It has only the tools that the script takes.
     pub(super) without_zstd: bool,
@@ -65,6 +66,10 @@ pub(super) struct Sort {
     pub(super) without_nix: bool,
     /// The size of its store's disk, in MiB, where it has one of its own.
     pub(super) disk: Option<u32>,
+    /// Further lines for its sshd.
+    pub(super) sshd: &'static str,
+    /// Further settings for its Nix.
+    pub(super) nix: String,
 }
 
 /// The connections to a host, which go through this process.
@@ -95,7 +100,7 @@ impl Lab {
         fs::create_dir_all("/run/sshd").unwrap();
         let lab = Self { directory: tempfile::tempdir().unwrap(), nix };
         fs::set_permissions(lab.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        for directory in ["own/store", "own/var", "tools"] {
+        for directory in ["own/store", "own/var", "tools", "tmp"] {
             fs::create_dir_all(lab.path().join(directory)).unwrap();
         }
         for tool in TOOLS {
@@ -110,8 +115,19 @@ impl Lab {
         }
         fs::copy(lab.path().join("key.pub"), lab.path().join("authorized")).unwrap();
         let passwd = fs::read_to_string("/etc/passwd").unwrap();
-        let users = "guest:x:64001:64001::/tmp:/bin/sh\nmute:x:64002:64002::/tmp:/usr/sbin/nologin\n";
-        fs::write(lab.path().join("passwd"), passwd + users).unwrap();
+        // `chatty` is root with a shell that prints; `deploy` may run Nix's daemon as root, `guest` only with a password.
+        let chatty = lab.path().join("chatty");
+        fs::write(&chatty, "#!/bin/sh\necho Welcome to this host\nexec sh \"$@\"\n").unwrap();
+        fs::set_permissions(&chatty, PermissionsExt::from_mode(0o755)).unwrap();
+        let users = "guest:*:64001:64001::/tmp:/bin/sh\nmute:*:64002:64002::/tmp:/usr/sbin/nologin\n\
+                     deploy:*:64003:64003::/tmp:/bin/sh\nchatty:*:0:0::/tmp:";
+        fs::write(lab.path().join("passwd"), format!("{passwd}{users}{}\n", chatty.display())).unwrap();
+        let nix = lab.nix.display();
+        let sudoers = format!(
+            "guest ALL=(root) ALL\ndeploy ALL=(root) NOPASSWD: {nix}/nix-daemon\nroot ALL=(ALL) ALL\n"
+        );
+        fs::write(lab.path().join("sudoers"), sudoers).unwrap();
+        fs::set_permissions(lab.path().join("sudoers"), PermissionsExt::from_mode(0o440)).unwrap();
         fs::write(lab.path().join("ssh_config"), "").unwrap();
         Ok(lab)
     }
@@ -173,6 +189,7 @@ impl Lab {
     pub(super) fn push(&self, arguments: &[&str]) -> Command {
         let mut command = self.own(env!("CARGO_BIN_EXE_octad"));
         command.args(["push", "--output", "json", "-F"]).arg(self.path().join("ssh_config")).args(arguments);
+        command.env("TMPDIR", self.path().join("tmp"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -191,7 +208,9 @@ impl Lab {
         for inner in ["nix/store", "nix/var", "home"] {
             fs::create_dir_all(directory.join(inner)).unwrap();
         }
-        let path = match sort {
+        // Of all its users.
+        fs::set_permissions(directory.join("home"), PermissionsExt::from_mode(0o1777)).unwrap();
+        let path = match &sort {
             Sort { without_nix: true, .. } => self.path().join("tools").display().to_string(),
             Sort { without_zstd: true, .. } => {
                 self.path_with(&self.path().join("tools").display().to_string())
@@ -206,15 +225,18 @@ impl Lab {
             &config,
             format!(
                 "ListenAddress {address}\nPort {PORT}\nHostKey {lab}/host-key\nAuthorizedKeysFile {lab}/authorized\n\
-                 StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nSetEnv PATH={path} HOME={home}\n"
+                 StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nSetEnv PATH={path} HOME={home} \"NIX_CONFIG={}\"\n{}\n",
+                sort.nix, sort.sshd
             ),
         )
         .unwrap();
         let disk = sort.disk.map_or("mount --bind \"$0/nix\" /nix".to_owned(), |size| {
             format!("mount -t tmpfs -o size={size}m none /nix && mkdir /nix/store /nix/var")
         });
-        let mounted =
-            format!("{OPEN} {disk} && mount --bind \"$0/../passwd\" /etc/passwd && shift 2 && exec \"$@\"");
+        const SUDOERS: &str = "{ [ ! -e /etc/sudoers ] || mount --bind \"$0/../sudoers\" /etc/sudoers; }";
+        let mounted = format!(
+            "{OPEN} {disk} && mount --bind \"$0/../passwd\" /etc/passwd && {SUDOERS} && shift 2 && exec \"$@\""
+        );
         let sshd = Command::new("unshare")
             .args(["--mount", "sh", "-e", "-c", &mounted])
             .arg(&directory)
@@ -236,17 +258,28 @@ impl Lab {
         let mut hosts = fs::OpenOptions::new().append(true).open(self.path().join("ssh_config")).unwrap();
         write!(
             hosts,
-            "Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  HostKeyAlias {name}\n  User root\n  IdentitiesOnly yes\n  \
+            "Host {name} {name}-*\n  HostName 127.0.0.1\n  Port {port}\n  HostKeyAlias {name}\n  User root\n  IdentitiesOnly yes\n  \
              IdentityFile {lab}/key\n  UserKnownHostsFile {lab}/known-{name}\n  GlobalKnownHostsFile /dev/null\n"
         )
         .unwrap();
-        Host { sshd, others: Vec::new(), directory, link }
+        Host { sshd, others: Vec::new(), nix: sort.nix, directory, link }
+    }
+
+    /// Adds to the configuration of ssh. A host is also called by its name with a dash and anything behind it.
+    pub(super) fn configure(&self, text: &str) {
+        let config = self.path().join("ssh_config");
+        let known = fs::read_to_string(&config).unwrap();
+        fs::write(config, format!("{known}{text}\n")).unwrap();
+    }
+
+    pub(super) fn public_key(&self, key: &str) -> String {
+        fs::read_to_string(self.path().join(format!("{key}.pub"))).unwrap().trim().to_owned()
     }
 
     /// Has ssh take this for the key of the host.
     pub(super) fn know(&self, host: &str, key: &str) {
-        let key = fs::read_to_string(self.path().join(format!("{key}.pub"))).unwrap();
-        fs::write(self.path().join(format!("known-{host}")), format!("{host} {key}")).unwrap();
+        let known = format!("{host} {}\n", self.public_key(key));
+        fs::write(self.path().join(format!("known-{host}")), known).unwrap();
     }
 
     pub(super) fn know_nothing_of(&self, host: &str) {
@@ -268,7 +301,13 @@ impl Host {
         let mut command = Command::new("nsenter");
         command.args(["--mount", "--target", &self.sshd.id().to_string(), "--", program]);
         command.env("PATH", lab.path_with("/usr/sbin:/usr/bin:/sbin:/bin")).stdin(Stdio::null());
+        command.env("NIX_CONFIG", &self.nix);
         command
+    }
+
+    /// What its sshd has said.
+    pub(super) fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("sshd.log")).unwrap()
     }
 
     /// A Nix daemon for those who aren't root.
