@@ -137,12 +137,7 @@ impl Drill {
                 hint: "make the fault by another hand: `octad drill external --facts DIR`".into(),
             });
         }
-        let state = drill::described(directory).map_err(CliError::Drill)?;
-        // A stack of this name may be recorded here as well, with a lock and with notes of its own.
-        let named = format!("{}-by-facts", state.stack).parse::<Name>();
-        let name = named.map_err(|error| {
-            CliError::Drill(DrillError::Facts { path: directory.clone(), reason: error.to_string() })
-        })?;
+        let (name, state) = session.described(directory)?;
         Ok((ValidStack::empty(name), Some(state)))
     }
 

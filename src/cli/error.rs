@@ -3,8 +3,8 @@
 #[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
-    ApplyError, Differences, HaltError, HolderError, LockError, SavedPlanError, StageError, StateError,
-    UnknownName, Violation,
+    ApplyError, Differences, FactsError, HaltError, HolderError, LockError, SavedPlanError, StageError,
+    StateError, UnknownName, Violation,
 };
 use crate::model::Refusal;
 use crate::nix::{BuildError, LocalError};
@@ -94,6 +94,9 @@ pub enum CliError {
     /// The plan was carried out in part only.
     #[error("the stack is not as declared yet")]
     Apply(#[from] ApplyError),
+    /// What should tell of a cluster doesn't.
+    #[error(transparent)]
+    Described(#[from] FactsError),
     /// A drill has no result.
     #[cfg(feature = "drill")]
     #[error(transparent)]

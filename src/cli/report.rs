@@ -7,7 +7,7 @@ use crate::causes::{causes, with_causes};
 #[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
-    ApplyError, Ending, GateError, HaltError, LockError, SavedPlanError, StateError, StepError,
+    ApplyError, Ending, FactsError, GateError, HaltError, LockError, SavedPlanError, StateError, StepError,
 };
 use crate::host::HostError;
 use crate::program::StackFileError;
@@ -85,6 +85,7 @@ fn code(error: &CliError) -> u8 {
         CliError::StackFile(_)
         | CliError::NoConsent { .. }
         | CliError::Usage { .. }
+        | CliError::Described(FactsError::NoCluster { .. })
         | CliError::UnknownName(_) => exit::USAGE,
         CliError::SavedPlan(error) => match error {
             SavedPlanError::Read { .. } | SavedPlanError::Write { .. } => exit::FAILED,
@@ -108,7 +109,7 @@ fn code(error: &CliError) -> u8 {
         CliError::Check(_) => exit::DEFECT,
         #[cfg(feature = "drill")]
         CliError::Drill(error) => match error {
-            DrillError::UnknownFault { .. } | DrillError::Facts { .. } => exit::USAGE,
+            DrillError::UnknownFault { .. } => exit::USAGE,
             DrillError::Refused { .. } | DrillError::Stranger(_) | DrillError::Unhealthy { .. } => {
                 exit::REFUSED
             }
@@ -155,6 +156,7 @@ fn code(error: &CliError) -> u8 {
         | CliError::Local(_)
         | CliError::Build(_)
         | CliError::NotPushed { .. }
+        | CliError::Described(FactsError::Read { .. })
         | CliError::Drifted { .. }
         | CliError::Io { .. } => exit::FAILED,
     }

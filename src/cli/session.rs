@@ -3,8 +3,8 @@
 use super::{CliError, DEFAULT_STATE_DIR, Global};
 use crate::causes::with_causes;
 use crate::engine::{
-    self, Context, Events, Intent, Interrupt, Interrupter, Inventory, Lock, LockError, State, Store,
-    interrupt,
+    self, Context, Events, FactsError, Intent, Interrupt, Interrupter, Inventory, Lock, LockError, State,
+    Store, interrupt,
 };
 use crate::output::{Output, StackStatus};
 use crate::program::{Programs, StackFile, StackFileError};
@@ -207,6 +207,16 @@ impl Session {
     /// Looks at all that is declared or recorded.
     pub(super) async fn observe(&self, stack: &ValidStack, state: &State) -> Result<Inventory, CliError> {
         Ok(engine::observe(&*self.context(stack, state)?, stack, state).await)
+    }
+
+    /// The cluster that the documents in a directory tell of. A stack of its name may be recorded here as well, with a lock and
+    /// with notes of its own.
+    pub(super) fn described(&self, directory: &Path) -> Result<(Name, State), CliError> {
+        let state = engine::described(directory)?;
+        let name = format!("{}-by-facts", state.stack).parse::<Name>().map_err(|error| {
+            FactsError::NoCluster { path: directory.to_owned(), reason: error.to_string() }
+        })?;
+        Ok((name, state))
     }
 
     /// How the stack of this name and state is.

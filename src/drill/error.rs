@@ -110,14 +110,6 @@ pub enum DrillError {
     /// The roll failed.
     #[error("the roll stopped")]
     Roll(#[from] ApplyError),
-    /// What should say which cluster is meant doesn't.
-    #[error("{} describes no cluster: {reason}", path.display())]
-    Facts {
-        /// The file, or the directory of them.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
     /// A file could not be read or written.
     #[error("could not {action} {}", path.display())]
     Io {

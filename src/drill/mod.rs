@@ -12,7 +12,6 @@
 
 mod accounting;
 mod chronicle;
-mod described;
 mod error;
 mod fault;
 mod page;
@@ -33,7 +32,6 @@ mod witness;
 
 pub use accounting::{Account, Found, Outcome};
 pub use chronicle::{Chronicle, Gone, Led};
-pub use described::described;
 pub use error::DrillError;
 pub use fault::{EXTERNAL, Fault, Lasts, Objective, Since, Strike, all as all_faults, named as fault_named};
 pub use page::page;

@@ -4,7 +4,8 @@ use crate::cli::CliError;
 #[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
-    ApplyError, GateError, HaltError, HolderError, LockError, SavedPlanError, StateError, StepError,
+    ApplyError, FactsError, GateError, HaltError, HolderError, LockError, SavedPlanError, StateError,
+    StepError,
 };
 use crate::host::HostError;
 use crate::program::StackFileError;
@@ -79,7 +80,8 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         CliError::Local(error) => error.hint(),
         CliError::Build(error) => error.hint(),
         CliError::BuildInterrupted => Some("what was built stays in the store: the same command builds the rest".into()),
-        CliError::NotPushed { .. } => None,
+        CliError::Described(FactsError::NoCluster { .. }) => Some("`octad facts --dir DIR` writes them".into()),
+        CliError::NotPushed { .. } | CliError::Described(FactsError::Read { .. }) => None,
         CliError::PushInterrupted => Some("the same command sends only what is missing".into()),
         CliError::Halt(HaltError::Interrupted) | CliError::Interrupted => {
             Some("the same command goes on from here".into())
@@ -164,7 +166,6 @@ fn drill(error: &DrillError) -> Option<String> {
         DrillError::NoJavaClients { .. } => Some("leave `--clients java` away, or mend what it says".into()),
         DrillError::Interrupted => Some("what was disturbed is put right; `octad status` tells".into()),
         DrillError::State(error) => state(error),
-        DrillError::Facts { .. } => Some("`octad facts --dir DIR` writes them".into()),
         DrillError::NoMark { .. } | DrillError::Check(_) | DrillError::Io { .. } => None,
     }
 }

@@ -1,31 +1,52 @@
 //! A cluster of which this machine knows nothing but what `octad facts --dir` wrote of its nodes: another hand made it, and
-//! another hand disturbs it. Reads files.
+//! another hand changes it. Reads files.
 
-use super::error::DrillError;
-use crate::engine::State;
-use crate::model::{DEPLOYMENT_VERSION, Deployment, HostInputs};
+use super::State;
+use crate::model::{DEPLOYMENT_VERSION, Deployment, HostInputs, Key, NodeFacts};
 use crate::resource::Recorded;
 use crate::role::Group;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The backend that such hosts are said to have. None of this program's, since nothing can be asked of them.
 const BACKEND: &str = "another";
 
+/// Why documents don't tell of a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// One can't be read.
+    #[error("could not read {}", path.display())]
+    Read {
+        /// The file, or the directory of them.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What should say which cluster is meant doesn't.
+    #[error("{} describes no cluster: {reason}", path.display())]
+    NoCluster {
+        /// The file, or the directory of them.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
 /// The cluster of the documents in a directory, as if it were recorded.
 ///
 /// # Errors
 /// Where a file can't be read or is no such document, and where they are of several stacks.
-pub fn described(directory: &Path) -> Result<State, DrillError> {
+pub fn described(directory: &Path) -> Result<State, FactsError> {
     let mut documents = Vec::new();
     for path in files(directory)? {
-        let failed = |source| DrillError::Io { action: "read", path: path.clone(), source };
+        let failed = |source| FactsError::Read { path: path.clone(), source };
         let text = std::fs::read_to_string(&path).map_err(failed)?;
-        let document = read(&text).map_err(|reason| DrillError::Facts { path: path.clone(), reason })?;
+        let document = read(&text).map_err(|reason| FactsError::NoCluster { path: path.clone(), reason })?;
         documents.push(document);
     }
-    let no = |reason: String| DrillError::Facts { path: directory.to_owned(), reason };
+    let no = |reason: String| FactsError::NoCluster { path: directory.to_owned(), reason };
     let stacks: BTreeSet<&str> = documents.iter().map(|document| document.facts.stack.as_str()).collect();
     let [stack] = stacks.iter().copied().collect::<Vec<_>>()[..] else {
         return Err(no(match stacks.len() {
@@ -42,17 +63,29 @@ pub fn described(directory: &Path) -> Result<State, DrillError> {
         let zone = facts.host.zone.clone();
         let outputs = zone.as_ref().map_or_else(|| json!({}), |zone| json!({ "zone": zone }));
         let inputs = HostInputs { backend: BACKEND.into(), address, zone, ..HostInputs::default() };
-        state.resources.insert(facts.host.key(), recorded(json!(inputs), outputs));
-        state.resources.insert(facts.key(), recorded(json!(facts), json!({})));
+        state.resources.insert(facts.host.key(), recorded(json!(inputs), outputs, BTreeSet::new()));
+        state.resources.insert(facts.key(), recorded(json!(facts), json!({}), needed(facts, &documents)));
         let none = || Group { role: facts.role.clone(), members: BTreeSet::new() };
         state.groups.entry(facts.group.clone()).or_insert_with(none).members.insert(facts.key());
     }
     Ok(state)
 }
 
+/// The nodes of other groups that a node's settings name by an address of theirs, alone or in a list: those it needs.
+fn needed(of: &NodeFacts, documents: &[Deployment]) -> BTreeSet<Key> {
+    let settings = of.settings.values().filter_map(|value| value.known().ok());
+    let named: BTreeSet<&str> = settings.flat_map(|value| value.split([',', '/'])).map(str::trim).collect();
+    let others = documents.iter().map(|document| &document.facts).filter(|facts| facts.group != of.group);
+    let is_named = |facts: &&NodeFacts| {
+        let mut endpoints = facts.ports.keys().filter_map(|purpose| facts.endpoint(purpose));
+        endpoints.any(|endpoint| named.contains(endpoint.as_str()))
+    };
+    others.filter(is_named).map(NodeFacts::key).collect()
+}
+
 /// All `*.json` of a directory.
-fn files(directory: &Path) -> Result<Vec<PathBuf>, DrillError> {
-    let failed = |source| DrillError::Io { action: "read", path: directory.to_owned(), source };
+fn files(directory: &Path) -> Result<Vec<PathBuf>, FactsError> {
+    let failed = |source| FactsError::Read { path: directory.to_owned(), source };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -77,11 +110,11 @@ fn read(text: &str) -> Result<Deployment, String> {
     serde_json::from_value(document).map_err(|error| error.to_string())
 }
 
-fn recorded(inputs: Value, outputs: Value) -> Recorded {
+fn recorded(inputs: Value, outputs: Value, needs: BTreeSet<Key>) -> Recorded {
     Recorded {
         inputs,
         outputs,
-        needs: BTreeSet::new(),
+        needs,
         pending: None,
         unprotected: false,
         attempted: Vec::new(),
@@ -92,7 +125,6 @@ fn recorded(inputs: Value, outputs: Value) -> Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Key, NodeFacts};
     use std::fs;
 
     fn example(stack: &str) -> PathBuf {
@@ -109,6 +141,10 @@ mod tests {
         let facts = NodeFacts::of(&state.resources[&key].inputs).unwrap();
         assert_eq!(facts.endpoint("client").as_deref(), Some("10.77.0.101:9092"));
         assert_eq!(state.resources[&facts.host.key()].outputs["zone"], "a");
+        let servers: BTreeSet<Key> =
+            (1..=3).map(|id| Key::new(NodeFacts::KIND, &format!("zk-{id}"))).collect();
+        assert_eq!(state.resources[&key].needs, servers);
+        assert!(servers.iter().all(|server| state.resources[server].needs.is_empty()));
     }
 
     #[test]
