@@ -151,6 +151,21 @@ struct Worker {
     options: Options,
 }
 
+/// What is looked at and gone by before anything is done.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    context: &'a Context,
+    stack: &'a ValidStack,
+    left_out: &'a BTreeSet<Key>,
+    options: &'a Options,
+}
+
+impl<'a> Ground<'a> {
+    fn kind(self, key: &Key) -> Result<&'a Arc<dyn crate::resource::Kind>, StepError> {
+        self.context.registry().kind(&key.kind).ok_or_else(|| StepError::UnknownKind(key.clone()))
+    }
+}
+
 impl Worker {
     async fn step(&self, number: usize, step: &super::plan::Step) -> Result<(), StepError> {
         let (action, subject) = (step.action.does(), step.action.subject());
@@ -195,7 +210,12 @@ impl Worker {
     }
 
     fn kind(&self, key: &Key) -> Result<&Arc<dyn crate::resource::Kind>, StepError> {
-        self.context.registry().kind(&key.kind).ok_or_else(|| StepError::UnknownKind(key.clone()))
+        self.ground().kind(key)
+    }
+
+    fn ground(&self) -> Ground<'_> {
+        let Self { context, stack, left_out, options, store: _, moves: _ } = self;
+        Ground { context, stack, left_out, options }
     }
 
     fn is_unprotected(&self, key: &Key) -> bool {

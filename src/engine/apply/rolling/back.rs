@@ -1,7 +1,7 @@
 //! What becomes of a change after which a group isn't whole: it is put back to what was before, where that is safe.
 
 use super::super::{StepError, Worker};
-use super::{Rolling, look};
+use super::{Chooser, look};
 use crate::clock::{LOOK_HOLDS, Until};
 use crate::engine::gate::{GateError, Members};
 use crate::engine::plan::Change;
@@ -34,7 +34,8 @@ pub(super) struct Concerned<'a> {
 async fn is_away(worker: &Worker, member: &Key, view: &GroupView, served: &BTreeSet<&str>) -> bool {
     view.standing(&member.name) == Some(Standing::Out)
         || view.is_ill(&member.name) && served.contains(member.name.as_str())
-        || !view.is_up(&member.name) && look::process(worker, member).await == Some(ProcessSeen::Gone)
+        || !view.is_up(&member.name)
+            && look::process(worker.ground(), member).await == Some(ProcessSeen::Gone)
 }
 
 /// Puts a member that did not come back from its change to what it was before, so that the group is whole again. One
@@ -99,7 +100,7 @@ pub(super) async fn well_but_for(
 async fn keeps_running(worker: &Worker, group: &str, member: &Key) -> Result<(), GateError> {
     let mut looks = 0;
     for _ in 0..3 * KEEPS_RUNNING {
-        looks = match look::process(worker, member).await {
+        looks = match look::process(worker.ground(), member).await {
             Some(ProcessSeen::Runs | ProcessSeen::Young) => looks + 1,
             _ => 0,
         };
@@ -174,8 +175,8 @@ pub(super) async fn take_back(
     let stuck = away.into_iter().filter(|away| away.leaderless);
     let stuck: BTreeMap<String, Key> = stuck.map(|away| (away.group, away.member)).collect();
     let asked = Turn { members: if stuck.is_empty() { turn.members.clone() } else { stuck }, ..turn.clone() };
-    let mut back = Rolling::over(worker, number, std::slice::from_ref(&asked));
-    back.claims = claims;
+    let tell = |message| worker.tell(number, message);
+    let mut back = Chooser::over(worker.ground(), std::slice::from_ref(&asked), claims, &tell);
     for (group, member) in &asked.members {
         if let Err(error) = back.add(group, [member.name.as_str()].into(), interrupts) {
             return error;
@@ -185,7 +186,7 @@ pub(super) async fn take_back(
         Ok(Some(ready)) => ready.until,
         Ok(None) => Until::within(Duration::ZERO),
         Err(reason) => {
-            super::release(back.claims).await;
+            back.release().await;
             stays(format!(": {reason}"));
             return error.into();
         }
@@ -193,7 +194,7 @@ pub(super) async fn take_back(
     worker.tell(number, format!("putting {host} back to what it ran: {error}"));
     let restored = async {
         worker.revert(host, turn.members.values(), until).await?;
-        super::release(back.claims).await;
+        back.release().await;
         for group in concerned.members.keys() {
             worker.healthy(number, group, &Members::default()).await?;
         }

@@ -1,7 +1,7 @@
 //! What a turn is decided from, looked at right before it.
 
-use super::super::Worker;
-use super::Part;
+use super::super::Ground;
+use super::chooser::Part;
 use crate::causes::with_causes;
 use crate::clock::{LOOK_HOLDS, UNTOLD, Until};
 use crate::engine::roll::{Group, Pending};
@@ -61,19 +61,19 @@ impl<'a> Looked<'a> {
 }
 
 /// Looks at a group; `None` where none of its members exists.
-pub(super) async fn look<'a>(worker: &Worker, group: &str, part: &mut Part<'a>) -> Option<Looked<'a>> {
+pub(super) async fn look<'a>(ground: Ground<'_>, group: &str, part: &mut Part<'a>) -> Option<Looked<'a>> {
     // What another group and the hosts say is no younger than what the group says of itself.
-    let lacking = needs_unhealthy(worker, group).await;
+    let lacking = needs_unhealthy(ground, group).await;
     let mut until = Until::within(LOOK_HOLDS);
-    let first = resource::view(worker.context.as_ref(), group).await?;
+    let first = resource::view(ground.context, group).await?;
     let names: BTreeSet<&str> = &part.pending | &part.beside;
-    let open = processes(worker, group, &names, &first).await;
+    let open = processes(ground, group, &names, &first).await;
     // The group itself last, since a host may take its time: what a turn is decided from is as fresh as can be.
     let view = match names.iter().all(|name| first.is_up(name)) {
         true => first,
         false => {
             until = Until::within(LOOK_HOLDS);
-            resource::view(worker.context.as_ref(), group).await.unwrap_or(first)
+            resource::view(ground.context, group).await.unwrap_or(first)
         }
     };
     // Whoever knows of one topic was told of all.
@@ -83,13 +83,13 @@ pub(super) async fn look<'a>(worker: &Worker, group: &str, part: &mut Part<'a>) 
     let untold = view.members.len() > 1
         && part
             .untold_since
-            .is_some_and(|since| !worker.context.made_within(group).is_empty() || since.elapsed() < UNTOLD);
+            .is_some_and(|since| !ground.context.made_within(group).is_empty() || since.elapsed() < UNTOLD);
     Some(Looked { view, open, untold, lacking, until })
 }
 
 /// Members with what the hosts of those say that don't serve.
 async fn processes<'a>(
-    worker: &Worker,
+    ground: Ground<'_>,
     group: &str,
     members: &BTreeSet<&'a str>,
     view: &GroupView,
@@ -97,13 +97,13 @@ async fn processes<'a>(
     // As a rule all are up, and there is nobody to look for.
     let made = match members.iter().all(|name| view.is_up(name)) {
         true => BTreeMap::new(),
-        false => worker.context.made_instances(group),
+        false => ground.context.made_instances(group),
     };
     let looks = members.iter().map(|name| {
         let key = made.keys().find(|key| key.name == **name && !view.is_up(name));
         async move {
             match key {
-                Some(key) => (*name, process(worker, key).await),
+                Some(key) => (*name, process(ground, key).await),
                 None => (*name, None),
             }
         }
@@ -112,39 +112,39 @@ async fn processes<'a>(
 }
 
 /// What the host of a member says of its process.
-pub(super) async fn process(worker: &Worker, key: &Key) -> Option<ProcessSeen> {
-    let subject = BTreeMap::from([(key.clone(), worker.context.instance(key))]);
-    let found = worker.kind(key).ok()?.observe(worker.context.as_ref(), &subject).await;
+pub(super) async fn process(ground: Ground<'_>, key: &Key) -> Option<ProcessSeen> {
+    let subject = BTreeMap::from([(key.clone(), ground.context.instance(key))]);
+    let found = ground.kind(key).ok()?.observe(ground.context, &subject).await;
     found.get(key).and_then(Observed::process)
 }
 
 /// Has those know who act by themselves that a member is about to be stopped.
 pub(super) async fn claim(
-    worker: &Worker,
+    ground: Ground<'_>,
     role: &dyn Role,
     group: &str,
     member: &str,
 ) -> Result<Option<Claim>, NotSafe> {
-    let members = worker.context.made_members(group);
+    let members = ground.context.made_members(group);
     match members.iter().find(|facts| facts.node == member) {
-        Some(facts) => role.claim(worker.context.wire(), facts).await,
+        Some(facts) => role.claim(ground.context.wire(), facts).await,
         None => Ok(None),
     }
 }
 
 /// The groups that the members of this one need and that aren't healthy, with what they lack.
-async fn needs_unhealthy(worker: &Worker, group: &str) -> BTreeMap<String, String> {
-    let members = worker.stack.groups.get(group).map(|group| &group.members).into_iter().flatten();
+async fn needs_unhealthy(ground: Ground<'_>, group: &str) -> BTreeMap<String, String> {
+    let members = ground.stack.groups.get(group).map(|group| &group.members).into_iter().flatten();
     // A recorded stack knows of a needed group by its members only.
-    let needs: BTreeSet<Key> = members.flat_map(|member| direct_needs(&worker.stack, member)).collect();
-    let needed = worker
+    let needs: BTreeSet<Key> = members.flat_map(|member| direct_needs(ground.stack, member)).collect();
+    let needed = ground
         .stack
         .groups
         .iter()
         .filter(|(name, other)| *name != group && !other.members.is_disjoint(&needs));
     let mut lacking = BTreeMap::new();
     for (needed, _) in needed {
-        let health = resource::health(worker.context.as_ref(), needed).await;
+        let health = resource::health(ground.context, needed).await;
         let health = health.unwrap_or_else(|| Health::Unhealthy("it could not be asked".into()));
         if let Some(reason) = health.lacks() {
             lacking.insert(needed.clone(), reason);
@@ -154,13 +154,13 @@ async fn needs_unhealthy(worker: &Worker, group: &str) -> BTreeMap<String, Strin
 }
 
 /// Another host that is changed as a whole and of which the last change is on trial, or may be.
-pub(super) async fn unconfirmed_beside(worker: &Worker, host: &Key) -> Option<NotSafe> {
-    for (key, declared) in &worker.stack.resources {
-        let Ok(kind) = worker.kind(key) else { continue };
-        if key == host || worker.left_out.contains(key) || !kind.changes_whole(&declared.inputs) {
+pub(super) async fn unconfirmed_beside(ground: Ground<'_>, host: &Key) -> Option<NotSafe> {
+    for (key, declared) in &ground.stack.resources {
+        let Ok(kind) = ground.kind(key) else { continue };
+        if key == host || ground.left_out.contains(key) || !kind.changes_whole(&declared.inputs) {
             continue;
         }
-        let why = match kind.unconfirmed(worker.context.as_ref(), key).await {
+        let why = match kind.unconfirmed(ground.context, key).await {
             Ok(false) => continue,
             Ok(true) => None,
             Err(error) => Some(with_causes(&error)),
