@@ -223,8 +223,9 @@ fn every_verb_and_option_that_is_told_of_is_there_and_every_verb_is_told_of() {
             told.iter().any(|piece| piece.starts_with(&octad)) || blocks.contains(&format!("    {octad} "));
         assert!(named, "no chapter tells of `{octad}`");
     }
-    let anywhere = [&[][..], &["up"], &["preview"], &["destroy"], &["drill"], &["build"], &["push"]]
-        .map(|verb| options(&help(verb)));
+    let anywhere =
+        [&[][..], &["up"], &["preview"], &["destroy"], &["gate"], &["drill"], &["build"], &["push"]]
+            .map(|verb| options(&help(verb)));
     let mut seen = BTreeSet::new();
     for cells in rows(&commands) {
         let pieces = code(cells[0]);

@@ -293,3 +293,25 @@ fn a_setting_that_nobody_knows_is_told_and_stops_nothing() {
     assert!(code == 0 && out.contains("to create"), "{code}\n{out}");
     assert_snapshot!(said, @"note: kafka.settings.num.io.thread: kafka 3.9.2 knows no broker setting `num.io.thread` (did you mean `num.io.threads`? `allow-unknown` names what only a plugin knows)");
 }
+
+#[test]
+fn a_gate_that_could_ask_nobody_is_no_leave() {
+    let bench = Bench::made();
+    bench.run(&["facts", "--dir", "facts"]);
+    for asked in [&["gate", "broker-1"][..], &["gate", "broker-1", "--facts", "facts"]] {
+        let (code, out, said) = bench.run(asked);
+        assert_eq!((code, out.as_str()), (1, ""), "{said}");
+        assert!(
+            said.starts_with("error: whether kafka can do without broker-1 could not be asked\n"),
+            "{said}"
+        );
+        assert!(said.contains("\nhint: "), "{said}");
+    }
+    let (code, _, said) = bench.run(&["gate", "broker-2", "--facts", "facts"]);
+    assert_eq!(code, 64);
+    assert!(said.contains("there is no resource `broker-2`\n") && said.contains("broker-1"), "{said}");
+    fs::create_dir(bench.0.path().join("none")).unwrap();
+    let (code, _, said) = bench.run(&["gate", "broker-1", "--facts", "none"]);
+    assert_eq!(code, 64);
+    assert!(said.contains("none describes no cluster") && said.contains("octad facts --dir DIR"), "{said}");
+}

@@ -3,8 +3,8 @@
 #[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
-    ApplyError, Differences, FactsError, HaltError, HolderError, LockError, SavedPlanError, StageError,
-    StateError, UnknownName, Violation,
+    ApplyError, Differences, FactsError, HaltError, HolderError, LockError, NotSpared, SavedPlanError,
+    StageError, StateError, UnknownName, Violation,
 };
 use crate::model::Refusal;
 use crate::nix::{BuildError, LocalError};
@@ -97,6 +97,9 @@ pub enum CliError {
     /// What should tell of a cluster doesn't.
     #[error(transparent)]
     Described(#[from] FactsError),
+    /// Whether a node may be taken away isn't known.
+    #[error(transparent)]
+    NotSpared(#[from] NotSpared),
     /// A drill has no result.
     #[cfg(feature = "drill")]
     #[error(transparent)]

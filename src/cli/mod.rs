@@ -14,6 +14,7 @@ mod edit;
 mod error;
 mod facts;
 mod fence;
+mod gate;
 mod graph;
 mod history;
 mod import;
@@ -201,6 +202,7 @@ enum Verb {
     Doctor(doctor::Doctor),
     Drill(drill::Drill),
     Roll(roll::Roll),
+    Gate(gate::Gate),
     Stop(stop::Stop),
     Destroy(destroy::Destroy),
     Cancel(cancel::Cancel),
@@ -287,6 +289,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::Push(verb) => verb.run(session).await,
         Verb::Doctor(verb) => verb.run(session).await,
         Verb::Roll(verb) => verb.run(session).await,
+        Verb::Gate(verb) => verb.run(session).await,
         Verb::Drill(verb) => verb.run(session).await,
         Verb::Stop(verb) => verb.run(session).await,
         Verb::Destroy(verb) => verb.run(session).await,

@@ -7,7 +7,8 @@ use crate::causes::{causes, with_causes};
 #[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
-    ApplyError, Ending, FactsError, GateError, HaltError, LockError, SavedPlanError, StateError, StepError,
+    ApplyError, Ending, FactsError, GateError, HaltError, LockError, NotSpared, SavedPlanError, StateError,
+    StepError,
 };
 use crate::host::HostError;
 use crate::program::StackFileError;
@@ -100,11 +101,15 @@ fn code(error: &CliError) -> u8 {
         | CliError::PushInterrupted
         | CliError::BuildInterrupted
         | CliError::InstallCancelled
+        | CliError::NotSpared(NotSpared::Interrupted)
         | CliError::Halt(HaltError::Interrupted) => exit::CANCELLED,
         CliError::Lock(LockError::Held { .. }) | CliError::State(StateError::LockTaken { .. }) => {
             exit::LOCKED
         }
-        CliError::Refused { .. } | CliError::Refusal(_) | CliError::NotForeseen(_) => exit::REFUSED,
+        CliError::Refused { .. }
+        | CliError::Refusal(_)
+        | CliError::NotForeseen(_)
+        | CliError::NotSpared(NotSpared::NotSafe(_) | NotSpared::Broken(_)) => exit::REFUSED,
         CliError::Phase { source, .. } => code(source),
         CliError::Check(_) => exit::DEFECT,
         #[cfg(feature = "drill")]
@@ -156,6 +161,7 @@ fn code(error: &CliError) -> u8 {
         | CliError::Local(_)
         | CliError::Build(_)
         | CliError::NotPushed { .. }
+        | CliError::NotSpared(NotSpared::NotAsked { .. })
         | CliError::Described(FactsError::Read { .. })
         | CliError::Drifted { .. }
         | CliError::Io { .. } => exit::FAILED,

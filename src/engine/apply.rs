@@ -5,9 +5,11 @@ mod deeds;
 mod error;
 mod gates;
 mod rolling;
+mod spares;
 mod stage;
 
 pub use error::{ApplyError, StepError};
+pub use spares::{NotSpared, spares};
 pub use stage::{StageError, lacking, stage};
 
 use super::order::Order;

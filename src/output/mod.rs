@@ -7,6 +7,7 @@ mod doctor;
 #[cfg(feature = "drill")]
 mod drill;
 mod failure;
+mod gate;
 mod history;
 mod mermaid;
 mod ndjson;
@@ -21,6 +22,7 @@ mod style;
 mod tree;
 
 pub use doctor::Finding;
+pub use gate::Gate;
 pub use overview::Overview;
 pub use status::StackStatus;
 pub use style::{ColorChoice, Style};
@@ -164,6 +166,11 @@ impl Output {
     /// How a stack is.
     pub fn status(&self, status: &StackStatus) {
         self.result("status", || status.text(self.style), || json!(status));
+    }
+
+    /// Whether a node may be taken away.
+    pub fn gate(&self, gate: &Gate<'_>) {
+        self.result("gate", || gate.text(self.style), || gate.document());
     }
 
     /// How things stand.
@@ -349,6 +356,11 @@ pub fn diff_text(files: &[FileChanges]) -> String {
 /// A preview without colours, as a pipe gets it.
 pub fn preview_text(plan: &Plan<Checked>, later: &[Plan]) -> String {
     preview::text(plan, later, Style::plain())
+}
+
+/// A gate's answer, as plain text.
+pub fn gate_text(gate: &Gate<'_>) -> String {
+    gate.text(Style::plain())
 }
 
 /// A status without colours, as a pipe gets it.

@@ -43,6 +43,7 @@ fn a_cluster_comes_up_serves_crashes_rolls_and_is_drilled_and_loses_nothing() {
     it_is_up_and_a_second_up_changes_nothing(&stack);
     let mut written = it_serves_strangers(&bench, &stack);
     it_comes_back_from_a_crash(&stack);
+    a_gate_says_who_may_be_taken_away(&bench, &stack);
     written.extend(a_change_rolls_one_broker_at_a_time_and_loses_nothing(&bench, &stack));
     #[cfg(feature = "drill")]
     crate::drill::a_drill_loses_no_record(&stack, "broker-crash");
@@ -117,6 +118,29 @@ fn assert_fenced(stack: &Stack, crash: SystemTime) {
     assert_eq!(fence(&registration("PLAINTEXT://elsewhere:9092".into()), SystemTime::now()), others);
     let nobody = Registration { broker: 99, ..registration(own) };
     assert_eq!(fence(&nobody, SystemTime::now()), Fenced::NotRegistered);
+}
+
+/// Asked with nothing but documents of the nodes, as whoever rolls hosts by other means asks.
+fn a_gate_says_who_may_be_taken_away(bench: &Bench, stack: &Stack) {
+    let facts = bench.path().join("facts");
+    let facts = facts.to_str().unwrap();
+    stack.octad(&["facts", "--dir", facts]).exits(0);
+    let gate = |node: &str, wait: &str| {
+        stack.octad(&["gate", node, "--facts", facts, "--wait", wait, "--output", "json"])
+    };
+    for node in ["broker-1", "zk-1"] {
+        gate(node, "0s").exits(0);
+    }
+    let frozen = stack.freeze("broker-3");
+    let refused = gate("broker-1", "0s").exits(10);
+    let process = rustix::process::Pid::from_raw(frozen).unwrap();
+    rustix::process::kill_process(process, Signal::CONT).unwrap();
+    let answer: Value = serde_json::from_str(&refused.stdout).unwrap();
+    assert_eq!(answer["may"], false);
+    let breaks = &answer["not_safe"]["so"];
+    assert_eq!(breaks["reason"], "would_break_min_isr", "{answer:#}");
+    assert!(["activity", "orders"].contains(&breaks["topic"].as_str().unwrap()), "{answer:#}");
+    gate("broker-1", "1m").exits(0);
 }
 
 fn a_change_rolls_one_broker_at_a_time_and_loses_nothing(bench: &Bench, stack: &Stack) -> Vec<String> {

@@ -8,17 +8,18 @@
 mod simulation;
 
 use octad::cli::CliError;
-use octad::engine::{self, Checked, Event, Plan, SavedPlan};
+use octad::engine::{self, Checked, Event, NotSpared, Options, Plan, SavedPlan};
 use octad::host::fake::Cut;
 use octad::model::{Key, Refusal};
 use octad::output::{
-    diff_text, failure_text, history_text, mermaid, preview_text, refresh_text, resolved_outputs,
-    resources_text, status_text,
+    Gate, diff_text, failure_text, gate_text, history_text, mermaid, preview_text, refresh_text,
+    resolved_outputs, resources_text, status_text,
 };
 use octad::report::Invocation;
 use octad::resource::kafka;
 use octad::stack::ValidStack;
 use simulation::{Ended, SHARED, Simulation, THREE_AND_THREE, Terms};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -143,6 +144,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
             let terms = Terms { restart: Some(names), ..terms(simulation, options) };
             return change(simulation, &simulation.recorded(), &terms);
         }
+        ["gate", node, rest @ ..] => return gate(simulation, node, rest == ["--wait"]),
         ["history"] => return history(simulation),
         ["refresh"] => return refresh(simulation),
         ["import", key] => return edited(simulation.import(key)),
@@ -252,6 +254,27 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         _ => panic!("there is no command `{command}`"),
     }
     String::new()
+}
+
+/// What a gate says of a node, at once or after a while.
+fn gate(simulation: &Simulation, node: &str, waits: bool) -> String {
+    let (stack, node) = (simulation.recorded(), Key::new("node", node));
+    let group = stack.groups.iter().find(|(_, group)| group.members.contains(&node));
+    let group = group.map(|(name, _)| name.as_str()).unwrap();
+    let wait = if waits { simulation.gate_timeout } else { Duration::ZERO };
+    let options = Options { gate_timeout: wait, ..Options::default() };
+    let context = simulation.context(&stack, &simulation.state());
+    let deeds = simulation.world.deed_count();
+    let told_of = Mutex::new(String::new());
+    let tell = |message: String| told_of.lock().unwrap().push_str(&format!("  {message}\n"));
+    let nothing = BTreeSet::new();
+    let spared = engine::spares(&context, &stack, group, &node, &nothing, &options, &tell);
+    let answer = match simulation.wait(spared) {
+        Err(unknown @ NotSpared::NotAsked { .. }) => told(&unknown.into()),
+        answer => gate_text(&Gate { node: &node.name, group, refusal: answer.err() }),
+    };
+    assert_eq!(simulation.world.deed_count(), deeds);
+    told_of.into_inner().unwrap() + &answer
 }
 
 /// The history, without what differs from run to run.

@@ -4,8 +4,8 @@ use crate::cli::CliError;
 #[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
-    ApplyError, FactsError, GateError, HaltError, HolderError, LockError, SavedPlanError, StateError,
-    StepError,
+    ApplyError, FactsError, GateError, HaltError, HolderError, LockError, NotSpared, SavedPlanError,
+    StateError, StepError,
 };
 use crate::host::HostError;
 use crate::program::StackFileError;
@@ -81,7 +81,11 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         CliError::Build(error) => error.hint(),
         CliError::BuildInterrupted => Some("what was built stays in the store: the same command builds the rest".into()),
         CliError::Described(FactsError::NoCluster { .. }) => Some("`octad facts --dir DIR` writes them".into()),
-        CliError::NotPushed { .. } | CliError::Described(FactsError::Read { .. }) => None,
+        CliError::NotSpared(NotSpared::NotAsked { .. }) => Some(
+            "ask from where every node of the stack can be reached, ZooKeeper's servers too, such as one of its machines"
+                .into(),
+        ),
+        CliError::NotPushed { .. } | CliError::NotSpared(_) | CliError::Described(FactsError::Read { .. }) => None,
         CliError::PushInterrupted => Some("the same command sends only what is missing".into()),
         CliError::Halt(HaltError::Interrupted) | CliError::Interrupted => {
             Some("the same command goes on from here".into())
