@@ -1,5 +1,5 @@
-# A change of all brokers under load, one after the other by the roll's rules: the next one only when nothing lacks a replica,
-# and the controller, which is asked for each time, last.
+# A change of all brokers under load, one after the other: each only when `octad gate` says so, which goes by the roll's own
+# rules, and the controller, which is asked for each time, last.
 cluster:
 let
   inherit (cluster) lib;
@@ -21,8 +21,8 @@ in
       left = list(brokers)
       with drill("roll", "--max-interruption 15s --under-load 500kB/s"):
           while left:
-              is_whole()
               number = next((one for one in left if one != controller()), left[0])
+              client.succeed(f"octad gate broker-{number} --facts /etc/facts --wait 3m", timeout=300)
               machine = brokers[number]
               before, process = said(machine, STARTED), main_process(machine)
               machine.succeed(f"{later[machine.name]}/bin/switch-to-configuration test", timeout=400)
