@@ -14,11 +14,18 @@ in
 {
   # Debian's kernel for clouds, with its modules.
   linuxPackages = kernelSet version { efiBootStub = true; } (
-    script "linux" { inherit version; } ''
-      mkdir -p $out/lib/modules
-      cp /opt/kernel/boot/vmlinuz-${version} $out/bzImage
-      cp -r ${toString kernels}/${version} $out/lib/modules/
-    ''
+    script "linux"
+      {
+        inherit version;
+        nativeBuildInputs = [ final.kmod ];
+      }
+      ''
+        mkdir -p $out/lib/modules
+        cp /opt/kernel/boot/vmlinuz-${version} $out/bzImage
+        cp -r ${toString kernels}/${version} $out/lib/modules/
+        # The package leaves that to who installs it.
+        depmod -b $out ${version}
+      ''
   );
 
   # Its modules are in order already.
@@ -62,12 +69,14 @@ in
         mkdir -p $out root/{bin,dev,modules,proc,root,sys}
         cp /usr/bin/busybox root/bin/
         cp $init root/init
-        n=10
-        for module in $(
+        set -o pipefail
+        modules=$(
           for module in virtio_pci virtio_blk ext4; do
-            modprobe -d ${final.linuxPackages.kernel} -S ${version} --show-depends $module | sed -n 's/^insmod //p'
-          done | awk '!seen[$1]++ { print $1 }'
-        ); do
+            modprobe -d ${final.linuxPackages.kernel} -S ${version} --show-depends $module || exit 1
+          done | sed -n 's/^insmod //p' | awk '!seen[$1]++ { print $1 }'
+        )
+        n=10
+        for module in $modules; do
           name=$n-$(basename $module .xz)
           xz -dc $module >root/modules/$name
           n=$((n + 1))
