@@ -243,12 +243,17 @@ fn while_a_gate_waits_it_stops_at_the_first_and_keeps_what_it_made() {
 #[test]
 fn an_act_that_lasts_is_finished_after_the_first_and_left_at_the_second() {
     // A server that won't end at SIGTERM has minutes.
-    let bench = Bench::new(43).with_java("trap '' TERM; while :; do sleep 1; done");
+    let bench = Bench::new(43).with_java("trap '' TERM; exec sleep 600");
     let up = bench.begin(&["up", "--yes"]);
     up.says("waiting for zookeeper");
     up.interrupt();
     up.ends("error: ");
-    let servers = traces::processes_of(&bench.site()).len();
+    let server = || {
+        let called = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        traces::processes_of(&bench.site()).into_iter().find(|pid| called(pid).starts_with(b"sleep\0600"))
+    };
+    let before = server();
+    assert!(before.is_some(), "the detector");
 
     let stop = bench.begin(&["stop", "--yes"]);
     stop.says("stopping node/zk-1");
@@ -261,7 +266,7 @@ fn an_act_that_lasts_is_finished_after_the_first_and_left_at_the_second() {
     error: stopped at once; operations under way were left as they are
     hint: the same command goes on from here
     ");
-    assert!(traces::processes_of(&bench.site()).len() >= servers - 1, "the server is still about to end");
+    assert_eq!(server(), before, "the server is still about to end");
     let preview = bench.octad(&["preview"]);
     assert!(preview.contains("(is stopping)"), "what is about to be gone is not counted on:\n{preview}");
 
