@@ -250,7 +250,7 @@ fn an_act_that_lasts_is_finished_after_the_first_and_left_at_the_second() {
     up.ends("error: ");
     let server = || {
         let called = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        traces::processes_of(&bench.site()).into_iter().find(|pid| called(pid).starts_with(b"sleep\0600"))
+        traces::processes_of(&bench.site()).into_iter().find(|pid| called(pid).starts_with(b"sleep\x00600"))
     };
     let before = server();
     assert!(before.is_some(), "the detector");
