@@ -131,7 +131,10 @@ fn a_gate_says_who_may_be_taken_away(bench: &Bench, stack: &Stack) {
     for node in ["broker-1", "zk-1"] {
         gate(node, "0s").exits(0);
     }
-    let frozen = stack.freeze("broker-3");
+    // With the controller away nobody could say so much.
+    let controller = stack.leader("kafka");
+    let other = ["broker-3", "broker-4"].into_iter().find(|broker| *broker != controller).unwrap();
+    let frozen = stack.freeze(other);
     let refused = gate("broker-1", "0s").exits(10);
     let process = rustix::process::Pid::from_raw(frozen).unwrap();
     rustix::process::kill_process(process, Signal::CONT).unwrap();
