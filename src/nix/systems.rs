@@ -69,7 +69,7 @@ pub async fn build(
     let locked = Locked::of(options.flake).await?;
     let notes = Remembered::at(options.directory)?;
     let mut built = BTreeMap::new();
-    let mut left = Vec::new();
+    let (mut left, mut keys) = (Vec::new(), BTreeMap::new());
     for (host, documents) in hosts {
         let key = locked.key(documents);
         match notes.system(host, &key) {
@@ -77,7 +77,10 @@ pub async fn build(
                 notes.keep(host, &key, &system).await?;
                 built.insert(host.clone(), Built { system, remembered: true });
             }
-            None => left.push((host.as_str(), documents)),
+            None => {
+                keys.insert(host.as_str(), key);
+                left.push((host.as_str(), documents));
+            }
         }
     }
     if left.is_empty() {
@@ -86,9 +89,9 @@ pub async fn build(
     let evaluated = evaluate::evaluate(&locked, &left, tell).await?;
     tell(format!("building {}", crate::model::counted(evaluated.len(), "system")));
     realise(options, &evaluated, tell).await?;
-    for (host, documents) in left {
+    for (host, key) in keys {
         let system = evaluated[host].out.clone();
-        notes.keep(host, &locked.key(documents), &system).await?;
+        notes.keep(host, &key, &system).await?;
         built.insert(host.to_owned(), Built { system, remembered: false });
     }
     Ok(built)

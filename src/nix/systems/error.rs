@@ -1,6 +1,6 @@
 //! Why systems could not be built.
 
-use crate::nix::BuildOptions;
+use crate::nix::{BuildOptions, LocalError};
 use std::io;
 use std::path::PathBuf;
 
@@ -8,13 +8,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// A program of Nix can't be run on this machine.
-    #[error("could not run `{program}` on this machine")]
-    NoNix {
-        /// Which.
-        program: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Local(#[from] LocalError),
     /// The flake can't be had, or is none.
     #[error("could not read the flake {flake}:\n{said}")]
     Flake {
@@ -83,7 +78,7 @@ impl BuildError {
     /// What to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoNix { .. } => Some("install Nix (https://nixos.org/download), or add it to PATH".into()),
+            Self::Local(error) => error.hint(),
             Self::Flake { .. } => Some(
                 "name another one with `--flake`; of a flake in git only files that git knows are there"
                     .into(),

@@ -1,6 +1,6 @@
 //! A program of Nix at work.
 
-use super::BuildError;
+use crate::nix::LocalError;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::VecDeque;
 use std::process::{ExitStatus, Stdio};
@@ -33,9 +33,9 @@ pub(super) fn nix(program: &str) -> Command {
 }
 
 impl Running {
-    pub(super) fn start(name: &'static str, command: &mut Command) -> Result<Self, BuildError> {
+    pub(super) fn start(name: &'static str, command: &mut Command) -> Result<Self, LocalError> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(|source| BuildError::NoNix { program: name, source })?;
+        let child = command.spawn().map_err(|source| LocalError::NoNix { program: name, source })?;
         Ok(Self { name, child })
     }
 
@@ -48,7 +48,7 @@ impl Running {
         mut self,
         input: &str,
         tell: &(dyn Fn(&str) + Sync),
-    ) -> Result<Ended, BuildError> {
+    ) -> Result<Ended, LocalError> {
         let (stdin, stdout, stderr) =
             (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
         let write = async {
@@ -83,7 +83,7 @@ impl Running {
             }
         };
         let ((), stdout, last) = tokio::join!(write, read, listen);
-        let failed = |source| BuildError::NoNix { program: self.name, source };
+        let failed = |source| LocalError::NoNix { program: self.name, source };
         let (stdout, last) = (stdout.map_err(failed)?, last.map_err(failed)?);
         let status = self.child.wait().await.map_err(failed)?;
         let said = last.into_iter().collect::<Vec<_>>().join("\n").trim().to_owned();
