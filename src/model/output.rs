@@ -134,7 +134,7 @@ pub fn resolve(value: &Value, lookup: &dyn Fn(&Reference) -> Option<Value>) -> V
 }
 
 fn resolve_format(value: &Value, lookup: &dyn Fn(&Reference) -> Option<Value>) -> Value {
-    let Ok(format) = serde_json::from_value::<Format>(value.clone()) else { return value.clone() };
+    let Ok(format) = Format::deserialize(value) else { return value.clone() };
     let parts = format.parts.into_iter().map(|part| match part {
         Output::Reference(reference) => match lookup(&reference) {
             Some(Value::String(text)) => Output::Known(text),
@@ -151,17 +151,17 @@ fn resolve_format(value: &Value, lookup: &dyn Fn(&Reference) -> Option<Value>) -
 
 /// All references within `value`, in the order they stand.
 pub fn references(value: &Value) -> Vec<Reference> {
-    let seen = std::cell::RefCell::new(Vec::new());
-    resolve(value, &|reference| {
-        seen.borrow_mut().push(reference.clone());
-        None
-    });
-    seen.into_inner()
+    match (as_reference(value), value) {
+        (Some(reference), _) => vec![reference],
+        (None, Value::Array(items)) => items.iter().flat_map(references).collect(),
+        (None, Value::Object(fields)) => fields.values().flat_map(references).collect(),
+        (None, _) => Vec::new(),
+    }
 }
 
 fn as_reference(value: &Value) -> Option<Reference> {
     value.as_object().filter(|fields| fields.contains_key("$ref"))?;
-    serde_json::from_value(value.clone()).ok()
+    Reference::deserialize(value).ok()
 }
 
 #[cfg(test)]

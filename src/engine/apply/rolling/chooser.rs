@@ -43,6 +43,8 @@ pub(in super::super) struct Chooser<'a> {
 /// One group of it.
 pub(super) struct Part<'a> {
     pub(super) role: Arc<dyn Role>,
+    /// The groups that its members need.
+    pub(super) needs: Vec<&'a str>,
     /// Members still to be changed.
     pub(super) pending: BTreeSet<&'a str>,
     /// Members on hosts that are changed as a whole.
@@ -112,7 +114,8 @@ impl<'a> Chooser<'a> {
         let beside = on_hosts.filter_map(|turn| turn.members.get(group)).map(|key| key.name.as_str());
         let beside = beside.collect();
         self.of += pending.len();
-        self.parts.insert(group, Part { role, pending, beside, interrupts, untold_since: None });
+        let needs = look::needed(self.ground, group);
+        self.parts.insert(group, Part { role, needs, pending, beside, interrupts, untold_since: None });
         Ok(())
     }
 

@@ -63,7 +63,7 @@ impl<'a> Looked<'a> {
 /// Looks at a group; `None` where none of its members exists.
 pub(super) async fn look<'a>(ground: Ground<'_>, group: &str, part: &mut Part<'a>) -> Option<Looked<'a>> {
     // What another group and the hosts say is no younger than what the group says of itself.
-    let lacking = needs_unhealthy(ground, group).await;
+    let lacking = unhealthy(ground, &part.needs).await;
     let mut until = Until::within(LOOK_HOLDS);
     let first = resource::view(ground.context, group).await?;
     let names: BTreeSet<&str> = &part.pending | &part.beside;
@@ -132,22 +132,23 @@ pub(super) async fn claim(
     }
 }
 
-/// The groups that the members of this one need and that aren't healthy, with what they lack.
-async fn needs_unhealthy(ground: Ground<'_>, group: &str) -> BTreeMap<String, String> {
+/// The groups that the members of this one need.
+pub(super) fn needed<'a>(ground: Ground<'a>, group: &str) -> Vec<&'a str> {
     let members = ground.stack.groups.get(group).map(|group| &group.members).into_iter().flatten();
     // A recorded stack knows of a needed group by its members only.
     let needs: BTreeSet<Key> = members.flat_map(|member| direct_needs(ground.stack, member)).collect();
-    let needed = ground
-        .stack
-        .groups
-        .iter()
-        .filter(|(name, other)| *name != group && !other.members.is_disjoint(&needs));
+    let others = ground.stack.groups.iter().filter(|(name, _)| *name != group);
+    others.filter(|(_, other)| !other.members.is_disjoint(&needs)).map(|(name, _)| name.as_str()).collect()
+}
+
+/// Those of these groups that aren't healthy, with what they lack.
+async fn unhealthy(ground: Ground<'_>, groups: &[&str]) -> BTreeMap<String, String> {
     let mut lacking = BTreeMap::new();
-    for (needed, _) in needed {
-        let health = resource::health(ground.context, needed).await;
+    for group in groups {
+        let health = resource::health(ground.context, group).await;
         let health = health.unwrap_or_else(|| Health::Unhealthy("it could not be asked".into()));
         if let Some(reason) = health.lacks() {
-            lacking.insert(needed.clone(), reason);
+            lacking.insert((*group).to_owned(), reason);
         }
     }
     lacking
