@@ -88,15 +88,15 @@ in
     };
     newer-facts = {
       evaluated = node (with' {
-        version = 4;
+        version = broker.version + 1;
       });
-      says = "broker-1: its facts are of version 4";
+      says = "broker-1: its facts are of version ${toString (broker.version + 1)}";
     };
     older-document = {
       evaluated = node (with' {
-        version = 2;
+        version = broker.version - 1;
       });
-      says = "broker-1: its facts are of version 2";
+      says = "broker-1: its facts are of version ${toString (broker.version - 1)}";
     };
     older-facts = {
       evaluated = node (broker.facts // { version = 1; });
