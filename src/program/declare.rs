@@ -152,6 +152,11 @@ fn plain(error: &Error, path: Option<&str>) -> Fault {
     let hint = match expected {
         "" => String::new(),
         "a boolean" => "write true or false".into(),
+        "a sequence" => "write a list in brackets".into(),
+        // Serde calls it by its Rust type.
+        whole if whole == "a map" || whole.starts_with("struct ") => {
+            format!("write a table there, such as one that begins with `[{path}]`")
+        }
         whole => match integer_range(whole) {
             Some((least, most)) => format!("write a whole number from {least} to {most}"),
             None => format!("write {whole}"),
@@ -177,6 +182,12 @@ fn integer_range(name: &str) -> Option<(i128, i128)> {
 /// Takes the smallest entry that covers `span` out of `table`; its dotted path, or `None` where there is none.
 fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<String> {
     let covers = |range: Range<usize>| range.start <= span.start && span.end <= range.end;
+    // A key that isn't known is meant itself, not what a header such as `[topic.orders]` has below it.
+    let named = table.iter().find(|(key, _)| covers(key.span()));
+    if let Some(key) = named.map(|(key, _)| key.get_ref().clone().into_owned()) {
+        table.remove(key.as_str());
+        return Some(key);
+    }
     // A table that is written as a header spans its header only, so every table has to be looked into.
     for (key, value) in table.iter_mut() {
         if let DeValue::Table(inner) = value.get_mut()
@@ -185,7 +196,7 @@ fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<String> {
             return Some(format!("{}.{path}", key.get_ref()));
         }
     }
-    let found = table.iter().find(|(key, value)| covers(key.span()) || covers(value.span()));
+    let found = table.iter().find(|(_, value)| covers(value.span()));
     let key = found.map(|(key, _)| key.get_ref().clone().into_owned())?;
     table.remove(key.as_str());
     Some(key)
@@ -242,6 +253,22 @@ mod tests {
         topics.a: `partitions` is missing | write `partitions = …` there
         topics.b.partitions: invalid value: integer `-1` | write a whole number from 0 to 4294967295
         more: there is no key `more` here | known: hosts, zookeeper, kafka, topics
+        "#);
+    }
+
+    #[test]
+    fn a_table_that_is_wrong_is_told_once_and_in_words_of_the_file() {
+        let text =
+            "program = \"ha\"\n[topic.orders]\npartitions = 6\n[topics]\norders = 6\n[hosts]\nzones = 1\n";
+        insta::assert_snapshot!(faults(text).join("\n"), @"
+        topic: there is no key `topic` here | did you mean `topics`?
+        topics.orders: invalid type: integer `6` | write a table there, such as one that begins with `[topics.orders]`
+        hosts.zones: invalid type: integer `1` | write a table there, such as one that begins with `[hosts.zones]`
+        ");
+        let text = "program = \"ha\"\nkafka = 3\n[hosts.zones]\neast = \"broker-1\"\n";
+        insta::assert_snapshot!(faults(text).join("\n"), @r#"
+        kafka: invalid type: integer `3` | write a table there, such as one that begins with `[kafka]`
+        hosts.zones.east: invalid type: string "broker-1" | write a list in brackets
         "#);
     }
 

@@ -342,6 +342,11 @@ fn refill_hint(node: &str, reason: &NotSafe) -> String {
                 left = others.len()
             )
         }
+        // It isn't for the others to come back: they are no help.
+        NotSafe::NotRebuilt { .. } => format!(
+            "restore its data; if it is lost for good and it may begin with none, `octad state unprotect node/{node}` and \
+             `octad state rm node/{node}` forget it, and the next `octad up` makes it anew"
+        ),
         _ => format!(
             "bring the others back first (`octad up --exclude {node}` starts them), or restore its data"
         ),
