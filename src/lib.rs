@@ -71,7 +71,7 @@
 //! | [`http`] | how services say that they are, and files that are fetched | yes |
 //! | [`tool`] | what the machine must have, and its installation | yes |
 //! | [`model`] | keys, facts, what a host needs to run a node | none |
-//! | [`clock`], [`causes`] | limits of deeds; an error as one line | none |
+//! | [`clock`], [`causes`], `hex` | limits of deeds; an error as one line; bytes as digits | none |
 
 pub mod artifact;
 pub mod causes;
@@ -81,6 +81,7 @@ pub mod component;
 #[cfg(feature = "drill")]
 pub mod drill;
 pub mod engine;
+mod hex;
 pub mod host;
 pub mod http;
 pub mod kafka;

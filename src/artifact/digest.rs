@@ -1,5 +1,6 @@
 //! SHA-256 digests: of jars, of sets, of keys. Reads files; writes nothing.
 
+use crate::hex::hex;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -59,7 +60,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(self.0))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::CliError;
 use super::session::Session;
 use crate::artifact::Store;
+use crate::hex::hex;
 use crate::model::Deployment;
 use crate::nix::{self, BuildOptions, Documents};
 use crate::report::exit;
@@ -82,7 +83,7 @@ fn systems_of(session: &Session, stack: &Name) -> Result<PathBuf, CliError> {
     // Stacks of one name in two places are two.
     let site = session.site(stack)?;
     let digest = Sha256::digest(site.as_os_str().as_encoded_bytes());
-    let place: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let place = hex(&digest[..4]);
     let store = Store::locate(Environment::from_process()).map_err(|error| CliError::Usage {
         message: error.to_string(),
         hint: "say with `--out` where links to what is built are to be".into(),

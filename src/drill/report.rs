@@ -4,6 +4,7 @@
 use super::run::Terms;
 use super::scene::Scene;
 use super::verdict::{Finding, Verdict};
+use crate::hex::hex;
 use crate::model::NodeFacts;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -112,7 +113,7 @@ fn settings<'a>(nodes: impl Iterator<Item = &'a NodeFacts>) -> String {
             serde_json::to_vec(&(&facts.node, &facts.settings, &facts.jvm, facts.fence)).unwrap_or_default(),
         );
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..8])
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 use super::Selection;
 use super::format::format_of;
 use super::plan::{Action, Checked, Draft, Plan, Step};
+use crate::hex::hex;
 use crate::model::Key;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -255,8 +256,7 @@ pub(super) fn differences<Then, Now>(
 
 fn digest(content: &Value) -> String {
     let text = serde_json::to_vec(content).expect("a JSON value has only text keys");
-    let hash: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hash}")
+    format!("sha256:{}", hex(Sha256::digest(text)))
 }
 
 /// What a plan does to each resource, in the form in which a file has it. To wait at a gate changes nothing.

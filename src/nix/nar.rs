@@ -77,6 +77,7 @@ fn put<Text: AsRef<[u8]>>(out: &mut impl Write, texts: &[Text]) -> io::Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hex::hex;
     use sha2::{Digest as _, Sha256};
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::fs::symlink;
@@ -94,9 +95,11 @@ mod tests {
         let mut nar = Vec::new();
         write_nar(&tree, &mut nar).unwrap();
         // As `nix-store --dump` has it.
-        let digest: String = Sha256::digest(&nar).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(nar.len(), 1064);
-        assert_eq!(digest, "3e0215d60080d99297fb3adb2cfc1ddde84c422c3909517662c503b55fd68289");
+        assert_eq!(
+            hex(Sha256::digest(&nar)),
+            "3e0215d60080d99297fb3adb2cfc1ddde84c422c3909517662c503b55fd68289"
+        );
     }
 
     #[test]

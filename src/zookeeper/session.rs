@@ -339,11 +339,12 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hex::hex;
 
     #[test]
     fn passwords_are_those_of_the_servers() {
         // What java.util.Random gives for the seed that a server makes of the id.
-        let of = |id| SessionId(id).password().map(|byte| format!("{byte:02x}")).concat();
+        let of = |id| hex(SessionId(id).password());
         assert_eq!(of(SERVER_SECRET), "60b420bb3851d9d47acb933dbe70399b");
         assert_eq!(of(0x1000_A0B0_C0D0_E0F1), "974d6810a24cc37d66ad5a1387948800");
     }

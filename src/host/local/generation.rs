@@ -2,6 +2,7 @@
 //! old, then a link is moved.
 
 use super::layout;
+use crate::hex::hex;
 use crate::host::{DOCUMENT_FILE, HostError};
 use crate::model::{Deployment, Layout};
 use serde_json::Value;
@@ -161,8 +162,4 @@ fn forget_old(generations: &Path, current: &str) -> io::Result<()> {
     all.sort();
     let surplus = (all.len() + 1).saturating_sub(KEPT);
     all.iter().take(surplus).try_for_each(|(_, path)| fs::remove_dir_all(path))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,6 +9,7 @@
 
 use super::error::LocalError;
 use super::program::{run, run_with};
+use crate::hex::hex;
 use crate::host::{Cut, HostError, Peers};
 use crate::tool;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -248,8 +249,7 @@ fn real(path: &Path) -> PathBuf {
 }
 
 fn digest(path: &Path) -> String {
-    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
-    digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..4])
 }
 
 #[cfg(test)]

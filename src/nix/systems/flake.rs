@@ -1,6 +1,7 @@
 //! A flake as it is at a moment.
 
 use super::{BuildError, BuildOptions, Running, nix};
+use crate::hex::hex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -57,7 +58,7 @@ impl Locked {
     /// What a host's system is made of: the same for the same sources and documents, and for no others.
     pub(super) fn key(&self, documents: &BTreeMap<String, Value>) -> String {
         let all = serde_json::json!([EXPRESSION, self.reference, self.output, documents]);
-        Sha256::digest(all.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(Sha256::digest(all.to_string()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The world's nodes: their disks, files and processes.
 
 use super::{Disk, Due, Generation, Node, Run, World};
+use crate::hex::hex;
 use crate::host::{DOCUMENT_FILE, HostError, NodeObservation, RunState};
 use crate::model::{Deployment, HealthCheck, Layout, Member, NodeFacts, Output};
 use crate::role::{Broker, Zookeeper};
@@ -142,7 +143,7 @@ impl World {
         let files = rendered(deployment);
         let mut hash = Sha256::new();
         hash.update(json!(files).to_string());
-        let id: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(&hash.finalize()[..6]);
         self.node_on(host, &facts.node)?.generation = Some(Generation {
             id: id.clone(),
             facts: facts.clone(),
