@@ -8,6 +8,7 @@ use crate::role::Group;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// The backend that such hosts are said to have. None of this program's, since nothing can be asked of them.
@@ -57,6 +58,9 @@ pub fn described(directory: &Path) -> Result<State, FactsError> {
             ),
         }));
     };
+    if let Some((node, address)) = stranger(&documents) {
+        return Err(no(format!("{node} is to reach {address}, and it has no document of a node there")));
+    }
     let mut state = State::new(stack);
     for Deployment { facts, .. } in &documents {
         let address = facts.host.address.known().ok().and_then(|address| address.parse().ok());
@@ -69,6 +73,20 @@ pub fn described(directory: &Path) -> Result<State, FactsError> {
         state.groups.entry(facts.group.clone()).or_insert_with(none).members.insert(facts.key());
     }
     Ok(state)
+}
+
+/// A node and an address in its settings that is none of the documents': they are of a part of a cluster only.
+fn stranger(documents: &[Deployment]) -> Option<(&str, Ipv4Addr)> {
+    let hosts = documents.iter().filter_map(|one| one.facts.host.address.known().ok()?.parse().ok());
+    let hosts: BTreeSet<Ipv4Addr> = hosts.collect();
+    documents.iter().find_map(|Deployment { facts, .. }| {
+        let values = facts.settings.values().filter_map(|value| value.known().ok());
+        let words = values.flat_map(|value| value.split([',', '/', ':'])).map(str::trim);
+        let mut named = words.filter_map(|word| word.parse::<Ipv4Addr>().ok());
+        let strange =
+            named.find(|one| !one.is_loopback() && !one.is_unspecified() && !hosts.contains(one))?;
+        Some((facts.node.as_str(), strange))
+    })
 }
 
 /// The nodes of other groups that a node's settings name by an address of theirs, alone or in a list: those it needs.
@@ -163,6 +181,8 @@ mod tests {
         fs::write(path.join("broker-1.json"), "{}").unwrap();
         assert!(refused(path).ends_with("it says no version"), "{}", refused(path));
         fs::write(path.join("broker-1.json"), document).unwrap();
+        let lacking = "broker-1 is to reach 10.77.0.11, and it has no document of a node there";
+        assert!(refused(path).ends_with(lacking), "{}", refused(path));
         fs::copy(example("minimal-nixos").join("zk-1.json"), path.join("zk-1.json")).unwrap();
         assert!(refused(path).ends_with("several stacks: ha-nixos, minimal-nixos"), "{}", refused(path));
     }
