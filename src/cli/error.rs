@@ -100,6 +100,14 @@ pub enum CliError {
     /// Whether a node may be taken away isn't known.
     #[error(transparent)]
     NotSpared(#[from] NotSpared),
+    /// What is to be run by leave of a gate can't be.
+    #[error("could not run `{program}`")]
+    Command {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A drill has no result.
     #[cfg(feature = "drill")]
     #[error(transparent)]

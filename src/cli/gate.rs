@@ -3,21 +3,28 @@
 use super::CliError;
 use super::named::named;
 use super::session::Session;
-use crate::engine::{self, NotSpared, Options, State};
+use crate::engine::{self, NotSpared, Options, Spared, State};
 use crate::output::Gate as Answer;
 use crate::report::exit;
 use crate::stack::{TopicName, ValidStack};
 use clap::Args;
+use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::Duration;
+
+/// How often a command that runs by leave of a gate is held against that leave.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Say whether a node may be taken away now, as `roll` would before it restarts it; exits with 10 where it may not, with 1
 /// where that could not be asked
 #[derive(Debug, Args)]
 #[command(
     after_help = "It changes nothing, and what it says holds for the moment: the others of the node's group serve and can do \
-                  without it, and nothing lacks a replica.\n\n\
-                  Examples:\n  octad gate broker-2\n  octad gate broker-2 --facts DIR --wait 5m && colmena apply --on broker-2"
+                  without it, and nothing lacks a replica. A COMMAND is run where the node may be taken away, and its exit \
+                  code is then the gate's; as long as it runs, no roll and no other gate gets leave to take a broker away.\n\n\
+                  Examples:\n  octad gate broker-2\n  octad gate broker-2 --facts DIR --wait 5m -- colmena apply --on broker-2"
 )]
 pub(super) struct Gate {
     /// Which node
@@ -32,6 +39,9 @@ pub(super) struct Gate {
     /// repeated
     #[arg(long, value_name = "TOPIC")]
     interrupt: Vec<TopicName>,
+    /// What takes it away
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
 }
 
 impl Gate {
@@ -46,15 +56,64 @@ impl Gate {
             Options { gate_timeout: self.wait, interrupt: session.interrupt().clone(), ..Options::default() };
         let interrupts = self.interrupt.iter().map(ToString::to_string).collect();
         let tell = |message| session.events().notice(message);
-        let spared = engine::spares(&context, &stack, group, &node, &interrupts, &options, &tell).await;
-        let refusal = match spared {
-            Ok(()) => None,
-            Err(refusal @ (NotSpared::NotSafe(_) | NotSpared::Broken(_))) => Some(refusal),
-            Err(unknown) => return Err(unknown.into()),
+        loop {
+            let spared = engine::spares(&context, &stack, group, &node, &interrupts, &options, &tell).await;
+            let (refusal, code) = match spared {
+                Ok(spared) if self.command.is_empty() => {
+                    spared.release().await;
+                    (None, exit::OK)
+                }
+                // It stood still after it had asked.
+                Ok(spared) if spared.until.has_passed() => {
+                    spared.release().await;
+                    continue;
+                }
+                Ok(spared) => return self.run_by(spared, session).await,
+                Err(refusal @ (NotSpared::NotSafe(_) | NotSpared::Broken(_))) => {
+                    (Some(refusal), exit::REFUSED)
+                }
+                Err(unknown) => return Err(unknown.into()),
+            };
+            session.output().gate(&Answer { node: &node.name, group, refusal });
+            return Ok(code);
+        }
+    }
+
+    /// Runs the command with this leave, which is given back when it has ended. A ^C at a terminal is for the command; who
+    /// asks Octad twice to stop ends it.
+    async fn run_by(&self, spared: Spared, session: &Session) -> Result<u8, CliError> {
+        let (program, arguments) = self.command.split_first().expect("there is a command");
+        let mut child = match tokio::process::Command::new(program).args(arguments).spawn() {
+            Ok(child) => child,
+            Err(source) => {
+                spared.release().await;
+                return Err(CliError::Command { program: program.clone(), source });
+            }
         };
-        let may = refusal.is_none();
-        session.output().gate(&Answer { node: &node.name, group, refusal });
-        Ok(if may { exit::OK } else { exit::REFUSED })
+        let (mut told, mut asked) = (false, false);
+        let ended = loop {
+            tokio::select! {
+                ended = child.wait() => break ended,
+                () = session.interrupt().wait_at_once(), if !asked => {
+                    asked = true;
+                    if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+                        let _ = kill_process(pid, Signal::TERM);
+                    }
+                }
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            if !told && !spared.is_held() {
+                let lost = "others may get leave as well";
+                session.events().notice(format!(
+                    "ZooKeeper no longer holds that {} is being taken away: {lost}, and the command goes on",
+                    self.node
+                ));
+                told = true;
+            }
+        };
+        spared.release().await;
+        let ended = ended.map_err(|source| CliError::Command { program: program.clone(), source })?;
+        Ok(exit_code(ended))
     }
 
     /// The cluster that the node is of.
@@ -69,4 +128,10 @@ impl Gate {
         };
         Ok((state.as_stack(name), state))
     }
+}
+
+/// As a shell has it.
+fn exit_code(ended: ExitStatus) -> u8 {
+    let code = ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap_or_default());
+    u8::try_from(code).unwrap_or(exit::FAILED)
 }

@@ -164,6 +164,7 @@ fn code(error: &CliError) -> u8 {
         | CliError::NotSpared(NotSpared::NotAsked { .. })
         | CliError::Described(FactsError::Read { .. })
         | CliError::Drifted { .. }
+        | CliError::Command { .. }
         | CliError::Io { .. } => exit::FAILED,
     }
 }

@@ -9,7 +9,7 @@ mod spares;
 mod stage;
 
 pub use error::{ApplyError, StepError};
-pub use spares::{NotSpared, spares};
+pub use spares::{NotSpared, Spared, spares};
 pub use stage::{StageError, lacking, stage};
 
 use super::order::Order;

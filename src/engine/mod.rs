@@ -39,7 +39,9 @@ mod sequence;
 mod state;
 mod store;
 
-pub use apply::{ApplyError, NotSpared, Options, StageError, StepError, apply, lacking, spares, stage};
+pub use apply::{
+    ApplyError, NotSpared, Options, Spared, StageError, StepError, apply, lacking, spares, stage,
+};
 pub use cancel::{HolderError, cancel, unlock};
 pub use check::{Violation, check};
 pub use consent::consent;

@@ -162,10 +162,10 @@ pub enum NotSafe {
         /// What is wrong with it.
         lacks: String,
     },
-    /// Watchdogs ask to stop brokers that are cut off from most others, which may happen at any moment; or a roll that ended a
-    /// moment ago still claims them.
+    /// Watchdogs ask to stop brokers that are cut off from most others, which may happen at any moment; or a roll or a gate
+    /// claims them, or did a moment ago.
     #[error(
-        "{} cut off from most of the others, as its watchdog says, or claimed by a roll of a moment ago",
+        "{} cut off from most of the others, as its watchdog says, or claimed by a roll or a gate",
         each(.brokers)
     )]
     CutOff {

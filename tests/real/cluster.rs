@@ -131,6 +131,17 @@ fn a_gate_says_who_may_be_taken_away(bench: &Bench, stack: &Stack) {
     for node in ["broker-1", "zk-1"] {
         gate(node, "0s").exits(0);
     }
+    // What runs by leave of one keeps others from theirs, and ends with its own code.
+    let taken = |command: &[&str]| {
+        stack.octad(&[&["gate", "broker-1", "--facts", facts, "--wait", "10s", "--"], command].concat())
+    };
+    taken(&["sh", "-c", "exit 7"]).exits(7);
+    let octad = env!("CARGO_BIN_EXE_octad");
+    let refused = taken(&[octad, "gate", "broker-2", "--facts", facts]).exits(10);
+    assert!(refused.stdout.contains("broker-2 may not be taken away"), "{}", refused.stdout);
+    gate("broker-2", "0s").exits(0);
+    let missing = taken(&["./no-such-program"]).exits(1);
+    assert!(missing.stderr.contains("could not run `./no-such-program`"), "{}", missing.stderr);
     // With the controller away nobody could say so much.
     let controller = stack.leader("kafka");
     let other = ["broker-3", "broker-4"].into_iter().find(|broker| *broker != controller).unwrap();

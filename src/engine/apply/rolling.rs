@@ -18,7 +18,7 @@ use crate::model::{Key, NodeFacts, ProcessSeen};
 use crate::resource::KindError;
 use back::Concerned;
 pub(super) use back::confirm;
-pub(super) use chooser::Chooser;
+pub(super) use chooser::{Chooser, release};
 use chooser::{PAUSE, Ready};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,9 +1,11 @@
 //! Whether a group can do without one of its members now, whoever takes that one away: what a roll asks before a turn.
 
-use super::rolling::Chooser;
+use super::rolling::{Chooser, release};
 use super::{Ground, Options, StepError};
+use crate::clock::Until;
 use crate::engine::roll::Turn;
 use crate::engine::{Context, GateError};
+use crate::kafka::Claim;
 use crate::model::Key;
 use crate::resource::{self, Surroundings as _};
 use crate::role::{Absence, GroupView, NotSafe};
@@ -34,11 +36,31 @@ pub enum NotSpared {
     Interrupted,
 }
 
+/// Leave to take a node away, for as long as it is kept: of a broker that is claimed, nobody else gets leave, nor for another
+/// one.
+#[derive(Debug)]
+pub struct Spared {
+    claims: BTreeMap<String, Claim>,
+    /// What is done by it is begun before this.
+    pub until: Until,
+}
+
+impl Spared {
+    /// Whether it still holds, as far as is known.
+    pub fn is_held(&self) -> bool {
+        self.claims.values().all(Claim::is_held)
+    }
+
+    /// Gives it back.
+    pub async fn release(self) {
+        release(self.claims).await;
+    }
+}
+
 /// Waits, as long as `options` let a gate take, until `node` of this group may be taken away: a roll would begin with it now,
 /// and somebody serves without it. `interrupts` are names of what may be interrupted by that. `tell` hears what is waited for.
 ///
-/// That holds for the moment in which it is said. Nothing is changed; claims that a roll makes before a turn are made and
-/// ended.
+/// Nothing is changed; the claims that a roll makes before a turn are made, and kept with the leave.
 ///
 /// # Errors
 /// Where it may not, or that could not be asked.
@@ -50,7 +72,7 @@ pub async fn spares(
     interrupts: &BTreeSet<String>,
     options: &Options,
     tell: &(dyn Fn(String) + Send + Sync),
-) -> Result<(), NotSpared> {
+) -> Result<Spared, NotSpared> {
     let turns = [Turn { host: None, members: [(group.to_owned(), node.clone())].into() }];
     let nobody = BTreeSet::new();
     let ground = Ground { context, stack, left_out: &nobody, options };
@@ -60,22 +82,28 @@ pub async fn spares(
         chooser.add(group, [node.name.as_str()].into(), interrupts)?;
         chooser.next_turn().await
     };
-    let asked = asked.await.map(|ready| Some(ready?.seen.remove(group)?.0));
-    chooser.release().await;
-    match asked {
+    let asked = asked.await.map(|ready| {
+        let mut ready = ready?;
+        Some((ready.seen.remove(group)?.0, ready.until))
+    });
+    let refused = match asked {
         // A group of one lets it go: whoever rolls it has been told before that clients wait until it is back.
-        Ok(Some(view)) if waits(context, group, node, &view) => {
-            Err(NotSpared::NotSafe(NotSafe::NobodyLeft { member: node.name.clone() }))
+        Ok(Some((view, _))) if waits(context, group, node, &view) => {
+            NotSpared::NotSafe(NotSafe::NobodyLeft { member: node.name.clone() })
         }
-        Ok(Some(view)) if view.up_count() > 0 => Ok(()),
-        Ok(_) => Err(not_asked(NotSafe::NobodyAnswers)),
+        Ok(Some((view, until))) if view.up_count() > 0 => {
+            return Ok(Spared { claims: chooser.take_claims(), until });
+        }
+        Ok(_) => not_asked(NotSafe::NobodyAnswers),
         Err(StepError::NotSafe { reason, .. }) if is_unknown(context, group, &reason).await => {
-            Err(not_asked(reason))
+            not_asked(reason)
         }
-        Err(StepError::NotSafe { reason, .. }) => Err(NotSpared::NotSafe(reason)),
-        Err(StepError::Gate(error)) => Err(NotSpared::Broken(error)),
-        Err(_) => Err(NotSpared::Interrupted),
-    }
+        Err(StepError::NotSafe { reason, .. }) => NotSpared::NotSafe(reason),
+        Err(StepError::Gate(error)) => NotSpared::Broken(error),
+        Err(_) => NotSpared::Interrupted,
+    };
+    chooser.release().await;
+    Err(refused)
 }
 
 /// Whether clients of the group wait while a member that serves is away, whoever else there is.

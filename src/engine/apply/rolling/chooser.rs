@@ -58,7 +58,7 @@ pub(in super::super) struct Ready<'a> {
     pub(super) turn: &'a Turn,
     /// How the groups in it were seen, with what hosts say of their members' processes.
     pub(in super::super) seen: BTreeMap<&'a str, (GroupView, Option<ProcessSeen>)>,
-    pub(super) until: Until,
+    pub(in super::super) until: Until,
 }
 
 impl Ready<'_> {
@@ -128,7 +128,12 @@ impl<'a> Chooser<'a> {
 
     /// Ends what is claimed, so that nobody is refused for it any more.
     pub(in super::super) async fn release(&mut self) {
-        release(std::mem::take(&mut self.claims)).await;
+        release(self.take_claims()).await;
+    }
+
+    /// What is claimed, to be kept by somebody else.
+    pub(in super::super) fn take_claims(&mut self) -> BTreeMap<String, Claim> {
+        std::mem::take(&mut self.claims)
     }
 
     fn stopped(&self, group: &str, reason: NotSafe) -> StepError {
@@ -280,7 +285,7 @@ impl<'a> Chooser<'a> {
 }
 
 /// Ends claims. Where ZooKeeper doesn't answer, they end with their sessions.
-async fn release(claims: BTreeMap<String, Claim>) {
+pub(in super::super) async fn release(claims: BTreeMap<String, Claim>) {
     for claim in claims.into_values() {
         let _ = tokio::time::timeout(RELEASE, claim.release()).await;
     }
