@@ -69,10 +69,12 @@ pub(super) fn put_query_valid_paths<'a>(
 
 /// The head of an operation that adds paths. What follows is framed: the number of paths, then each as what is known of it
 /// and its NAR.
-pub(super) fn put_add_multiple_to_store(out: &mut Vec<u8>) {
+///
+/// `repair`: it takes them also where it believes to have them.
+pub(super) fn put_add_multiple_to_store(out: &mut Vec<u8>, repair: bool) {
     put_number(out, operation::ADD_MULTIPLE_TO_STORE);
-    // No repair. Signatures aren't looked at where the daemon trusts us, and are where it doesn't, whatever this says.
-    put_number(out, 0);
+    put_number(out, u64::from(repair));
+    // Signatures aren't looked at where the daemon trusts us, and are where it doesn't, whatever this says.
     put_number(out, 1);
 }
 

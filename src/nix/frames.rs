@@ -113,7 +113,7 @@ fn write_operation(
     emit: impl FnMut(Vec<u8>) -> io::Result<()>,
 ) -> Result<(), LocalError> {
     let mut head = Vec::new();
-    daemon::put_add_multiple_to_store(&mut head);
+    daemon::put_add_multiple_to_store(&mut head, operation.repair);
     let mut chunks = Chunks { frame: head, begun: None, emit };
     let mut number = Vec::new();
     put_number(&mut number, operation.paths.len() as u64);

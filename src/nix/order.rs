@@ -13,6 +13,17 @@ pub(super) struct Operation {
     pub(super) bytes: u64,
     /// The hosts that miss all of these, by number.
     pub(super) hosts: BTreeSet<usize>,
+    /// Some of these hosts believe to have one of these, which may be broken there.
+    pub(super) repair: bool,
+}
+
+/// The hosts that get a path.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lacking {
+    /// By number.
+    pub(super) hosts: BTreeSet<usize>,
+    /// One of them believes to have it.
+    pub(super) in_doubt: bool,
 }
 
 /// An operation of this size takes no more paths, in bytes: with one more path of the usual size it is still one frame.
@@ -23,11 +34,12 @@ const MOST_PATHS: usize = 1000;
 /// Arranges all paths that somebody misses so that a host gets each path after what it names, that no host gets what it has,
 /// and that all hosts that get an operation get the same one.
 ///
-/// `missing` tells for each path of the closure which hosts miss it. A host that has a path has all that it names.
-pub(super) fn operations(paths: &[PathInfo], missing: &[BTreeSet<usize>]) -> Vec<Operation> {
+/// `missing` tells for each path of the closure which hosts miss it. A host that has a path has all that it names, as far as
+/// it knows.
+pub(super) fn operations(paths: &[PathInfo], missing: &[Lacking]) -> Vec<Operation> {
     let places: HashMap<&StorePath, usize> =
         paths.iter().enumerate().map(|(place, info)| (&info.path, place)).collect();
-    let is_missing = |place: usize| !missing[place].is_empty();
+    let is_missing = |place: usize| !missing[place].hosts.is_empty();
     let mut waits_for = vec![0usize; paths.len()];
     let mut named_by = vec![Vec::new(); paths.len()];
     for (place, info) in paths.iter().enumerate().filter(|(place, _)| is_missing(*place)) {
@@ -40,17 +52,19 @@ pub(super) fn operations(paths: &[PathInfo], missing: &[BTreeSet<usize>]) -> Vec
     // Those that may be sent now, by who misses them. Staying with the same hosts as long as possible makes few operations.
     let mut ready: BTreeMap<Rc<BTreeSet<usize>>, Vec<usize>> = BTreeMap::new();
     let may_be_sent = |ready: &mut BTreeMap<_, Vec<usize>>, place: usize| {
-        ready.entry(Rc::new(missing[place].clone())).or_default().push(place);
+        ready.entry(Rc::new(missing[place].hosts.clone())).or_default().push(place);
     };
     for place in (0..paths.len()).filter(|place| is_missing(*place) && waits_for[*place] == 0) {
         may_be_sent(&mut ready, place);
     }
     let mut all = Vec::new();
     while let Some(hosts) = ready.keys().next().cloned() {
-        let mut now = Operation { paths: Vec::new(), bytes: 0, hosts: (*hosts).clone() };
+        let begun = || Operation { paths: Vec::new(), bytes: 0, hosts: (*hosts).clone(), repair: false };
+        let mut now = begun();
         while let Some(place) = ready.get_mut(&hosts).and_then(Vec::pop) {
             now.paths.push(place);
             now.bytes += paths[place].nar_size;
+            now.repair |= missing[place].in_doubt;
             for &next in &named_by[place] {
                 waits_for[next] -= 1;
                 if waits_for[next] == 0 {
@@ -58,8 +72,7 @@ pub(super) fn operations(paths: &[PathInfo], missing: &[BTreeSet<usize>]) -> Vec
                 }
             }
             if now.bytes >= FULL || now.paths.len() >= MOST_PATHS {
-                let next = Operation { paths: Vec::new(), bytes: 0, hosts: (*hosts).clone() };
-                all.push(std::mem::replace(&mut now, next));
+                all.push(std::mem::replace(&mut now, begun()));
             }
         }
         if !now.paths.is_empty() {
@@ -123,8 +136,11 @@ mod tests {
                 }
                 has
             }).collect();
-            let missing: Vec<BTreeSet<usize>> = (0..paths.len())
-                .map(|place| (0..has.len()).filter(|host| !has[*host].contains(&place)).collect())
+            let missing: Vec<Lacking> = (0..paths.len())
+                .map(|place| {
+                    let hosts = (0..has.len()).filter(|host| !has[*host].contains(&place)).collect();
+                    Lacking { hosts, in_doubt: place % 7 == 0 }
+                })
                 .collect();
             let operations = operations(&paths, &missing);
             for (host, has) in has.iter().enumerate() {
@@ -132,6 +148,7 @@ mod tests {
                 for operation in operations.iter().filter(|operation| operation.hosts.contains(&host)) {
                     prop_assert!(operation.paths.len() <= MOST_PATHS);
                     prop_assert!(operation.bytes < FULL + size);
+                    prop_assert_eq!(operation.repair, operation.paths.iter().any(|place| missing[*place].in_doubt));
                     for &place in &operation.paths {
                         for named in paths[place].references.iter().filter(|named| **named != paths[place].path) {
                             let named = paths.iter().position(|info| info.path == *named).unwrap();
@@ -149,8 +166,9 @@ mod tests {
     fn hosts_that_miss_the_same_share_few_operations() {
         let paths = closure(&vec![vec![1, 7]; 1000], 100);
         let both = BTreeSet::from([0, 1]);
+        let lacking = |place| if place < 500 { BTreeSet::from([1]) } else { both.clone() };
         let missing: Vec<_> =
-            (0..1000).map(|place| if place < 500 { BTreeSet::from([1]) } else { both.clone() }).collect();
+            (0..1000).map(|place| Lacking { hosts: lacking(place), in_doubt: false }).collect();
         let operations = operations(&paths, &missing);
         assert!(operations.len() <= 6, "{}", operations.len());
     }

@@ -2,12 +2,12 @@
 
 use super::daemon;
 use super::frames::{self, Frame, Wanted};
-use super::order::{Operation, operations};
+use super::order::{Lacking, Operation, operations};
 use super::remote::{Remote, send};
 use super::ssh::Ssh;
 use super::{Closure, DaemonError, LocalError, PathInfo, PushError};
 use futures_util::future::{join, join_all, try_join};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -134,7 +134,7 @@ async fn push_once(
         }
     };
     let asked = join_all(connected.map(ask)).await;
-    let mut missing = vec![BTreeSet::new(); closure.paths.len()];
+    let mut missing = vec![Lacking::default(); closure.paths.len()];
     let mut wanted = Wanted { plain: false, compressed: false };
     let mut remotes = Vec::new();
     for (host, asked) in asked {
@@ -143,7 +143,8 @@ async fn push_once(
                 wanted.plain |= remote.wanted.plain;
                 wanted.compressed |= remote.wanted.compressed;
                 misses.into_iter().for_each(|place| {
-                    missing[place].insert(host);
+                    missing[place].hosts.insert(host);
+                    missing[place].in_doubt |= remote.doubts(&closure.paths[place].path);
                 });
                 all[host].failure = None;
                 remotes.push((host, remote));
@@ -216,8 +217,9 @@ async fn ask(
         Ok(paths) => paths.into_iter().collect(),
         Err(error) => return Err(remote.explain(error).await),
     };
-    let is_missing =
-        |(place, info): (usize, &PathInfo)| (!there.contains(info.path.as_str())).then_some(place);
+    let is_missing = |(place, info): (usize, &PathInfo)| {
+        (!there.contains(info.path.as_str()) || remote.doubts(&info.path)).then_some(place)
+    };
     let misses: Vec<usize> = closure.paths.iter().enumerate().filter_map(is_missing).collect();
     if !remote.trusted {
         let unsigned =
@@ -245,6 +247,11 @@ async fn send_all(
     sent.of_bytes = sent.bytes + operations.iter().map(|operation| operation.bytes).sum::<u64>();
     on_sent(host, *sent);
     let wanted = remote.wanted;
+    let paths = operations.iter().flat_map(|operation| &operation.paths);
+    if let Err(error) = remote.note(paths.map(|place| &closure.paths[*place].path)).await {
+        pushed.failure = Some(remote.explain(error.into()).await);
+        return pushed;
+    }
     let (stdin, replies) = remote.both();
     let taken = async {
         for operation in operations {
@@ -257,7 +264,6 @@ async fn send_all(
     };
     let done = transfer(stdin, wanted, deliveries, on_wire, taken).await;
     let kept = match done {
-        Ok(()) if options.keep_as.is_empty() => Ok(()),
         Ok(()) => remote.keep(&options.keep_as, &closure.roots).await,
         Err(Stopped::Local(error)) => Err(PushError::Local(error)),
         Err(Stopped::Daemon(error)) => Err(remote.explain(error).await),

@@ -9,6 +9,7 @@ use super::frames::{self, Frame, Wanted};
 use super::scratch::Scratch;
 use super::ssh::Ssh;
 use super::{DaemonError, PushError, StorePath};
+use std::collections::HashSet;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -35,8 +36,13 @@ const MARK: &str = "octad-push";
 /// Run by `sh` on the host. No single quotes, since it stands between such; no backslashes, since shells differ in them.
 ///
 /// It says what it is on, then takes lines, each with what it announces behind it: `z N` for N compressed bytes, `r N` for N
-/// as they are, both for the daemon, and `k NAME PATH…`, which has NAME's links lead to these paths. Where the daemon ends, so
-/// does the loop before it, which would wait for the next line: both are of the session's process group.
+/// as they are, both for the daemon; `n N` for N bytes with the paths that follow, one a line; `s`, which has on the disk what
+/// came; and `k NAME PATH…`, which has NAME's links lead to these paths. Where the daemon ends, so does the loop before it,
+/// which would wait for the next line: both are of the session's process group.
+///
+/// A daemon has on the disk that it has a path before the path is there: where power is lost, files that were written less
+/// than half a minute ago are empty, and the store believes in them. So what is sent is noted before, on the disk, and struck
+/// out when it is there as well. A note from before the last boot names what is in doubt.
 const SCRIPT: &str = r#"PATH=$PATH:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:$HOME/.nix-profile/bin
 daemon=$(command -v nix-daemon) || daemon=-
 zstd=$(command -v zstd) || zstd=-
@@ -44,16 +50,50 @@ sudo=
 [ $daemon = - ] || [ $(id -u) = 0 ] || ! sudo -n $daemon --version >/dev/null 2>&1 || sudo="sudo -n"
 nixos=-
 [ ! -e /etc/NIXOS ] || nixos=nixos
-echo octad-push $(uname -m) $nixos $daemon $zstd $HOME
+notes=$HOME/.local/state/octad/unsynced
+read -r boot </proc/sys/kernel/random/boot_id
+note=$boot.$$
+doubts() {
+  cd "$notes" 2>/dev/null || return
+  for one in *; do
+    case $one in
+      $boot.*) ;;
+      *) [ ! -f $one ] || cat $one ;;
+    esac
+  done
+}
+echo octad-push $(uname -m) $nixos $daemon $zstd $(doubts | wc -l) $HOME
+doubts
 [ $daemon != - ] || exit 1
-set -f
+synced() {
+  cd "$notes" 2>/dev/null || return 0
+  over=
+  for one in $boot.*; do
+    [ $one = $note ] || kill -0 ${one##*.} 2>/dev/null || over="$over $one"
+  done
+  sync -f /nix/store "$notes" || sync
+  for one in *; do
+    case $one in
+      $boot.*) ;;
+      *)
+        [ -f $one ] && [ -f $note ] || continue
+        grep -vxF -f $note $one >../left.$$
+        if [ -s ../left.$$ ]; then mv ../left.$$ $one; else rm -f $one ../left.$$; fi ;;
+    esac
+  done
+  rm -f $note $over
+}
 trap : TERM
 while read -r what rest; do
   case $what in
     z) head -c $rest | zstd -dcq || exit 1 ;;
     r) head -c $rest || exit 1 ;;
+    n) mkdir -p "$notes" && cd "$notes" && head -c $rest >$note && { sync $note . || sync; } || exit 1 ;;
+    s) synced || exit 1 ;;
     k)
+      set -f
       set -- $rest
+      set +f
       links="$HOME"/.local/state/octad/roots/$1
       shift
       mkdir -p "$links" || exit 1
@@ -83,6 +123,8 @@ pub(super) struct Remote {
     /// What it takes.
     pub(super) wanted: Wanted,
     home: String,
+    /// Paths that it may believe to have and that may be broken.
+    doubted: HashSet<String>,
     /// Its daemon trusts us.
     pub(super) trusted: bool,
 }
@@ -124,7 +166,7 @@ impl Remote {
         let keeping = tokio::spawn(keep(stderr, said.clone()));
         let mut stdout = BufReader::with_capacity(64 << 10, stdout);
         let greeting = timeout(LOGIN, greeting(&mut stdout)).await;
-        let Ok(Ok(Greeting { machine, is_nixos, has_daemon, has_zstd, home })) = greeting else {
+        let Ok(Ok(Greeting { machine, is_nixos, has_daemon, has_zstd, doubts, home })) = greeting else {
             let noise = match greeting {
                 Ok(Err(noise)) => noise,
                 _ => String::new(),
@@ -138,10 +180,28 @@ impl Remote {
         if !has_daemon {
             return Err(PushError::NoNix);
         }
+        let mut doubted = HashSet::new();
+        for _ in 0..doubts {
+            let mut line = String::new();
+            // What is missing of them is told by the daemon's first word, which then isn't one.
+            let _ = timeout(LOGIN, stdout.read_line(&mut line)).await;
+            doubted.insert(line.trim_end().to_owned());
+        }
         let wanted = Wanted::by(has_zstd);
         let replies = Replies::new(stdout);
-        let mut remote =
-            Self { child, stdin, replies, said, scratch, machine, is_nixos, wanted, home, trusted: false };
+        let mut remote = Self {
+            child,
+            stdin,
+            replies,
+            said,
+            scratch,
+            machine,
+            is_nixos,
+            wanted,
+            home,
+            doubted,
+            trusted: false,
+        };
         let hello = frames::requests(daemon::put_hello, wanted).map_err(DaemonError::from);
         let answered = match hello {
             Ok(hello) => {
@@ -167,12 +227,30 @@ impl Remote {
         (&mut self.stdin, &mut self.replies)
     }
 
-    /// Keeps these paths from the garbage collector until others are kept under the same name.
+    /// Whether the host may believe to have a path that is broken.
+    pub(super) fn doubts(&self, path: &StorePath) -> bool {
+        self.doubted.contains(path.as_str())
+    }
+
+    /// Has the host take note of what it is about to be sent.
+    pub(super) async fn note(&mut self, paths: impl Iterator<Item = &StorePath>) -> io::Result<()> {
+        let lines: String = paths.map(|path| format!("{path}\n")).collect();
+        match lines.as_str() {
+            "" => Ok(()),
+            lines => self.stdin.write_all(format!("n {}\n{lines}", lines.len()).as_bytes()).await,
+        }
+    }
+
+    /// Has all that came on the host's disk, and keeps these paths from the garbage collector until others are kept under the
+    /// same name; without a name only the former.
     pub(super) async fn keep(&mut self, name: &str, roots: &[StorePath]) -> Result<(), PushError> {
-        let mut line = format!("k {name}");
-        roots.iter().for_each(|root| line.push_str(&format!(" {root}")));
-        line.push('\n');
-        let links = (0..roots.len())
+        let mut line = "s\n".to_owned();
+        if !name.is_empty() {
+            line.push_str(&format!("k {name}"));
+            roots.iter().for_each(|root| line.push_str(&format!(" {root}")));
+            line.push('\n');
+        }
+        let links = (0..if name.is_empty() { 0 } else { roots.len() })
             .map(|number| format!("{}/.local/state/octad/roots/{name}/{number}", self.home))
             .collect::<Vec<_>>();
         let registered = async {
@@ -185,7 +263,7 @@ impl Remote {
             let request = frames::requests(request, self.wanted)?;
             let _ = self.stdin.write_all(line.as_bytes()).await;
             let _ = self.send(&request).await;
-            for _ in links.iter().chain(&links) {
+            for _ in 0..links.len() + roots.len() {
                 self.replies.done().await?;
             }
             Ok(())
@@ -240,18 +318,21 @@ struct Greeting {
     is_nixos: bool,
     has_daemon: bool,
     has_zstd: bool,
+    /// How many lines follow, each with a path that is in doubt.
+    doubts: usize,
     home: String,
 }
 
 impl Greeting {
     fn of(line: &str) -> Option<Self> {
-        let mut words = line.strip_prefix(MARK)?.strip_prefix(' ')?.splitn(5, ' ');
+        let mut words = line.strip_prefix(MARK)?.strip_prefix(' ')?.splitn(6, ' ');
         let (machine, nixos, daemon, zstd) = (words.next()?, words.next()?, words.next()?, words.next()?);
         Some(Self {
             machine: machine.to_owned(),
             is_nixos: nixos != "-",
             has_daemon: daemon != "-",
             has_zstd: zstd != "-",
+            doubts: words.next()?.parse().ok()?,
             home: words.next()?.to_owned(),
         })
     }
@@ -339,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_greeting_tells_what_the_host_has() {
-        let greeting = Greeting::of("octad-push x86_64 nixos /bin/nix-daemon - /home/a b").unwrap();
+        let greeting = Greeting::of("octad-push x86_64 nixos /bin/nix-daemon - 3 /home/a b").unwrap();
         assert_eq!(
             greeting,
             Greeting {
@@ -347,6 +428,7 @@ mod tests {
                 is_nixos: true,
                 has_daemon: true,
                 has_zstd: false,
+                doubts: 3,
                 home: "/home/a b".into()
             }
         );

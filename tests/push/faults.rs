@@ -3,6 +3,7 @@
 use super::lab::{Sort, said};
 use super::{failure, lab};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -84,4 +85,44 @@ fn two_pushes_and_a_garbage_collection_at_once_end_well() {
     }
     assert!([&one, &other].into_iter().chain(&common).all(|path| host.has(&lab, path)));
     host.verify(&lab);
+}
+
+/// A store believes in files that were empty when the power came back.
+#[test]
+fn what_may_not_have_been_on_the_disk_when_power_was_lost_is_sent_again() {
+    let Some(lab) = lab() else { return };
+    let paths = lab.paths("some", 3, 1 << 16);
+    let top = lab.needing(&paths);
+    let host = lab.host("host", Sort::default());
+    let push = || lab.pushed(&["--to", "host", &top]);
+    let notes = || fs::read_dir(host.notes()).map_or(0, Iterator::count);
+    let mut cut = lab.push(&["--to", "host", &top]);
+    host.cut_after(64 << 10);
+    assert!(cut.output().unwrap().status.success(), "the rest is sent");
+    assert_eq!(notes(), 0, "all of it is on the disk");
+
+    // As a push that power was lost in leaves them, with one that isn't of this closure.
+    let other = "/nix/store/00000000000000000000000000000000-other";
+    let (broken, whole) = (&paths[0], &paths[1]);
+    fs::write(host.notes().join("another-boot.1"), format!("{broken}\n{whole}\n{other}\n")).unwrap();
+    let contents = host.file(broken).join("contents");
+    let mut writable = fs::metadata(&contents).unwrap().permissions();
+    writable.set_mode(0o644);
+    fs::set_permissions(&contents, writable).unwrap();
+    fs::write(&contents, "").unwrap();
+    let verified = host.command(&lab, "nix-store").args(["--verify-path", broken]).output().unwrap();
+    assert!(!verified.status.success(), "the detector");
+
+    let (code, result) = push();
+    assert_eq!((code, &result["hosts"][0]["paths"]), (0, &2.into()), "{result}");
+    host.verify(&lab);
+    assert_eq!(fs::read_to_string(host.notes().join("another-boot.1")).unwrap(), format!("{other}\n"));
+    let (code, result) = push();
+    assert_eq!((code, &result["hosts"][0]["paths"]), (0, &0.into()), "{result}");
+    // One of this boot whose process is gone is no doubt, and goes once all is on the disk.
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    fs::write(host.notes().join(format!("{}.999999999", boot.trim())), format!("{whole}\n")).unwrap();
+    let (code, result) = push();
+    assert_eq!((code, &result["hosts"][0]["paths"]), (0, &0.into()), "{result}");
+    assert_eq!(notes(), 1);
 }

@@ -20,7 +20,8 @@ const PORT: u16 = 2222;
 const NO_HOOK: [&str; 3] = ["--option", "build-hook", ""];
 
 /// What the script on a host takes, but for zstd.
-const TOOLS: [&str; 9] = ["sh", "id", "uname", "head", "ln", "mkdir", "rm", "cat", "sleep"];
+const TOOLS: [&str; 13] =
+    ["sh", "id", "uname", "head", "ln", "mkdir", "rm", "cat", "sleep", "wc", "sync", "grep", "mv"];
 
 /// This machine's part: a store of its own, and the hosts that ssh knows.
 pub(super) struct Lab {
@@ -341,6 +342,16 @@ impl Host {
         let is_clean =
             |line: &str| line.ends_with("...") || line.contains("waiting for the big Nix store lock");
         assert!(verified.status.success() && said.lines().all(is_clean), "{said}");
+    }
+
+    /// Where it notes what it was sent and may not have on its disk yet.
+    pub(super) fn notes(&self) -> PathBuf {
+        self.directory.join("home/.local/state/octad/unsynced")
+    }
+
+    /// A path of its store, as seen from here.
+    pub(super) fn file(&self, path: &str) -> PathBuf {
+        self.directory.join(path.trim_start_matches('/'))
     }
 
     pub(super) fn collect_garbage(&self, lab: &Lab) -> String {
