@@ -337,7 +337,11 @@ def freeze(node: Node) -> None:
 
 
 def frozen(node: Node) -> bool:
-    return node.running() and (node.group / "cgroup.freeze").read_text().strip() == "1"
+    try:
+        return node.running() and (node.group / "cgroup.freeze").read_text().strip() == "1"
+    except FileNotFoundError:
+        # It is between its lock and its group.
+        return False
 
 
 def thaw(node: Node) -> None:
