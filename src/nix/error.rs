@@ -159,7 +159,7 @@ pub enum PushError {
         example: String,
     },
     /// Its disk is full.
-    #[error("its disk is full: {said}")]
+    #[error("its disk is full{}: {said}", if said.contains("I/O error") { ", or broken" } else { "" })]
     DiskFull {
         /// What its daemon said.
         said: String,

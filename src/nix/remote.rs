@@ -283,7 +283,7 @@ impl Remote {
     /// What it means that the daemon did not answer as it should.
     pub(super) async fn explain(&mut self, error: DaemonError) -> PushError {
         match error {
-            DaemonError::Refused { message } if message.contains("No space left on device") => {
+            DaemonError::Refused { message } if is_of_full_disk(&message) => {
                 PushError::DiskFull { said: message }
             }
             DaemonError::Ended { .. } => {
@@ -295,13 +295,21 @@ impl Remote {
                     log if broke || ended.is_err() => PushError::Cut {
                         said: log.lines().last().unwrap_or("nothing is heard of it any more").to_owned(),
                     },
-                    _ if said.contains("No space left on device") => PushError::DiskFull { said },
+                    _ if is_of_full_disk(&said) => PushError::DiskFull { said },
                     _ => PushError::Ended { source: error, said },
                 }
             }
             error => PushError::Daemon(error),
         }
     }
+}
+
+/// Whether it is said of a full disk. The database of a store can't even be read there, since a file beside it must grow; a
+/// broken disk has it say the same.
+fn is_of_full_disk(said: &str) -> bool {
+    ["No space left on device", "database or disk is full", "disk I/O error"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 pub(super) async fn send(stdin: &mut ChildStdin, frame: &Frame, wanted: Wanted) -> io::Result<u64> {
