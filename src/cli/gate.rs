@@ -3,7 +3,7 @@
 use super::CliError;
 use super::named::named;
 use super::session::Session;
-use crate::engine::{self, NotSpared, Options, Spared, State};
+use crate::engine::{self, Context, NotSpared, Options, Spared, State};
 use crate::output::Gate as Answer;
 use crate::report::exit;
 use crate::stack::{TopicName, ValidStack};
@@ -13,6 +13,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How often a command that runs by leave of a gate is held against that leave.
 const LOOK: Duration = Duration::from_secs(1);
@@ -23,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[command(
     after_help = "It changes nothing, and what it says holds for the moment: the others of the node's group serve and can do \
                   without it, and nothing lacks a replica. A COMMAND is run where the node may be taken away, and its exit \
-                  code is then the gate's; as long as it runs, no roll and no other gate gets leave to take a broker away.\n\n\
+                  code is then the gate's; as long as it runs for a broker, no roll and no other gate gets leave to take one away.\n\n\
                   Examples:\n  octad gate broker-2\n  octad gate broker-2 --facts DIR --wait 5m -- colmena apply --on broker-2"
 )]
 pub(super) struct Gate {
@@ -68,7 +69,7 @@ impl Gate {
                     spared.release().await;
                     continue;
                 }
-                Ok(spared) => return self.run_by(spared, session).await,
+                Ok(spared) => return self.run_by(spared, &context, session).await,
                 Err(refusal @ (NotSpared::NotSafe(_) | NotSpared::Broken(_))) => {
                     (Some(refusal), exit::REFUSED)
                 }
@@ -79,9 +80,14 @@ impl Gate {
         }
     }
 
-    /// Runs the command with this leave, which is given back when it has ended. A ^C at a terminal is for the command; who
-    /// asks Octad twice to stop ends it.
-    async fn run_by(&self, spared: Spared, session: &Session) -> Result<u8, CliError> {
+    /// Whether it is to run a command, which it doesn't leave before that has ended.
+    pub(super) fn runs_a_command(&self) -> bool {
+        !self.command.is_empty()
+    }
+
+    /// Runs the command with this leave, which is given back when it has ended. A ^C is for the command, which a terminal tells
+    /// of it by itself; other requests to end are handed on.
+    async fn run_by(&self, mut spared: Spared, context: &Context, session: &Session) -> Result<u8, CliError> {
         let (program, arguments) = self.command.split_first().expect("there is a command");
         let mut child = match tokio::process::Command::new(program).args(arguments).spawn() {
             Ok(child) => child,
@@ -90,25 +96,30 @@ impl Gate {
                 return Err(CliError::Command { program: program.clone(), source });
             }
         };
-        let (mut told, mut asked) = (false, false);
+        let listen = |kind| {
+            signal(kind).map_err(|source| CliError::Io { action: "listen for signals".into(), source })
+        };
+        let (mut term, mut hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+        let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        let hand_on = |signal| pid.map_or(Ok(()), |pid| kill_process(pid, signal));
+        let mut lost = false;
         let ended = loop {
             tokio::select! {
                 ended = child.wait() => break ended,
-                () = session.interrupt().wait_at_once(), if !asked => {
-                    asked = true;
-                    if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
-                        let _ = kill_process(pid, Signal::TERM);
-                    }
-                }
+                Some(()) = term.recv() => drop(hand_on(Signal::TERM)),
+                Some(()) = hangup.recv() => drop(hand_on(Signal::HUP)),
                 () = tokio::time::sleep(LOOK) => {}
             }
-            if !told && !spared.is_held() {
-                let lost = "others may get leave as well";
+            let held = spared.is_held();
+            if !held && !lost {
                 session.events().notice(format!(
-                    "ZooKeeper no longer holds that {} is being taken away: {lost}, and the command goes on",
+                    "{}: others may get leave as well, until it is claimed again",
                     self.node
                 ));
-                told = true;
+            }
+            lost = !held && spared.hold(context).await.is_err();
+            if !held && !lost {
+                session.events().notice(format!("{} is claimed again", self.node));
             }
         };
         spared.release().await;

@@ -243,11 +243,13 @@ pub fn main(programs: Programs, registry: Registry) -> ExitCode {
         }
     };
     let session = Session::new(&global, programs, registry);
+    // A command that somebody else wrote isn't left alone.
+    let waits = matches!(&verb, Some(Verb::Gate(gate)) if gate.runs_a_command());
     let result = runtime.block_on(async {
         session.listen_for_signals();
         tokio::select! {
             result = run(&session, verb) => result,
-            () = session.interrupt().wait_at_once() => Err(CliError::Interrupted),
+            () = session.interrupt().wait_at_once(), if !waits => Err(CliError::Interrupted),
         }
     });
     // What a second ^C leaves behind is not waited for.

@@ -212,9 +212,12 @@ impl Session {
     /// The cluster that the documents in a directory tell of. A stack of its name may be recorded here as well, with a lock and
     /// with notes of its own.
     pub(super) fn described(&self, directory: &Path) -> Result<(Name, State), CliError> {
-        let state = engine::described(directory)?;
-        let name = format!("{}-by-facts", state.stack).parse::<Name>().map_err(|error| {
-            FactsError::NoCluster { path: directory.to_owned(), reason: error.to_string() }
+        let state = engine::described(directory, &self.registry)?;
+        // The longest name has room for the rest.
+        let stack: String = state.stack.chars().take(50).collect();
+        let name = format!("{stack}-by-facts").parse::<Name>().map_err(|error| FactsError::NoCluster {
+            path: directory.to_owned(),
+            reason: error.to_string(),
         })?;
         Ok((name, state))
     }

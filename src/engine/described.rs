@@ -3,12 +3,12 @@
 
 use super::State;
 use crate::model::{DEPLOYMENT_VERSION, Deployment, HostInputs, Key, NodeFacts};
+use crate::registry::Registry;
 use crate::resource::Recorded;
 use crate::role::Group;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// The backend that such hosts are said to have. None of this program's, since nothing can be asked of them.
@@ -38,8 +38,8 @@ pub enum FactsError {
 /// The cluster of the documents in a directory, as if it were recorded.
 ///
 /// # Errors
-/// Where a file can't be read or is no such document, and where they are of several stacks.
-pub fn described(directory: &Path) -> Result<State, FactsError> {
+/// Where a file can't be read or is no such document, and where they are of several stacks, of a part of one, or two of a node.
+pub fn described(directory: &Path, registry: &Registry) -> Result<State, FactsError> {
     let mut documents = Vec::new();
     for path in files(directory)? {
         let failed = |source| FactsError::Read { path: path.clone(), source };
@@ -58,8 +58,24 @@ pub fn described(directory: &Path) -> Result<State, FactsError> {
             ),
         }));
     };
-    if let Some((node, address)) = stranger(&documents) {
-        return Err(no(format!("{node} is to reach {address}, and it has no document of a node there")));
+    let mut nodes = BTreeSet::new();
+    if let Some(twice) = documents.iter().find(|document| !nodes.insert(&document.facts.node)) {
+        return Err(no(format!("it has two documents of {}", twice.facts.node)));
+    }
+    for Deployment { facts, .. } in &documents {
+        let known =
+            || format!("{} is of the role {}, which this program doesn't know", facts.node, facts.role);
+        let role = registry.role_named(&facts.role).ok_or_else(|| no(known()))?;
+        let is_there = |address: &String| {
+            let mut hosts = documents.iter().map(|document| document.facts.host.address.known());
+            hosts.any(|host| host.is_ok_and(|host| host == address))
+        };
+        if let Some(address) = role.servers(facts).iter().find(|address| !is_there(address)) {
+            return Err(no(format!(
+                "{} is to reach {address}, and it has no document of a node there",
+                facts.node
+            )));
+        }
     }
     let mut state = State::new(stack);
     for Deployment { facts, .. } in &documents {
@@ -73,20 +89,6 @@ pub fn described(directory: &Path) -> Result<State, FactsError> {
         state.groups.entry(facts.group.clone()).or_insert_with(none).members.insert(facts.key());
     }
     Ok(state)
-}
-
-/// A node and an address in its settings that is none of the documents': they are of a part of a cluster only.
-fn stranger(documents: &[Deployment]) -> Option<(&str, Ipv4Addr)> {
-    let hosts = documents.iter().filter_map(|one| one.facts.host.address.known().ok()?.parse().ok());
-    let hosts: BTreeSet<Ipv4Addr> = hosts.collect();
-    documents.iter().find_map(|Deployment { facts, .. }| {
-        let values = facts.settings.values().filter_map(|value| value.known().ok());
-        let words = values.flat_map(|value| value.split([',', '/', ':'])).map(str::trim);
-        let mut named = words.filter_map(|word| word.parse::<Ipv4Addr>().ok());
-        let strange =
-            named.find(|one| !one.is_loopback() && !one.is_unspecified() && !hosts.contains(one))?;
-        Some((facts.node.as_str(), strange))
-    })
 }
 
 /// The nodes of other groups that a node's settings name by an address of theirs, alone or in a list: those it needs.
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_cluster_is_known_from_its_documents() {
-        let state = described(&example("ha-nixos")).unwrap();
+        let state = described(&example("ha-nixos"), &Registry::standard()).unwrap();
         assert_eq!(state.stack, "ha-nixos");
         let members = |group: &str| state.groups[group].members.len();
         assert_eq!((members("kafka"), members("zookeeper")), (5, 3));
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_describes_no_cluster_is_told_with_its_place() {
-        let refused = |directory: &Path| described(directory).unwrap_err().to_string();
+        let refused = |directory: &Path| described(directory, &Registry::standard()).unwrap_err().to_string();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         assert!(refused(path).ends_with("it has no NODE.json"), "{}", refused(path));
@@ -183,6 +185,9 @@ mod tests {
         fs::write(path.join("broker-1.json"), document).unwrap();
         let lacking = "broker-1 is to reach 10.77.0.11, and it has no document of a node there";
         assert!(refused(path).ends_with(lacking), "{}", refused(path));
+        fs::copy(path.join("broker-1.json"), path.join("broker-1-old.json")).unwrap();
+        assert!(refused(path).ends_with("it has two documents of broker-1"), "{}", refused(path));
+        fs::remove_file(path.join("broker-1-old.json")).unwrap();
         fs::copy(example("minimal-nixos").join("zk-1.json"), path.join("zk-1.json")).unwrap();
         assert!(refused(path).ends_with("several stacks: ha-nixos, minimal-nixos"), "{}", refused(path));
     }

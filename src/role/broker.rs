@@ -173,10 +173,14 @@ impl Role for Broker {
         roll::may_disrupt(node, interrupts, view)
     }
 
+    fn servers(&self, facts: &NodeFacts) -> BTreeSet<String> {
+        let ensemble = Self::ensemble(facts);
+        ensemble.iter().filter_map(|server| Some(server.rsplit_once(':')?.0.to_owned())).collect()
+    }
+
     async fn claim(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<Option<Claim>, NotSafe> {
         let mut ensemble = Self::ensemble(member);
-        // Nobody is stopped on the word of one without a watchdog.
-        if !member.watchdog || ensemble.is_empty() {
+        if ensemble.is_empty() {
             return Ok(None);
         }
         // A server on the same host may be stopped with it, and the claim's connection with that.

@@ -158,8 +158,14 @@ pub trait Role: Send + Sync {
         alike::may_disrupt(node, view)
     }
 
-    /// Claims a member that serves, before it is stopped: watchdogs (Kafka's), which stop members by themselves, stop none
-    /// while the claim is kept. `None` where the group has no watchdogs; else it is to be looked at again.
+    /// The hosts of servers that a node's settings name, of its own group or of one that it needs, by address. As a rule none.
+    fn servers(&self, facts: &NodeFacts) -> BTreeSet<String> {
+        let _ = facts;
+        BTreeSet::new()
+    }
+
+    /// Claims a member before it is stopped: while the claim is kept, nobody else can claim one, and watchdogs (Kafka's), which
+    /// stop members by themselves, stop none. `None` where a group's members can't be claimed; else it is to be looked at again.
     async fn claim(&self, wire: &dyn Wire, member: &NodeFacts) -> Result<Option<Claim>, NotSafe> {
         let _ = (wire, member);
         Ok(None)

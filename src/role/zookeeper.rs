@@ -94,6 +94,11 @@ fn seen(ensemble: EnsembleView, members: &[Arc<Member>]) -> GroupView {
 
 #[async_trait]
 impl Role for Zookeeper {
+    fn servers(&self, facts: &NodeFacts) -> BTreeSet<String> {
+        let named = members_of(facts).into_values().filter_map(|server| server.known().ok());
+        named.filter_map(|server| Some(server.split_once(':')?.0.to_owned())).collect()
+    }
+
     fn name(&self) -> &'static str {
         Self::NAME
     }

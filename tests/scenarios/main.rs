@@ -268,8 +268,12 @@ fn gate(simulation: &Simulation, node: &str, waits: bool) -> String {
     let told_of = Mutex::new(String::new());
     let tell = |message: String| told_of.lock().unwrap().push_str(&format!("  {message}\n"));
     let nothing = BTreeSet::new();
-    let spared = engine::spares(&context, &stack, group, &node, &nothing, &options, &tell);
-    let answer = match simulation.wait(spared) {
+    let asked = async {
+        let spared = engine::spares(&context, &stack, group, &node, &nothing, &options, &tell).await?;
+        spared.release().await;
+        Ok(())
+    };
+    let answer = match simulation.wait(asked) {
         Err(unknown @ NotSpared::NotAsked { .. }) => told(&unknown.into()),
         answer => gate_text(&Gate { node: &node.name, group, refusal: answer.err() }),
     };

@@ -85,7 +85,7 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
             "ask from where every node of the stack can be reached, ZooKeeper's servers too, such as one of its machines"
                 .into(),
         ),
-        CliError::Command { .. } => Some("nothing was done; write the command as a shell would find it".into()),
+        CliError::Command { .. } => Some("nothing was done; behind `--` the command's words stand apart, as in `-- ssh broker-2 reboot`".into()),
         CliError::NotPushed { .. } | CliError::NotSpared(_) | CliError::Described(FactsError::Read { .. }) => None,
         CliError::PushInterrupted => Some("the same command sends only what is missing".into()),
         CliError::Halt(HaltError::Interrupted) | CliError::Interrupted => {

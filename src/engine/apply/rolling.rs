@@ -20,6 +20,7 @@ use back::Concerned;
 pub(super) use back::confirm;
 pub(super) use chooser::{Chooser, release};
 use chooser::{PAUSE, Ready};
+pub(super) use look::claim;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;

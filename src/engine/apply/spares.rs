@@ -1,6 +1,6 @@
 //! Whether a group can do without one of its members now, whoever takes that one away: what a roll asks before a turn.
 
-use super::rolling::{Chooser, release};
+use super::rolling::{Chooser, claim, release};
 use super::{Ground, Options, StepError};
 use crate::clock::Until;
 use crate::engine::roll::Turn;
@@ -36,10 +36,12 @@ pub enum NotSpared {
     Interrupted,
 }
 
-/// Leave to take a node away, for as long as it is kept: of a broker that is claimed, nobody else gets leave, nor for another
-/// one.
+/// Leave to take a node away, for as long as it is kept: while a broker is claimed, nobody else gets leave for it or for
+/// another one.
 #[derive(Debug)]
 pub struct Spared {
+    group: String,
+    node: String,
     claims: BTreeMap<String, Claim>,
     /// What is done by it is begun before this.
     pub until: Until,
@@ -49,6 +51,21 @@ impl Spared {
     /// Whether it still holds, as far as is known.
     pub fn is_held(&self) -> bool {
         self.claims.values().all(Claim::is_held)
+    }
+
+    /// Claims anew what no longer holds: a server of ZooKeeper's may have gone, and the session with it.
+    ///
+    /// # Errors
+    /// Where others have claimed something meanwhile, or nobody could be asked; its own old claim lasts some seconds too.
+    pub async fn hold(&mut self, context: &Context) -> Result<(), NotSafe> {
+        if self.is_held() {
+            return Ok(());
+        }
+        if let Some(role) = context.role_of(&self.group) {
+            let claimed = claim(context, role.as_ref(), &self.group, &self.node).await?;
+            self.claims = claimed.into_iter().map(|claim| (self.node.clone(), claim)).collect();
+        }
+        Ok(())
     }
 
     /// Gives it back.
@@ -92,7 +109,12 @@ pub async fn spares(
             NotSpared::NotSafe(NotSafe::NobodyLeft { member: node.name.clone() })
         }
         Ok(Some((view, until))) if view.up_count() > 0 => {
-            return Ok(Spared { claims: chooser.take_claims(), until });
+            match unclaimed(context, group, node, chooser.take_claims()).await {
+                Ok(claims) => {
+                    return Ok(Spared { group: group.to_owned(), node: node.name.clone(), claims, until });
+                }
+                Err(reason) => NotSpared::NotSafe(reason),
+            }
         }
         Ok(_) => not_asked(NotSafe::NobodyAnswers),
         Err(StepError::NotSafe { reason, .. }) if is_unknown(context, group, &reason).await => {
@@ -104,6 +126,24 @@ pub async fn spares(
     };
     chooser.release().await;
     Err(refused)
+}
+
+/// Claims a node that a roll doesn't, since nobody counts on it: what is done to it may last until somebody does. Where
+/// ZooKeeper doesn't answer nobody can claim another one either.
+async fn unclaimed(
+    context: &Context,
+    group: &str,
+    node: &Key,
+    mut claims: BTreeMap<String, Claim>,
+) -> Result<BTreeMap<String, Claim>, NotSafe> {
+    if let Some(role) = context.role_of(group).filter(|_| claims.is_empty()) {
+        match claim(context, role.as_ref(), group, &node.name).await {
+            Ok(claimed) => claims.extend(claimed.map(|claim| (node.name.clone(), claim))),
+            Err(NotSafe::NoAnswer { .. }) => {}
+            Err(reason) => return Err(reason),
+        }
+    }
+    Ok(claims)
 }
 
 /// Whether clients of the group wait while a member that serves is away, whoever else there is.

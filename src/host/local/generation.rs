@@ -44,7 +44,7 @@ fn fresh(host: &Path, deployment: &Deployment, software: &Path) -> Fresh {
     let node = &deployment.facts.node;
     let document = serde_json::to_string_pretty(deployment).expect("a document has only text keys");
     // It has placeholders: the id must not depend on where the host is.
-    let id = hex(&Sha256::digest(&document))[..12].to_owned();
+    let id = hex(Sha256::digest(&document))[..12].to_owned();
     let place = Layout {
         config: layout::generations(host, node).join(&id),
         data: layout::data(host, node),
@@ -66,7 +66,7 @@ pub(super) fn install(
     let Fresh { id, place, files } = fresh(host, deployment, software);
     let directory = place.config.clone();
     let manifest: BTreeMap<&String, String> =
-        files.iter().map(|(name, content)| (name, hex(&Sha256::digest(content)))).collect();
+        files.iter().map(|(name, content)| (name, hex(Sha256::digest(content)))).collect();
     let write = || -> io::Result<()> {
         // Files that were changed by another hand are put right, so an existing generation is written anew.
         let fresh = directory.with_extension("new");
@@ -116,7 +116,7 @@ pub(super) fn current(host: &Path, node: &str) -> Result<Option<Current>, HostEr
     let altered: Vec<String> = manifest
         .iter()
         .filter(|(name, digest)| {
-            fs::read(directory.join(name)).map_or(true, |content| hex(&Sha256::digest(content)) != **digest)
+            fs::read(directory.join(name)).map_or(true, |content| hex(Sha256::digest(content)) != **digest)
         })
         .map(|(name, _)| name.clone())
         .collect();

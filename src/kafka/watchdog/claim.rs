@@ -10,9 +10,9 @@
 //! its leader: it answers what it knew for as long as `syncLimit`, longer than the session lasts. Only the leader ends
 //! sessions, and only who writes is answered by its word.
 
+use super::PERIOD;
 use super::look::LookError;
 use super::vouch::{ROOT, ask_of, asked};
-use super::{ANSWER, PERIOD};
 use crate::clock::Until;
 use crate::zookeeper::{OWN_TIMEOUT, Session, SessionError};
 use std::collections::BTreeSet;
@@ -117,7 +117,8 @@ async fn keep(mut session: Session, path: String, held: Arc<AtomicU64>, mut rele
             _ = &mut released => break,
             () = tokio::time::sleep(PERIOD) => {
                 let until = Until::within(CERTAIN);
-                if !matches!(timeout(ANSWER, session.write(&path, &[])).await, Ok(Ok(true))) {
+                // A slow word is no lost claim: how long the last one counts for is known.
+                if !matches!(timeout(CERTAIN, session.write(&path, &[])).await, Ok(Ok(true))) {
                     return;
                 }
                 held.store(until.millis(), Ordering::Relaxed);

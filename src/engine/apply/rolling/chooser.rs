@@ -230,7 +230,7 @@ impl<'a> Chooser<'a> {
                 continue;
             }
             let Some(part) = self.parts.get(group.as_str()) else { continue };
-            match look::claim(self.ground, part.role.as_ref(), group, &member.name).await {
+            match look::claim(self.ground.context, part.role.as_ref(), group, &member.name).await {
                 Ok(Some(claim)) => {
                     claimed = true;
                     self.claims.insert(member.name.clone(), claim);

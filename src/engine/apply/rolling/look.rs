@@ -4,6 +4,7 @@ use super::super::Ground;
 use super::chooser::Part;
 use crate::causes::with_causes;
 use crate::clock::{LOOK_HOLDS, UNTOLD, Until};
+use crate::engine::Context;
 use crate::engine::roll::{Group, Pending};
 use crate::kafka::Claim;
 use crate::model::{Key, ProcessSeen};
@@ -119,15 +120,15 @@ pub(super) async fn process(ground: Ground<'_>, key: &Key) -> Option<ProcessSeen
 }
 
 /// Has those know who act by themselves that a member is about to be stopped.
-pub(super) async fn claim(
-    ground: Ground<'_>,
+pub(in super::super) async fn claim(
+    context: &Context,
     role: &dyn Role,
     group: &str,
     member: &str,
 ) -> Result<Option<Claim>, NotSafe> {
-    let members = ground.context.made_members(group);
+    let members = context.made_members(group);
     match members.iter().find(|facts| facts.node == member) {
-        Some(facts) => role.claim(ground.context.wire(), facts).await,
+        Some(facts) => role.claim(context.wire(), facts).await,
         None => Ok(None),
     }
 }
