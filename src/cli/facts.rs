@@ -43,12 +43,32 @@ impl Facts {
             .map(|(key, declared)| Ok((key.name.as_str(), document(key, &declared.inputs)?)))
             .collect::<Result<BTreeMap<&str, Value>, CliError>>()?;
         match (&self.dir, &wanted) {
-            (Some(dir), _) => write(dir, &facts)?,
+            (Some(dir), _) => {
+                write(dir, &facts)?;
+                let others = others(dir, &facts);
+                if self.node.is_none() && !others.is_empty() {
+                    let (dir, others) = (dir.display(), others.join(", "));
+                    let told = format!(
+                        "{dir} also has {others}, of no declared node: delete what is no longer wanted"
+                    );
+                    session.events().notice(told);
+                }
+            }
             (None, Some(key)) => session.output().facts(&facts[key.name.as_str()]),
             (None, None) => session.output().facts(&serde_json::json!(facts)),
         }
         Ok(exit::OK)
     }
+}
+
+/// Documents in the directory that are of other nodes: who reads it takes them for the stack's.
+fn others(dir: &Path, facts: &BTreeMap<&str, Value>) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let is_other = |name: &String| name.strip_suffix(".json").is_some_and(|node| !facts.contains_key(node));
+    let mut others: Vec<String> = names.filter(is_other).collect();
+    others.sort();
+    others
 }
 
 fn write(dir: &Path, facts: &BTreeMap<&str, Value>) -> Result<(), CliError> {
