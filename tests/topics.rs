@@ -355,7 +355,8 @@ fn segments_of_any_size_are_reckoned_with() {
     simulation.set("kafka.disk-mib", Some(Value::Integer(1024)));
     for topic in ["activity", "orders"] {
         simulation.set(&format!("topics.{topic}.partitions"), Some(Value::Integer(1)));
-        simulation.set(&format!("topics.{topic}.configs.segment.bytes"), Some(Value::Integer(i64::MAX)));
+        simulation
+            .set(&format!("topics.{topic}.configs.segment.bytes"), Some(Value::Integer(i32::MAX.into())));
     }
     assert_eq!(refusals(simulation.up()).len(), 2);
 }

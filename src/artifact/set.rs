@@ -108,10 +108,11 @@ impl ArtifactSet {
         self.classes
     }
 
-    /// The names of the settings of `what` (`broker`, `topic`, `server`) that its servers know; one that ends with a dot
-    /// stands for all that begin so. None where it has no servers.
-    pub fn settings(&self, what: &str) -> impl Iterator<Item = &'static str> {
-        self.settings.lines().filter_map(move |line| line.strip_prefix(what)?.strip_prefix(' '))
+    /// The settings of `what` (`broker`, `topic`, `server`) that its servers know, by name, with their types and what these may
+    /// be, where that is known; a name that ends with a dot stands for all that begin so. None where it has no servers.
+    pub fn settings(&self, what: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let all = self.settings.lines().filter_map(move |line| line.strip_prefix(what)?.strip_prefix(' '));
+        all.map(|setting| setting.split_once(' ').unwrap_or((setting, "")))
     }
 
     /// The locked jars, by coordinates.

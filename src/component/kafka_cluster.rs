@@ -1,6 +1,6 @@
 //! A Kafka cluster: brokers on hosts of their own whose metadata is in a ZooKeeper ensemble, and its topics. Pure.
 
-use super::{EVERY_JVM, Hosts, overlay, software, timeouts, warn_of_unknown};
+use super::{EVERY_JVM, Hosts, overlay, settings, software, timeouts};
 use crate::kafka::trimmed;
 use crate::model::{FACTS_VERSION, HostFacts, Jvm, NodeFacts, Output};
 use crate::resource::{Disks, TopicInputs};
@@ -124,7 +124,7 @@ impl KafkaCluster {
         let mut common = Broker::default_settings(self.replication_factor, self.min_insync_replicas);
         overlay(stack, &self.name, &mut common, &self.settings, &OWNED);
         let path = format!("{}.settings", self.name);
-        warn_of_unknown(stack, &path, (&software, "broker"), self.settings.keys(), &self.allow_unknown);
+        settings::check(stack, &path, (&software, "broker"), &self.settings, &self.allow_unknown);
         timeouts::check(stack, &self.name, &common, &self.zookeeper.0);
         stack.disks(&self.name, self.disks(hosts, &common));
         common.insert("zookeeper.connect".into(), self.zookeeper.1.clone());
@@ -159,11 +159,11 @@ impl KafkaCluster {
             stack.node(&facts, [self.zookeeper.0.clone()]);
         }
         for (name, topic) in topics {
-            warn_of_unknown(
+            settings::check(
                 stack,
                 &format!("topics.{name}.configs"),
                 (&software, "topic"),
-                topic.configs.keys(),
+                &topic.configs,
                 &[],
             );
             self.topic(stack, name, topic);

@@ -4,6 +4,7 @@
 mod hosts;
 mod kafka_cluster;
 mod machine;
+mod settings;
 mod timeouts;
 mod zookeeper_ensemble;
 
@@ -14,7 +15,7 @@ pub use zookeeper_ensemble::ZookeeperEnsemble;
 
 use crate::artifact::ArtifactSet;
 use crate::model::{Output, Software, Source};
-use crate::stack::{Fault, Stack, nearest};
+use crate::stack::{Fault, Stack};
 use std::collections::BTreeMap;
 
 /// How the JVM of every server runs, whatever it serves.
@@ -36,36 +37,6 @@ pub fn software(stack: &mut Stack, path: &str, set: &str, version: &str) -> Soft
         }
     };
     Software { name: set.to_owned(), version: version.to_owned(), source: Source::Jars { digest } }
-}
-
-/// Warns of settings at `path` of the stack file that `software` doesn't know, but for `allowed` ones and all whose names
-/// go on from an allowed one with a dot: it would start without them.
-fn warn_of_unknown<'a>(
-    stack: &mut Stack,
-    path: &str,
-    (software, what): (&Software, &str),
-    names: impl Iterator<Item = &'a String>,
-    allowed: &[String],
-) {
-    let Ok(set) = ArtifactSet::find(&software.name, &software.version) else { return };
-    let known: Vec<&str> = set.settings(what).collect();
-    let below = |name: &str, above: &str| name.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'));
-    let is_known = |name: &str| {
-        known.iter().any(|known| name == *known || (known.ends_with('.') && name.starts_with(known)))
-            || allowed.iter().any(|allowed| name == allowed || below(name, allowed))
-    };
-    for name in names.filter(|name| !is_known(name)) {
-        let whole = known.iter().copied().filter(|known| !known.ends_with('.'));
-        let meant = nearest(name, whole).map(|nearest| format!("did you mean `{nearest}`?"));
-        // Kafka refuses topics with settings that it doesn't know.
-        let allowed = (what != "topic").then(|| "`allow-unknown` names what only a plugin knows".to_owned());
-        let hint = meant.into_iter().chain(allowed).collect::<Vec<_>>().join(" ");
-        stack.warn(Fault::new(
-            format!("{path}.{name}"),
-            format!("{set} knows no {what} setting `{name}`"),
-            hint,
-        ));
-    }
 }
 
 /// Lays the stack's own settings over the defaults; those that Octad itself must own are faults.
@@ -98,7 +69,8 @@ mod tests {
     #[test]
     fn the_lists_of_settings_know_all_that_is_set_anyway() {
         let known = |set: &str, version: &str, what| {
-            ArtifactSet::find(set, version).unwrap().settings(what).collect::<Vec<_>>()
+            let set = ArtifactSet::find(set, version).unwrap();
+            set.settings(what).map(|(name, _)| name).collect::<Vec<_>>()
         };
         let broker = known("kafka", "3.9.2", "broker");
         for name in Broker::default_settings(3, 2).keys() {

@@ -1,6 +1,6 @@
 //! A ZooKeeper ensemble: servers on hosts of their own that elect a leader. Pure.
 
-use super::{EVERY_JVM, Hosts, overlay, software, warn_of_unknown};
+use super::{EVERY_JVM, Hosts, overlay, settings, software};
 use crate::model::{FACTS_VERSION, Jvm, NodeFacts, Output};
 use crate::role::Zookeeper;
 use crate::stack::{Fault, Name, Stack};
@@ -73,7 +73,7 @@ impl ZookeeperEnsemble {
         let mut settings = Zookeeper::default_settings();
         overlay(stack, &self.name, &mut settings, &self.settings, &OWNED);
         let path = format!("{}.settings", self.name);
-        warn_of_unknown(stack, &path, (&software, "server"), self.settings.keys(), &self.allow_unknown);
+        settings::check(stack, &path, (&software, "server"), &self.settings, &self.allow_unknown);
         let port = |purpose: &str| {
             Zookeeper::PORTS.iter().find(|(name, _)| *name == purpose).map_or(0, |(_, port)| *port)
         };

@@ -277,6 +277,20 @@ mod tests {
     }
 
     #[test]
+    fn what_kafka_would_refuse_is_refused_at_its_line() {
+        let text = "program = \"ha\"\n[kafka.settings]\n\"num.network.threads\" = \"many\"\n\
+                    \"auto.create.topics.enable\" = \"maybe\"\n[topics.a]\npartitions = 1\n[topics.a.configs]\n\
+                    \"retention.m\" = 1\n\"cleanup.policy\" = \"compacted\"\n\"retention.ms\" = \"one week\"\n";
+        insta::assert_snapshot!(faults(text).join("\n"), @"
+        kafka.settings.num.network.threads: `num.network.threads` can't be `many` | write a whole number from 1 to 2147483647
+        kafka.settings.auto.create.topics.enable: `auto.create.topics.enable` can't be `maybe` | write true or false
+        topics.a.configs.retention.m: kafka 3.9.2 knows no topic setting `retention.m` | did you mean `retention.ms`?
+        topics.a.configs.cleanup.policy: `cleanup.policy` can't be `compacted` | write some of compact, delete, with commas between them
+        topics.a.configs.retention.ms: `retention.ms` can't be `one week` | write a whole number from -1 to 9223372036854775807
+        ");
+    }
+
+    #[test]
     fn settings_that_nobody_knows_are_warned_of() {
         let text = r#"
             program = "ha"
@@ -296,7 +310,7 @@ mod tests {
             "acme.reporters" = "of another house"
             [topics.a]
             partitions = 1
-            configs = { "retention.m" = 1, "retention.bytes" = 1 }
+            configs = { "retention.bytes" = 1 }
         "#;
         let warnings: Vec<_> = declared(text).warnings().iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(warnings.join("\n"), @"
@@ -304,7 +318,6 @@ mod tests {
         zookeeper.settings.maxClientCnxn: zookeeper 3.9.5 knows no server setting `maxClientCnxn` (did you mean `maxClientCnxns`? `allow-unknown` names what only a plugin knows)
         kafka.settings.acme.reporters: kafka 3.9.2 knows no broker setting `acme.reporters` (did you mean `kafka.metrics.reporters`? `allow-unknown` names what only a plugin knows)
         kafka.settings.num.io.thread: kafka 3.9.2 knows no broker setting `num.io.thread` (did you mean `num.io.threads`? `allow-unknown` names what only a plugin knows)
-        topics.a.configs.retention.m: kafka 3.9.2 knows no topic setting `retention.m` (did you mean `retention.ms`?)
         ");
         let defaults = declared("program = \"ha\"\n");
         assert_eq!(defaults.warnings(), []);

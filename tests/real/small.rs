@@ -30,22 +30,23 @@ fn what_a_failed_up_left_is_destroyed_too() {
         replication-factor = 1
         min-insync-replicas = 1
         [kafka.settings]
-        "log.retention.hours" = "for ever"
+        "metric.reporters" = "no.such.Reporter"
     "#;
     let stack = bench.stack("fails", Subnet::local(), text);
     let failed = stack.octad(&["up", "--yes", "--gate-timeout", "60s"]).exits(10);
     assert!(failed.stderr.contains("kafka can't become healthy: broker-1 does not run"), "{}", failed.stderr);
     let said = stack.octad(&["logs", "broker-1", "--tail", "50"]).exits(0);
     assert!(
-        said.stdout.contains("Invalid value for ever for configuration log.retention.hours"),
+        said.stdout.contains("no.such.Reporter cannot be found")
+            || said.stdout.contains("ClassNotFoundException"),
         "{}",
         said.stdout
     );
     assert!(!stack.processes().is_empty(), "the ensemble is up");
 
-    stack.edit("\"for ever\"", "168");
+    stack.edit("no.such.Reporter", "org.apache.kafka.common.metrics.JmxReporter");
     stack.up();
-    stack.edit("168", "\"for ever\"");
+    stack.edit("org.apache.kafka.common.metrics.JmxReporter", "no.such.Reporter");
     stack.octad(&["up", "--yes", "--no-put-back", "--gate-timeout", "60s"]).exits(10);
     stack.destroy();
     stack.assert_gone();

@@ -158,12 +158,13 @@ fn it_starts_again_whom_another_hand_ended(stack: &Stack) {
 
 fn a_change_that_fails_is_put_back_and_an_ensemble_rolls(bench: &Bench, stack: &Stack, written: &[String]) {
     // Kafka ends at once with this: the broker is put back, and nobody but it was touched.
-    stack.edit("\"num.io.threads\" = 4", "\"num.io.threads\" = 0");
+    let broken = "\"num.io.threads\" = 4\n\"metric.reporters\" = \"no.such.Reporter\"";
+    stack.edit("\"num.io.threads\" = 4", broken);
     let run = stack.octad(&["up", "--yes"]).exits(11);
     let told = "was put back to what it was\n";
     assert!(run.stderr.contains(told), "{}", run.stderr);
     stack.octad(&["status"]).exits(0);
-    stack.edit("\"num.io.threads\" = 0", "\"num.io.threads\" = 4");
+    stack.edit(broken, "\"num.io.threads\" = 4");
     stack.octad(&["preview", "--detailed-exitcode"]).exits(0);
     assert_holds(bench.path(), &stack.bootstrap(), "activity", written);
 
