@@ -62,8 +62,12 @@ doubts() {
     esac
   done
 }
-echo octad-push $(uname -m) $nixos $daemon $zstd $(doubts | wc -l) $HOME
-doubts
+list=$(doubts)
+set -f
+set -- $list
+set +f
+echo octad-push $(uname -m) $nixos $daemon $zstd $# $HOME
+[ $# = 0 ] || echo "$list"
 [ $daemon != - ] || exit 1
 synced() {
   cd "$notes" 2>/dev/null || return 0
@@ -183,7 +187,7 @@ impl Remote {
         let mut doubted = HashSet::new();
         for _ in 0..doubts {
             let mut line = String::new();
-            // What is missing of them is told by the daemon's first word, which then isn't one.
+            // A link that breaks here is told of by the daemon's first word, which doesn't come.
             let _ = timeout(LOGIN, stdout.read_line(&mut line)).await;
             doubted.insert(line.trim_end().to_owned());
         }
@@ -244,13 +248,14 @@ impl Remote {
     /// Has all that came on the host's disk, and keeps these paths from the garbage collector until others are kept under the
     /// same name; without a name only the former.
     pub(super) async fn keep(&mut self, name: &str, roots: &[StorePath]) -> Result<(), PushError> {
+        let kept = if name.is_empty() { &[] } else { roots };
         let mut line = "s\n".to_owned();
-        if !name.is_empty() {
+        if !kept.is_empty() {
             line.push_str(&format!("k {name}"));
-            roots.iter().for_each(|root| line.push_str(&format!(" {root}")));
+            kept.iter().for_each(|root| line.push_str(&format!(" {root}")));
             line.push('\n');
         }
-        let links = (0..if name.is_empty() { 0 } else { roots.len() })
+        let links = (0..kept.len())
             .map(|number| format!("{}/.local/state/octad/roots/{name}/{number}", self.home))
             .collect::<Vec<_>>();
         let registered = async {
