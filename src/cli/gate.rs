@@ -89,6 +89,10 @@ impl Gate {
     /// of it by itself; other requests to end are handed on.
     async fn run_by(&self, mut spared: Spared, context: &Context, session: &Session) -> Result<u8, CliError> {
         let (program, arguments) = self.command.split_first().expect("there is a command");
+        let listen = |kind| {
+            signal(kind).map_err(|source| CliError::Io { action: "listen for signals".into(), source })
+        };
+        let (mut term, mut hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
         let mut child = match tokio::process::Command::new(program).args(arguments).spawn() {
             Ok(child) => child,
             Err(source) => {
@@ -96,10 +100,6 @@ impl Gate {
                 return Err(CliError::Command { program: program.clone(), source });
             }
         };
-        let listen = |kind| {
-            signal(kind).map_err(|source| CliError::Io { action: "listen for signals".into(), source })
-        };
-        let (mut term, mut hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
         let hand_on = |signal| pid.map_or(Ok(()), |pid| kill_process(pid, signal));
         let mut lost = false;

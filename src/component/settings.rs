@@ -1,6 +1,7 @@
 //! Whether software takes the settings that a stack file gives it: by the lists that it comes with, before it is asked. Pure.
 
 use crate::artifact::ArtifactSet;
+use crate::kafka::trimmed;
 use crate::model::Software;
 use crate::stack::{Fault, Stack, nearest};
 use std::collections::BTreeMap;
@@ -81,8 +82,8 @@ impl<'a> Values<'a> {
 
     /// What to write instead of a value that can't be.
     fn wanted_instead_of(self, value: &str) -> Option<String> {
-        // As Java trims. It reads digits of other scripts too, and so whoever writes such is let alone.
-        let value = value.trim_matches(|character| character <= ' ');
+        // Java reads digits of other scripts too, and so whoever writes such is let alone.
+        let value = trimmed(value);
         if !value.is_ascii() {
             return None;
         }

@@ -58,9 +58,10 @@ impl Spared {
     /// # Errors
     /// Where others have claimed something meanwhile, or nobody could be asked; its own old claim lasts some seconds too.
     pub async fn hold(&mut self, context: &Context) -> Result<(), NotSafe> {
-        if self.is_held() {
-            return Ok(());
-        }
+        if self.is_held() { Ok(()) } else { self.claim(context).await }
+    }
+
+    async fn claim(&mut self, context: &Context) -> Result<(), NotSafe> {
         if let Some(role) = context.role_of(&self.group) {
             let claimed = claim(context, role.as_ref(), &self.group, &self.node).await?;
             self.claims = claimed.into_iter().map(|claim| (self.node.clone(), claim)).collect();
@@ -109,10 +110,13 @@ pub async fn spares(
             NotSpared::NotSafe(NotSafe::NobodyLeft { member: node.name.clone() })
         }
         Ok(Some((view, until))) if view.up_count() > 0 => {
-            match unclaimed(context, group, node, chooser.take_claims()).await {
-                Ok(claims) => {
-                    return Ok(Spared { group: group.to_owned(), node: node.name.clone(), claims, until });
-                }
+            let claims = chooser.take_claims();
+            // A roll claims none that nobody counts on; what is done to this one may last until somebody does.
+            let unclaimed = claims.is_empty();
+            let mut spared = Spared { group: group.to_owned(), node: node.name.clone(), claims, until };
+            match if unclaimed { spared.claim(context).await } else { Ok(()) } {
+                // Where ZooKeeper doesn't answer nobody can claim another one either.
+                Ok(()) | Err(NotSafe::NoAnswer { .. }) => return Ok(spared),
                 Err(reason) => NotSpared::NotSafe(reason),
             }
         }
@@ -126,24 +130,6 @@ pub async fn spares(
     };
     chooser.release().await;
     Err(refused)
-}
-
-/// Claims a node that a roll doesn't, since nobody counts on it: what is done to it may last until somebody does. Where
-/// ZooKeeper doesn't answer nobody can claim another one either.
-async fn unclaimed(
-    context: &Context,
-    group: &str,
-    node: &Key,
-    mut claims: BTreeMap<String, Claim>,
-) -> Result<BTreeMap<String, Claim>, NotSafe> {
-    if let Some(role) = context.role_of(group).filter(|_| claims.is_empty()) {
-        match claim(context, role.as_ref(), group, &node.name).await {
-            Ok(claimed) => claims.extend(claimed.map(|claim| (node.name.clone(), claim))),
-            Err(NotSafe::NoAnswer { .. }) => {}
-            Err(reason) => return Err(reason),
-        }
-    }
-    Ok(claims)
 }
 
 /// Whether clients of the group wait while a member that serves is away, whoever else there is.
