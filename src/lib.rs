@@ -66,6 +66,7 @@
 //! | [`role`] | what a node does: zookeeper, broker | through wire |
 //! | [`wire`], [`kafka`], [`zookeeper`] | services as seen over the network | yes |
 //! | [`nix`] | closures, and how they come to other machines | yes |
+//! | [`ssh`] | other machines by OpenSSH | yes |
 //! | [`supervisor`] | systemd's part on a local host | yes |
 //! | [`artifact`] | jars, archives, programs of the machine, Java, class-data archives | yes |
 //! | [`http`] | how services say that they are, and files that are fetched | yes |
@@ -93,6 +94,7 @@ pub mod registry;
 pub mod report;
 pub mod resource;
 pub mod role;
+pub mod ssh;
 pub mod stack;
 pub mod supervisor;
 pub mod tool;

@@ -3,8 +3,9 @@
 use super::CliError;
 use super::session::Session;
 use crate::engine::Event;
-use crate::nix::{self, Closure, Sent, Ssh, StorePath};
+use crate::nix::{self, Closure, Sent, StorePath, Target};
 use crate::report::exit;
+use crate::ssh::Ssh;
 use clap::Args;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -90,7 +91,7 @@ impl Push {
             if let Some(key) = &self.sign_key {
                 nix::sign(&roots, key).await?;
             }
-            Closure::of(roots).await
+            Closure::of(roots.clone()).await
         };
         let options = nix::Options {
             ssh: Ssh {
@@ -106,7 +107,9 @@ impl Push {
         let on_sent = |host: &str, Sent { paths, of_paths, bytes, of_bytes }| {
             events.emit(Event::Pushed { host: host.to_owned(), paths, of_paths, bytes, of_bytes });
         };
-        let (closure, pushed) = nix::push(&options, closure, &hosts, &on_sent).await?;
+        let targets: Vec<Target> =
+            hosts.into_iter().map(|host| Target { host, roots: roots.clone() }).collect();
+        let (closure, pushed) = nix::push(&options, closure, &targets, &on_sent).await?;
         session.output().push(&closure.roots, (closure.paths.len(), closure.size()), &pushed);
         match pushed.iter().filter(|host| host.failure.is_some()).count() {
             0 => Ok(exit::OK),

@@ -2,7 +2,7 @@
 
 use super::daemon::{self, Replies};
 use super::{DaemonError, LocalError, PathInfo, StorePath};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -47,12 +47,25 @@ impl Closure {
         self.paths.iter().map(|info| info.nar_size).sum()
     }
 
-    /// For which machines it is, where one of the roots is a NixOS system: `x86_64-linux`, for instance.
-    pub(super) fn system(&self) -> Option<String> {
-        let told =
-            self.roots.iter().find_map(|root| std::fs::read_to_string(root.to_path().join("system")).ok())?;
-        Some(told.trim().to_owned())
+    /// The places of all that some of the roots need, themselves included, in order.
+    pub(super) fn needed(&self, roots: &[StorePath]) -> Vec<usize> {
+        let places: HashMap<&StorePath, usize> =
+            self.paths.iter().enumerate().map(|(place, info)| (&info.path, place)).collect();
+        let mut needed: BTreeSet<usize> = BTreeSet::new();
+        let mut left: Vec<usize> = roots.iter().filter_map(|root| places.get(root).copied()).collect();
+        while let Some(place) = left.pop() {
+            if needed.insert(place) {
+                left.extend(self.paths[place].references.iter().filter_map(|path| places.get(path).copied()));
+            }
+        }
+        needed.into_iter().collect()
     }
+}
+
+/// For which machines it is, where one of these is a NixOS system: `x86_64-linux`, for instance.
+pub(super) fn system(roots: &[StorePath]) -> Option<String> {
+    let told = roots.iter().find_map(|root| std::fs::read_to_string(root.to_path().join("system")).ok())?;
+    Some(told.trim().to_owned())
 }
 
 /// Signs store paths and all that they need with a secret key, in this machine's store.

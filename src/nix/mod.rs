@@ -7,8 +7,7 @@
 //! | `closure` | what is to be pushed, as this machine's daemon tells it |
 //! | `order` | in which operations that is sent, and which hosts get each |
 //! | `frames` | reads and compresses each operation once, for all hosts |
-//! | `ssh`, `scratch` | how OpenSSH is called, and what for it lies in files |
-//! | `remote` | a daemon at the other end of a connection |
+//! | `remote` | a daemon at the other end of an SSH connection |
 //! | `push` | all of it |
 //! | `systems` | where what is pushed comes from: NixOS systems of a flake |
 //!
@@ -23,17 +22,14 @@ mod order;
 mod path_info;
 mod push;
 mod remote;
-mod scratch;
-mod ssh;
 mod store_path;
 mod systems;
 mod wire;
 
 pub use closure::{Closure, sign};
-pub use error::{DaemonError, LocalError, PushError, SshFailure};
+pub use error::{DaemonError, LocalError, PushError};
 pub use nar::write_nar;
 pub use path_info::PathInfo;
-pub use push::{OnSent, Options, Pushed, Sent, push};
-pub use ssh::Ssh;
+pub use push::{OnSent, Options, Pushed, Sent, Target, push};
 pub use store_path::{NotAStorePath, STORE, StorePath};
 pub use systems::{BuildError, BuildOptions, Built, Documents, build};

@@ -4,8 +4,8 @@ use super::daemon;
 use super::frames::{self, Frame, Wanted};
 use super::order::{Lacking, Operation, operations};
 use super::remote::{Remote, send};
-use super::ssh::Ssh;
-use super::{Closure, DaemonError, LocalError, PathInfo, PushError};
+use super::{Closure, DaemonError, LocalError, PathInfo, PushError, StorePath, closure};
+use crate::ssh::Ssh;
 use futures_util::future::{join, join_all, try_join};
 use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
@@ -32,6 +32,15 @@ pub struct Options {
     /// Under which name the hosts keep the paths from their garbage collectors; those of the last push under this name are
     /// let go. Letters, digits, `-` and `_`; empty: they aren't kept.
     pub keep_as: String,
+}
+
+/// A host, and what it is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The host, as ssh knows it.
+    pub host: String,
+    /// What is pushed to it, with all that this needs: some of the roots of the closure.
+    pub roots: Vec<StorePath>,
 }
 
 /// How far a host has come.
@@ -76,9 +85,9 @@ type Delivery = Result<Arc<Frame>, Arc<LocalError>>;
 /// Where a push tells how far each host has come.
 pub type OnSent<'a> = &'a (dyn Fn(&str, Sent) + Send + Sync);
 
-/// Pushes a closure to hosts, all at once; what one of them fails of doesn't hold the others up, but the slowest link sets the
+/// Pushes to each host its part of a closure, all at once; what one of them fails of doesn't hold the others up, but the slowest link sets the
 /// pace of all. While connections are made the closure is looked up. Returns it and what came of the push, in the order of
-/// `hosts`.
+/// `targets`.
 ///
 /// A host that got only a part keeps what arrived until its next garbage collection; the next push sends only the rest.
 /// Dropping the future ends it at once.
@@ -88,20 +97,22 @@ pub type OnSent<'a> = &'a (dyn Fn(&str, Sent) + Send + Sync);
 pub async fn push(
     options: &Options,
     closure: impl Future<Output = Result<Closure, LocalError>>,
-    hosts: &[String],
+    targets: &[Target],
     on_sent: OnSent<'_>,
 ) -> Result<(Closure, Vec<Pushed>), LocalError> {
     let begun = Instant::now();
-    let mut all: Vec<Pushed> = hosts.iter().cloned().map(Pushed::new).collect();
-    let mut left: Vec<usize> = (0..hosts.len()).collect();
+    let mut all: Vec<Pushed> = targets.iter().map(|target| Pushed::new(target.host.clone())).collect();
+    let mut left: Vec<usize> = (0..targets.len()).collect();
     let connect = |left: &[usize]| {
-        let names = left.iter().map(|host| hosts[*host].as_str());
+        let names = left.iter().map(|host| targets[*host].host.as_str());
         join_all(names.map(|host| Remote::connect(&options.ssh, host)))
     };
     let connecting = async { Ok(connect(&left).await) };
     let (closure, mut connected) = try_join(closure, connecting).await?;
+    let parts: Vec<Part> =
+        targets.iter().map(|Target { roots, .. }| Part { roots, needed: closure.needed(roots) }).collect();
     for round in 1.. {
-        push_once(options, &closure, &mut all, left.iter().copied().zip(connected), on_sent).await;
+        push_once(options, &closure, &parts, &mut all, left.iter().copied().zip(connected), on_sent).await;
         left.iter().for_each(|host| all[*host].took = begun.elapsed());
         left.retain(|host| {
             let Pushed { failure, cuts, .. } = &mut all[*host];
@@ -119,17 +130,25 @@ pub async fn push(
     Ok((closure, all))
 }
 
+/// What one host is to have of a closure.
+struct Part<'a> {
+    roots: &'a [StorePath],
+    /// Places of all that these need.
+    needed: Vec<usize>,
+}
+
 /// One try for those of `all` that connections were tried to.
 async fn push_once(
     options: &Options,
     closure: &Closure,
+    parts: &[Part<'_>],
     all: &mut [Pushed],
     connected: impl Iterator<Item = (usize, Result<Remote, PushError>)>,
     on_sent: OnSent<'_>,
 ) {
     let ask = |(host, remote)| async move {
         match remote {
-            Ok(remote) => (host, ask(options, closure, remote).await),
+            Ok(remote) => (host, ask(options, closure, &parts[host], remote).await),
             Err(failure) => (host, Err(failure)),
         }
     };
@@ -162,7 +181,11 @@ async fn push_once(
             operations.iter().filter(|operation| operation.hosts.contains(&host)).collect();
         let pushed = std::mem::replace(&mut all[host], Pushed::new(String::new()));
         sending.push(async move {
-            (host, send_all(options, closure, remote, &its, deliveries, pushed, on_sent).await)
+            (
+                host,
+                send_all(options, closure, parts[host].roots, remote, &its, deliveries, pushed, on_sent)
+                    .await,
+            )
         });
     }
     let reading = async {
@@ -187,9 +210,10 @@ async fn push_once(
 async fn ask(
     options: &Options,
     closure: &Closure,
+    part: &Part<'_>,
     mut remote: Remote,
 ) -> Result<(Remote, Vec<usize>), PushError> {
-    if let Some(system) = closure.system() {
+    if let Some(system) = closure::system(part.roots) {
         if system != format!("{}-linux", remote.machine) {
             return Err(PushError::WrongSystem { machine: remote.machine, system });
         }
@@ -197,17 +221,19 @@ async fn ask(
             return Err(PushError::NotNixos);
         }
     }
+    let needed = || part.needed.iter().map(|place| &closure.paths[*place]);
     let ask = |out: &mut Vec<u8>| {
         // Before the question: what is there by then stays.
-        closure.paths.iter().for_each(|info| daemon::put_add_temp_root(out, &info.path));
-        daemon::put_query_valid_paths(out, closure.paths.iter().map(|info| &info.path), options.substitute);
+        needed().for_each(|info| daemon::put_add_temp_root(out, &info.path));
+        let paths: Vec<&StorePath> = needed().map(|info| &info.path).collect();
+        daemon::put_query_valid_paths(out, paths.into_iter(), options.substitute);
     };
     let question = frames::requests(ask, remote.wanted)
         .map_err(|source| PushError::Ended { source: source.into(), said: String::new() })?;
     let wanted = remote.wanted;
     let (stdin, replies) = remote.both();
     let answered = async {
-        for _ in closure.paths.iter() {
+        for _ in &part.needed {
             replies.done().await?;
         }
         replies.paths().await
@@ -217,10 +243,11 @@ async fn ask(
         Ok(paths) => paths.into_iter().collect(),
         Err(error) => return Err(remote.explain(error).await),
     };
-    let is_missing = |(place, info): (usize, &PathInfo)| {
-        (!there.contains(info.path.as_str()) || remote.doubts(&info.path)).then_some(place)
+    let is_missing = |place: &usize| {
+        let path = &closure.paths[*place].path;
+        !there.contains(path.as_str()) || remote.doubts(path)
     };
-    let misses: Vec<usize> = closure.paths.iter().enumerate().filter_map(is_missing).collect();
+    let misses: Vec<usize> = part.needed.iter().copied().filter(is_missing).collect();
     if !remote.trusted {
         let unsigned =
             misses.iter().map(|place| &closure.paths[*place]).filter(|info| !info.is_vouched_for());
@@ -236,6 +263,7 @@ async fn ask(
 async fn send_all(
     options: &Options,
     closure: &Closure,
+    roots: &[StorePath],
     mut remote: Remote,
     operations: &[&Operation],
     deliveries: UnboundedReceiver<Delivery>,
@@ -264,7 +292,7 @@ async fn send_all(
     };
     let done = transfer(stdin, wanted, deliveries, on_wire, taken).await;
     let kept = match done {
-        Ok(()) => remote.keep(&options.keep_as, &closure.roots).await,
+        Ok(()) => remote.keep(&options.keep_as, roots).await,
         Err(Stopped::Local(error)) => Err(PushError::Local(error)),
         Err(Stopped::Daemon(error)) => Err(remote.explain(error).await),
     };

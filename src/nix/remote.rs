@@ -1,41 +1,23 @@
 //! A Nix daemon at the other end of an OpenSSH connection, run by a small script that decompresses what it is sent.
-//!
-//! `ssh` ends with its standard input, and so does what it runs: whatever happens to Octad, nothing of it is left on either
-//! side.
 
 use super::daemon::{self, Replies};
-use super::error::SshFailure;
 use super::frames::{self, Frame, Wanted};
-use super::scratch::Scratch;
-use super::ssh::Ssh;
 use super::{DaemonError, PushError, StorePath};
+use crate::ssh::{Connection, End, Process, Ssh, SshError};
 use std::collections::HashSet;
-use std::process::ExitStatus;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
-use std::{fs, io};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::time::timeout;
 
-/// Handshakes at a time: with sshd's own settings, the eleventh through one jump host may be refused (MaxStartups).
-static HANDSHAKES: Semaphore = Semaphore::const_new(8);
-/// How often a connection is tried that the other side has no room for.
-const TRIES_WHERE_BUSY: u32 = 4;
-/// From the start of `ssh` until the script answers: ssh's own limit, and as much for a slow login.
-const LOGIN: Duration = Duration::from_secs(30);
-/// How long something that has ended as far as we can see may take to say why.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How much is kept of what a host says beside its answers, in bytes.
-const KEPT: usize = 4096;
+/// How long the script may take between two lines.
+const ANSWER: Duration = Duration::from_secs(30);
 
-/// What the script's first line begins with: whatever a login shell prints stands before it.
+/// What the script's first line begins with.
 const MARK: &str = "octad-push";
 
-/// Run by `sh` on the host. No single quotes, since it stands between such; no backslashes, since shells differ in them.
-///
-/// It says what it is on, then takes lines, each with what it announces behind it: `z N` for N compressed bytes, `r N` for N
+/// Run by `sh` on the host. It says what it is on, then takes lines, each with what it announces behind it: `z N` for N compressed bytes, `r N` for N
 /// as they are, both for the daemon; `n N` for N bytes with the paths that follow, one a line; `s`, which has on the disk what
 /// came; and `k NAME PATH…`, which has NAME's links lead to these paths. Where the daemon ends, so does the loop before it,
 /// which would wait for the next line: both are of the session's process group.
@@ -115,11 +97,9 @@ done | { $sudo $daemon --stdio; kill 0; }"#;
 
 /// A connection to a daemon.
 pub(super) struct Remote {
-    child: Child,
     stdin: ChildStdin,
     pub(super) replies: Replies<ChildStdout>,
-    said: Arc<Mutex<Vec<u8>>>,
-    scratch: Scratch,
+    process: Process,
     /// The architecture, as `uname -m` says it.
     pub(super) machine: String,
     /// It runs NixOS.
@@ -136,50 +116,12 @@ pub(super) struct Remote {
 impl Remote {
     /// Connects to a host and begins to talk to its daemon.
     pub(super) async fn connect(ssh: &Ssh, host: &str) -> Result<Self, PushError> {
-        let (mut tried, mut asked) = (1, !ssh.may_ask);
-        loop {
-            let connected = {
-                let _turn = HANDSHAKES.acquire().await.expect("it is never closed");
-                Self::try_to_connect(ssh, host).await
-            };
-            match connected {
-                Err(PushError::Ssh { class: SshFailure::Busy, .. }) if tried < TRIES_WHERE_BUSY => {
-                    sleep(Duration::from_millis(u64::from(tried * 300 + jitter()))).await;
-                    tried += 1;
-                }
-                Err(PushError::Ssh { class: SshFailure::HostKeyUnknown, .. }) if !asked => {
-                    ssh.ask(host).await;
-                    asked = true;
-                }
-                connected => return connected,
-            }
-        }
-    }
-
-    async fn try_to_connect(ssh: &Ssh, host: &str) -> Result<Self, PushError> {
-        let scratch = Scratch::new().map_err(|source| PushError::NoScratch { source })?;
-        let mut command =
-            ssh.run(host, SCRIPT, &scratch).map_err(|source| PushError::NoScratch { source })?;
-        let mut child = command.spawn().map_err(|source| PushError::NoSsh { source })?;
-        let (Some(stdin), Some(stdout), Some(stderr)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        let Connection { stdin, mut stdout, greeting, process } =
+            Connection::open(ssh, host, SCRIPT, MARK).await?;
+        let Some(Greeting { machine, is_nixos, has_daemon, has_zstd, doubts, home }) =
+            Greeting::of(&greeting)
         else {
-            unreachable!("all three were asked for")
-        };
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let keeping = tokio::spawn(keep(stderr, said.clone()));
-        let mut stdout = BufReader::with_capacity(64 << 10, stdout);
-        let greeting = timeout(LOGIN, greeting(&mut stdout)).await;
-        let Ok(Ok(Greeting { machine, is_nixos, has_daemon, has_zstd, doubts, home })) = greeting else {
-            let noise = match greeting {
-                Ok(Err(noise)) => noise,
-                _ => String::new(),
-            };
-            let is_pinned = ssh.host_keys.contains_key(host);
-            let _ = timeout(LAST_WORDS, child.wait()).await;
-            // What a jump host said may still be on its way.
-            let _ = timeout(LAST_WORDS, keeping).await;
-            return Err(not_connected(child.try_wait(), &log(&scratch), &text(&said), &noise, is_pinned));
+            return Err(SshError::LoginShell { said: greeting }.into());
         };
         if !has_daemon {
             return Err(PushError::NoNix);
@@ -188,24 +130,13 @@ impl Remote {
         for _ in 0..doubts {
             let mut line = String::new();
             // A link that breaks here is told of by the daemon's first word, which doesn't come.
-            let _ = timeout(LOGIN, stdout.read_line(&mut line)).await;
+            let _ = timeout(ANSWER, stdout.read_line(&mut line)).await;
             doubted.insert(line.trim_end().to_owned());
         }
         let wanted = Wanted::by(has_zstd);
         let replies = Replies::new(stdout);
-        let mut remote = Self {
-            child,
-            stdin,
-            replies,
-            said,
-            scratch,
-            machine,
-            is_nixos,
-            wanted,
-            home,
-            doubted,
-            trusted: false,
-        };
+        let mut remote =
+            Self { stdin, replies, process, machine, is_nixos, wanted, home, doubted, trusted: false };
         let hello = frames::requests(daemon::put_hello, wanted).map_err(DaemonError::from);
         let answered = match hello {
             Ok(hello) => {
@@ -280,9 +211,9 @@ impl Remote {
     }
 
     /// Ends the connection in good order.
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(self) {
         drop(self.stdin);
-        let _ = timeout(LAST_WORDS, self.child.wait()).await;
+        self.process.close().await;
     }
 
     /// What it means that the daemon did not answer as it should.
@@ -291,19 +222,11 @@ impl Remote {
             DaemonError::Refused { message } if is_of_full_disk(&message) => {
                 PushError::DiskFull { said: message }
             }
-            DaemonError::Ended { .. } => {
-                let ended = timeout(LAST_WORDS, self.child.wait()).await;
-                // The script has no such exit code: it is ssh's own.
-                let broke = matches!(&ended, Ok(Ok(status)) if status.code() == Some(255));
-                let said = text(&self.said).replace('\n', "; ");
-                match log(&self.scratch) {
-                    log if broke || ended.is_err() => PushError::Cut {
-                        said: log.lines().last().unwrap_or("nothing is heard of it any more").to_owned(),
-                    },
-                    _ if is_of_full_disk(&said) => PushError::DiskFull { said },
-                    _ => PushError::Ended { source: error, said },
-                }
-            }
+            DaemonError::Ended { .. } => match self.process.ended().await {
+                End::Broke(said) => PushError::Cut { said },
+                End::Script(said) if is_of_full_disk(&said) => PushError::DiskFull { said },
+                End::Script(said) => PushError::Ended { source: error, said },
+            },
             error => PushError::Daemon(error),
         }
     }
@@ -338,7 +261,7 @@ struct Greeting {
 
 impl Greeting {
     fn of(line: &str) -> Option<Self> {
-        let mut words = line.strip_prefix(MARK)?.strip_prefix(' ')?.splitn(6, ' ');
+        let mut words = line.splitn(6, ' ');
         let (machine, nixos, daemon, zstd) = (words.next()?, words.next()?, words.next()?, words.next()?);
         Some(Self {
             machine: machine.to_owned(),
@@ -349,76 +272,6 @@ impl Greeting {
             home: words.next()?.to_owned(),
         })
     }
-}
-
-/// Reads up to the script's first line.
-///
-/// # Errors
-/// What was said instead.
-async fn greeting(stdout: &mut BufReader<ChildStdout>) -> Result<Greeting, String> {
-    let mut noise = String::new();
-    let mut line = Vec::new();
-    while noise.len() < KEPT {
-        line.clear();
-        let read = (&mut *stdout).take(KEPT as u64).read_until(b'\n', &mut line).await;
-        let line = String::from_utf8_lossy(&line);
-        match Greeting::of(line.trim_end()) {
-            Some(greeting) => return Ok(greeting),
-            None if matches!(read, Ok(0) | Err(_)) => break,
-            None => noise.push_str(&line),
-        }
-    }
-    Err(noise)
-}
-
-/// Why the script never answered, from how ssh ended, if it did.
-fn not_connected(
-    ended: io::Result<Option<ExitStatus>>,
-    log: &str,
-    said: &str,
-    noise: &str,
-    is_pinned: bool,
-) -> PushError {
-    match ended {
-        Ok(Some(status)) if status.code() == Some(255) => PushError::of_ssh(log, said, is_pinned),
-        Ok(Some(_)) => {
-            let told = format!("{noise} {said}");
-            let words: Vec<&str> = told.split_whitespace().collect();
-            PushError::LoginShell { said: words.join(" ").chars().take(300).collect() }
-        }
-        _ => PushError::Ssh { class: SshFailure::Unreachable, by_jump_host: false, said: log.to_owned() },
-    }
-}
-
-/// Keeps the end of what is said on stderr.
-async fn keep(mut stderr: ChildStderr, said: Arc<Mutex<Vec<u8>>>) {
-    let mut buffer = [0; 1024];
-    while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
-        let mut said = said.lock().expect("nobody panics with it");
-        said.extend_from_slice(&buffer[..read]);
-        let surplus = said.len().saturating_sub(KEPT);
-        said.drain(..surplus);
-    }
-}
-
-fn text(said: &Mutex<Vec<u8>>) -> String {
-    let said = said.lock().expect("nobody panics with it");
-    let text = String::from_utf8_lossy(&said);
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
-}
-
-/// Some milliseconds below 400, so that those who were turned away together don't come back together.
-fn jitter() -> u32 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_micros() % 400)
-}
-
-/// What ssh itself said.
-fn log(scratch: &Scratch) -> String {
-    let text = fs::read(scratch.file("log")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let told = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    // Said once for each new address, and no failure.
-    told.filter(|line| !line.starts_with("Warning: Permanently added")).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -433,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_greeting_tells_what_the_host_has() {
-        let greeting = Greeting::of("octad-push x86_64 nixos /bin/nix-daemon - 3 /home/a b").unwrap();
+        let greeting = Greeting::of("x86_64 nixos /bin/nix-daemon - 3 /home/a b").unwrap();
         assert_eq!(
             greeting,
             Greeting {
@@ -445,7 +298,6 @@ mod tests {
                 home: "/home/a b".into()
             }
         );
-        assert_eq!(Greeting::of("octad-push x86_64"), None);
-        assert_eq!(Greeting::of("Welcome to octad-push"), None);
+        assert_eq!(Greeting::of("x86_64"), None);
     }
 }
