@@ -47,6 +47,11 @@ impl Until {
         since_boot() > self.0
     }
 
+    /// How much time is left until then.
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_sub(since_boot())
+    }
+
     /// In milliseconds since this machine booted.
     pub(crate) fn millis(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)

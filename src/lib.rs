@@ -62,7 +62,7 @@
 //! | [`stack`] | what a program declares, and its validation | none |
 //! | [`registry`] | the kinds, roles and backends that a program knows | none |
 //! | [`resource`] | the kinds: host, node, topic | through host and wire |
-//! | [`host`] | where nodes run: local, fake | yes |
+//! | [`host`] | where nodes run: local, nixos, fake | yes |
 //! | [`role`] | what a node does: zookeeper, broker | through wire |
 //! | [`wire`], [`kafka`], [`zookeeper`] | services as seen over the network | yes |
 //! | [`nix`] | closures, and how they come to other machines | yes |

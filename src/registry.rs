@@ -1,7 +1,7 @@
 //! The kinds, roles and backends that a program knows, and how it reaches services. A program of the user's own adds
 //! to the standard ones here.
 
-use crate::host::{Backend, LocalBackend};
+use crate::host::{Backend, LocalBackend, NixosBackend};
 use crate::model::{Deployment, Key};
 use crate::resource::{HostKind, Kind, KindError, NodeKind, TopicKind};
 use crate::role::{Broker, Role, Zookeeper};
@@ -37,7 +37,10 @@ impl Registry {
 
     /// What the shipped programs use: real hosts, real services.
     pub fn standard() -> Self {
-        Self::empty(Arc::new(NetworkWire::default())).standard_roles().backend(LocalBackend::default())
+        Self::empty(Arc::new(NetworkWire::default()))
+            .standard_roles()
+            .backend(LocalBackend::default())
+            .backend(NixosBackend::default())
     }
 
     /// Adds the roles that Octad ships.

@@ -327,7 +327,7 @@ fn with_a_stack_file_that_asks_for_the_impossible() {
     3 | backend = "azure"
       |           ^^^^^^^
       |
-    help: known: local
+    help: known: local, nixos
 
     error: the stack file can't be used
     "#);

@@ -35,9 +35,13 @@ in
 
   # For people: the tools of its software, and its files. The unit names the files themselves.
   environment.systemPackages = lib.mapAttrsToList (_: node: node.package) cfg.nodes;
-  environment.etc = lib.mapAttrs' (
-    name: node: lib.nameValuePair "octad/${name}" { source = node.config; }
-  ) nodes;
+  environment.etc = lib.mkMerge (
+    lib.mapAttrsToList (name: node: {
+      "octad/${name}".source = node.config;
+      # What was made of it is by its side: no node's name has a dot.
+      "octad/${name}.json".text = builtins.toJSON cfg.nodes.${name}.document;
+    }) nodes
+  );
 
   assertions = lib.mapAttrsToList (
     name: node:

@@ -11,7 +11,9 @@ use super::progress::Progress;
 use super::set::ArtifactSet;
 use super::survey::survey;
 use super::unpack::Archive;
+use crate::hex::hex;
 use crate::tool::{self, Environment};
+use sha2::{Digest as _, Sha256};
 
 /// Where jars and unpacked archives are kept and class-data archives go.
 ///
@@ -36,6 +38,13 @@ impl Store {
         let root = usable(root)?;
         let supplied = environment.path("OCTAD_ARTIFACTS").map(usable).transpose()?;
         Ok(Self { root, supplied, environment })
+    }
+
+    /// Where links keep the NixOS systems of a stack, with notes of what they were made of. What is there may be deleted, and
+    /// is made again. Stacks of one name at two places (`site`) are two.
+    pub fn systems(&self, site: &Path, stack: &str) -> PathBuf {
+        let place = hex(&Sha256::digest(site.as_os_str().as_encoded_bytes())[..4]);
+        self.root.join("systems").join(format!("{stack}-{place}"))
     }
 
     /// The directory that is written to; absolute.

@@ -3,7 +3,6 @@
 use super::CliError;
 use super::session::Session;
 use crate::artifact::Store;
-use crate::hex::hex;
 use crate::model::Deployment;
 use crate::nix::{self, BuildOptions, Documents};
 use crate::report::exit;
@@ -12,7 +11,6 @@ use crate::stack::Name;
 use crate::tool::Environment;
 use clap::Args;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 
 /// Build the NixOS systems of the declared hosts by a flake, with what the stack file says now; reaches no host
@@ -80,13 +78,10 @@ impl Build {
 
 /// Where the systems of a stack are kept, where nothing else is said: what is there may be deleted, and is made again.
 fn systems_of(session: &Session, stack: &Name) -> Result<PathBuf, CliError> {
-    // Stacks of one name in two places are two.
     let site = session.site(stack)?;
-    let digest = Sha256::digest(site.as_os_str().as_encoded_bytes());
-    let place = hex(&digest[..4]);
     let store = Store::locate(Environment::from_process()).map_err(|error| CliError::Usage {
         message: error.to_string(),
         hint: "say with `--out` where links to what is built are to be".into(),
     })?;
-    Ok(store.root().join("systems").join(format!("{stack}-{place}")))
+    Ok(store.systems(&site, stack.as_ref()))
 }

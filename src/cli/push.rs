@@ -98,6 +98,7 @@ impl Push {
                 config: self.ssh_config.clone(),
                 user: self.user.clone(),
                 host_keys: self.host_key.iter().cloned().collect(),
+                addresses: Default::default(),
                 may_ask: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
             },
             substitute: self.substitute,

@@ -6,6 +6,7 @@ mod drillable;
 mod error;
 pub mod fake;
 mod local;
+mod nixos;
 
 pub use change::{HostChange, Staging, Stop};
 pub use cut::{Cut, Peers};
@@ -13,6 +14,7 @@ pub use drillable::{Ability, Drillable};
 pub use error::{BackendError, Hinted, HostError};
 pub use fake::{FakeBackend, FakeWorld};
 pub use local::{Isolation, LocalBackend, LocalOptions};
+pub use nixos::NixosBackend;
 
 use crate::clock::Until;
 use crate::model::{Deployment, HostInputs, Options};
@@ -55,6 +57,13 @@ pub trait Backend: Send + Sync {
     /// Whether a host has to be made anew to be what these inputs say, and can be: another takes its place, nodes move there
     /// one at a time and fill what they had from the others, and then the old one goes. As a rule no host can. Pure.
     fn renews(&self, before: &HostInputs, after: &HostInputs) -> bool {
+        let _ = (before, after);
+        false
+    }
+
+    /// Whether a host with the inputs after is the one with those before: what differs says only how it is reached, or what
+    /// is to come. As a rule it isn't. Pure.
+    fn is_same(&self, before: &HostInputs, after: &HostInputs) -> bool {
         let _ = (before, after);
         false
     }

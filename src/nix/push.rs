@@ -109,8 +109,10 @@ pub async fn push(
     };
     let connecting = async { Ok(connect(&left).await) };
     let (closure, mut connected) = try_join(closure, connecting).await?;
-    let parts: Vec<Part> =
-        targets.iter().map(|Target { roots, .. }| Part { roots, needed: closure.needed(roots) }).collect();
+    let parts: Vec<Part> = targets
+        .iter()
+        .map(|Target { roots, .. }| Part { closure: &closure, roots, needed: closure.needed(roots) })
+        .collect();
     for round in 1.. {
         push_once(options, &closure, &parts, &mut all, left.iter().copied().zip(connected), on_sent).await;
         left.iter().for_each(|host| all[*host].took = begun.elapsed());
@@ -132,6 +134,7 @@ pub async fn push(
 
 /// What one host is to have of a closure.
 struct Part<'a> {
+    closure: &'a Closure,
     roots: &'a [StorePath],
     /// Places of all that these need.
     needed: Vec<usize>,
@@ -148,7 +151,7 @@ async fn push_once(
 ) {
     let ask = |(host, remote)| async move {
         match remote {
-            Ok(remote) => (host, ask(options, closure, &parts[host], remote).await),
+            Ok(remote) => (host, ask(options, &parts[host], remote).await),
             Err(failure) => (host, Err(failure)),
         }
     };
@@ -181,11 +184,7 @@ async fn push_once(
             operations.iter().filter(|operation| operation.hosts.contains(&host)).collect();
         let pushed = std::mem::replace(&mut all[host], Pushed::new(String::new()));
         sending.push(async move {
-            (
-                host,
-                send_all(options, closure, parts[host].roots, remote, &its, deliveries, pushed, on_sent)
-                    .await,
-            )
+            (host, send_all(options, &parts[host], remote, &its, deliveries, pushed, on_sent).await)
         });
     }
     let reading = async {
@@ -209,7 +208,6 @@ async fn push_once(
 /// connection lasts.
 async fn ask(
     options: &Options,
-    closure: &Closure,
     part: &Part<'_>,
     mut remote: Remote,
 ) -> Result<(Remote, Vec<usize>), PushError> {
@@ -221,7 +219,7 @@ async fn ask(
             return Err(PushError::NotNixos);
         }
     }
-    let needed = || part.needed.iter().map(|place| &closure.paths[*place]);
+    let needed = || part.needed.iter().map(|place| &part.closure.paths[*place]);
     let ask = |out: &mut Vec<u8>| {
         // Before the question: what is there by then stays.
         needed().for_each(|info| daemon::put_add_temp_root(out, &info.path));
@@ -244,13 +242,13 @@ async fn ask(
         Err(error) => return Err(remote.explain(error).await),
     };
     let is_missing = |place: &usize| {
-        let path = &closure.paths[*place].path;
+        let path = &part.closure.paths[*place].path;
         !there.contains(path.as_str()) || remote.doubts(path)
     };
     let misses: Vec<usize> = part.needed.iter().copied().filter(is_missing).collect();
     if !remote.trusted {
         let unsigned =
-            misses.iter().map(|place| &closure.paths[*place]).filter(|info| !info.is_vouched_for());
+            misses.iter().map(|place| &part.closure.paths[*place]).filter(|info| !info.is_vouched_for());
         let unsigned: Vec<&PathInfo> = unsigned.collect();
         if let Some(example) = unsigned.first() {
             return Err(PushError::Untrusted { unsigned: unsigned.len(), example: example.path.to_string() });
@@ -262,8 +260,7 @@ async fn ask(
 /// Sends a host its operations as they come, and has it keep what was asked for.
 async fn send_all(
     options: &Options,
-    closure: &Closure,
-    roots: &[StorePath],
+    part: &Part<'_>,
     mut remote: Remote,
     operations: &[&Operation],
     deliveries: UnboundedReceiver<Delivery>,
@@ -276,7 +273,7 @@ async fn send_all(
     on_sent(host, *sent);
     let wanted = remote.wanted;
     let paths = operations.iter().flat_map(|operation| &operation.paths);
-    if let Err(error) = remote.note(paths.map(|place| &closure.paths[*place].path)).await {
+    if let Err(error) = remote.note(paths.map(|place| &part.closure.paths[*place].path)).await {
         pushed.failure = Some(remote.explain(error.into()).await);
         return pushed;
     }
@@ -292,7 +289,7 @@ async fn send_all(
     };
     let done = transfer(stdin, wanted, deliveries, on_wire, taken).await;
     let kept = match done {
-        Ok(()) => remote.keep(&options.keep_as, roots).await,
+        Ok(()) => remote.keep(&options.keep_as, part.roots).await,
         Err(Stopped::Local(error)) => Err(PushError::Local(error)),
         Err(Stopped::Daemon(error)) => Err(remote.explain(error).await),
     };

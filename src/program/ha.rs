@@ -1,7 +1,7 @@
 //! The program `ha`: a highly available Kafka cluster, by default 5 brokers and 3 ZooKeeper servers on 8 hosts.
 
 use crate::component::{Hosts, KafkaCluster, TopicSpec, ZookeeperEnsemble};
-use crate::host::{Isolation, LocalBackend};
+use crate::host::{Isolation, LocalBackend, NixosBackend};
 use crate::model::{Machine, Options, Output};
 use crate::stack::{Fault, Stack};
 use schemars::JsonSchema;
@@ -26,8 +26,8 @@ pub struct Ha {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HostsConfig {
-    /// The backend. Default: `local`, processes on this machine.
-    pub backend: String,
+    /// The backend. Default: `nixos`, over SSH, where `machine` is there; else `local`, processes on this machine.
+    pub backend: Option<String>,
     /// Addresses of the hosts, such as `127.80.1.0/24`. Default: for local hosts, derived from the stack's name.
     pub subnet: Option<String>,
     /// What keeps local hosts apart. Default: `none`; `netns` makes each a network namespace, which takes root.
@@ -141,7 +141,7 @@ pub enum Scalar {
 impl Default for HostsConfig {
     fn default() -> Self {
         Self {
-            backend: LocalBackend::NAME.into(),
+            backend: None,
             subnet: None,
             isolation: Isolation::None,
             disk_mib: None,
@@ -199,6 +199,16 @@ impl HostsConfig {
 
 fn hosts_of(stack: &mut Stack, config: HostsConfig) -> Hosts {
     let HostsConfig { backend, subnet, isolation, disk_mib, options, zones, machine } = config;
+    let usual = if machine.is_some() { NixosBackend::NAME } else { LocalBackend::NAME };
+    let backend = backend.unwrap_or_else(|| usual.to_owned());
+    if backend == NixosBackend::NAME && machine.is_none() {
+        let message = "nothing says what NixOS is to run the machines on";
+        stack.fault(Fault::new(
+            "hosts.backend",
+            message,
+            "say `platform` under [hosts.machine], see docs/nix.md",
+        ));
+    }
     let hosts = Hosts::isolated(stack, &backend, subnet.as_deref(), isolation)
         .with_disk(stack, disk_mib)
         .with_options(options)

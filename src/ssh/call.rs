@@ -20,14 +20,16 @@ pub struct Ssh {
     /// Keys that hosts must show, such as `ssh-ed25519 AAAA…`, by the name that the host is called by; what ssh knows of these
     /// hosts isn't looked at.
     pub host_keys: BTreeMap<String, String>,
+    /// Addresses of hosts, by the name that they are called by, for those of which ssh's configuration says none.
+    pub addresses: BTreeMap<String, String>,
     /// Somebody is at the terminal, whom ssh may ask whether a key that it doesn't know is a host's.
     pub may_ask: bool,
 }
 
 impl Ssh {
     /// `ssh` to a host, which is to run a script there. What it says itself goes to a file of `scratch`.
-    pub(super) fn run(&self, host: &str, script: &str, scratch: &Scratch) -> io::Result<Command> {
-        let mut command = self.command();
+    pub(super) async fn run(&self, host: &str, script: &str, scratch: &Scratch) -> io::Result<Command> {
+        let mut command = self.command(host).await?;
         command.args(["-o", "BatchMode=yes", "-o", "LogLevel=INFO", "-E"]).arg(scratch.file("log"));
         command.args(["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]);
         if let Some(key) = self.host_keys.get(host) {
@@ -51,7 +53,7 @@ impl Ssh {
     pub(super) async fn ask(&self, host: &str) {
         static TURN: Mutex<()> = Mutex::const_new(());
         let _turn = TURN.lock().await;
-        let mut command = self.command();
+        let Ok(mut command) = self.command(host).await else { return };
         // It asks before it logs in, which it needn't.
         command.args(["-o", "PreferredAuthentications=none", "--"]).arg(host);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -59,8 +61,23 @@ impl Ssh {
         let _ = command.status().await;
     }
 
-    fn command(&self) -> Command {
+    /// The name or address by which ssh's configuration has a host.
+    async fn configured(&self, host: &str) -> io::Result<Option<String>> {
         let mut command = Command::new("ssh");
+        command.arg("-G").args(self.config.iter().flat_map(|config| ["-F".as_ref(), config.as_os_str()]));
+        command.arg("--").arg(host).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let said = command.output().await?.stdout;
+        let said = String::from_utf8_lossy(&said);
+        Ok(said.lines().find_map(|line| line.strip_prefix("hostname ")).map(str::to_owned))
+    }
+
+    async fn command(&self, host: &str) -> io::Result<Command> {
+        let mut command = Command::new("ssh");
+        if let Some(address) = self.addresses.get(host)
+            && self.configured(host).await?.is_none_or(|name| name == host)
+        {
+            command.arg("-o").arg(format!("HostName={address}"));
+        }
         command.env("LC_ALL", "C").args(["-T", "-o", "ConnectTimeout=10", "-o", "Compression=no"]);
         command.args(["-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "ClearAllForwardings=yes"]);
         if let Some(config) = &self.config {
@@ -70,6 +87,6 @@ impl Ssh {
             command.arg("-l").arg(user);
         }
         command.kill_on_drop(true);
-        command
+        Ok(command)
     }
 }

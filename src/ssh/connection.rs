@@ -86,7 +86,8 @@ impl Connection {
     async fn try_to_open(ssh: &Ssh, host: &str, script: &str, mark: &str) -> Result<Self, SshError> {
         debug_assert!(!script.contains(['\'', '\\']));
         let scratch = Scratch::new().map_err(|source| SshError::NoScratch { source })?;
-        let mut command = ssh.run(host, script, &scratch).map_err(|source| SshError::NoScratch { source })?;
+        let mut command =
+            ssh.run(host, script, &scratch).await.map_err(|source| SshError::NoScratch { source })?;
         let mut child = command.spawn().map_err(|source| SshError::NotRun { source })?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())

@@ -19,7 +19,8 @@ impl HostKind {
             };
         }
         let changes = compare(&recorded.inputs, declared);
-        if changes.iter().any(|change| change.path != "zone") {
+        let is_another = changes.iter().any(|change| change.path != "zone");
+        if is_another && !self.is_same(&recorded.inputs, declared) {
             if self.renews(&recorded.inputs, declared) {
                 return Decision::Renew { changes, reason: String::new() };
             }

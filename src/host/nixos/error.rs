@@ -1,0 +1,144 @@
+//! What can go wrong on machines that NixOS runs, and what helps.
+
+use crate::host::Hinted;
+use crate::nix::{BuildError, LocalError, PushError};
+use crate::ssh::ShellError;
+
+/// Why a machine did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NixosError {
+    /// It can't be told anything.
+    #[error("{host} could not be {asked}")]
+    Unreached {
+        /// The host.
+        host: String,
+        /// What was wanted of it: "asked how it is", for instance.
+        asked: &'static str,
+        /// Why.
+        source: ShellError,
+    },
+    /// It runs another operating system.
+    #[error("{host} does not run NixOS")]
+    NotNixos {
+        /// The host.
+        host: String,
+    },
+    /// Another machine answers.
+    #[error("what answers as {host} is another machine: {how}")]
+    Another {
+        /// The host.
+        host: String,
+        /// How that shows.
+        how: String,
+    },
+    /// What it says can't be read.
+    #[error("what {host} says of itself can't be read: {said}")]
+    Strange {
+        /// The host.
+        host: String,
+        /// The end of what it said.
+        said: String,
+    },
+    /// A script failed there.
+    #[error("could not {tried} on {host}: {said}")]
+    Failed {
+        /// The host.
+        host: String,
+        /// What was tried.
+        tried: String,
+        /// What it said.
+        said: String,
+    },
+    /// The data disk isn't there.
+    #[error("{host} has no data disk {device}")]
+    NoDisk {
+        /// The host.
+        host: String,
+        /// The disk, as the facts name it.
+        device: String,
+    },
+    /// The data disk has no file system.
+    #[error("the data disk {device} of {host} is blank, and nothing formats a disk by itself")]
+    Blank {
+        /// The host.
+        host: String,
+        /// The disk.
+        device: String,
+        /// The nodes that are to be on it.
+        node: String,
+    },
+    /// A change did not hold: the machine runs what it ran before.
+    #[error("{host} was changed and went back to what it ran before: {said}")]
+    WentBack {
+        /// The host.
+        host: String,
+        /// Why.
+        said: String,
+    },
+    /// Another change is under way.
+    #[error("{host} is at another change")]
+    Busy {
+        /// The host.
+        host: String,
+    },
+    /// Systems can't be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// This machine has nothing to push.
+    #[error("could not push")]
+    Local(#[from] LocalError),
+    /// A host did not get its system.
+    #[error("{host} did not get its system{}", named(.others))]
+    NotPushed {
+        /// The host.
+        host: String,
+        /// The others that did not.
+        others: Vec<String>,
+        /// Why the first did not.
+        source: PushError,
+    },
+    /// Nobody knows where to keep what is built.
+    #[error("could not tell where to keep what is built: {said}")]
+    NoPlace {
+        /// Why.
+        said: String,
+    },
+}
+
+fn named(others: &[String]) -> String {
+    match others {
+        [] => String::new(),
+        others => format!(", nor did {}", others.join(", ")),
+    }
+}
+
+impl Hinted for NixosError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreached { host, source, .. } => source.hint(host),
+            Self::NotNixos { host } => {
+                format!("install NixOS on {host}, such as by nixos-anywhere, or correct its name")
+            }
+            Self::Another { host, .. } => {
+                format!("correct {host} in your ssh configuration, or its address in the stack file")
+            }
+            Self::Strange { host, .. } => format!("see what `ssh {host} systemctl --failed` says"),
+            Self::Failed { host, .. } => format!(
+                "see what `ssh {host} journalctl -b -n 50` says; the same command goes on with what it finds"
+            ),
+            Self::NoDisk { .. } => "attach it, or correct `data-disk` under [hosts.machine]".into(),
+            Self::Blank { host, device, node } => format!(
+                "`ssh {host} octad-format-data-disk {device} {node}`, which leaves alone what holds anything; with `--refill` \
+                 where it takes the place of one that was lost"
+            ),
+            Self::WentBack { host, .. } => format!("`ssh {host} journalctl -u octad-switch` tells all of it"),
+            Self::Busy { host } => format!("wait for its end: `ssh {host} systemctl status octad-switch`"),
+            Self::Build(error) => return error.hint(),
+            Self::Local(error) => return error.hint(),
+            Self::NotPushed { host, source, .. } => source.hint(host),
+            Self::NoPlace { .. } => {
+                "name a directory for what Octad fetches and builds in OCTAD_STORE".into()
+            }
+        })
+    }
+}

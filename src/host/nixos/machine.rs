@@ -1,0 +1,392 @@
+//! One machine.
+
+use super::change::{Goal, Outcome, change};
+use super::error::NixosError;
+use super::link::Link;
+use super::logs;
+use super::look::Look;
+use super::options::NixosOptions;
+use super::systems::Source;
+use crate::clock::Until;
+use crate::host::{Host, HostChange, HostError, LogLine, LogQuery, NodeObservation};
+use crate::model::{Deployment, HostInputs, Layout};
+use crate::nix::StorePath;
+use crate::ssh::{Ssh, quoted};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Where the data disk is mounted, by the flake's modules.
+const DATA: &str = "/var/lib/octad";
+/// How long what changes little may take there.
+const SHORT: Duration = Duration::from_secs(60);
+/// How long the processes of a host that goes back may take to end.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The documents of all nodes of a machine, by node.
+type Together = BTreeMap<String, Value>;
+
+pub(super) struct Machine {
+    site: PathBuf,
+    name: String,
+    address: String,
+    inputs: HostInputs,
+    options: NixosOptions,
+    ssh: Ssh,
+    link: Link,
+    /// Systems that it has been brought, and of what they were made.
+    brought: Mutex<Vec<(Together, StorePath)>>,
+}
+
+impl Machine {
+    pub(super) fn new(site: &Path, name: &str, inputs: &HostInputs) -> Result<Self, HostError> {
+        let incomplete =
+            |missing: String| HostError::Incomplete { subject: format!("the host {name}"), missing };
+        let address =
+            inputs.address.ok_or_else(|| incomplete("an address (`subnet` under [hosts])".into()))?;
+        let options = NixosOptions::read(&inputs.options)
+            .map_err(|error| incomplete(format!("options that can be read ({error})")))?;
+        let ssh = options.ssh([(name.to_owned(), address.to_string())]);
+        Ok(Self {
+            site: site.to_owned(),
+            name: name.to_owned(),
+            address: address.to_string(),
+            inputs: inputs.clone(),
+            options,
+            link: Link::new(ssh.clone(), name),
+            ssh,
+            brought: Mutex::default(),
+        })
+    }
+
+    /// Whether it is the one of a stack at this place with these inputs.
+    pub(super) fn is(&self, site: &Path, inputs: &HostInputs) -> bool {
+        self.site == site && self.inputs == *inputs
+    }
+
+    /// Its name and its address.
+    pub(super) fn called(&self) -> (String, String) {
+        (self.name.clone(), self.address.clone())
+    }
+
+    /// Where the systems of its stack come from.
+    pub(super) fn source<'a>(&'a self, stack: &'a str, addresses: BTreeMap<String, String>) -> Source<'a> {
+        Source { options: &self.options, site: &self.site, stack, addresses }
+    }
+
+    /// Takes note of a system that it has been brought.
+    pub(super) fn has(&self, documents: Together, system: StorePath) {
+        let mut brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
+        brought.retain(|(of, _)| *of != documents);
+        brought.push((documents, system));
+    }
+
+    /// The system that is made of these documents, which it has by then.
+    async fn system(&self, documents: Together) -> Result<StorePath, NixosError> {
+        let brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, system)) = brought.into_iter().find(|(of, _)| *of == documents) {
+            return Ok(system);
+        }
+        let stack =
+            documents.values().find_map(|one| one["facts"]["stack"].as_str()).unwrap_or("none").to_owned();
+        let hosts = [(self.name.clone(), documents.clone())].into();
+        let source = self.source(&stack, [self.called()].into());
+        let systems = source.bring(&hosts, &|_, _, _| {}).await?;
+        let system = systems.into_values().next().ok_or_else(|| self.failed("build its system", ""))?;
+        self.has(documents, system.clone());
+        Ok(system)
+    }
+
+    fn failed(&self, tried: &str, said: &str) -> NixosError {
+        NixosError::Failed { host: self.name.clone(), tried: tried.to_owned(), said: said.to_owned() }
+    }
+
+    /// How it stands; nobody else is taken for it.
+    async fn look(&self) -> Result<Look, NixosError> {
+        let look = self.link.look().await?;
+        let told = |document: &Value, what: &str| document["facts"]["host"][what].as_str().map(str::to_owned);
+        for document in look.documents().values() {
+            let (name, address) = (told(document, "name"), told(document, "address"));
+            if name.as_ref() != Some(&self.name) || address.as_ref() != Some(&self.address) {
+                let stack = document["facts"]["stack"].as_str().unwrap_or("?");
+                let how = format!(
+                    "it runs {} at {} for the stack {stack}",
+                    name.unwrap_or_default(),
+                    address.unwrap_or_default()
+                );
+                return Err(NixosError::Another { host: self.name.clone(), how });
+            }
+        }
+        Ok(look)
+    }
+
+    /// Has a script run there, for which these names stand for these texts.
+    async fn told(
+        &self,
+        asked: &'static str,
+        given: &[(&str, &str)],
+        script: &str,
+        patience: Duration,
+    ) -> Result<(i32, String), NixosError> {
+        let given: String = given.iter().map(|(name, text)| format!("{name}={}\n", quoted(text))).collect();
+        let answer = self.link.run(asked, &format!("{given}{script}"), patience).await?;
+        Ok((answer.code, answer.said))
+    }
+
+    /// Has a script run that has to end well.
+    async fn done(
+        &self,
+        tried: &'static str,
+        given: &[(&str, &str)],
+        script: &str,
+    ) -> Result<(), NixosError> {
+        match self.told("told what to do", given, script, SHORT).await? {
+            (0, _) => Ok(()),
+            (_, said) => Err(self.failed(tried, &said)),
+        }
+    }
+
+    async fn change(&self, goal: Goal<'_>) -> Result<Outcome, NixosError> {
+        change(&self.link, &self.name, &goal).await
+    }
+}
+
+fn marker(deployment: &Deployment) -> String {
+    let facts = &deployment.facts;
+    json!({ "stack": facts.stack, "node": facts.node, "role": facts.role, "id": facts.id }).to_string()
+}
+
+/// What of a document tells whose data its node has.
+fn is_of(document: &Value, deployment: &Deployment) -> bool {
+    let found = &document["facts"];
+    let facts = &deployment.facts;
+    found["stack"] == facts.stack.as_str() && found["role"] == facts.role.as_str() && found["id"] == facts.id
+}
+
+#[async_trait]
+impl Host for Machine {
+    /// A machine that isn't reached is not known to be off.
+    async fn power(&self) -> Result<Option<bool>, HostError> {
+        self.look().await?;
+        Ok(Some(true))
+    }
+
+    /// It is there before Octad is: it is only seen to be the right one.
+    async fn boot(&self) -> Result<String, HostError> {
+        let look = self.look().await?;
+        if !look.addresses.contains(&self.address) {
+            let has: Vec<&str> =
+                look.addresses.iter().map(String::as_str).filter(|one| !one.starts_with("127.")).collect();
+            let how = format!("it has no address {}, but {}", self.address, has.join(", "));
+            return Err(NixosError::Another { host: self.name.clone(), how }.into());
+        }
+        Ok(self.address.clone())
+    }
+
+    async fn node(&self, node: &str) -> Result<Option<NodeObservation>, HostError> {
+        Ok(self.look().await?.node(node))
+    }
+
+    async fn nodes(&self) -> Result<BTreeSet<String>, HostError> {
+        Ok(self.look().await?.nodes())
+    }
+
+    async fn format(&self, deployment: &Deployment) -> Result<(), HostError> {
+        if deployment.stateless {
+            return Ok(());
+        }
+        let node = &deployment.facts.node;
+        let look = self.look().await?;
+        let is_here = look.documents().get(node).is_some_and(|document| is_of(document, deployment));
+        let disk = deployment.facts.host.machine.as_ref().and_then(|machine| machine.data_disk.clone());
+        let device = disk.unwrap_or_default();
+        let names: Vec<&str> = deployment.data_files.keys().map(String::as_str).collect();
+        let put: String = deployment
+            .data_files
+            .iter()
+            .map(|(name, text)| format!(" && printf %s {} >\"$place\"/{}", quoted(text), quoted(name)))
+            .collect();
+        let given = [
+            ("node", node.as_str()),
+            ("device", &device),
+            ("marker", &marker(deployment)),
+            ("written", deployment.written.as_deref().unwrap_or_default()),
+            ("is_here", if is_here { "yes" } else { "" }),
+            ("files", &names.join(" ")),
+        ];
+        let script = format!("put() {{\n  true{put}\n}}\n{}", include_str!("scripts/format.sh"));
+        let host = self.name.clone();
+        Err(match self.told("given a directory for its data", &given, &script, SHORT).await? {
+            (0, _) => return Ok(()),
+            (3, _) => {
+                HostError::ForeignData { node: node.clone(), directory: format!("{DATA}/{node} on {host}") }
+            }
+            (4, _) => NixosError::Blank { host, device, node: node.clone() }.into(),
+            (5, _) => NixosError::NoDisk { host, device }.into(),
+            (_, said) => self.failed("prepare the data disk", &said).into(),
+        })
+    }
+
+    async fn install(&self, deployment: &Deployment) -> Result<String, HostError> {
+        let node = &deployment.facts.node;
+        let look = self.look().await?;
+        let mut documents = look.documents();
+        documents.insert(node.clone(), json!(deployment));
+        let system = self.system(documents).await?;
+        self.done("note its node", &[("node", node)], "rm -f \"/var/lib/octad-deploy/removed/$node\"")
+            .await?;
+        if !look.is_settled_on(&system) {
+            let goal = match look.is_on_trial() {
+                // Nobody has judged yet what is on trial there.
+                true => {
+                    Goal::Try { system: &system, anew: Vec::new(), until: None, patience: Duration::ZERO }
+                }
+                false => Goal::Keep { system: &system },
+            };
+            self.change(goal).await?;
+        }
+        Ok(system.as_str().to_owned())
+    }
+
+    async fn files(&self, node: &str) -> Result<BTreeMap<String, String>, HostError> {
+        let script = "config=/etc/octad/$node\necho \"config $(readlink -f \"$config\")\"\n\
+                      for file in \"$config\"/*; do\n  [ -f \"$file\" ] || continue\n  \
+                      echo \"file ${file##*/}\"\n  sed 's/^/|/' \"$file\"\ndone";
+        let (_, said) = self.told("asked for files", &[("node", node)], script, SHORT).await?;
+        let mut files: BTreeMap<String, String> = BTreeMap::new();
+        let (mut config, mut at) = (String::new(), None);
+        for line in said.lines() {
+            match (line.split_once(' '), line.strip_prefix('|'), &at) {
+                (_, Some(text), Some(name)) => {
+                    let file: &mut String = files.entry(String::clone(name)).or_default();
+                    file.push_str(text);
+                    file.push('\n');
+                }
+                (Some(("config", path)), ..) => config = path.to_owned(),
+                (Some(("file", name)), ..) => at = Some(name.to_owned()),
+                _ => {}
+            }
+        }
+        let own = layout(node).config.display().to_string();
+        Ok(files.into_iter().map(|(name, text)| (name, text.replace(&config, &own))).collect())
+    }
+
+    fn render(&self, deployment: &Deployment) -> BTreeMap<String, String> {
+        deployment.rendered(&layout(&deployment.facts.node))
+    }
+
+    async fn start(&self, node: &str) -> Result<(), HostError> {
+        let script = include_str!("scripts/start.sh");
+        match self.told("told to start a node", &[("node", node)], script, SHORT).await? {
+            (0, _) => Ok(()),
+            (2, _) => Err(HostError::NoSuchNode { host: self.name.clone(), node: node.to_owned() }),
+            (_, said) => Err(HostError::NotStarted { node: node.to_owned(), reason: said }),
+        }
+    }
+
+    async fn stop(&self, node: &str, timeout: Duration, until: Option<Until>) -> Result<(), HostError> {
+        let script = include_str!("scripts/stop.sh");
+        let late = || HostError::TooLate { node: node.to_owned() };
+        if until.is_some_and(Until::has_passed) {
+            let runs = self.look().await?.node(node).is_some_and(|found| found.run.has_process());
+            return if runs { Err(late()) } else { Ok(()) };
+        }
+        let patience = timeout.as_secs().max(1).to_string();
+        // By the machine's own clock, and no later than ours has it.
+        let left = until.map_or_else(|| "-".to_owned(), |until| until.left().as_millis().to_string());
+        let (_, uptime) = self.told("asked for its clock", &[], "cat /proc/uptime", SHORT).await?;
+        let given = [("node", node), ("patience", &patience), ("left", &left), ("since", &uptime)];
+        match self.told("told to stop a node", &given, script, timeout + SHORT).await? {
+            (0, _) => Ok(()),
+            (75, _) => Err(late()),
+            (_, said) => Err(self.failed(&format!("stop {node}"), &said).into()),
+        }
+    }
+
+    async fn apply(&self, change: &HostChange<'_>) -> Result<BTreeMap<String, String>, HostError> {
+        let documents = change.nodes.iter().map(|one| (one.facts.node.clone(), json!(one))).collect();
+        let system = self.system(documents).await?;
+        let anew: Vec<&str> = change.anew.keys().map(String::as_str).collect();
+        let until = change.anew.values().filter_map(|stop| stop.until).min();
+        let patience = change.anew.values().map(|stop| stop.timeout).max().unwrap_or_default();
+        let goal = Goal::Try { system: &system, anew, until, patience };
+        match self.change(goal).await? {
+            Outcome::Done => {
+                Ok(change.anew.keys().map(|node| (node.clone(), system.as_str().to_owned())).collect())
+            }
+            Outcome::Late => {
+                let node = change.anew.keys().next().cloned().unwrap_or_default();
+                Err(HostError::TooLate { node })
+            }
+        }
+    }
+
+    async fn unconfirmed(&self) -> Result<bool, HostError> {
+        Ok(self.look().await?.is_on_trial())
+    }
+
+    async fn confirm(&self) -> Result<bool, HostError> {
+        let look = self.look().await?;
+        if !look.is_on_trial() {
+            return Ok(look.runs_last());
+        }
+        self.change(Goal::Confirm).await?;
+        Ok(self.look().await?.runs_last())
+    }
+
+    async fn revert(&self, until: Until) -> Result<(), HostError> {
+        if !self.look().await?.is_on_trial() {
+            return Ok(());
+        }
+        match self.change(Goal::Revert { until, patience: PATIENCE }).await? {
+            Outcome::Done => Ok(()),
+            Outcome::Late => Err(HostError::TooLate { node: self.name.clone() }),
+        }
+    }
+
+    async fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
+        let script = include_str!("scripts/rename.sh");
+        match self.told("told to rename a node", &[("from", from), ("to", to)], script, SHORT).await? {
+            (0, _) => Ok(()),
+            (3, _) => Err(HostError::NameTaken {
+                host: self.name.clone(),
+                node: from.to_owned(),
+                name: to.to_owned(),
+            }),
+            (_, said) => Err(self.failed(&format!("rename {from} to {to}"), &said).into()),
+        }
+    }
+
+    async fn remove(&self, node: &str) -> Result<(), HostError> {
+        let script = include_str!("scripts/remove.sh");
+        Ok(self.done("remove a node", &[("node", node)], script).await?)
+    }
+
+    /// Machines stay on: nobody here could switch them on again.
+    async fn halt(&self) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    /// The machine is there after Octad as well, without the nodes, which are removed by then.
+    async fn destroy(&self) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn logs(&self, node: &str, query: LogQuery) -> Result<mpsc::Receiver<LogLine>, HostError> {
+        Ok(logs::read(&self.ssh, &self.name, node, query).await?)
+    }
+}
+
+/// Where the flake's modules keep the parts of a node.
+fn layout(node: &str) -> Layout {
+    Layout {
+        config: format!("/etc/octad/{node}").into(),
+        data: format!("{DATA}/{node}").into(),
+        runtime: format!("/run/octad-{node}").into(),
+        software: PathBuf::new(),
+    }
+}

@@ -1,0 +1,109 @@
+//! Machines that NixOS runs, over SSH. Each has one configuration for all its nodes, a system, which is built of their
+//! documents by the user's flake, brought there by a push, and switched to in one act, on trial.
+//!
+//! | part | what it knows |
+//! |---|---|
+//! | `options` | what a stack file says of such machines |
+//! | `link` | the way to one: a shell there |
+//! | `look` | what a machine tells of itself |
+//! | `systems` | building systems, and bringing them |
+//! | `change` | switching a machine to one, on trial |
+//! | `logs` | what a node's service says |
+//! | `scripts` | what runs there for all that |
+
+mod change;
+mod error;
+mod link;
+mod logs;
+mod look;
+mod machine;
+mod options;
+mod systems;
+
+use super::{Backend, Host, HostError, Identity, Progress, Staging};
+use crate::model::{HostInputs, Options};
+use crate::nix::Documents;
+use async_trait::async_trait;
+use machine::Machine;
+use options::NixosOptions;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Machines that NixOS runs.
+#[derive(Default)]
+pub struct NixosBackend {
+    /// By name: whoever asks for one gets the same, and with it the way that leads there already.
+    machines: Mutex<BTreeMap<String, Arc<Machine>>>,
+}
+
+impl NixosBackend {
+    /// The backend's name.
+    pub const NAME: &'static str = "nixos";
+}
+
+#[async_trait]
+impl Backend for NixosBackend {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn host(
+        &self,
+        site: &Path,
+        name: &str,
+        inputs: &HostInputs,
+        _identity: Identity<'_>,
+    ) -> Result<Arc<dyn Host>, HostError> {
+        let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = machines.get(name).filter(|known| known.is(site, inputs)) {
+            return Ok(known.clone());
+        }
+        let machine = Arc::new(Machine::new(site, name, inputs)?);
+        machines.insert(name.to_owned(), machine.clone());
+        Ok(machine)
+    }
+
+    fn check_options(&self, options: &Options) -> Result<(), (String, String)> {
+        let known = "machines that NixOS runs have `flake`, `build-host`, `user`, `ssh-config`, `host-keys`, `sign-key` \
+                     and `substitute`";
+        NixosOptions::read(options).map(drop).map_err(|error| (error.to_string(), known.into()))
+    }
+
+    fn is_same(&self, before: &HostInputs, after: &HostInputs) -> bool {
+        // The rest says how it is reached and what it is made of.
+        before.address == after.address
+    }
+
+    fn changes_whole(&self, _inputs: &HostInputs) -> bool {
+        true
+    }
+
+    async fn stage(&self, hosts: &[Staging], progress: &Progress) -> Result<(), HostError> {
+        let mut documents = Documents::new();
+        let mut machines = Vec::new();
+        for staging in hosts {
+            let all = staging.nodes.iter().chain(&staging.others);
+            let Some(first) = all.clone().next() else { continue };
+            let host = first.facts.host.name.clone();
+            let machine = self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned();
+            machines.extend(machine);
+            documents.insert(host, all.map(|one| (one.facts.node.clone(), json!(one))).collect());
+        }
+        let Some(first) = machines.first() else { return Ok(()) };
+        let addresses = machines.iter().map(|machine| machine.called());
+        let Some(stack) = hosts.iter().flat_map(|one| one.nodes.iter().chain(&one.others)).next() else {
+            return Ok(());
+        };
+        let source = first.source(&stack.facts.stack, addresses.collect());
+        let systems = source.bring(&documents, progress).await?;
+        for machine in &machines {
+            let name = machine.called().0;
+            if let (Some(system), Some(documents)) = (systems.get(&name), documents.remove(&name)) {
+                machine.has(documents, system.clone());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,6 @@
+# Removes $node, which doesn't run, with its data. The system still has its service until the next change: it isn't started.
+state=/var/lib/octad-deploy
+! systemctl is-active --quiet "octad-$node.service" || { echo "it runs"; exit 1; }
+mkdir -p "$state/removed" "$state/stopped" || exit 1
+: >"$state/stopped/$node" && : >"$state/removed/$node" && sync "$state/removed" || exit 1
+rm -rf "/var/lib/octad/$node"
