@@ -3,6 +3,7 @@
 mod build;
 mod faults;
 mod lab;
+mod shell;
 #[path = "../support/skip.rs"]
 mod skip;
 mod ssh;

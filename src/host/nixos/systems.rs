@@ -58,7 +58,7 @@ impl Source<'_> {
         };
         let tell = |host: &str, sent: nix::Sent| {
             if sent.of_bytes > 0 {
-                progress(&format!("the system of {host}"), sent.bytes, sent.of_bytes);
+                progress(&format!("pushing the system of {host}"), sent.bytes, sent.of_bytes);
             }
         };
         let (_closure, pushed) = nix::push(&push, closure, &targets, &tell).await?;

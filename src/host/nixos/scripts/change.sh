@@ -9,7 +9,7 @@ state=/var/lib/octad-deploy
 run=/run/octad-deploy
 mkdir -p "$state" "$run"
 read -r boot </proc/sys/kernel/random/boot_id
-phase() { echo "$*" >"$run/phase.new" && mv "$run/phase.new" "$run/phase"; }
+phase() { printf '%s\n' "$*" >"$run/phase.new" && mv "$run/phase.new" "$run/phase"; }
 note() { echo "$2" >"$state/$1.new" && sync "$state/$1.new" && mv "$state/$1.new" "$state/$1" && sync "$state"; }
 forget() { rm -f "$state/$1" && sync "$state"; }
 running() { readlink -f /run/current-system; }

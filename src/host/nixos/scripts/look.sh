@@ -23,7 +23,7 @@ for file in /etc/octad/*.json; do
   [ -e "$file" ] || continue
   node=${file##*/}
   node=${node%.json}
-  echo "document $node $(cat "$file")"
+  printf 'document %s %s\n' "$node" "$(cat "$file")"
   units="$units octad-$node.service"
   # Nix writes the parts of a document in the order of their names, and this is the last one.
   written=$(sed -n 's/.*,"written":"\([^"]*\)"}$/\1/p' "$file")
@@ -40,7 +40,7 @@ done
 [ -z "$units" ] || systemctl show $units -p Id -p ActiveState -p SubState -p Result -p MainPID -p ControlPID -p NRestarts \
   -p ExecMainCode -p ExecMainStatus -p ExecMainStartTimestampMonotonic -p AssertResult -p FreezerState -p Environment |
   while IFS= read -r line; do
-    echo "show $line"
+    printf 'show %s\n' "$line"
     case $line in
       MainPID=0) ;;
       MainPID=*)
