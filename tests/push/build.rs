@@ -1,6 +1,6 @@
 //! `octad build` with a real Nix and flakes that need no nixpkgs: a system of theirs is a text with the documents in it.
 
-use crate::lab::{Lab, said};
+use crate::lab::{Lab, Sort, said};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
@@ -194,4 +194,29 @@ fn one_that_is_interrupted_leaves_no_builder_at_work() {
     rustix::process::kill_process(octad, rustix::process::Signal::INT).unwrap();
     assert_eq!(building.wait().unwrap().code(), Some(8));
     until(false);
+}
+
+#[test]
+fn another_machine_builds_where_one_is_named() {
+    let Some(lab) = crate::lab() else { return };
+    let project = Project::of(&lab);
+    let builder = lab.host("builder", Sort::default());
+    // Nobody else has this, so that what is built tells where.
+    fs::write(builder.file("nix/var/where"), "on the builder\n").unwrap();
+    project.flake(|text| text.replace("cat $textPath > $out", "cat /nix/var/where > $out"));
+    let built = |host: &[&str]| {
+        let mut command = project.command(host);
+        let hook = format!("build-hook = {} __build-remote\n", lab.nix("nix").display());
+        command.env("NIX_CONFIG", hook);
+        command.env("NIX_SSHOPTS", format!("-F {}", lab.path().join("ssh_config").display()));
+        command.output().unwrap()
+    };
+    let alone = built(&["broker-1"]);
+    assert_ne!(alone.status.code(), Some(0), "here is no such file");
+    let output = built(&["broker-1", "--build-host", "builder"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let system = told["hosts"][0]["system"].as_str().unwrap();
+    let text = lab.own("cat").arg(system).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&text.stdout), "on the builder\n");
 }

@@ -182,6 +182,11 @@ impl Lab {
         command
     }
 
+    /// A program of Nix.
+    pub(super) fn nix(&self, program: &str) -> PathBuf {
+        self.nix.join(program)
+    }
+
     fn path_with(&self, more: &str) -> String {
         format!("{}:{more}", self.nix.display())
     }
