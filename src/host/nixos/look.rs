@@ -25,8 +25,8 @@ pub(super) struct Look {
     /// The one that it boots.
     pub(super) profile: String,
     pub(super) addresses: BTreeSet<String>,
-    /// What is on trial: what it ran before, what it runs for that, in which boot.
-    pub(super) trial: Option<[String; 3]>,
+    /// What is on trial: what it ran before, what it is to run, in which boot, and what it ran on trial until then.
+    trial: Option<[String; 4]>,
     /// What it was changed to last.
     pub(super) last: Option<String>,
     /// Its data disk is there.
@@ -108,9 +108,11 @@ impl Look {
         self.documents().into_keys().chain(self.directories.iter().cloned()).collect()
     }
 
-    /// Whether a change is on trial: one of this boot.
+    /// Whether a change is on trial: one of this boot, where no other hand has the machine run something else.
     pub(super) fn is_on_trial(&self) -> bool {
-        self.trial.as_ref().is_some_and(|[_, _, boot]| *boot == self.boot)
+        self.trial.as_ref().is_some_and(|[old, new, boot, before]| {
+            *boot == self.boot && [old, new, before].contains(&&self.system)
+        })
     }
 
     /// Whether it runs what it was changed to last.
@@ -205,7 +207,7 @@ now 1700000000000
 system /nix/store/a-nixos-system
 profile /nix/store/b-nixos-system
 addresses 127.0.0.1 10.77.0.101 
-trial /nix/store/b-nixos-system /nix/store/a-nixos-system b-1
+trial /nix/store/b-nixos-system /nix/store/a-nixos-system b-1 /nix/store/b-nixos-system
 last /nix/store/a-nixos-system
 mounted
 removed zk-9
@@ -238,6 +240,18 @@ looked
         assert!(found.data);
         assert_eq!(look.node("zk-9"), None, "it was removed");
         assert_eq!(look.node("nobody"), None);
+    }
+
+    #[test]
+    fn a_trial_is_over_with_its_boot_and_where_another_hand_changed_the_machine() {
+        let is_on_trial = |from: &str, to: &str| Look::of(&SAID.replacen(from, to, 1)).unwrap().is_on_trial();
+        assert!(is_on_trial("", ""));
+        assert!(
+            is_on_trial("system /nix/store/a-", "system /nix/store/b-"),
+            "it was cut off before the switch"
+        );
+        assert!(!is_on_trial("boot b-1", "boot b-2"));
+        assert!(!is_on_trial("system /nix/store/a-", "system /nix/store/c-"));
     }
 
     #[test]

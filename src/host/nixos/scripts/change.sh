@@ -3,8 +3,9 @@
 # each may take to end), $reach (s within which somebody must reach the machine anew after a change). "keep" is a "try" that
 # stops nothing and is for good as soon as the machine is reached.
 #
-# What is on trial is in `trial`: what the machine ran before, what it runs on trial, and in which boot. What boots is the
-# profile, which changes when a trial is confirmed. A trial of an earlier boot is over.
+# What is on trial is in `trial`: what the machine ran before, what it is to run on trial, in which boot, and what it ran on
+# trial until then. What boots is the profile, which changes when a trial is confirmed. A trial is over with the boot, or where
+# another hand has the machine run something else.
 state=/var/lib/octad-deploy
 run=/run/octad-deploy
 mkdir -p "$state" "$run"
@@ -56,8 +57,12 @@ back() {
 }
 old=
 if [ -e "$state/trial" ]; then
-  read -r old tried in_boot <"$state/trial"
-  [ "$in_boot" = "$boot" ] || { old=; forget trial; }
+  read -r old tried in_boot tried_before <"$state/trial"
+  runs=$(running)
+  if [ "$in_boot" != "$boot" ] || { [ "$runs" != "$old" ] && [ "$runs" != "$tried" ] && [ "$runs" != "$tried_before" ]; }; then
+    old=
+    forget trial
+  fi
 fi
 case $what in
   try | keep)
@@ -70,11 +75,11 @@ case $what in
     fresh=
     [ -n "$old" ] || { old=$(running); fresh=1; }
     if late; then phase late; exit; fi
-    note trial "$old $new $boot" && note last "$new" || { phase broken could not write "$state"; exit; }
+    note trial "$old $new $boot $(running)" && note last "$new" || { phase broken could not write "$state"; exit; }
     failed >"$run/failed"
     # Between the two: it has been asked whether they may be stopped, and that holds until the deadline.
     if late; then
-      [ -z "$fresh" ] || forget trial
+      if [ -n "$fresh" ]; then forget trial; else note trial "$old $tried $boot $tried_before"; fi
       phase late
       exit
     fi
