@@ -53,13 +53,22 @@ impl Logs {
         };
         let width = chosen.iter().map(|key| key.name.len()).max().unwrap_or(0);
         let (sender, mut lines) = tokio::sync::mpsc::channel(64);
+        let several = chosen.len() > 1;
         for key in chosen {
             let Ok(facts) = NodeFacts::of(&state.resources[key].inputs) else {
                 continue;
             };
             let host = context.host(&facts.host.key()).map_err(CliError::Prepare)?;
-            let mut log =
-                host.logs(&key.name, query).await.map_err(|error| CliError::Prepare(error.into()))?;
+            let mut log = match host.logs(&key.name, query).await {
+                Ok(log) => log,
+                // The others may have what one looks for.
+                Err(error) if several => {
+                    let why = crate::causes::with_causes(&error);
+                    session.events().notice(format!("nothing of {}: {why}", key.name));
+                    continue;
+                }
+                Err(error) => return Err(CliError::Prepare(error.into())),
+            };
             let (sender, node) = (sender.clone(), key.name.clone());
             tokio::spawn(async move {
                 while let Some(line) = log.recv().await {

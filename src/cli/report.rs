@@ -125,7 +125,9 @@ fn code(error: &CliError) -> u8 {
         CliError::Interrupted => exit::CANCELLED,
         CliError::Apply(ApplyError { error, .. }) => match error {
             StepError::Interrupted | StepError::Gate(GateError::Interrupted { .. }) => exit::CANCELLED,
-            StepError::PutBack { .. } | StepError::WentBack { .. } => exit::PUT_BACK,
+            StepError::PutBack { .. }
+            | StepError::WentBack { .. }
+            | StepError::Act { source: KindError::Host(HostError::WentBack { .. }), .. } => exit::PUT_BACK,
             StepError::Gate(_)
             | StepError::NotSafe { .. }
             | StepError::Stranger(_)

@@ -43,7 +43,7 @@ struct Roster {
 
 impl Context {
     /// The surroundings of a run on the stack at `site`. What is recorded is what is there until it is changed; only
-    /// what was never made is as declared.
+    /// what was never made is as declared, and what only is reached in another way ([`Kind::is_same`](crate::resource::Kind::is_same)).
     pub fn new(site: &Path, registry: Registry, events: Events, stack: &ValidStack, state: &State) -> Self {
         let state = moves::followed(stack, state);
         let declared = stack.groups.iter().filter(|(_, group)| !group.members.is_empty());
@@ -63,7 +63,10 @@ impl Context {
             }
         }
         for (key, declared) in &stack.resources {
-            roster.inputs.entry(key.clone()).or_insert_with(|| declared.inputs.clone());
+            let known = roster.inputs.entry(key.clone()).or_insert_with(|| declared.inputs.clone());
+            if registry.kind(&key.kind).is_some_and(|kind| kind.is_same(known, &declared.inputs)) {
+                known.clone_from(&declared.inputs);
+            }
         }
         // Members that are recorded and no longer declared are still part of the group until they are removed.
         for (name, group) in &stack.groups {

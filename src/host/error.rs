@@ -43,6 +43,16 @@ pub enum HostError {
         /// What was asked for.
         what: &'static str,
     },
+    /// The host was changed, and has gone back to what it ran before.
+    #[error("{host} was changed and went back to what it ran before: {said}")]
+    WentBack {
+        /// The host.
+        host: String,
+        /// Why, as it says.
+        said: String,
+        /// What tells more.
+        hint: String,
+    },
     /// The host is down.
     #[error("{host} is down")]
     Down {

@@ -44,16 +44,6 @@ impl HostKind {
         backend.is_some_and(|backend| backend.renews(&before, &after))
     }
 
-    /// Whether a host that is recorded with other inputs is the one that is declared.
-    fn is_same(&self, before: &Value, after: &Value) -> bool {
-        let (Ok(before), Ok(after)) = (HostInputs::deserialize(before), HostInputs::deserialize(after))
-        else {
-            return false;
-        };
-        let backend = self.backends.get(after.backend.as_str()).filter(|_| before.backend == after.backend);
-        backend.is_some_and(|backend| backend.is_same(&before, &after))
-    }
-
     /// The kind, where these backends are known.
     pub fn new(backends: BTreeMap<&'static str, Arc<dyn Backend>>) -> Self {
         Self { backends }
@@ -99,6 +89,15 @@ impl Kind for HostKind {
         let inputs = HostInputs::deserialize(inputs).ok();
         let backend = inputs.and_then(|inputs| Some((self.backends.get(inputs.backend.as_str())?, inputs)));
         backend.is_some_and(|(backend, inputs)| backend.changes_whole(&inputs))
+    }
+
+    fn is_same(&self, before: &Value, after: &Value) -> bool {
+        let (Ok(before), Ok(after)) = (HostInputs::deserialize(before), HostInputs::deserialize(after))
+        else {
+            return false;
+        };
+        let backend = self.backends.get(after.backend.as_str()).filter(|_| before.backend == after.backend);
+        backend.is_some_and(|backend| backend.is_same(&before, &after))
     }
 
     fn describe(&self, inputs: &Value) -> String {

@@ -12,11 +12,13 @@ const MARK: &str = "octad-shell";
 const NO_SUDO: &str = "no-sudo";
 
 /// Run by `sh` on the host. It takes lines with a number of bytes each, with so many bytes of a script behind it, and says of
-/// each script its exit code and the length of what it said, and that. A script that was begun comes to its end, also where
+/// each script its exit code and the length of what it said, and that. In `since` a script finds when the connection was made, by
+/// the host's uptime. Half a script isn't run. A script that was begun comes to its end, also where
 /// the connection breaks meanwhile.
 const SCRIPT: &str = r#"PATH=$PATH:/run/wrappers/bin:/run/current-system/sw/bin
 LC_ALL=C
 export PATH LC_ALL
+read -r since rest </proc/uptime
 sudo=
 [ $(id -u) = 0 ] || sudo="sudo -n"
 if ! $sudo true 2>/dev/null; then
@@ -26,7 +28,8 @@ fi
 echo octad-shell ready
 while read -r length; do
   script=$(head -c $length)
-  said=$($sudo sh -c "$script" 2>&1 </dev/null)
+  [ ${#script} = $length ] || exit 1
+  said=$($sudo sh -c "since=$since; $script" 2>&1 </dev/null)
   code=$?
   echo $code ${#said}
   printf %s "$said"
@@ -118,6 +121,7 @@ impl Shell {
     }
 
     async fn exchange(&mut self, script: &str) -> std::io::Result<Answer> {
+        let script = script.trim_end();
         self.stdin.write_all(format!("{}\n{script}", script.len()).as_bytes()).await?;
         let mut line = String::new();
         self.stdout.read_line(&mut line).await?;

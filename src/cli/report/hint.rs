@@ -304,6 +304,7 @@ fn host(error: &HostError) -> Option<String> {
             Some(format!("give it another name than {name}, or rename that one first"))
         }
         HostError::ForeignData { directory, .. } => Some(format!("look into {directory} and move it away")),
+        HostError::WentBack { hint, .. } => Some(hint.clone()),
         HostError::NotStarted { node, .. } => Some(format!("`octad logs {node}` tells what it said")),
         HostError::Backend(error) => error.hint(),
         HostError::NoSuchNode { .. }

@@ -5,6 +5,7 @@
 use super::error::NixosError;
 use super::link::Link;
 use crate::clock::Until;
+use crate::host::HostError;
 use crate::nix::StorePath;
 use crate::ssh::quoted;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,19 +20,19 @@ const REACH: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(200);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(20);
-/// How long a change may take beyond the end of its nodes' processes.
-const LONGEST: Duration = Duration::from_secs(900);
+/// How long a switch may take. One that hangs is ended then, and the machine goes back.
+const SWITCH: Duration = Duration::from_secs(600);
+/// For so long the way to a machine may be broken, beyond the time within which it must be reached: it has gone back by then.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What a machine is to do.
 pub(super) enum Goal<'a> {
-    /// Run this system on trial, with these nodes begun anew.
+    /// Run this system on trial, with these nodes begun anew, and with them all others that it begins anew.
     Try {
         /// The system, which it has.
         system: &'a StorePath,
-        /// The nodes.
-        anew: Vec<&'a str>,
-        /// Until when their processes may be asked to end.
-        until: Option<Until>,
+        /// The nodes, each with until when its process may be asked to end.
+        anew: Vec<(&'a str, Option<Until>)>,
         /// How long each may take for that.
         patience: Duration,
     },
@@ -52,14 +53,6 @@ pub(super) enum Goal<'a> {
 }
 
 impl Goal<'_> {
-    fn until(&self) -> Option<Until> {
-        match self {
-            Self::Try { until, .. } => *until,
-            Self::Revert { until, .. } => Some(*until),
-            Self::Keep { .. } | Self::Confirm => None,
-        }
-    }
-
     fn patience(&self) -> Duration {
         match self {
             Self::Try { patience, .. } | Self::Revert { patience, .. } => *patience,
@@ -67,21 +60,46 @@ impl Goal<'_> {
         }
     }
 
-    /// The script with what it is told, as a moment of the machine's own clock has it.
-    fn script(&self, token: &str, deadline: Option<u64>) -> String {
-        let (what, system, anew) = match self {
-            Self::Try { system, anew, .. } => ("try", system.as_str(), anew.join(" ")),
-            Self::Keep { system } => ("keep", system.as_str(), String::new()),
-            Self::Confirm => ("confirm", "", String::new()),
-            Self::Revert { .. } => ("revert", "", String::new()),
+    /// Until when others may be asked to end than those that are named.
+    fn until(&self) -> Option<Until> {
+        match self {
+            Self::Try { anew, .. } => anew.iter().filter_map(|(_, until)| *until).min(),
+            Self::Revert { until, .. } => Some(*until),
+            Self::Keep { .. } | Self::Confirm => None,
+        }
+    }
+
+    /// How long it may take in all: a switch, and one back.
+    fn longest(&self) -> Duration {
+        (SWITCH + self.patience()) * 2 + REACH + SILENCE
+    }
+
+    /// The script with what it is told, where the machine's clock is at `now`, in milliseconds.
+    fn script(&self, now: u64) -> String {
+        let (what, system) = match self {
+            Self::Try { system, .. } => ("try", system.as_str()),
+            Self::Keep { system } => ("keep", system.as_str()),
+            Self::Confirm => ("confirm", ""),
+            Self::Revert { .. } => ("revert", ""),
         };
-        let deadline = deadline.map_or_else(|| "-".to_owned(), |deadline| deadline.to_string());
+        let deadline = |until: Option<Until>| match until {
+            None => "-".to_owned(),
+            Some(until) => (now + u64::try_from(until.left().as_millis()).unwrap_or(0)).to_string(),
+        };
+        let anew: Vec<String> = match self {
+            Self::Try { anew, .. } => {
+                anew.iter().map(|(node, until)| format!("{node}={}", deadline(*until))).collect()
+            }
+            _ => Vec::new(),
+        };
         format!(
-            "token={token}\nwhat={what}\nnew={}\nanew={}\ndeadline={deadline}\npatience={}\nreach={}\n{SCRIPT}",
+            "what={what}\nnew={}\nanew={}\ndeadline={}\npatience={}\nreach={}\nlongest={}\n{SCRIPT}",
             quoted(system),
-            quoted(&anew),
+            quoted(&anew.join(" ")),
+            deadline(self.until()),
             self.patience().as_secs().max(1),
             REACH.as_secs(),
+            SWITCH.as_secs(),
         )
     }
 }
@@ -95,61 +113,68 @@ pub(super) enum Outcome {
     Late,
 }
 
-/// Has a machine do that, and waits for the end of it.
-pub(super) async fn change(link: &Link, host: &str, goal: &Goal<'_>) -> Result<Outcome, NixosError> {
-    let failed = |tried: &str, said: &str| NixosError::Failed {
-        host: host.to_owned(),
-        tried: tried.to_owned(),
-        said: said.to_owned(),
+/// Has a machine do that, and waits for the end of it, and for that of a change before.
+pub(super) async fn change(link: &Link, host: &str, goal: &Goal<'_>) -> Result<Outcome, HostError> {
+    let failed = |tried: &str, said: &str| -> HostError {
+        let (host, tried, said) = (host.to_owned(), tried.to_owned(), said.to_owned());
+        NixosError::Failed { host, tried, said }.into()
     };
-    let deadline = match goal.until() {
-        None => None,
-        Some(until) => {
-            let asked = link.run("asked for its clock", "cat /proc/uptime", ANSWER).await?;
-            // It read its clock before this moment: what is left from now on is left from then on as well.
-            let left = until.left();
-            let uptime = asked.said.split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok());
-            let uptime = uptime.ok_or_else(|| failed("read the clock", &asked.said))?;
-            Some((uptime * 1000.0) as u64 + u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
-        }
-    };
+    let ends = Instant::now() + goal.longest();
     let token = token();
-    let begin = format!("token={token}\nscript={}\n{BEGIN}", quoted(&goal.script(&token, deadline)));
-    let begun = link.run("told to change", &begin, ANSWER).await?;
-    match (begun.code, begun.said.as_str()) {
-        (0, "busy") => return Err(NixosError::Busy { host: host.to_owned() }),
-        (0, _) => {}
-        (_, said) => return Err(failed("begin a change", said)),
+    loop {
+        let asked = link.run("asked for its clock", "cat /proc/uptime", ANSWER).await?;
+        let uptime = asked.said.split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok());
+        let uptime = uptime.ok_or_else(|| failed("read the clock", &asked.said))?;
+        // It read its clock before this moment: what is left from now on is left from then on as well.
+        let script = goal.script((uptime * 1000.0) as u64);
+        let begin = format!("token={token}\nscript={}\n{BEGIN}", quoted(script.trim_end()));
+        let begun = link.run("told to change", &begin, ANSWER).await?;
+        match (begun.code, begun.said.as_str()) {
+            (0, "busy") if Instant::now() > ends => {
+                return Err(NixosError::Busy { host: host.to_owned() }.into());
+            }
+            // Of an Octad that is no more, or another hand's. The former ends once somebody reaches the machine.
+            (0, "busy") => {
+                link.renew().await;
+                link.look().await?;
+                sleep(POLL * 5).await;
+            }
+            (0, _) => break,
+            (_, said) => return Err(failed("begin a change", said)),
+        }
     }
-    let ends = Instant::now() + LONGEST + goal.patience();
-    let mut reached = false;
+    let mut heard = Instant::now();
     loop {
         if Instant::now() > ends {
             return Err(failed("see the end of a change", "it takes too long"));
         }
-        let answer =
-            match link.run("asked how far its change is", &format!("token={token}\n{PHASE}"), ANSWER).await {
-                Ok(answer) => answer,
-                // The change may have cut the way, or the machine is at its boot: it goes back by itself then.
-                Err(_) if Instant::now() < ends => {
-                    sleep(POLL * 5).await;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
+        let asked = link.run("asked how far its change is", &format!("token={token}\n{PHASE}"), ANSWER).await;
+        let answer = match asked {
+            Ok(answer) => answer,
+            // The change may have cut the way, or the machine is at its boot: it goes back by itself then.
+            Err(_) if heard.elapsed() < REACH + SILENCE => {
+                sleep(POLL * 5).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        heard = Instant::now();
         let (phase, rest) = answer.said.split_once(' ').unwrap_or((&answer.said, ""));
         match phase {
             "done" => return Ok(Outcome::Done),
             "late" => return Ok(Outcome::Late),
+            "refused" => return Err(failed("begin a change", rest)),
+            "stuck" => return Err(failed("end a change", rest)),
             "broken" => {
-                return Err(NixosError::WentBack { host: host.to_owned(), said: rest.to_owned() });
+                let (host, said) = (host.to_owned(), rest.to_owned());
+                let hint = format!("`journalctl -u octad-switch` on {host} tells all of it");
+                return Err(HostError::WentBack { host, said, hint });
             }
             "gone" => return Err(failed("change what it runs", "it was cut off on the way")),
-            "changed" if !reached => {
-                // By a connection that what it runs now has let in.
+            // By a connection that what it runs now has let in: whoever looks by one is noted there.
+            "changed" => {
                 link.renew().await;
-                let noted = link.run("reached", "touch /run/octad-deploy/reached", ANSWER).await;
-                reached = noted.is_ok_and(|answer| answer.code == 0);
+                let _ = link.look().await;
             }
             _ => {}
         }
@@ -161,17 +186,19 @@ pub(super) async fn change(link: &Link, host: &str, goal: &Goal<'_>) -> Result<O
 /// for, so that one that was broken isn't needed to go back.
 const BEGIN: &str = r#"run=/run/octad-deploy
 mkdir -p "$run"
+exec 9>"$run/lock"
+flock 9
+[ "$(cat "$run/token" 2>/dev/null)" != "$token" ] || exit 0
 if systemctl is-active --quiet octad-switch.service; then
-  [ "$(cat "$run/token" 2>/dev/null)" = "$token" ] || echo busy
+  echo busy
   exit 0
 fi
-[ "$(cat "$run/token" 2>/dev/null)" != "$token" ] || exit 0
-echo "$token" >"$run/token"
-rm -f "$run/phase"
+rm -f "$run/phase" "$run/changed" "$run/reached"
 printf %s "$script" >"$run/change.sh" || exit 1
 systemctl reset-failed octad-switch.service 2>/dev/null
-exec systemd-run --unit=octad-switch --description="a change of the system by octad" --collect --quiet --setenv=LC_ALL=C \
-  --setenv=PATH="$(readlink -f /run/current-system)/sw/bin:/run/wrappers/bin" /bin/sh "$run/change.sh"
+systemd-run --unit=octad-switch --description="a change of the system by octad" --collect --quiet --setenv=LC_ALL=C \
+  --setenv=PATH="$(readlink -f /run/current-system)/sw/bin:/run/wrappers/bin" /bin/sh "$run/change.sh" 9>&- || exit 1
+echo "$token" >"$run/token"
 "#;
 
 /// Tells how far it is.
@@ -180,10 +207,10 @@ const PHASE: &str = r#"run=/run/octad-deploy
 works=$(systemctl is-active octad-switch.service)
 phase=$(cat "$run/phase" 2>/dev/null)
 case $phase in
-  done* | late* | broken*) ;;
+  done* | late* | refused* | stuck* | broken*) ;;
   *) case $works in active | activating | deactivating) ;; *) phase=gone ;; esac ;;
 esac
-echo "$phase"
+printf '%s\n' "$phase"
 "#;
 
 /// Tells one change from another.
@@ -199,13 +226,17 @@ mod tests {
     #[test]
     fn the_scripts_are_such_that_a_shell_reads_them() {
         let system: StorePath = "/nix/store/00000000000000000000000000000000-x".parse().unwrap();
-        let goal =
-            Goal::Try { system: &system, anew: vec!["zk-1", "broker-1"], until: None, patience: LONGEST };
-        let begin = format!("token=t\nscript={}\n{BEGIN}", quoted(&goal.script("t", Some(5))));
-        for script in [goal.script("t", None), begin, PHASE.to_owned()] {
-            let read = std::process::Command::new("sh").args(["-n", "-c", &script]).output().unwrap();
+        let soon = Some(Until::within(Duration::from_secs(5)));
+        let anew = vec![("zk-1", None), ("broker-1", soon)];
+        let goal = Goal::Try { system: &system, anew, patience: SWITCH };
+        let script = goal.script(1000);
+        let begin = format!("token=t\nscript={}\n{BEGIN}", quoted(&script));
+        for script in [&script, &begin, PHASE] {
+            let read = std::process::Command::new("sh").args(["-n", "-c", script]).output().unwrap();
             assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
         }
-        assert!(goal.script("t", Some(5)).contains("anew='zk-1 broker-1'\ndeadline=5\npatience=900\n"));
+        let line = script.lines().find_map(|line| line.strip_prefix("anew='zk-1=- broker-1=")).unwrap();
+        let deadline: u64 = line.trim_end_matches('\'').parse().unwrap();
+        assert!((1000..=6000).contains(&deadline), "{deadline}");
     }
 }

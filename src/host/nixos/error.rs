@@ -50,30 +50,28 @@ pub(super) enum NixosError {
         said: String,
     },
     /// The data disk isn't there.
-    #[error("{host} has no data disk {device}")]
+    #[error("{host} has no data disk {device}{}", named_too(.others))]
     NoDisk {
         /// The host.
         host: String,
         /// The disk, as the facts name it.
         device: String,
+        /// The node that is to be on it.
+        node: String,
+        /// Other hosts without theirs, or with a blank one.
+        others: Vec<String>,
     },
     /// The data disk has no file system.
-    #[error("the data disk {device} of {host} is blank, and nothing formats a disk by itself")]
+    #[error("the data disk {device} of {host} is blank{}, and nothing formats a disk by itself", also(.others))]
     Blank {
         /// The host.
         host: String,
         /// The disk.
         device: String,
-        /// The nodes that are to be on it.
+        /// The node that is to be on it.
         node: String,
-    },
-    /// A change did not hold: the machine runs what it ran before.
-    #[error("{host} was changed and went back to what it ran before: {said}")]
-    WentBack {
-        /// The host.
-        host: String,
-        /// Why.
-        said: String,
+        /// Other hosts with such a disk, or none.
+        others: Vec<String>,
     },
     /// Another change is under way.
     #[error("{host} is at another change")]
@@ -105,6 +103,14 @@ pub(super) enum NixosError {
     },
 }
 
+fn also(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!(", or not there, as of {}", others.join(", ")) }
+}
+
+fn named_too(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!(", nor a formatted one {}", others.join(", ")) }
+}
+
 fn named(others: &[String]) -> String {
     match others {
         [] => String::new(),
@@ -120,18 +126,24 @@ impl Hinted for NixosError {
                 format!("install NixOS on {host}, such as by nixos-anywhere, or correct its name")
             }
             Self::Another { host, .. } => {
-                format!("correct {host} in your ssh configuration, or its address in the stack file")
+                format!(
+                    "correct {host} in your ssh configuration, or its address in the stack file; a machine is of one stack, which \
+                 `octad destroy` has let it go"
+                )
             }
             Self::Strange { host, .. } => format!("see what `ssh {host} systemctl --failed` says"),
             Self::Failed { host, .. } => format!(
                 "see what `ssh {host} journalctl -b -n 50` says; the same command goes on with what it finds"
             ),
-            Self::NoDisk { .. } => "attach it, or correct `data-disk` under [hosts.machine]".into(),
-            Self::Blank { host, device, node } => format!(
-                "`ssh {host} octad-format-data-disk {device} {node}`, which leaves alone what holds anything; with `--refill` \
-                 where it takes the place of one that was lost"
+            Self::NoDisk { device, node, .. } if device.starts_with("/dev/disk/by-label/") => format!(
+                "a disk has that label once it is formatted there by `octad-format-data-disk /dev/DISK {node}`, which docs/nix.md \
+                 tells of; or name it under [hosts.machine] as `data-disk`"
             ),
-            Self::WentBack { host, .. } => format!("`ssh {host} journalctl -u octad-switch` tells all of it"),
+            Self::NoDisk { .. } => "attach it, or correct `data-disk` under [hosts.machine]".into(),
+            Self::Blank { device, node, .. } => format!(
+                "format it there by `octad-format-data-disk {device} {node}`, which leaves alone what holds anything (docs/nix.md); \
+                 with `--refill` where it takes the place of one that was lost"
+            ),
             Self::Busy { host } => format!("wait for its end: `ssh {host} systemctl status octad-switch`"),
             Self::Build(error) => return error.hint(),
             Self::Local(error) => return error.hint(),

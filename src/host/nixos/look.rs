@@ -115,6 +115,11 @@ impl Look {
         })
     }
 
+    /// Whether its data disk is there.
+    pub(super) fn is_mounted(&self) -> bool {
+        self.mounted
+    }
+
     /// Whether it runs what it was changed to last.
     pub(super) fn runs_last(&self) -> bool {
         self.last.as_ref().is_none_or(|last| *last == self.system)

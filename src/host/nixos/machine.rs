@@ -33,6 +33,8 @@ type Together = BTreeMap<String, Value>;
 pub(super) struct Machine {
     site: PathBuf,
     name: String,
+    /// The stack that it is a host of.
+    stack: String,
     address: String,
     inputs: HostInputs,
     options: NixosOptions,
@@ -54,6 +56,7 @@ impl Machine {
         Ok(Self {
             site: site.to_owned(),
             name: name.to_owned(),
+            stack: site.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             address: address.to_string(),
             inputs: inputs.clone(),
             options,
@@ -74,8 +77,8 @@ impl Machine {
     }
 
     /// Where the systems of its stack come from.
-    pub(super) fn source<'a>(&'a self, stack: &'a str, addresses: BTreeMap<String, String>) -> Source<'a> {
-        Source { options: &self.options, site: &self.site, stack, addresses }
+    pub(super) fn source(&self, addresses: BTreeMap<String, String>) -> Source<'_> {
+        Source { options: &self.options, site: &self.site, stack: &self.stack, addresses }
     }
 
     /// Takes note of a system that it has been brought.
@@ -91,10 +94,8 @@ impl Machine {
         if let Some((_, system)) = brought.into_iter().find(|(of, _)| *of == documents) {
             return Ok(system);
         }
-        let stack =
-            documents.values().find_map(|one| one["facts"]["stack"].as_str()).unwrap_or("none").to_owned();
         let hosts = [(self.name.clone(), documents.clone())].into();
-        let source = self.source(&stack, [self.called()].into());
+        let source = self.source([self.called()].into());
         let systems = source.bring(&hosts, &|_, _, _| {}).await?;
         let system = systems.into_values().next().ok_or_else(|| self.failed("build its system", ""))?;
         self.has(documents, system.clone());
@@ -105,19 +106,35 @@ impl Machine {
         NixosError::Failed { host: self.name.clone(), tried: tried.to_owned(), said: said.to_owned() }
     }
 
+    /// Why its data disk can't be used for this node, where it can't: seen before anything is built.
+    pub(super) async fn lacks_disk(&self, deployment: &Deployment) -> Result<Option<NixosError>, NixosError> {
+        let device = disk_of(deployment);
+        let node = deployment.facts.node.clone();
+        if deployment.stateless || self.look().await?.is_mounted() {
+            return Ok(None);
+        }
+        let given = [("device", device.as_str())];
+        let (code, _) =
+            self.told("asked for its data disk", &given, include_str!("scripts/disk.sh"), SHORT).await?;
+        let (host, others) = (self.name.clone(), Vec::new());
+        Ok(match code {
+            4 => Some(NixosError::Blank { host, device, node, others }),
+            5 => Some(NixosError::NoDisk { host, device, node, others }),
+            _ => None,
+        })
+    }
+
     /// How it stands; nobody else is taken for it.
     async fn look(&self) -> Result<Look, NixosError> {
         let look = self.link.look().await?;
         let told = |document: &Value, what: &str| document["facts"]["host"][what].as_str().map(str::to_owned);
-        for document in look.documents().values() {
-            let (name, address) = (told(document, "name"), told(document, "address"));
-            if name.as_ref() != Some(&self.name) || address.as_ref() != Some(&self.address) {
-                let stack = document["facts"]["stack"].as_str().unwrap_or("?");
-                let how = format!(
-                    "it runs {} at {} for the stack {stack}",
-                    name.unwrap_or_default(),
-                    address.unwrap_or_default()
-                );
+        for (node, document) in look.documents() {
+            let (name, address) = (told(&document, "name"), told(&document, "address"));
+            let stack = document["facts"]["stack"].as_str().unwrap_or("?");
+            let is_this = name.as_ref() == Some(&self.name) && address.as_ref() == Some(&self.address);
+            if !is_this || stack != self.stack {
+                let (name, address) = (name.unwrap_or_default(), address.unwrap_or_default());
+                let how = format!("it is {name} at {address} of the stack {stack}, and runs its {node}");
                 return Err(NixosError::Another { host: self.name.clone(), how });
             }
         }
@@ -150,9 +167,14 @@ impl Machine {
         }
     }
 
-    async fn change(&self, goal: Goal<'_>) -> Result<Outcome, NixosError> {
+    async fn change(&self, goal: Goal<'_>) -> Result<Outcome, HostError> {
         change(&self.link, &self.name, &goal).await
     }
+}
+
+fn disk_of(deployment: &Deployment) -> String {
+    let machine = deployment.facts.host.machine.as_ref();
+    machine.and_then(|machine| machine.data_disk.clone()).unwrap_or_default()
 }
 
 fn marker(deployment: &Deployment) -> String {
@@ -202,8 +224,7 @@ impl Host for Machine {
         let node = &deployment.facts.node;
         let look = self.look().await?;
         let is_here = look.documents().get(node).is_some_and(|document| is_of(document, deployment));
-        let disk = deployment.facts.host.machine.as_ref().and_then(|machine| machine.data_disk.clone());
-        let device = disk.unwrap_or_default();
+        let device = disk_of(deployment);
         let names: Vec<&str> = deployment.data_files.keys().map(String::as_str).collect();
         let put: String = deployment
             .data_files
@@ -218,15 +239,16 @@ impl Host for Machine {
             ("is_here", if is_here { "yes" } else { "" }),
             ("files", &names.join(" ")),
         ];
-        let script = format!("put() {{\n  true{put}\n}}\n{}", include_str!("scripts/format.sh"));
+        let (disk, format) = (include_str!("scripts/disk.sh"), include_str!("scripts/format.sh"));
+        let script = format!("put() {{\n  true{put}\n}}\n{disk}{format}");
         let host = self.name.clone();
         Err(match self.told("given a directory for its data", &given, &script, SHORT).await? {
             (0, _) => return Ok(()),
             (3, _) => {
                 HostError::ForeignData { node: node.clone(), directory: format!("{DATA}/{node} on {host}") }
             }
-            (4, _) => NixosError::Blank { host, device, node: node.clone() }.into(),
-            (5, _) => NixosError::NoDisk { host, device }.into(),
+            (4, _) => NixosError::Blank { host, device, node: node.clone(), others: Vec::new() }.into(),
+            (5, _) => NixosError::NoDisk { host, device, node: node.clone(), others: Vec::new() }.into(),
             (_, said) => self.failed("prepare the data disk", &said).into(),
         })
     }
@@ -237,18 +259,17 @@ impl Host for Machine {
         let mut documents = look.documents();
         documents.insert(node.clone(), json!(deployment));
         let system = self.system(documents).await?;
-        self.done("note its node", &[("node", node)], "rm -f \"/var/lib/octad-deploy/removed/$node\"")
-            .await?;
         if !look.is_settled_on(&system) {
             let goal = match look.is_on_trial() {
                 // Nobody has judged yet what is on trial there.
-                true => {
-                    Goal::Try { system: &system, anew: Vec::new(), until: None, patience: Duration::ZERO }
-                }
+                true => Goal::Try { system: &system, anew: Vec::new(), patience: Duration::ZERO },
                 false => Goal::Keep { system: &system },
             };
             self.change(goal).await?;
         }
+        // From here on it is among its nodes.
+        let known = "mark=/var/lib/octad-deploy/removed/$node\n[ ! -e \"$mark\" ] || { rm -f \"$mark\" && sync \"${mark%/*}\"; }";
+        self.done("note its node", &[("node", node)], known).await?;
         Ok(system.as_str().to_owned())
     }
 
@@ -280,6 +301,7 @@ impl Host for Machine {
     }
 
     async fn start(&self, node: &str) -> Result<(), HostError> {
+        self.look().await?;
         let script = include_str!("scripts/start.sh");
         match self.told("told to start a node", &[("node", node)], script, SHORT).await? {
             (0, _) => Ok(()),
@@ -289,16 +311,16 @@ impl Host for Machine {
     }
 
     async fn stop(&self, node: &str, timeout: Duration, until: Option<Until>) -> Result<(), HostError> {
+        let runs = self.look().await?.node(node).is_some_and(|found| found.run.has_process());
         let script = include_str!("scripts/stop.sh");
         let late = || HostError::TooLate { node: node.to_owned() };
-        if until.is_some_and(Until::has_passed) {
-            let runs = self.look().await?.node(node).is_some_and(|found| found.run.has_process());
-            return if runs { Err(late()) } else { Ok(()) };
+        if runs && until.is_some_and(Until::has_passed) {
+            return Err(late());
         }
         let patience = timeout.as_secs().max(1).to_string();
-        // By the machine's own clock, and no later than ours has it.
-        let left = until.map_or_else(|| "-".to_owned(), |until| until.left().as_millis().to_string());
+        // By the machine's own clock, which it read before ours: no later than ours has it.
         let (_, uptime) = self.told("asked for its clock", &[], "cat /proc/uptime", SHORT).await?;
+        let left = until.map_or_else(|| "-".to_owned(), |until| until.left().as_millis().to_string());
         let given = [("node", node), ("patience", &patience), ("left", &left), ("since", &uptime)];
         match self.told("told to stop a node", &given, script, timeout + SHORT).await? {
             (0, _) => Ok(()),
@@ -310,10 +332,9 @@ impl Host for Machine {
     async fn apply(&self, change: &HostChange<'_>) -> Result<BTreeMap<String, String>, HostError> {
         let documents = change.nodes.iter().map(|one| (one.facts.node.clone(), json!(one))).collect();
         let system = self.system(documents).await?;
-        let anew: Vec<&str> = change.anew.keys().map(String::as_str).collect();
-        let until = change.anew.values().filter_map(|stop| stop.until).min();
+        let anew = change.anew.iter().map(|(node, stop)| (node.as_str(), stop.until)).collect();
         let patience = change.anew.values().map(|stop| stop.timeout).max().unwrap_or_default();
-        let goal = Goal::Try { system: &system, anew, until, patience };
+        let goal = Goal::Try { system: &system, anew, patience };
         match self.change(goal).await? {
             Outcome::Done => {
                 Ok(change.anew.keys().map(|node| (node.clone(), system.as_str().to_owned())).collect())
@@ -349,6 +370,7 @@ impl Host for Machine {
     }
 
     async fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
+        self.look().await?;
         let script = include_str!("scripts/rename.sh");
         match self.told("told to rename a node", &[("from", from), ("to", to)], script, SHORT).await? {
             (0, _) => Ok(()),
@@ -362,8 +384,9 @@ impl Host for Machine {
     }
 
     async fn remove(&self, node: &str) -> Result<(), HostError> {
+        self.look().await?;
         let script = include_str!("scripts/remove.sh");
-        Ok(self.done("remove a node", &[("node", node)], script).await?)
+        Ok(self.done("remove a node", &[("node", node), ("stack", &self.stack)], script).await?)
     }
 
     /// Machines stay on: nobody here could switch them on again.

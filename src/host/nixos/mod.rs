@@ -24,6 +24,7 @@ use super::{Backend, Host, HostError, Identity, Progress, Staging};
 use crate::model::{HostInputs, Options};
 use crate::nix::Documents;
 use async_trait::async_trait;
+use error::NixosError;
 use machine::Machine;
 use options::NixosOptions;
 use serde_json::json;
@@ -93,10 +94,8 @@ impl Backend for NixosBackend {
         }
         let Some(first) = machines.first() else { return Ok(()) };
         let addresses = machines.iter().map(|machine| machine.called());
-        let Some(stack) = hosts.iter().flat_map(|one| one.nodes.iter().chain(&one.others)).next() else {
-            return Ok(());
-        };
-        let source = first.source(&stack.facts.stack, addresses.collect());
+        all_have_disks(&machines, hosts).await?;
+        let source = first.source(addresses.collect());
         let systems = source.bring(&documents, progress).await?;
         for machine in &machines {
             let name = machine.called().0;
@@ -106,4 +105,25 @@ impl Backend for NixosBackend {
         }
         Ok(())
     }
+}
+
+/// What can be seen to be missing is told before hours of building, of all machines at once.
+async fn all_have_disks(machines: &[Arc<Machine>], hosts: &[Staging]) -> Result<(), NixosError> {
+    let looks = machines.iter().map(|machine| async move {
+        let name = machine.called().0;
+        let nodes = hosts.iter().flat_map(|one| &one.nodes).filter(|node| node.facts.host.name == name);
+        for node in nodes.filter(|node| !node.stateless).take(1) {
+            if let Some(lack) = machine.lacks_disk(node).await? {
+                return Ok(Some((name, lack)));
+            }
+        }
+        Ok::<_, NixosError>(None)
+    });
+    let looked = futures_util::future::try_join_all(looks).await?;
+    let mut lacks = looked.into_iter().flatten();
+    let Some((_, mut first)) = lacks.next() else { return Ok(()) };
+    if let NixosError::Blank { others, .. } | NixosError::NoDisk { others, .. } = &mut first {
+        others.extend(lacks.map(|(name, _)| name));
+    }
+    Err(first)
 }

@@ -80,7 +80,7 @@ impl BuildError {
         match self {
             Self::Local(error) => error.hint(),
             Self::Flake { .. } => Some(
-                "name another one with `--flake`; of a flake in git only files that git knows are there"
+                "name another one with `--flake`, or as `flake` under [hosts.options]; of a flake in git only files that git knows are there"
                     .into(),
             ),
             Self::NoOutput { .. } => {

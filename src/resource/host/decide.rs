@@ -2,7 +2,7 @@
 
 use super::{Found, HostKind, UNCONFIRMED, UP};
 use crate::model::{Key, Refusal, compare};
-use crate::resource::{Decision, Observed, Recorded, Subject};
+use crate::resource::{Decision, Kind as _, Observed, Recorded, Subject};
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -11,6 +11,13 @@ impl HostKind {
     /// Of one that is declared.
     pub(super) fn decide_declared(&self, subject: &Subject<'_>, declared: &Value) -> Decision {
         let Some(recorded) = subject.recorded else {
+            if let Observed::Unknown(why) = subject.observed {
+                return Decision::Refuse(Refusal {
+                    key: subject.key.clone(),
+                    reason: format!("it can't be told whether it is there: {why}"),
+                    hint: "make it reachable, or correct what the stack file says of it".into(),
+                });
+            }
             return Decision::Create { reason: String::new(), detail: Value::Null };
         };
         if matches!(subject.observed, Observed::Present { status, .. } if status == UNCONFIRMED) {

@@ -1,58 +1,82 @@
 # Has a machine run another system, in a unit of its own, so that no link is needed for that: $what (try, keep, confirm,
-# revert), $new, $deadline (ms since boot; nothing is stopped after it), $anew (nodes that are begun anew), $patience (s that
-# each may take to end), $reach (s within which somebody must reach the machine anew after a change). "keep" is a "try" that
-# stops nothing and is for good as soon as the machine is reached.
+# revert), $new, $anew (nodes that are begun anew, each as NODE=DEADLINE), $deadline (of others that the change begins anew),
+# $patience (s that each may take to end), $reach (s within which somebody must reach the machine anew after a change), $longest
+# (s that a switch may take). Deadlines are ms since boot, after which no process is asked to end; "-" is none. A "keep" is a
+# "try" that stops nothing and is for good as soon as the machine is reached.
 #
 # What is on trial is in `trial`: what the machine ran before, what it is to run on trial, in which boot, and what it ran on
 # trial until then. What boots is the profile, which changes when a trial is confirmed. A trial is over with the boot, or where
 # another hand has the machine run something else.
+#
+# How far it is stands in `phase`: changed, and at its end done, late (nothing has changed), refused (nor has it), broken (it runs
+# what it ran before) or stuck, each with what there is to say.
 state=/var/lib/octad-deploy
 run=/run/octad-deploy
 mkdir -p "$state" "$run"
 read -r boot </proc/sys/kernel/random/boot_id
-phase() { printf '%s\n' "$*" >"$run/phase.new" && mv "$run/phase.new" "$run/phase"; }
+: >"$run/log"
+# The journal has it as well.
+trap 'cat "$run/log"' EXIT
+phase() { echo "$*"; printf '%s\n' "$*" >"$run/phase.new" && mv "$run/phase.new" "$run/phase"; }
+ends() { phase "$@"; exit; }
 note() { echo "$2" >"$state/$1.new" && sync "$state/$1.new" && mv "$state/$1.new" "$state/$1" && sync "$state"; }
 forget() { rm -f "$state/$1" && sync "$state"; }
 running() { readlink -f /run/current-system; }
+last_words() { tail -n 5 "$run/log" | tr '\n' ';'; }
+uptime_ms() { read -r uptime rest </proc/uptime && echo "$(echo "$uptime" | tr -d .)0"; }
+has_process() { [ "$(systemctl show --property=MainPID --property=ControlPID --value "octad-$1.service" | tr -d '\n')" != 00 ]; }
+# Whether it is too late to stop a process of those that are begun anew.
 late() {
-  [ "$deadline" != - ] || return 1
-  read -r uptime rest </proc/uptime
-  [ "$(echo "$uptime" | tr -d .)0" -gt "$deadline" ]
+  now=$(uptime_ms)
+  for entry in $anew; do
+    [ "${entry#*=}" = - ] || [ "$now" -le "${entry#*=}" ] || ! has_process "${entry%=*}" || return 0
+  done
+  return 1
 }
 end_nodes() {
-  for node in $anew; do
-    timeout "$patience" systemctl stop "octad-$node.service" ||
-      { systemctl kill --signal=KILL "octad-$node.service"; systemctl stop "octad-$node.service"; }
+  for entry in $anew; do
+    unit=octad-${entry%=*}.service
+    # What is frozen can't be told to end, and would be begun anew as it is.
+    systemctl thaw "$unit" 2>/dev/null
+    timeout "$patience" systemctl stop "$unit" || { systemctl kill --signal=KILL "$unit"; systemctl stop "$unit"; }
   done
 }
 begin_nodes() {
-  for node in $anew; do
-    rm -f "$state/stopped/$node"
+  for entry in $anew; do
+    node=${entry%=*}
+    # Also who loses power now starts it as it boots.
+    [ ! -e "$state/stopped/$node" ] || { rm -f "$state/stopped/$node" && sync "$state/stopped"; }
     systemctl reset-failed "octad-$node.service" 2>/dev/null
     systemctl start --no-block "octad-$node.service"
   done
 }
-# Nodes whose services this system has otherwise than the one that runs.
+# Nodes that weren't asked to stop, whose services this system has otherwise than the one that runs.
 differing() {
   for file in "$1"/etc/systemd/system/octad-*.service; do
     unit=${file##*/}
+    node=${unit#octad-}
+    node=${node%.service}
     there=/run/current-system/etc/systemd/system/$unit
-    [ ! -e "$there" ] || cmp -s "$file" "$there" || echo "${unit#octad-}"
-  done | sed 's/[.]service$//'
+    [ ! -e "$there" ] || [ -e "$state/stopped/$node" ] || cmp -s "$file" "$there" || echo "$node"
+  done
 }
 # Failed units that aren't nodes.
 failed() { systemctl list-units --failed --plain --no-legend | while read -r unit rest; do case $unit in octad-*) ;; *) echo "$unit" ;; esac; done | sort; }
-switch() { "$1/bin/switch-to-configuration" "$2" >>"$run/log" 2>&1; }
+# One that hangs is ended: who hangs as well is ended with the unit.
+switch() { timeout --kill-after=10 "$longest" "$1/bin/switch-to-configuration" "$2" >>"$run/log" 2>&1; }
 # The profile leads to a system, which boots from now on.
 boots() {
-  nix-env --profile /nix/var/nix/profiles/system --set "$1" >>"$run/log" 2>&1 || return 1
-  switch "$1" boot || return 1
-  sync
+  nix-env --profile /nix/var/nix/profiles/system --set "$1" >>"$run/log" 2>&1 && switch "$1" boot && sync
 }
+# Goes back, and says why: what was tried stays on trial where it can't.
 back() {
-  [ "$(readlink -f /nix/var/nix/profiles/system)" = "$old" ] || boots "$old"
+  if [ "$(readlink -f /nix/var/nix/profiles/system)" != "$old" ]; then
+    boots "$old" || ends stuck "$*, and can't have $old boot: $(last_words)"
+  fi
   switch "$old" test
+  code=$?
   begin_nodes
+  [ "$(running)" = "$old" ] || ends stuck "$*, and can't go back to $old (code $code): $(last_words)"
   forget trial
 }
 old=
@@ -66,63 +90,66 @@ if [ -e "$state/trial" ]; then
 fi
 case $what in
   try | keep)
-    [ "$what" = try ] || anew=
-    begun=$(differing "$new" | grep -vxF "$(echo $anew | tr ' ' '\n')" | tr '\n' ' ')
-    if [ -n "$begun" ]; then
-      phase "broken $new would begin anew what nobody was asked about: $begun"
-      exit
-    fi
+    [ -x "$new/bin/switch-to-configuration" ] || ends refused "$new isn't there"
+    for node in $(differing "$new"); do
+      case " $anew" in *" $node="*) continue ;; esac
+      has_process "$node" || continue
+      [ "$what" = try ] || ends refused "$new would begin $node anew, which nobody was asked about"
+      # All groups on a machine were asked for its turn.
+      anew="$anew $node=$deadline"
+    done
+    ! late || ends late
     fresh=
     [ -n "$old" ] || { old=$(running); fresh=1; }
-    if late; then phase late; exit; fi
-    note trial "$old $new $boot $(running)" && note last "$new" || { phase broken could not write "$state"; exit; }
+    note trial "$old $new $boot $(running)" || ends refused "$state can't be written to"
     failed >"$run/failed"
-    # Between the two: it has been asked whether they may be stopped, and that holds until the deadline.
+    # It has been asked whether they may be stopped, and that holds until then.
     if late; then
       if [ -n "$fresh" ]; then forget trial; else note trial "$old $tried $boot $tried_before"; fi
-      phase late
-      exit
+      ends late
     fi
     end_nodes
+    note last "$new"
     rm -f "$run/reached"
-    : >"$run/log"
     switch "$new" test
     code=$?
     worse=$(failed | comm -13 "$run/failed" - | tr '\n' ' ')
     if [ "$code" != 0 ] && { [ "$code" != 4 ] || [ -n "$worse" ]; }; then
-      back
-      phase "broken switch-to-configuration ended with $code${worse:+; units that failed: $worse}: $(tail -n 5 "$run/log" | tr '\n' ';')"
-      exit
+      why="switch-to-configuration ended with $code${worse:+; units that failed: $worse}: $(last_words)"
+      back "$why"
+      ends broken "$why"
     fi
     begin_nodes
+    # Whoever comes by a connection that is younger than this has reached it.
+    uptime_ms >"$run/changed"
     phase changed
     waited=0
     while [ ! -e "$run/reached" ]; do
       if [ "$waited" -ge "$((reach * 5))" ]; then
+        why="nobody reached the machine within $reach s of the change"
         end_nodes
-        back
-        phase "broken nobody reached the machine within $reach s of the change"
-        exit
+        back "$why"
+        ends broken "$why"
       fi
       sleep 0.2
       waited=$((waited + 1))
     done
-    [ "$what" = try ] || { boots "$new" && forget trial; } || { phase "broken $(tail -n 5 "$run/log" | tr '\n' ';')"; exit; }
-    phase done
+    [ "$what" = try ] || { boots "$new" && forget trial; } || ends stuck "$new runs and can't be had boot: $(last_words)"
     ;;
   confirm)
     if [ -n "$old" ]; then
-      boots "$(running)" && forget trial || { phase "broken $(tail -n 5 "$run/log" | tr '\n' ';')"; exit; }
+      # One that was cut off before its switch is no trial of anything.
+      [ "$runs" = "$old" ] || boots "$runs" || ends stuck "$runs runs and can't be had boot: $(last_words)"
+      forget trial
     fi
-    phase done
     ;;
   revert)
     if [ -n "$old" ]; then
-      anew=$(differing "$old")
-      if late; then phase late; exit; fi
+      for node in $(differing "$old"); do anew="$anew $node=$deadline"; done
+      ! late || ends late
       end_nodes
-      back
+      back "it was to go back"
     fi
-    phase done
     ;;
 esac
+phase done

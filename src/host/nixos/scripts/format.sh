@@ -1,12 +1,8 @@
 # Gives a node its directory on the data disk: $node, $device, $marker (its text), $written (what is there once it has begun),
-# $is_here (not empty where the machine runs it already), $files (names) and put, which puts them there. Ends with 3 where the
-# directory is somebody else's, with 4 where the disk has no file system, with 5 where it isn't there.
-data=/var/lib/octad
+# $is_here (not empty where the machine runs it already), $files (names) and put, which puts them there; disk.sh stands
+# before it. Ends with 3 where the directory is somebody else's.
 place=$data/$node
-is_mounted() { [ "$(stat -c %d "$data" 2>/dev/null)" != "$(stat -c %d "$data/.." 2>/dev/null)" ]; }
 if ! is_mounted; then
-  [ -b "$device" ] || [ -f "$device" ] || exit 5
-  [ -n "$(blkid --probe --output value --match-tag TYPE "$device")" ] || exit 4
   mkdir -p "$data" && mount -o noatime "$device" "$data" || exit 1
 fi
 if [ -e "$place/octad-data.json" ]; then

@@ -1,6 +1,9 @@
-# Tells how a machine stands, a line for each thing. Changes nothing.
+# Tells how a machine stands, a line for each thing. $since is when the connection was made, by its uptime.
 state=/var/lib/octad-deploy
 data=/var/lib/octad
+# Whoever looks by a connection that is younger than a change has reached the machine anew.
+run=/run/octad-deploy
+[ ! -e "$run/changed" ] || [ "$(echo "$since" | tr -d .)0" -le "$(cat "$run/changed")" ] || : >"$run/reached"
 [ -e /etc/NIXOS ] && echo nixos
 read -r boot </proc/sys/kernel/random/boot_id
 read -r uptime rest </proc/uptime

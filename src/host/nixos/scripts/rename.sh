@@ -7,5 +7,6 @@ state=/var/lib/octad-deploy
 marker=$data/$from/octad-data.json
 [ ! -e "$marker" ] || sed "s/\"node\":\"$from\"/\"node\":\"$to\"/" "$marker" >"$data/$from/octad-data.new"
 [ ! -e "$marker" ] || { sync -f "$data/$from" && mv "$data/$from/octad-data.new" "$marker"; } || exit 1
+rm -f "$state/removed/$to" "$state/stopped/$to"
 mkdir -p "$state/removed" && : >"$state/removed/$from" || exit 1
 mv "$data/$from" "$data/$to" && sync -f "$data"

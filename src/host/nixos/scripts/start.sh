@@ -1,7 +1,9 @@
 # Starts $node, and waits until systemd is at it. Ends with 2 where the machine has no such node, with 3 where it can't.
 [ -e "/etc/octad/$node.json" ] && [ ! -e "/var/lib/octad-deploy/removed/$node" ] || exit 2
 unit=octad-$node.service
-rm -f "/var/lib/octad-deploy/stopped/$node"
+mark=/var/lib/octad-deploy/stopped/$node
+# Also who loses power now starts it as it boots.
+[ ! -e "$mark" ] || { rm -f "$mark" && sync "${mark%/*}"; } || exit 3
 # One that waits before its next try begins anew.
 systemctl is-active --quiet "$unit" || systemctl reset-failed "$unit" 2>/dev/null
 systemctl start --no-block "$unit" || exit 3

@@ -4,11 +4,14 @@ state=/var/lib/octad-deploy
 unit=octad-$node.service
 [ -e "/etc/octad/$node.json" ] || exit 0
 ms() { echo "${1%%.*}$(printf %s "${1#*.}" | cut -c1-2)0"; }
-if [ "$left" != - ] && systemctl is-active --quiet "$unit"; then
+has_process() { [ "$(systemctl show --property=MainPID --property=ControlPID --value "$unit" | tr -d '\n')" != 00 ]; }
+if [ "$left" != - ] && has_process; then
   read -r uptime rest </proc/uptime
   [ "$(($(ms "$uptime") - $(ms "${since%% *}")))" -le "$left" ] || exit 75
 fi
 mkdir -p "$state/stopped" && : >"$state/stopped/$node" && sync "$state/stopped" || exit 1
+# What is frozen can't be told to end.
+systemctl thaw "$unit" 2>/dev/null
 timeout "$patience" systemctl stop "$unit" && exit 0
 systemctl kill --signal=KILL "$unit"
 systemctl stop "$unit"
