@@ -163,7 +163,10 @@ pub(super) async fn change(link: &Link, host: &str, goal: &Goal<'_>) -> Result<O
         match phase {
             "done" => return Ok(Outcome::Done),
             "late" => return Ok(Outcome::Late),
-            "refused" => return Err(failed("begin a change", rest)),
+            "refused" => {
+                let (host, said) = (host.to_owned(), rest.to_owned());
+                return Err(NixosError::Refused { host, said }.into());
+            }
             "stuck" => return Err(failed("end a change", rest)),
             "broken" => {
                 let (host, said) = (host.to_owned(), rest.to_owned());

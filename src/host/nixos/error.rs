@@ -73,6 +73,14 @@ pub(super) enum NixosError {
         /// Other hosts with such a disk, or none.
         others: Vec<String>,
     },
+    /// A change was not begun.
+    #[error("{host} was not changed: {said}")]
+    Refused {
+        /// The host.
+        host: String,
+        /// Why, as it says.
+        said: String,
+    },
     /// Another change is under way.
     #[error("{host} is at another change")]
     Busy {
@@ -144,6 +152,9 @@ impl Hinted for NixosError {
                 "format it there by `octad-format-data-disk {device} {node}`, which leaves alone what holds anything (docs/nix.md); \
                  with `--refill` where it takes the place of one that was lost"
             ),
+            Self::Refused { .. } => "where it runs another configuration than Octad knows of, have the stack file say what it runs, \
+                                     `octad up`, and change it then"
+                .into(),
             Self::Busy { host } => format!("wait for its end: `ssh {host} systemctl status octad-switch`"),
             Self::Build(error) => return error.hint(),
             Self::Local(error) => return error.hint(),

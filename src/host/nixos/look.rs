@@ -14,6 +14,8 @@ const END: &str = "looked";
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Look {
     pub(super) is_nixos: bool,
+    /// A change is under way.
+    pub(super) is_changing: bool,
     /// What tells one boot from another.
     pub(super) boot: String,
     /// For how long it is up, in milliseconds.
@@ -55,6 +57,7 @@ impl Look {
             let name = || rest.to_owned();
             match what {
                 "nixos" => look.is_nixos = true,
+                "changing" => look.is_changing = true,
                 "boot" => look.boot = name(),
                 "uptime" => look.uptime_ms = (rest.parse::<f64>().ok()? * 1000.0) as u64,
                 "now" => look.now_ms = rest.parse().ok()?,

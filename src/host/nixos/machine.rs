@@ -19,11 +19,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
 
 /// Where the data disk is mounted, by the flake's modules.
 const DATA: &str = "/var/lib/octad";
 /// How long what changes little may take there.
 const SHORT: Duration = Duration::from_secs(60);
+/// How long it is waited for the end of a change that is under way, before a machine is taken as it is meanwhile.
+const AT_WORK: Duration = Duration::from_secs(90);
 /// How long the processes of a host that goes back may take to end.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -126,7 +129,14 @@ impl Machine {
 
     /// How it stands; nobody else is taken for it.
     async fn look(&self) -> Result<Look, NixosError> {
-        let look = self.link.look().await?;
+        let mut look = self.link.look().await?;
+        // What is begun by an Octad that is no more ends as soon as somebody reaches the machine anew: what it is then counts.
+        let begun = Instant::now();
+        while look.is_changing && begun.elapsed() < AT_WORK {
+            self.link.renew().await;
+            sleep(Duration::from_secs(1)).await;
+            look = self.link.look().await?;
+        }
         let told = |document: &Value, what: &str| document["facts"]["host"][what].as_str().map(str::to_owned);
         for (node, document) in look.documents() {
             let (name, address) = (told(&document, "name"), told(&document, "address"));

@@ -5,6 +5,7 @@ data=/var/lib/octad
 run=/run/octad-deploy
 [ ! -e "$run/changed" ] || [ "$(echo "$since" | tr -d .)0" -le "$(cat "$run/changed")" ] || : >"$run/reached"
 [ -e /etc/NIXOS ] && echo nixos
+! systemctl is-active --quiet octad-switch.service || echo changing
 read -r boot </proc/sys/kernel/random/boot_id
 read -r uptime rest </proc/uptime
 echo "boot $boot"
