@@ -111,10 +111,12 @@ in
     {
       description = "${name}, ${facts.role} of ${facts.group}";
       wantedBy = [ "multi-user.target" ];
-      environment = lib.mapAttrs (_: filled "${config}") (document.process.${form}.environment or { }) // {
-        # By this a process tells of which document it is: whoever changes that begins it anew.
-        OCTAD_DOCUMENT = builtins.hashString "sha256" (builtins.toJSON document);
-      };
+      environment =
+        lib.mapAttrs (_: filled "${config}") (document.process.${form}.environment or { })
+        // {
+          # By this a process tells of which document it is: whoever changes that begins it anew.
+          OCTAD_DOCUMENT = builtins.hashString "sha256" (builtins.toJSON document);
+        };
       # What was stopped by `octad` stays so, also where the machine boots.
       unitConfig.ConditionPathExists = "!/var/lib/octad-deploy/stopped/${name}";
       # An empty disk is one that was lost, or another one: a member that started on it would count as having what it
