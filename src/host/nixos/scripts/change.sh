@@ -91,11 +91,12 @@ fi
 case $what in
   try | keep)
     [ -x "$new/bin/switch-to-configuration" ] || ends refused "$new isn't there"
+    turn=$anew
     for node in $(differing "$new"); do
       case " $anew" in *" $node="*) continue ;; esac
       has_process "$node" || continue
-      [ "$what" = try ] || ends refused "$new would begin $node anew, which nobody was asked about"
-      # All groups on a machine were asked for its turn.
+      # All groups on a machine were asked for its turn. What begins nobody anew is none.
+      [ -n "$turn" ] || ends refused "$new would begin $node anew, which nobody was asked about"
       anew="$anew $node=$deadline"
     done
     ! late || ends late
