@@ -7,7 +7,6 @@ use crate::nix::{self, Closure, Sent, StorePath, Target};
 use crate::report::exit;
 use crate::ssh::Ssh;
 use clap::Args;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 /// Copy Nix store paths with all that they need to hosts over SSH; what a host has already is not sent
@@ -99,7 +98,7 @@ impl Push {
                 user: self.user.clone(),
                 host_keys: self.host_key.iter().cloned().collect(),
                 addresses: Default::default(),
-                may_ask: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+                may_ask: Ssh::is_at_a_terminal(),
             },
             substitute: self.substitute,
             keep_as: self.keep_as.clone(),

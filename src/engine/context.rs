@@ -43,7 +43,8 @@ struct Roster {
 
 impl Context {
     /// The surroundings of a run on the stack at `site`. What is recorded is what is there until it is changed; only
-    /// what was never made is as declared, and what only is reached in another way ([`Kind::is_same`](crate::resource::Kind::is_same)).
+    /// what was never made is as declared, and what only is reached in another way
+    /// ([`Kind::is_same`](crate::resource::Kind::is_same)).
     pub fn new(site: &Path, registry: Registry, events: Events, stack: &ValidStack, state: &State) -> Self {
         let state = moves::followed(stack, state);
         let declared = stack.groups.iter().filter(|(_, group)| !group.members.is_empty());

@@ -33,8 +33,8 @@ pub trait Backend: Send + Sync {
     /// The backend's name, as it stands in a stack file.
     fn name(&self) -> &'static str;
 
-    /// A handle on a host; nothing is done yet. `site` is the stack's own directory, and has its name. Backends of which the hosts have no names but those of the stack pass
-    /// `identity` over.
+    /// A handle on a host; nothing is done yet. `site` is the stack's own directory, and has its name. Backends of which the
+    /// hosts have no names but those of the stack pass `identity` over.
     fn host(
         &self,
         site: &Path,

@@ -1,6 +1,6 @@
 //! Why a closure did not arrive, each with what helps.
 
-use crate::ssh::SshError;
+use crate::ssh::{SshError, told};
 use std::io;
 use std::path::PathBuf;
 
@@ -201,8 +201,4 @@ impl PushError {
             }
         }
     }
-}
-
-fn told(said: &str) -> String {
-    if said.is_empty() { String::new() } else { format!(": {said}") }
 }

@@ -85,8 +85,8 @@ type Delivery = Result<Arc<Frame>, Arc<LocalError>>;
 /// Where a push tells how far each host has come.
 pub type OnSent<'a> = &'a (dyn Fn(&str, Sent) + Send + Sync);
 
-/// Pushes to each host its part of a closure, all at once; what one of them fails of doesn't hold the others up, but the slowest link sets the
-/// pace of all. While connections are made the closure is looked up. Returns it and what came of the push, in the order of
+/// Pushes to each host its part of a closure, all at once; what one of them fails of doesn't hold the others up, but the
+/// slowest link sets the pace of all. While connections are made the closure is looked up. Returns it and what came of the push, in the order of
 /// `targets`.
 ///
 /// A host that got only a part keeps what arrived until its next garbage collection; the next push sends only the rest.

@@ -17,8 +17,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// What the script's first line begins with.
 const MARK: &str = "octad-push";
 
-/// Run by `sh` on the host. It says what it is on, then takes lines, each with what it announces behind it: `z N` for N compressed bytes, `r N` for N
-/// as they are, both for the daemon; `n N` for N bytes with the paths that follow, one a line; `s`, which has on the disk what
+/// Run by `sh` on the host. It says what it is on, then takes lines, each with what it announces behind it: `z N` for N
+/// compressed bytes, `r N` for N as they are, both for the daemon; `n N` for N bytes with the paths that follow, one a line; `s`, which has on the disk what
 /// came; and `k NAME PATH…`, which has NAME's links lead to these paths. Where the daemon ends, so does the loop before it,
 /// which would wait for the next line: both are of the session's process group.
 ///

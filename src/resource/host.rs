@@ -36,12 +36,22 @@ impl HostKind {
     pub const NAME: &'static str = HostInputs::KIND;
 
     fn renews(&self, before: &Value, after: &Value) -> bool {
+        self.says_of_both(before, after, |backend, before, after| backend.renews(before, after))
+    }
+
+    /// What the backend of two inputs says of them; nothing where they have not the same.
+    fn says_of_both(
+        &self,
+        before: &Value,
+        after: &Value,
+        says: impl FnOnce(&dyn Backend, &HostInputs, &HostInputs) -> bool,
+    ) -> bool {
         let (Ok(before), Ok(after)) = (HostInputs::deserialize(before), HostInputs::deserialize(after))
         else {
             return false;
         };
         let backend = self.backends.get(after.backend.as_str()).filter(|_| before.backend == after.backend);
-        backend.is_some_and(|backend| backend.renews(&before, &after))
+        backend.is_some_and(|backend| says(backend.as_ref(), &before, &after))
     }
 
     /// The kind, where these backends are known.
@@ -92,12 +102,7 @@ impl Kind for HostKind {
     }
 
     fn is_same(&self, before: &Value, after: &Value) -> bool {
-        let (Ok(before), Ok(after)) = (HostInputs::deserialize(before), HostInputs::deserialize(after))
-        else {
-            return false;
-        };
-        let backend = self.backends.get(after.backend.as_str()).filter(|_| before.backend == after.backend);
-        backend.is_some_and(|backend| backend.is_same(&before, &after))
+        self.says_of_both(before, after, |backend, before, after| backend.is_same(before, after))
     }
 
     fn describe(&self, inputs: &Value) -> String {

@@ -4,6 +4,7 @@
 
 use super::scratch::Scratch;
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::{fs, io};
@@ -27,6 +28,11 @@ pub struct Ssh {
 }
 
 impl Ssh {
+    /// Whether somebody is at the terminal of this process, to be asked.
+    pub fn is_at_a_terminal() -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
     /// `ssh` to a host, which is to run a script there. What it says itself goes to a file of `scratch`.
     pub(super) async fn run(&self, host: &str, script: &str, scratch: &Scratch) -> io::Result<Command> {
         let mut command = self.command(host).await?;

@@ -168,7 +168,8 @@ fn refused(class: SshFailure, by_jump_host: bool, said: &str) -> String {
     }
 }
 
-fn told(said: &str) -> String {
+/// What was said, behind what it is said of.
+pub(crate) fn told(said: &str) -> String {
     if said.is_empty() { String::new() } else { format!(": {said}") }
 }
 

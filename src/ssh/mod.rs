@@ -16,5 +16,6 @@ mod shell;
 
 pub use call::Ssh;
 pub use connection::{Connection, End, Process};
+pub(crate) use error::told;
 pub use error::{SshError, SshFailure};
 pub use shell::{Answer, Shell, ShellError, quoted};

@@ -23,6 +23,8 @@ use tokio::time::{Instant, sleep};
 
 /// Where the data disk is mounted, by the flake's modules.
 const DATA: &str = "/var/lib/octad";
+/// Looks for the data disk.
+const DISK: &str = include_str!("scripts/disk.sh");
 /// How long what changes little may take there.
 const SHORT: Duration = Duration::from_secs(60);
 /// How long it is waited for the end of a change that is under way, before a machine is taken as it is meanwhile.
@@ -91,10 +93,15 @@ impl Machine {
         brought.push((documents, system));
     }
 
+    /// The system of these documents, where it has been brought that.
+    fn known(&self, documents: &Together) -> Option<StorePath> {
+        let brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
+        brought.iter().find(|(of, _)| of == documents).map(|(_, system)| system.clone())
+    }
+
     /// The system that is made of these documents, which it has by then.
     async fn system(&self, documents: Together) -> Result<StorePath, NixosError> {
-        let brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((_, system)) = brought.into_iter().find(|(of, _)| *of == documents) {
+        if let Some(system) = self.known(&documents) {
             return Ok(system);
         }
         let hosts = [(self.name.clone(), documents.clone())].into();
@@ -111,20 +118,24 @@ impl Machine {
 
     /// Why its data disk can't be used for this node, where it can't: seen before anything is built.
     pub(super) async fn lacks_disk(&self, deployment: &Deployment) -> Result<Option<NixosError>, NixosError> {
-        let device = disk_of(deployment);
-        let node = deployment.facts.node.clone();
         if deployment.stateless || self.look().await?.is_mounted() {
             return Ok(None);
         }
+        let device = disk_of(deployment);
         let given = [("device", device.as_str())];
-        let (code, _) =
-            self.told("asked for its data disk", &given, include_str!("scripts/disk.sh"), SHORT).await?;
-        let (host, others) = (self.name.clone(), Vec::new());
-        Ok(match code {
+        let (code, _) = self.told("asked for its data disk", &given, DISK, SHORT).await?;
+        Ok(self.no_disk(code, deployment))
+    }
+
+    /// What the exit code of the script that looks for the data disk means.
+    fn no_disk(&self, code: i32, deployment: &Deployment) -> Option<NixosError> {
+        let (host, device, others) = (self.name.clone(), disk_of(deployment), Vec::new());
+        let node = deployment.facts.node.clone();
+        match code {
             4 => Some(NixosError::Blank { host, device, node, others }),
             5 => Some(NixosError::NoDisk { host, device, node, others }),
             _ => None,
-        })
+        }
     }
 
     /// How it stands; nobody else is taken for it.
@@ -249,18 +260,18 @@ impl Host for Machine {
             ("is_here", if is_here { "yes" } else { "" }),
             ("files", &names.join(" ")),
         ];
-        let (disk, format) = (include_str!("scripts/disk.sh"), include_str!("scripts/format.sh"));
-        let script = format!("put() {{\n  true{put}\n}}\n{disk}{format}");
-        let host = self.name.clone();
-        Err(match self.told("given a directory for its data", &given, &script, SHORT).await? {
-            (0, _) => return Ok(()),
+        let script = format!("put() {{\n  true{put}\n}}\n{DISK}{}", include_str!("scripts/format.sh"));
+        match self.told("given a directory for its data", &given, &script, SHORT).await? {
+            (0, _) => Ok(()),
             (3, _) => {
-                HostError::ForeignData { node: node.clone(), directory: format!("{DATA}/{node} on {host}") }
+                let directory = format!("{DATA}/{node} on {}", self.name);
+                Err(HostError::ForeignData { node: node.clone(), directory })
             }
-            (4, _) => NixosError::Blank { host, device, node: node.clone(), others: Vec::new() }.into(),
-            (5, _) => NixosError::NoDisk { host, device, node: node.clone(), others: Vec::new() }.into(),
-            (_, said) => self.failed("prepare the data disk", &said).into(),
-        })
+            (code, said) => {
+                let no_disk = self.no_disk(code, deployment);
+                Err(no_disk.unwrap_or_else(|| self.failed("prepare the data disk", &said)).into())
+            }
+        }
     }
 
     async fn install(&self, deployment: &Deployment) -> Result<String, HostError> {

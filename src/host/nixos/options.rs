@@ -5,7 +5,6 @@ use crate::ssh::Ssh;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 /// Options of a machine that NixOS runs. Paths are from where Octad runs.
@@ -44,7 +43,7 @@ impl NixosOptions {
             user: self.user.clone(),
             host_keys: self.host_keys.clone(),
             addresses: addresses.into_iter().collect(),
-            may_ask: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+            may_ask: Ssh::is_at_a_terminal(),
         }
     }
 }
