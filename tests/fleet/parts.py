@@ -49,8 +49,12 @@ def run(
     up: list[str],
     after_each: Callable[[], None] = lambda: None,
     at_last: Callable[[], None] = lambda: None,
+    first: Callable[[], str] | None = None,
 ) -> None:
-    "Brings a fleet up by these words, or takes the one that FLEET names, runs the parts that the command line names, or all."
+    """
+    Brings a fleet up by these words, or takes the one that FLEET names, runs the parts that the command line names, or all. On
+    a fleet of its own, `first` comes first whatever is named.
+    """
     program = Path(sys.argv[0]).name
     match sys.argv[1:]:
         case [nixpkgs, world, *names]:
@@ -66,6 +70,8 @@ def run(
         try:
             if not stays and tool("up", *up, nixpkgs, world).returncode:
                 sys.exit(1)
+            if first and first not in chosen and not stays:
+                first()
             for part in chosen:
                 begun = time.monotonic()
                 said = part()
