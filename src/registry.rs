@@ -99,6 +99,11 @@ impl Registry {
         self.backends.get(name)
     }
 
+    /// All backends.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<dyn Backend>> {
+        self.backends.values()
+    }
+
     /// The names of all backends.
     pub fn backend_names(&self) -> Vec<&'static str> {
         self.backends.keys().copied().collect()

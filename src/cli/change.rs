@@ -1,11 +1,12 @@
 //! What `up` and `destroy` share: from a declaration to an applied plan, each stage once, in order.
 
+use super::hosts::Hosts;
 use super::session::Session;
 use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
 use crate::engine::{
-    self, Checked, Context, Ending, Event, FileChanges, History, Intent, Plan, Record, SavedPlan, State,
-    Stopped, Store,
+    self, Checked, Context, Ending, Event, FileChanges, History, Intent, Inventory, Plan, Record, SavedPlan,
+    State, Stopped, Store,
 };
 use crate::stack::ValidStack;
 use std::path::PathBuf;
@@ -47,28 +48,28 @@ pub(super) struct Planned {
     first_seen: Vec<Record>,
 }
 
-/// Observes, plans and checks. Refusals tell commands as this process was called.
-pub(super) async fn planned(
+/// Plans over what was found, and checks. Refusals tell commands as this process was called.
+pub(super) fn planned(
     session: &Session,
-    context: &Context,
     stack: &ValidStack,
     intent: &Intent,
     state: &State,
+    inventory: &Inventory,
 ) -> Result<Planned, CliError> {
-    let inventory = engine::observe(context, stack, state).await;
-    for name in engine::consent(context.registry(), stack, intent, state, &inventory)? {
+    let registry = session.registry();
+    for name in engine::consent(registry, stack, intent, state, inventory)? {
         session.events().notice(format!(
             "whether there is anything named `{name}` to interrupt could not be asked; the consent to it stands"
         ));
     }
-    let plan = engine::plan(context.registry(), stack, intent, state, &inventory);
-    let mut plan = engine::check(plan, context.registry(), stack, intent, &inventory)?;
-    let mut later = engine::later(context.registry(), stack, intent, state, &inventory, &plan);
+    let plan = engine::plan(registry, stack, intent, state, inventory);
+    let mut plan = engine::check(plan, registry, stack, intent, inventory)?;
+    let mut later = engine::later(registry, stack, intent, state, inventory, &plan);
     let refusals = later.iter_mut().flat_map(|plan| &mut plan.refusals).chain(&mut plan.refusals);
     for refusal in refusals {
         refusal.hint = session.invocation().in_text(&refusal.hint);
     }
-    Ok(Planned { plan, later, first_seen: engine::first_seen(context.registry(), state, &inventory) })
+    Ok(Planned { plan, later, first_seen: engine::first_seen(registry, state, inventory) })
 }
 
 /// Fails where any phase is refused.
@@ -103,7 +104,13 @@ pub(super) async fn change(
     // Nothing is left behind on a disk where nothing was made.
     let fresh = !site.exists();
     let lock = session.lock(stack.name(), verb, arguments.lock_timeout).await?;
-    let result = locked_change(session, verb, stack, arguments, terms, question).await;
+    let result = async {
+        let mut hosts = session.hold(stack, &lock, arguments).await?;
+        let result = locked_change(session, verb, stack, arguments, terms, &mut hosts, question).await;
+        hosts.give_back().await;
+        result
+    };
+    let result = result.await;
     let nothing_made = Store::read(&site, stack.name().as_ref()).is_ok_and(|state| state.is_empty());
     if nothing_made && (fresh || result.is_ok()) && lock.holds() {
         let _ = std::fs::remove_dir_all(&site);
@@ -121,10 +128,14 @@ async fn locked_change(
     stack: &ValidStack,
     arguments: &Changing,
     terms: &Terms,
+    hosts: &mut Hosts,
     question: impl FnOnce(&Plan<Checked>) -> String,
 ) -> Result<Done, CliError> {
     let begun = Instant::now();
     let mut store = session.store(stack.name())?;
+    let look = session.look(stack, store.state()).await?;
+    session.tell(&look);
+    look.adopted.into_iter().try_for_each(|record| store.append(record))?;
     let saved = match &terms.plan {
         Some(path) => Some(SavedPlan::read(path, stack.name().as_ref())?),
         None => None,
@@ -137,7 +148,7 @@ async fn locked_change(
         }
     };
     let context = session.context_for(stack, &intent, store.state())?;
-    let planned = planned(session, &context, stack, &intent, store.state()).await?;
+    let planned = planned(session, stack, &intent, store.state(), &look.inventory)?;
     let Planned { plan, later, first_seen } = planned;
     let files = files(&context, &plan, terms.diff).await;
     if !plan.is_empty() || !plan.left_alone.is_empty() {
@@ -155,6 +166,7 @@ async fn locked_change(
     if plan.steps.is_empty() {
         return Ok(done);
     }
+    hosts.are_held()?;
     provide(session, &context, &plan, terms.install).await?;
     done.changed = !plan.only_waits();
     if done.changed {
@@ -201,8 +213,9 @@ impl Phases<'_> {
         let store = session.store(self.stack.name())?;
         let stack = store.state().again(self.stack);
         let context = session.context_for(&stack, intent, store.state())?;
+        let inventory = engine::observe(&context, &stack, store.state()).await;
         let Planned { plan, later, first_seen } =
-            planned(session, &context, &stack, intent, store.state()).await?;
+            planned(session, &stack, intent, store.state(), &inventory)?;
         if let Err(refused) = refuse(&plan, &later) {
             session.output().preview(&plan, &later, None);
             return Err(refused);

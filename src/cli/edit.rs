@@ -15,7 +15,7 @@ pub(super) struct Editing {
     yes: bool,
     /// How long to wait for another octad that works on the stack
     #[arg(long, default_value = "0s", value_name = "TIME", value_parser = humantime::parse_duration)]
-    lock_timeout: Duration,
+    pub(super) lock_timeout: Duration,
 }
 
 /// The state of a stack that exists, held until it is written or dropped.

@@ -3,8 +3,8 @@
 #[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
-    ApplyError, Differences, FactsError, HaltError, HolderError, LockError, NotSpared, SavedPlanError,
-    StageError, StateError, UnknownName, Violation,
+    ApplyError, Differences, FactsError, HaltError, HolderError, LeaseError, LockError, NotSpared,
+    SavedPlanError, StageError, StateError, UnknownName, Violation,
 };
 use crate::model::Refusal;
 use crate::nix::{BuildError, LocalError};
@@ -23,6 +23,9 @@ pub enum CliError {
     /// The stack's lock can't be had.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The stack's hosts can't be had.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     /// The state can't be read or written.
     #[error(transparent)]
     State(#[from] StateError),

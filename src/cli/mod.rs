@@ -17,6 +17,7 @@ mod fence;
 mod gate;
 mod graph;
 mod history;
+mod hosts;
 mod import;
 mod logs;
 mod man;
@@ -120,6 +121,9 @@ struct Changing {
     /// How long to wait for another octad that works on the stack
     #[arg(long, default_value = "0s", value_name = "TIME", value_parser = humantime::parse_duration)]
     lock_timeout: Duration,
+    /// Change machines although most of the stack's can't be reached: only where no other octad can work on those
+    #[arg(long)]
+    minority: bool,
     /// How long a group may take to be healthy
     #[arg(long, default_value = "5m", value_name = "TIME", value_parser = humantime::parse_duration)]
     gate_timeout: Duration,

@@ -44,12 +44,14 @@ impl Preview {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let stack =
             if self.destroy { ValidStack::empty(session.stack_name()?) } else { session.declare()? };
-        let state = session.state(stack.name())?;
+        let look = session.look(&stack, &session.state(stack.name())?).await?;
+        session.tell(&look);
+        let (state, inventory) = (look.state, look.inventory);
         let refill = named_nodes(&self.refill, &stack)?;
         let selection = self.scope.selection(&stack, &state)?;
         let intent = Intent { selection, refill, ..self.consent.intent() };
         let context = session.context_for(&stack, &intent, &state)?;
-        let planned = change::planned(session, &context, &stack, &intent, &state).await?;
+        let planned = change::planned(session, &stack, &intent, &state, &inventory)?;
         let (plan, later) = (planned.plan, planned.later);
         let files = change::files(&context, &plan, self.diff).await;
         session.output().plan(&plan, &later, files.as_deref());

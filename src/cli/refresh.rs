@@ -8,7 +8,7 @@ use crate::report::exit;
 use crate::stack::{Name, ValidStack};
 use clap::Args;
 
-/// Show what another hand changed, and take it into the state; changes nothing else
+/// Show what another hand changed, and take it into the state, also what a state in another place knows; changes nothing else
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  octad refresh\n  octad refresh --expect-no-changes")]
 pub(super) struct Refresh {
@@ -29,6 +29,7 @@ impl Refresh {
                 count => Err(CliError::Drifted { count }),
             };
         }
+        self.adopt(session, &name).await?;
         let edit = Edit::open(session, "refresh", &self.editing, &name).await?;
         let records = compared(session, &name, edit.state()).await?.records(edit.state());
         if !records.is_empty() {
@@ -42,6 +43,23 @@ impl Refresh {
             session.output().line("The state is as the stack is now; nothing was done to the stack.");
         }
         Ok(exit::OK)
+    }
+}
+
+impl Refresh {
+    /// Has the state know what is declared and there, and which it doesn't know: in an empty checkout all of it.
+    async fn adopt(&self, session: &Session, name: &Name) -> Result<(), CliError> {
+        // A stack that is recorded needs no file.
+        let Ok(stack) = session.declare() else { return Ok(()) };
+        let look = session.look(&stack, &session.state(name)?).await?;
+        session.tell(&look);
+        if look.adopted.is_empty() {
+            return Ok(());
+        }
+        let _lock = session.lock(name, "refresh", self.editing.lock_timeout).await?;
+        let mut store = session.store(name)?;
+        look.adopted.into_iter().try_for_each(|record| store.append(record))?;
+        Ok(store.fold()?)
     }
 }
 

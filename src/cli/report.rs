@@ -7,8 +7,8 @@ use crate::causes::{causes, with_causes};
 #[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
-    ApplyError, Ending, FactsError, GateError, HaltError, LockError, NotSpared, SavedPlanError, StateError,
-    StepError,
+    ApplyError, Ending, FactsError, GateError, HaltError, LeaseError, LockError, NotSpared, SavedPlanError,
+    StateError, StepError,
 };
 use crate::host::HostError;
 use crate::program::StackFileError;
@@ -72,6 +72,7 @@ fn effect(error: &CliError) -> Vec<String> {
         | CliError::Local(_)
         | CliError::Build(_)
         | CliError::BuildInterrupted
+        | CliError::Lease(_)
         | CliError::Lock(_) => nothing(),
         CliError::NotPushed { .. } | CliError::PushInterrupted => vec![
             "no host runs anything else than before; what arrived stays in its store until the next garbage collection"
@@ -103,9 +104,9 @@ fn code(error: &CliError) -> u8 {
         | CliError::InstallCancelled
         | CliError::NotSpared(NotSpared::Interrupted)
         | CliError::Halt(HaltError::Interrupted) => exit::CANCELLED,
-        CliError::Lock(LockError::Held { .. }) | CliError::State(StateError::LockTaken { .. }) => {
-            exit::LOCKED
-        }
+        CliError::Lock(LockError::Held { .. })
+        | CliError::Lease(LeaseError::Held { .. } | LeaseError::Busy { .. })
+        | CliError::State(StateError::LockTaken { .. }) => exit::LOCKED,
         CliError::Refused { .. }
         | CliError::Refusal(_)
         | CliError::NotForeseen(_)
@@ -150,6 +151,7 @@ fn code(error: &CliError) -> u8 {
             StepError::Act { .. } | StepError::UnknownKind(_) | StepError::State(_) => exit::FAILED,
         },
         CliError::Lock(LockError::File(_))
+        | CliError::Lease(_)
         | CliError::State(_)
         | CliError::Unexpected { .. }
         | CliError::Prepare(_)

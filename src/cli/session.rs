@@ -3,20 +3,46 @@
 use super::{CliError, DEFAULT_STATE_DIR, Global};
 use crate::causes::with_causes;
 use crate::engine::{
-    self, Context, Events, FactsError, Intent, Interrupt, Interrupter, Inventory, Lock, LockError, State,
-    Store, interrupt,
+    self, Context, Events, FactsError, Intent, Interrupt, Interrupter, Inventory, Lock, LockError, Record,
+    State, Store, interrupt,
 };
+use crate::model::counted;
 use crate::output::{Output, StackStatus};
 use crate::program::{Programs, StackFile, StackFileError};
 use crate::registry::Registry;
 use crate::report::{Invocation, Report};
 use crate::stack::{Name, ValidStack};
 use crate::tool::{self, Installer, Lack};
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// What was found at one moment.
+pub(super) struct Look {
+    /// The state with what was adopted.
+    pub(super) state: State,
+    /// What the state is to know of what was found.
+    pub(super) adopted: Vec<Record>,
+    pub(super) inventory: Inventory,
+}
+
+impl Look {
+    /// What was taken over, for people; `None` where nothing was.
+    pub(super) fn told(&self) -> Option<String> {
+        let kinds = self.adopted.iter().filter_map(|record| match record {
+            Record::End { key, .. } => Some(key.kind.as_str()),
+            _ => None,
+        });
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        kinds.for_each(|kind| *counts.entry(kind).or_default() += 1);
+        let counts: Vec<String> = counts.iter().map(|(kind, count)| counted(*count, kind)).collect();
+        let told = || format!("taken over as found, since it is this stack's: {}", counts.join(", "));
+        (!counts.is_empty()).then(told)
+    }
+}
 
 /// One run of one verb.
 pub(super) struct Session {
@@ -149,6 +175,27 @@ impl Session {
             return Ok(state);
         }
         Err(CliError::NoStack { stack: stack.to_string(), state_dir: self.state_dir.clone() })
+    }
+
+    /// Looks at all that is declared or recorded, and what the state is to know of that and doesn't.
+    pub(super) async fn look(&self, stack: &ValidStack, state: &State) -> Result<Look, CliError> {
+        let anew = engine::unknown_groups(stack, state);
+        let (mut state, mut adopted) = (state.clone(), Vec::new());
+        loop {
+            let inventory = self.observe(stack, &state).await?;
+            let found = engine::adopt(&self.registry, stack, &state, &inventory, &anew);
+            if found.is_empty() {
+                break Ok(Look { state, adopted, inventory });
+            }
+            // What a group holds is seen once its members are known.
+            found.iter().for_each(|record| state.fold(state.serial + 1, record.clone()));
+            adopted.extend(found);
+        }
+    }
+
+    /// Tells what was taken over.
+    pub(super) fn tell(&self, look: &Look) {
+        look.told().into_iter().for_each(|told| self.events().notice(told));
     }
 
     /// Opens the state for an update, under the lock, and tells where a damaged snapshot was had from its copy.

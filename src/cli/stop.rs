@@ -26,13 +26,16 @@ impl Stop {
                 &format!("Halt the stack {name}? No records are taken or given until it is up again."),
             )
             .await?;
-        let _lock = session.lock(&name, "stop", self.changing.lock_timeout).await?;
+        let lock = session.lock(&name, "stop", self.changing.lock_timeout).await?;
         let state = session.existing_state(&name)?;
         let stack = ValidStack::empty(name);
+        let mut hosts = session.hold(&stack, &lock, &self.changing).await?;
+        hosts.are_held()?;
         let context = session.context(&stack, &state)?;
         let history = History::begin(&session.site(stack.name())?, "stop", vec!["stop all nodes".into()])?;
         let result = engine::halt(&context, &state, session.interrupt()).await.map_err(CliError::Halt);
         change::note_end(session, history, &result);
+        hosts.give_back().await;
         result?;
         session.output().line(&format!("The stack {} is stopped; its data is kept.", stack.name()));
         Ok(exit::OK)

@@ -4,8 +4,9 @@ use super::planner::siblings;
 use super::{Inventory, Outcome, Record, State, identity};
 use crate::model::{Key, Refusal, resolve};
 use crate::registry::Registry;
-use crate::resource::{Adopted, Observed, Subject};
+use crate::resource::{Adopted, Kind, Observed, Subject};
 use crate::stack::{ValidStack, direct_needs};
+use serde_json::Value;
 
 /// The records with which the state knows `key` as it was found. What differs from its declaration is the next plan's.
 ///
@@ -33,27 +34,43 @@ pub fn import(
     let Some(kind) = registry.kind(&key.kind) else {
         return Err(refuse("this program doesn't know its kind", "use the program that has it"));
     };
-    let observed = inventory.resources.get(key).unwrap_or(&Observed::Absent);
+    let inputs = fitted(kind.as_ref(), stack, state, inventory, key, &declared.inputs);
+    let subject = as_found(key, &inputs, inventory);
+    let observed = subject.observed;
     if state.resources.get(key).is_some_and(|recorded| !kind.is_another(recorded, observed)) {
         return Err(refuse("it belongs to this stack already", "`octad preview` shows how it differs"));
     }
-    // With what the kind derives from the disks: that is Octad's as well as what is declared.
-    let fitted = kind.fit(&siblings(&key.kind, stack, state, inventory)).inputs;
-    let inputs = fitted.get(key).unwrap_or(&declared.inputs);
-    let inputs = resolve(inputs, &|reference| state.lookup(reference));
-    let subject = Subject {
-        key,
-        declared: Some(&inputs),
-        recorded: None,
-        observed,
-        group: None,
-        needed_by: Vec::new(),
-        refill: false,
-        restart: false,
-    };
     let Adopted { inputs, outputs } = kind.import(&subject)?;
     let outcome = Outcome::Applied { inputs, outputs, needs: direct_needs(stack, key) };
     // What somebody consented to was the removal of the one before.
     let protected = Record::Protect { key: key.clone(), protected: true };
     Ok(vec![Record::End { key: key.clone(), outcome }, protected])
+}
+
+/// What is declared of a resource, references filled in, with what its kind derives from the disks: that is Octad's as well as
+/// what is declared.
+pub(super) fn fitted(
+    kind: &dyn Kind,
+    stack: &ValidStack,
+    state: &State,
+    inventory: &Inventory,
+    key: &Key,
+    declared: &Value,
+) -> Value {
+    let fitted = kind.fit(&siblings(&key.kind, stack, state, inventory)).inputs;
+    resolve(fitted.get(key).unwrap_or(declared), &|reference| state.lookup(reference))
+}
+
+/// A resource that is declared and was found, and that nothing is recorded of.
+pub(super) fn as_found<'a>(key: &'a Key, declared: &'a Value, inventory: &'a Inventory) -> Subject<'a> {
+    Subject {
+        key,
+        declared: Some(declared),
+        recorded: None,
+        observed: inventory.resources.get(key).unwrap_or(&Observed::Absent),
+        group: None,
+        needed_by: Vec::new(),
+        refill: false,
+        restart: false,
+    }
 }

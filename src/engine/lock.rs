@@ -41,6 +41,8 @@ pub struct Lock {
     file: File,
     /// It is another process's, which waits until this one is done.
     borrowed: bool,
+    /// Who has it: this process, or the one that lent it.
+    pub holder: Holder,
     /// Who held it before and never released it: a process that was killed.
     pub abandoned: Option<Holder>,
 }
@@ -129,8 +131,8 @@ impl Lock {
             }
         };
         let abandoned = read(&mut file);
-        let mut lock = Self { path, file, borrowed: false, abandoned };
-        lock.write(&serde_json::to_vec(&holder(verb)).expect("a holder is plain text"))
+        let mut lock = Self { path, file, borrowed: false, holder: holder(verb), abandoned };
+        lock.write(&serde_json::to_vec(&lock.holder).expect("a holder is plain text"))
             .map_err(StateError::io("write", &lock.path))?;
         Ok(lock)
     }
@@ -155,7 +157,8 @@ impl Lock {
         let mut file = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(io("borrow"))?);
         // Taken once more by whoever has it, which changes nothing; refused to everybody else.
         if is_at(&file, &path) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            return Ok(Self { path, file, borrowed: true, abandoned: None });
+            let holder = read(&mut file).unwrap_or_else(|| holder("?"));
+            return Ok(Self { path, file, borrowed: true, holder, abandoned: None });
         }
         Err(LockError::Held { holder: read(&mut file), path })
     }
@@ -206,7 +209,7 @@ fn read(file: &mut File) -> Option<Holder> {
 }
 
 /// This process, as the holder of a lock.
-pub(super) fn holder(verb: &str) -> Holder {
+pub fn holder(verb: &str) -> Holder {
     let now = SystemTime::now();
     let pid = std::process::id();
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -3,6 +3,7 @@
 //! [`observe()`] reads the world into an [`Inventory`]; [`plan()`] and [`check()`] are pure and make a
 //! [`Plan<Checked>`]; [`apply()`] carries it out, journalling each step in the [`Store`] before and after.
 
+mod adopt;
 mod apply;
 mod cancel;
 mod check;
@@ -22,6 +23,7 @@ mod import;
 mod intent;
 mod interrupt;
 mod journal;
+mod lease;
 mod lock;
 mod moves;
 mod observe;
@@ -39,6 +41,7 @@ mod sequence;
 mod state;
 mod store;
 
+pub use adopt::{adopt, unknown_groups};
 pub use apply::{
     ApplyError, NotSpared, Options, Spared, StageError, StepError, apply, lacking, spares, stage,
 };
@@ -58,7 +61,8 @@ pub use import::import;
 pub use intent::Intent;
 pub use interrupt::{Interrupt, Interrupter, interrupt};
 pub use journal::{Outcome, Record};
-pub use lock::{Holder, Lock, LockError};
+pub use lease::{Claimant, LeaseError, Leased, lease, take_away};
+pub use lock::{Holder, Lock, LockError, holder};
 pub use observe::{Inventory, observe};
 pub use phases::{as_foreseen, later, refusals};
 pub use plan::{Action, Change, Checked, Draft, FromFile, GroupRoll, Plan, Step};

@@ -5,6 +5,7 @@ mod cut;
 mod drillable;
 mod error;
 pub mod fake;
+mod lease;
 mod local;
 mod nixos;
 
@@ -13,6 +14,7 @@ pub use cut::{Cut, Peers};
 pub use drillable::{Ability, Drillable};
 pub use error::{BackendError, Hinted, HostError};
 pub use fake::{FakeBackend, FakeWorld};
+pub use lease::{LEASE, Lease, LeaseRecord, LeaseRequest, MARGIN};
 pub use local::{Isolation, LocalBackend, LocalOptions};
 pub use nixos::NixosBackend;
 
@@ -88,6 +90,11 @@ pub trait Backend: Send + Sync {
         Vec::new()
     }
 
+    /// All that is asked of its hosts from now on is under this lease. As a rule hosts keep none ([`Host::keeps_leases`]).
+    fn work_under(&self, lease: &Arc<Lease>) {
+        let _ = lease;
+    }
+
     /// Makes ready what can be beside what runs, for all hosts before any of them is changed: finds programs, fetches files,
     /// builds and copies configurations, finds addresses in use. May be repeated.
     async fn stage(&self, hosts: &[Staging], progress: &Progress) -> Result<(), HostError>;
@@ -129,6 +136,17 @@ pub trait Host: Send + Sync {
     /// Whether the host's address is one of this machine's, at which others may listen already.
     fn shares_address(&self) -> bool {
         false
+    }
+
+    /// Whether others than those who share the stack's directory may reach the host, so that it keeps a record of who may
+    /// change it ([`Lease`]). As a rule the lock of that directory keeps all others out.
+    fn keeps_leases(&self) -> bool {
+        false
+    }
+
+    /// Asks it for a lease, by the rule of [`LeaseRecord::after`]; tells what it has on record then.
+    async fn lease(&self, request: &LeaseRequest) -> Result<LeaseRecord, HostError> {
+        Ok(LeaseRecord::default().after(request))
     }
 
     /// Asks for a host that the world gives an id, and returns that; the same token asks for the same host, however often.

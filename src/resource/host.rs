@@ -3,7 +3,7 @@
 mod decide;
 
 use super::{
-    After, Decision, Deed, Drift, Instance, Kind, KindError, Malformed, Observed, Recorded, Subject,
+    Adopted, After, Decision, Deed, Drift, Instance, Kind, KindError, Malformed, Observed, Recorded, Subject,
     Surroundings, Work,
 };
 use crate::causes::with_causes;
@@ -126,6 +126,15 @@ impl Kind for HostKind {
             reason: "all that runs on a host would stop while it is renamed".into(),
             hint: "leave the host its name; the nodes on it can be renamed".into(),
         })
+    }
+
+    /// One that runs nodes, by its address. One that has an id besides is found by that only.
+    fn adopts(&self, subject: &Subject<'_>) -> Option<Adopted> {
+        let declared = subject.declared?;
+        let Observed::Present { detail, .. } = subject.observed else { return None };
+        let runs_nodes = Found::deserialize(detail).is_ok_and(|found| !found.nodes.is_empty());
+        let outputs = self.foreseen_outputs(subject.key, declared);
+        (runs_nodes && !outputs.is_null()).then(|| Adopted { inputs: declared.clone(), outputs })
     }
 
     fn drift(&self, _recorded: &Recorded, observed: &Observed) -> Drift {

@@ -11,8 +11,8 @@ mod seen;
 mod stage;
 
 use super::{
-    After, Decision, Deed, Drift, Files, Fitted, Instance, Kind, KindError, Loss, Malformed, Observed, Part,
-    Recorded, Siblings, Subject, Surroundings, Work, host, view,
+    Adopted, After, Decision, Deed, Drift, Files, Fitted, Instance, Kind, KindError, Loss, Malformed,
+    Observed, Part, Recorded, Siblings, Subject, Surroundings, Work, host, view,
 };
 use crate::causes::with_causes;
 use crate::clock::Until;
@@ -231,6 +231,21 @@ impl Kind for NodeKind {
 
     fn allows_rename(&self, _key: &Key) -> Result<(), Refusal> {
         Ok(())
+    }
+
+    /// One whose document lies on its host, with its data.
+    fn adopts(&self, subject: &Subject<'_>) -> Option<Adopted> {
+        let Observed::Present { detail, .. } = subject.observed else { return None };
+        let seen = Seen::deserialize(detail).ok().filter(|seen| seen.found.data && !seen.left)?;
+        let document = seen.found.deployment?;
+        let (is, declared) =
+            (facts(subject.key, &document).ok()?, facts(subject.key, subject.declared?).ok()?);
+        let what = |facts: &NodeFacts| {
+            let NodeFacts { stack, node, role, group, id, host, .. } = facts.clone();
+            (stack, node, role, group, id, host.name)
+        };
+        let outputs = json!({ "generation": Value::Null });
+        (what(&is) == what(&declared)).then_some(Adopted { inputs: document, outputs })
     }
 
     fn drift(&self, recorded: &Recorded, observed: &Observed) -> Drift {

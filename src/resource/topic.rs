@@ -194,6 +194,11 @@ impl Kind for TopicKind {
         }
     }
 
+    /// One of a cluster that is taken over itself.
+    fn adopts(&self, subject: &Subject<'_>) -> Option<Adopted> {
+        self.import(subject).ok()
+    }
+
     fn drift(&self, recorded: &Recorded, observed: &Observed) -> Drift {
         match observed {
             Observed::Absent => return Drift::Gone,

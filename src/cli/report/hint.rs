@@ -4,8 +4,8 @@ use crate::cli::CliError;
 #[cfg(feature = "drill")]
 use crate::drill::DrillError;
 use crate::engine::{
-    ApplyError, FactsError, GateError, HaltError, HolderError, LockError, NotSpared, SavedPlanError,
-    StateError, StepError,
+    ApplyError, FactsError, GateError, HaltError, HolderError, LeaseError, LockError, NotSpared,
+    SavedPlanError, StateError, StepError,
 };
 use crate::host::HostError;
 use crate::program::StackFileError;
@@ -42,10 +42,12 @@ pub(super) fn hint(error: &CliError) -> Option<String> {
         CliError::Lock(LockError::Held { .. }) => {
             Some("wait for it, with `--lock-timeout 10m`, or `octad cancel` to have it stop".into())
         }
+        CliError::Lease(error) => lease(error),
         CliError::Holder(error) => holder(error),
         CliError::Lock(LockError::File(error)) | CliError::State(error) => state(error),
         CliError::NoStack { .. } => {
-            Some("`octad up` makes it; if it was made elsewhere, name that place with --state-dir".into())
+            Some("`octad up` makes it; if it was made elsewhere, `octad refresh` takes over what machines run, or name that place with \
+                  --state-dir".into())
         }
         CliError::Lacking { installed: true, .. } => Some(
             "`octad doctor` tells what it looks for; an OCTAD_JAVA, JAVA_HOME or PATH may lead elsewhere"
@@ -253,6 +255,25 @@ fn holder(error: &HolderError) -> Option<String> {
             holder.pid
         )),
         HolderError::File(error) => state(error),
+    }
+}
+
+fn lease(error: &LeaseError) -> Option<String> {
+    match error {
+        LeaseError::Held { holder, left, .. } => {
+            let id = holder.as_ref().map_or("LEASE", |holder| &holder.id);
+            Some(format!(
+                "wait for it, with `--lock-timeout 10m`; where it is gone, that takes {} s, or `octad unlock {id}`",
+                left.as_secs() + 1
+            ))
+        }
+        LeaseError::NoSuchLease { .. } => Some("`octad up` tells who holds them".into()),
+        LeaseError::Busy { .. } => Some("wait for it, with `--lock-timeout 10m`".into()),
+        LeaseError::NoMajority { .. } => Some(
+            "bring more of them up; where they are gone for good and no other octad can reach them either, `--minority`              changes those that are left"
+                .into(),
+        ),
+        LeaseError::Kind(error) => kind(error),
     }
 }
 

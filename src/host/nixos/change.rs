@@ -3,6 +3,7 @@
 //! change is confirmed.
 
 use super::error::NixosError;
+use super::lease::Clock;
 use super::link::Link;
 use crate::clock::Until;
 use crate::host::HostError;
@@ -74,8 +75,8 @@ impl Goal<'_> {
         (SWITCH + self.patience()) * 2 + REACH + SILENCE
     }
 
-    /// The script with what it is told, where the machine's clock is at `now`, in milliseconds.
-    fn script(&self, now: u64) -> String {
+    /// The script with what it is told, for a machine of which the clock was so before.
+    fn script(&self, clock: &Clock) -> String {
         let (what, system) = match self {
             Self::Try { system, .. } => ("try", system.as_str()),
             Self::Keep { system } => ("keep", system.as_str()),
@@ -84,7 +85,7 @@ impl Goal<'_> {
         };
         let deadline = |until: Option<Until>| match until {
             None => "-".to_owned(),
-            Some(until) => (now + u64::try_from(until.left().as_millis()).unwrap_or(0)).to_string(),
+            Some(until) => clock.after(until.left()).to_string(),
         };
         let anew: Vec<String> = match self {
             Self::Try { anew, .. } => {
@@ -122,13 +123,9 @@ pub(super) async fn change(link: &Link, host: &str, goal: &Goal<'_>) -> Result<O
     let ends = Instant::now() + goal.longest();
     let token = token();
     loop {
-        let asked = link.run("asked for its clock", "cat /proc/uptime", ANSWER).await?;
-        let uptime = asked.said.split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok());
-        let uptime = uptime.ok_or_else(|| failed("read the clock", &asked.said))?;
-        // It read its clock before this moment: what is left from now on is left from then on as well.
-        let script = goal.script((uptime * 1000.0) as u64);
+        let script = goal.script(&link.clock().await?);
         let begin = format!("token={token}\nscript={}\n{BEGIN}", quoted(script.trim_end()));
-        let begun = link.run("told to change", &begin, ANSWER).await?;
+        let begun = link.deed("told to change", &begin, ANSWER).await?;
         match (begun.code, begun.said.as_str()) {
             (0, "busy") if Instant::now() > ends => {
                 return Err(NixosError::Busy { host: host.to_owned() }.into());
@@ -232,7 +229,7 @@ mod tests {
         let soon = Some(Until::within(Duration::from_secs(5)));
         let anew = vec![("zk-1", None), ("broker-1", soon)];
         let goal = Goal::Try { system: &system, anew, patience: SWITCH };
-        let script = goal.script(1000);
+        let script = goal.script(&Clock::of("b-1\n1.00 2.00").unwrap());
         let begin = format!("token=t\nscript={}\n{BEGIN}", quoted(&script));
         for script in [&script, &begin, PHASE] {
             let read = std::process::Command::new("sh").args(["-n", "-c", script]).output().unwrap();

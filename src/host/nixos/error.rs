@@ -1,8 +1,9 @@
 //! What can go wrong on machines that NixOS runs, and what helps.
 
+use super::lease;
 use crate::host::Hinted;
 use crate::nix::{BuildError, LocalError, PushError};
-use crate::ssh::ShellError;
+use crate::ssh::{Answer, ShellError};
 
 /// Why a machine did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -82,10 +83,24 @@ pub(super) enum NixosError {
         said: String,
     },
     /// Another change is under way.
-    #[error("{host} is at another change")]
+    #[error("{host} is at what it was asked for before")]
     Busy {
         /// The host.
         host: String,
+    },
+    /// This process has no lease on it, by which it could change it.
+    #[error("{host} was not changed: this octad has no lease on the stack's hosts any more")]
+    NoLease {
+        /// The host.
+        host: String,
+    },
+    /// Another Octad has come after this one.
+    #[error("{host} was not changed: it is held by {by}")]
+    Taken {
+        /// The host.
+        host: String,
+        /// Who, as it says.
+        by: String,
     },
     /// Systems can't be built.
     #[error(transparent)]
@@ -126,6 +141,19 @@ fn named(others: &[String]) -> String {
     }
 }
 
+impl NixosError {
+    /// Why something that was to change a host was not begun, where that is so.
+    pub(super) fn of_deed(host: &str, answer: &Answer) -> Option<Self> {
+        let host = host.to_owned();
+        match (answer.code, answer.said.as_str()) {
+            (lease::AT_WORK, _) => Some(Self::Busy { host }),
+            (lease::NO_LEASE, lease::PASSED) => Some(Self::NoLease { host }),
+            (lease::NO_LEASE, by) => Some(Self::Taken { host, by: by.to_owned() }),
+            _ => None,
+        }
+    }
+}
+
 impl Hinted for NixosError {
     fn hint(&self) -> Option<String> {
         Some(match self {
@@ -155,7 +183,9 @@ impl Hinted for NixosError {
             Self::Refused { .. } => "where it runs another configuration than Octad knows of, have the stack file say what it runs, \
                                      `octad up`, and change it then"
                 .into(),
-            Self::Busy { host } => format!("wait for its end: `ssh {host} systemctl status octad-switch`"),
+            Self::Busy { host } => format!("wait for its end; `ssh {host} systemctl status octad-switch` tells of a change"),
+            Self::NoLease { .. } => "it was away from most hosts, or at rest, for too long; run it again, which goes on with what it finds".into(),
+            Self::Taken { .. } => "see that one to its end; then run it again, which goes on with what it finds".into(),
             Self::Build(error) => return error.hint(),
             Self::Local(error) => return error.hint(),
             Self::NotPushed { host, source, .. } => source.hint(host),

@@ -1,6 +1,7 @@
 //! The way to one machine: a shell there, kept for as long as it answers.
 
 use super::error::NixosError;
+use super::lease::{Clock, Leases, deed};
 use super::look::{Look, SCRIPT};
 use crate::ssh::{Answer, Shell, ShellError, Ssh};
 use std::time::Duration;
@@ -13,24 +14,72 @@ const LOOK: Duration = Duration::from_secs(30);
 pub(super) struct Link {
     ssh: Ssh,
     host: String,
+    leases: Leases,
     shell: Mutex<Option<Shell>>,
+    /// For what doesn't wait until the other one is free.
+    second: Mutex<Option<Shell>>,
 }
 
 impl Link {
-    pub(super) fn new(ssh: Ssh, host: &str) -> Self {
-        Self { ssh, host: host.to_owned(), shell: Mutex::new(None) }
+    pub(super) fn new(ssh: Ssh, host: &str, leases: Leases) -> Self {
+        Self { ssh, host: host.to_owned(), leases, shell: Mutex::default(), second: Mutex::default() }
     }
 
-    /// Has a script run there. It may run twice: where a connection that was kept turns out to be broken, it is told anew.
+    /// Has a script run there that changes nothing. It may run twice: where a connection that was kept turns out to be broken, it
+    /// is told anew.
     pub(super) async fn run(
         &self,
         asked: &'static str,
         script: &str,
         patience: Duration,
     ) -> Result<Answer, NixosError> {
+        self.run_by(&self.shell, asked, script, patience).await
+    }
+
+    /// The same beside what is under way.
+    pub(super) async fn run_beside(
+        &self,
+        asked: &'static str,
+        script: &str,
+        patience: Duration,
+    ) -> Result<Answer, NixosError> {
+        let by = if self.shell.try_lock().is_ok() { &self.shell } else { &self.second };
+        self.run_by(by, asked, script, patience).await
+    }
+
+    /// Has a script run there that changes something, under the lease that this process has: not where it has none any more
+    /// when the machine comes to it.
+    pub(super) async fn deed(
+        &self,
+        asked: &'static str,
+        script: &str,
+        patience: Duration,
+    ) -> Result<Answer, NixosError> {
+        let lease = self.leases.current().ok_or_else(|| NixosError::NoLease { host: self.host.clone() })?;
+        let clock = self.clock().await?;
+        let answer = self.run(asked, &deed(&lease, &clock, script), patience).await?;
+        match NixosError::of_deed(&self.host, &answer) {
+            None => Ok(answer),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// The machine's clock. It read it before this returns: what is left from then on is left from that as well.
+    pub(super) async fn clock(&self) -> Result<Clock, NixosError> {
+        let said = self.run("asked for its clock", Clock::SCRIPT, LOOK).await?.said;
+        Clock::of(&said).ok_or_else(|| NixosError::Strange { host: self.host.clone(), said })
+    }
+
+    async fn run_by(
+        &self,
+        shell: &Mutex<Option<Shell>>,
+        asked: &'static str,
+        script: &str,
+        patience: Duration,
+    ) -> Result<Answer, NixosError> {
         let unreached = |source| NixosError::Unreached { host: self.host.clone(), asked, source };
         // Held while it runs: a machine is told one thing after the other.
-        let mut held = self.shell.lock().await;
+        let mut held = shell.lock().await;
         if let Some(kept) = held.take() {
             match kept.run(script, patience).await {
                 Ok((shell, answer)) => {

@@ -2,13 +2,16 @@
 
 use super::change::{Goal, Outcome, change};
 use super::error::NixosError;
+use super::lease::{self, Leases};
 use super::link::Link;
 use super::logs;
 use super::look::Look;
 use super::options::NixosOptions;
 use super::systems::Source;
 use crate::clock::Until;
-use crate::host::{Host, HostChange, HostError, LogLine, LogQuery, NodeObservation};
+use crate::host::{
+    Host, HostChange, HostError, LeaseRecord, LeaseRequest, LogLine, LogQuery, NodeObservation,
+};
 use crate::model::{Deployment, HostInputs, Layout};
 use crate::nix::StorePath;
 use crate::ssh::{Ssh, quoted};
@@ -16,6 +19,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -45,12 +49,19 @@ pub(super) struct Machine {
     options: NixosOptions,
     ssh: Ssh,
     link: Link,
+    /// It is known to be no other machine.
+    is_recognised: AtomicBool,
     /// Systems that it has been brought, and of what they were made.
     brought: Mutex<Vec<(Together, StorePath)>>,
 }
 
 impl Machine {
-    pub(super) fn new(site: &Path, name: &str, inputs: &HostInputs) -> Result<Self, HostError> {
+    pub(super) fn new(
+        site: &Path,
+        name: &str,
+        inputs: &HostInputs,
+        leases: &Leases,
+    ) -> Result<Self, HostError> {
         let incomplete =
             |missing: String| HostError::Incomplete { subject: format!("the host {name}"), missing };
         let address =
@@ -65,7 +76,8 @@ impl Machine {
             address: address.to_string(),
             inputs: inputs.clone(),
             options,
-            link: Link::new(ssh.clone(), name),
+            link: Link::new(ssh.clone(), name, leases.clone()),
+            is_recognised: AtomicBool::default(),
             ssh,
             brought: Mutex::default(),
         })
@@ -148,6 +160,12 @@ impl Machine {
             sleep(Duration::from_secs(1)).await;
             look = self.link.look().await?;
         }
+        self.recognise(&look)?;
+        Ok(look)
+    }
+
+    /// Fails where what looks like this is another machine, or one of another stack.
+    fn recognise(&self, look: &Look) -> Result<(), NixosError> {
         let told = |document: &Value, what: &str| document["facts"]["host"][what].as_str().map(str::to_owned);
         for (node, document) in look.documents() {
             let (name, address) = (told(&document, "name"), told(&document, "address"));
@@ -159,10 +177,11 @@ impl Machine {
                 return Err(NixosError::Another { host: self.name.clone(), how });
             }
         }
-        Ok(look)
+        self.is_recognised.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// Has a script run there, for which these names stand for these texts.
+    /// Has a script run there that changes nothing, for which these names stand for these texts.
     async fn told(
         &self,
         asked: &'static str,
@@ -170,19 +189,30 @@ impl Machine {
         script: &str,
         patience: Duration,
     ) -> Result<(i32, String), NixosError> {
-        let given: String = given.iter().map(|(name, text)| format!("{name}={}\n", quoted(text))).collect();
-        let answer = self.link.run(asked, &format!("{given}{script}"), patience).await?;
+        let answer = self.link.run(asked, &format!("{}{script}", named(given)), patience).await?;
         Ok((answer.code, answer.said))
     }
 
-    /// Has a script run that has to end well.
+    /// Has a script run there that changes something.
+    async fn deed(
+        &self,
+        asked: &'static str,
+        given: &[(&str, &str)],
+        script: &str,
+        patience: Duration,
+    ) -> Result<(i32, String), NixosError> {
+        let answer = self.link.deed(asked, &format!("{}{script}", named(given)), patience).await?;
+        Ok((answer.code, answer.said))
+    }
+
+    /// Has one run that has to end well.
     async fn done(
         &self,
         tried: &'static str,
         given: &[(&str, &str)],
         script: &str,
     ) -> Result<(), NixosError> {
-        match self.told("told what to do", given, script, SHORT).await? {
+        match self.deed("told what to do", given, script, SHORT).await? {
             (0, _) => Ok(()),
             (_, said) => Err(self.failed(tried, &said)),
         }
@@ -191,6 +221,11 @@ impl Machine {
     async fn change(&self, goal: Goal<'_>) -> Result<Outcome, HostError> {
         change(&self.link, &self.name, &goal).await
     }
+}
+
+/// These names for these texts, as a script has them.
+fn named(given: &[(&str, &str)]) -> String {
+    given.iter().map(|(name, text)| format!("{name}={}\n", quoted(text))).collect()
 }
 
 fn disk_of(deployment: &Deployment) -> String {
@@ -216,6 +251,18 @@ impl Host for Machine {
     async fn power(&self) -> Result<Option<bool>, HostError> {
         self.look().await?;
         Ok(Some(true))
+    }
+
+    fn keeps_leases(&self) -> bool {
+        true
+    }
+
+    async fn lease(&self, request: &LeaseRequest) -> Result<LeaseRecord, HostError> {
+        // Nothing is written on a machine that may be somebody else's.
+        if !self.is_recognised.load(Ordering::Relaxed) {
+            self.recognise(&self.link.look().await?)?;
+        }
+        Ok(lease::lease(&self.link, &self.name, request).await?)
     }
 
     /// It is there before Octad is: it is only seen to be the right one.
@@ -261,7 +308,7 @@ impl Host for Machine {
             ("files", &names.join(" ")),
         ];
         let script = format!("put() {{\n  true{put}\n}}\n{DISK}{}", include_str!("scripts/format.sh"));
-        match self.told("given a directory for its data", &given, &script, SHORT).await? {
+        match self.deed("given a directory for its data", &given, &script, SHORT).await? {
             (0, _) => Ok(()),
             (3, _) => {
                 let directory = format!("{DATA}/{node} on {}", self.name);
@@ -324,7 +371,7 @@ impl Host for Machine {
     async fn start(&self, node: &str) -> Result<(), HostError> {
         self.look().await?;
         let script = include_str!("scripts/start.sh");
-        match self.told("told to start a node", &[("node", node)], script, SHORT).await? {
+        match self.deed("told to start a node", &[("node", node)], script, SHORT).await? {
             (0, _) => Ok(()),
             (2, _) => Err(HostError::NoSuchNode { host: self.name.clone(), node: node.to_owned() }),
             (_, said) => Err(HostError::NotStarted { node: node.to_owned(), reason: said }),
@@ -339,11 +386,10 @@ impl Host for Machine {
             return Err(late());
         }
         let patience = timeout.as_secs().max(1).to_string();
-        // By the machine's own clock, which it read before ours: no later than ours has it.
-        let (_, uptime) = self.told("asked for its clock", &[], "cat /proc/uptime", SHORT).await?;
-        let left = until.map_or_else(|| "-".to_owned(), |until| until.left().as_millis().to_string());
-        let given = [("node", node), ("patience", &patience), ("left", &left), ("since", &uptime)];
-        match self.told("told to stop a node", &given, script, timeout + SHORT).await? {
+        let clock = self.link.clock().await?;
+        let deadline = until.map_or_else(|| "-".to_owned(), |until| clock.after(until.left()).to_string());
+        let given = [("node", node), ("patience", &patience), ("deadline", &deadline)];
+        match self.deed("told to stop a node", &given, script, timeout + SHORT).await? {
             (0, _) => Ok(()),
             (75, _) => Err(late()),
             (_, said) => Err(self.failed(&format!("stop {node}"), &said).into()),
@@ -393,7 +439,7 @@ impl Host for Machine {
     async fn rename(&self, from: &str, to: &str) -> Result<(), HostError> {
         self.look().await?;
         let script = include_str!("scripts/rename.sh");
-        match self.told("told to rename a node", &[("from", from), ("to", to)], script, SHORT).await? {
+        match self.deed("told to rename a node", &[("from", from), ("to", to)], script, SHORT).await? {
             (0, _) => Ok(()),
             (3, _) => Err(HostError::NameTaken {
                 host: self.name.clone(),

@@ -7,12 +7,14 @@
 //! | `link` | the way to one: a shell there |
 //! | `look` | what a machine tells of itself |
 //! | `systems` | building systems, and bringing them |
+//! | `lease` | who may change one |
 //! | `change` | switching a machine to one, on trial |
 //! | `logs` | what a node's service says |
 //! | `scripts` | what runs there for all that |
 
 mod change;
 mod error;
+mod lease;
 mod link;
 mod logs;
 mod look;
@@ -20,11 +22,12 @@ mod machine;
 mod options;
 mod systems;
 
-use super::{Backend, Host, HostError, Identity, Progress, Staging};
+use super::{Backend, Host, HostError, Identity, Lease, Progress, Staging};
 use crate::model::{HostInputs, Options};
 use crate::nix::Documents;
 use async_trait::async_trait;
 use error::NixosError;
+use lease::Leases;
 use machine::Machine;
 use options::NixosOptions;
 use serde_json::json;
@@ -37,6 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct NixosBackend {
     /// By name: whoever asks for one gets the same, and with it the way that leads there already.
     machines: Mutex<BTreeMap<String, Arc<Machine>>>,
+    leases: Leases,
 }
 
 impl NixosBackend {
@@ -61,7 +65,7 @@ impl Backend for NixosBackend {
         if let Some(known) = machines.get(name).filter(|known| known.is(site, inputs)) {
             return Ok(known.clone());
         }
-        let machine = Arc::new(Machine::new(site, name, inputs)?);
+        let machine = Arc::new(Machine::new(site, name, inputs, &self.leases)?);
         machines.insert(name.to_owned(), machine.clone());
         Ok(machine)
     }
@@ -79,6 +83,10 @@ impl Backend for NixosBackend {
 
     fn changes_whole(&self, _inputs: &HostInputs) -> bool {
         true
+    }
+
+    fn work_under(&self, lease: &Arc<Lease>) {
+        self.leases.work_under(lease);
     }
 
     async fn stage(&self, hosts: &[Staging], progress: &Progress) -> Result<(), HostError> {

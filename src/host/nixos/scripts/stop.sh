@@ -1,13 +1,12 @@
-# Stops $node for good: it isn't started at boot either. A process that runs is asked to end within $left ms of when the
-# machine's uptime was $since, or not at all: it ends with 75 then. It is killed after $patience s.
+# Stops $node for good: it isn't started at boot either. A process that runs is asked to end before
+# the machine's uptime of $deadline ms, or not at all: it ends with 75 then. It is killed after $patience s.
 state=/var/lib/octad-deploy
 unit=octad-$node.service
 [ -e "/etc/octad/$node.json" ] || exit 0
-ms() { echo "${1%%.*}$(printf %s "${1#*.}" | cut -c1-2)0"; }
 has_process() { [ "$(systemctl show --property=MainPID --property=ControlPID --value "$unit" | tr -d '\n')" != 00 ]; }
-if [ "$left" != - ] && has_process; then
+if [ "$deadline" != - ] && has_process; then
   read -r uptime rest </proc/uptime
-  [ "$(($(ms "$uptime") - $(ms "${since%% *}")))" -le "$left" ] || exit 75
+  [ "$(echo "$uptime" | tr -d .)0" -le "$deadline" ] || exit 75
 fi
 mkdir -p "$state/stopped" && : >"$state/stopped/$node" && sync "$state/stopped" || exit 1
 # What is frozen can't be told to end.
