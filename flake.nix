@@ -22,6 +22,10 @@
       nixosModules = import ./nix/modules;
       nixosConfigurations = import ./nix/configurations.nix { inherit (self.lib) mkHosts readFacts; };
       overlays.default = import ./nix/overlay.nix;
+      templates.default = {
+        path = ./nix/template;
+        description = "The flake of a cluster: its stack file, and what its machines have beside their nodes";
+      };
       # What `octad build` asks for, for machines that are no more than their facts say.
       octad =
         documents:

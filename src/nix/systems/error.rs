@@ -80,7 +80,8 @@ impl BuildError {
         match self {
             Self::Local(error) => error.hint(),
             Self::Flake { .. } => Some(
-                "name another one with `--flake`, or as `flake` under [hosts.options]; of a flake in git only files that git knows are there"
+                "name another one with `--flake`, or as `flake` under [hosts.options]; `nix flake init -t OCTAD` writes one to begin \
+                 with (docs/nix.md); of a flake in git only files that git knows are there"
                     .into(),
             ),
             Self::NoOutput { .. } => {
