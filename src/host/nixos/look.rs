@@ -29,6 +29,8 @@ pub(super) struct Look {
     pub(super) addresses: BTreeSet<String>,
     /// What is on trial: what it ran before, what it is to run, in which boot, and what it ran on trial until then.
     trial: Option<[String; 4]>,
+    /// A change of what it boots was cut off: its profile and its boot loader may be of two minds.
+    is_torn: bool,
     /// What it was changed to last.
     pub(super) last: Option<String>,
     /// Its data disk is there.
@@ -68,6 +70,7 @@ impl Look {
                     let words: Vec<String> = rest.split(' ').map(str::to_owned).collect();
                     look.trial = Some(words.try_into().ok()?);
                 }
+                "torn" => look.is_torn = true,
                 "last" => look.last = Some(name()),
                 "mounted" => look.mounted = true,
                 "document" => {
@@ -111,11 +114,13 @@ impl Look {
         self.documents().into_keys().chain(self.directories.iter().cloned()).collect()
     }
 
-    /// Whether a change is on trial: one of this boot, where no other hand has the machine run something else.
+    /// Whether a change is on trial: one of this boot, where no other hand has the machine run something else. One that was cut
+    /// off as it was to boot, or not to boot any more, is to be judged as well.
     pub(super) fn is_on_trial(&self) -> bool {
-        self.trial.as_ref().is_some_and(|[old, new, boot, before]| {
-            *boot == self.boot && [old, new, before].contains(&&self.system)
-        })
+        self.is_torn
+            || self.trial.as_ref().is_some_and(|[old, new, boot, before]| {
+                *boot == self.boot && [old, new, before].contains(&&self.system)
+            })
     }
 
     /// Whether its data disk is there.
@@ -260,6 +265,12 @@ looked
         );
         assert!(!is_on_trial("boot b-1", "boot b-2"));
         assert!(!is_on_trial("system /nix/store/a-", "system /nix/store/c-"));
+    }
+
+    #[test]
+    fn what_was_cut_off_as_it_was_to_boot_is_on_trial_in_another_boot_as_well() {
+        let booted = SAID.replacen("boot b-1", "boot b-2\ntorn", 1);
+        assert!(Look::of(&booted).unwrap().is_on_trial());
     }
 
     #[test]

@@ -6,7 +6,8 @@
 #
 # What is on trial is in `trial`: what the machine ran before, what it is to run on trial, in which boot, and what it ran on
 # trial until then. What boots is the profile, which changes when a trial is confirmed. A trial is over with the boot, or where
-# another hand has the machine run something else.
+# another hand has the machine run something else. While what boots is being changed, `boots` has what it is to be: where that
+# is cut off, the profile and the boot loader may be of two minds until they are told anew.
 #
 # How far it is stands in `phase`: changed, and at its end done, late (nothing has changed), refused (nor has it), broken (it runs
 # what it ran before) or stuck, each with what there is to say.
@@ -66,11 +67,14 @@ failed() { systemctl list-units --failed --plain --no-legend | while read -r uni
 switch() { timeout --kill-after=10 "$longest" "$1/bin/switch-to-configuration" "$2" >>"$run/log" 2>&1; }
 # The profile leads to a system, which boots from now on.
 boots() {
-  nix-env --profile /nix/var/nix/profiles/system --set "$1" >>"$run/log" 2>&1 && switch "$1" boot && sync
+  note boots "$1" && nix-env --profile /nix/var/nix/profiles/system --set "$1" >>"$run/log" 2>&1 && switch "$1" boot && sync &&
+    forget boots
 }
+# What runs is what boots from now on, and nothing is on trial any more.
+keeps() { { boots "$1" && forget trial; } || ends stuck "$1 runs and can't be had boot: $(last_words)"; }
 # Goes back, and says why: what was tried stays on trial where it can't.
 back() {
-  if [ "$(readlink -f /nix/var/nix/profiles/system)" != "$old" ]; then
+  if [ -e "$state/boots" ] || [ "$(readlink -f /nix/var/nix/profiles/system)" != "$old" ]; then
     boots "$old" || ends stuck "$*, and can't have $old boot: $(last_words)"
   fi
   switch "$old" test
@@ -80,9 +84,9 @@ back() {
   forget trial
 }
 old=
+runs=$(running)
 if [ -e "$state/trial" ]; then
   read -r old tried in_boot tried_before <"$state/trial"
-  runs=$(running)
   if [ "$in_boot" != "$boot" ] || { [ "$runs" != "$old" ] && [ "$runs" != "$tried" ] && [ "$runs" != "$tried_before" ]; }; then
     old=
     forget trial
@@ -135,14 +139,11 @@ case $what in
       sleep 0.2
       waited=$((waited + 1))
     done
-    [ "$what" = try ] || { boots "$new" && forget trial; } || ends stuck "$new runs and can't be had boot: $(last_words)"
+    [ "$what" = try ] || keeps "$new"
     ;;
   confirm)
-    if [ -n "$old" ]; then
-      # One that was cut off before its switch is no trial of anything.
-      [ "$runs" = "$old" ] || boots "$runs" || ends stuck "$runs runs and can't be had boot: $(last_words)"
-      forget trial
-    fi
+    # One that was cut off before its switch is no trial of anything.
+    if [ -e "$state/boots" ] || { [ -n "$old" ] && [ "$runs" != "$old" ]; }; then keeps "$runs"; else forget trial; fi
     ;;
   revert)
     if [ -n "$old" ]; then
@@ -150,6 +151,8 @@ case $what in
       ! late || ends late
       end_nodes
       back "it was to go back"
+    elif [ -e "$state/boots" ]; then
+      keeps "$runs"
     fi
     ;;
 esac

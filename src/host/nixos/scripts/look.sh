@@ -15,6 +15,7 @@ echo "system $(readlink -f /run/current-system)"
 echo "profile $(readlink -f /nix/var/nix/profiles/system)"
 echo "addresses $(ip -4 -o address show | while read -r number interface family address rest; do printf '%s ' "${address%/*}"; done)"
 [ ! -e "$state/trial" ] || echo "trial $(cat "$state/trial")"
+[ ! -e "$state/boots" ] || echo torn
 [ ! -e "$state/last" ] || echo "last $(cat "$state/last")"
 [ "$(stat -c %d "$data" 2>/dev/null)" = "$(stat -c %d "$data/.." 2>/dev/null)" ] || echo mounted
 for what in stopped removed; do
