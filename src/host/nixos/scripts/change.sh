@@ -61,6 +61,12 @@ differing() {
     [ ! -e "$there" ] || [ -e "$state/stopped/$node" ] || cmp -s "$file" "$there" || echo "$node"
   done
 }
+# With those the switch to this system begins anew as well.
+with_differing() {
+  for node in $(differing "$1"); do
+    case " $anew" in *" $node="*) ;; *) anew="$anew $node=$deadline" ;; esac
+  done
+}
 # Failed units that aren't nodes.
 failed() { systemctl list-units --failed --plain --no-legend | while read -r unit rest; do case $unit in octad-*) ;; *) echo "$unit" ;; esac; done | sort; }
 # One that hangs is ended: who hangs as well is ended with the unit.
@@ -77,6 +83,8 @@ back() {
   if [ -e "$state/boots" ] || [ "$(readlink -f /nix/var/nix/profiles/system)" != "$old" ]; then
     boots "$old" || ends stuck "$*, and can't have $old boot: $(last_words)"
   fi
+  # Where the switch ends half way, those that it stopped are begun all the same.
+  with_differing "$old"
   switch "$old" test
   code=$?
   begin_nodes
@@ -147,7 +155,7 @@ case $what in
     ;;
   revert)
     if [ -n "$old" ]; then
-      for node in $(differing "$old"); do anew="$anew $node=$deadline"; done
+      with_differing "$old"
       ! late || ends late
       end_nodes
       back "it was to go back"
