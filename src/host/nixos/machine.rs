@@ -336,7 +336,7 @@ impl Host for Machine {
             self.change(goal).await?;
         }
         // From here on it is among its nodes.
-        let known = "mark=/var/lib/octad-deploy/removed/$node\n[ ! -e \"$mark\" ] || { rm -f \"$mark\" && sync \"${mark%/*}\"; }";
+        let known = "mark=/var/lib/octad-deploy/removed/$node\n[ ! -d \"${mark%/*}\" ] || { rm -f \"$mark\" && sync \"${mark%/*}\"; }";
         self.done("note its node", &[("node", node)], known).await?;
         Ok(system.as_str().to_owned())
     }

@@ -46,7 +46,7 @@ begin_nodes() {
   for entry in $anew; do
     node=${entry%=*}
     # Also who loses power now starts it as it boots.
-    [ ! -e "$state/stopped/$node" ] || { rm -f "$state/stopped/$node" && sync "$state/stopped"; }
+    [ ! -d "$state/stopped" ] || { rm -f "$state/stopped/$node" && sync "$state/stopped"; }
     systemctl reset-failed "octad-$node.service" 2>/dev/null
     systemctl start --no-block "octad-$node.service"
   done

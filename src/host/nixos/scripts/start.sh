@@ -3,7 +3,7 @@
 unit=octad-$node.service
 mark=/var/lib/octad-deploy/stopped/$node
 # Also who loses power now starts it as it boots.
-[ ! -e "$mark" ] || { rm -f "$mark" && sync "${mark%/*}"; } || exit 3
+[ ! -d "${mark%/*}" ] || { rm -f "$mark" && sync "${mark%/*}"; } || exit 3
 # One that waits before its next try begins anew.
 systemctl is-active --quiet "$unit" || systemctl reset-failed "$unit" 2>/dev/null
 systemctl start --no-block "$unit" || exit 3
