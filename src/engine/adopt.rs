@@ -5,7 +5,7 @@ use super::import::{as_found, fitted};
 use super::{Inventory, Outcome, Record, State, identity, moves};
 use crate::model::Key;
 use crate::registry::Registry;
-use crate::resource::{Adopted, Recorded};
+use crate::resource::{Adopted, Recorded, Subject};
 use crate::stack::{ValidStack, direct_needs};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,14 +40,18 @@ pub fn adopt(
         let Some(kind) = registry.kind(&key.kind) else { continue };
         let recorded = followed.resources.get(key);
         let of_known_group = kind.held_by(&declared.inputs).is_some_and(|group| !anew.contains(&group));
-        if of_known_group || recorded.is_some_and(Recorded::is_pending) {
+        // One that may not have been made yet is made.
+        let may_be_new = recorded.is_some_and(|recorded| recorded.is_pending() && recorded.outputs.is_null());
+        if of_known_group || may_be_new {
             continue;
         }
         let inputs = fitted(kind.as_ref(), stack, state, inventory, key, &declared.inputs);
-        let Some(found) = kind.adopts(&as_found(key, &inputs, inventory)) else { continue };
+        let subject = Subject { recorded, ..as_found(key, &inputs, inventory) };
+        let Some(found) = kind.adopts(&subject) else { continue };
         // What is recorded is older: another state was there when it was changed to what is declared.
         let is_newer = |recorded: &Recorded| {
-            recorded.inputs != found.inputs && found.inputs == kind.rendered(inputs.clone())
+            (recorded.is_pending() || recorded.inputs != found.inputs)
+                && found.inputs == kind.rendered(inputs.clone())
         };
         if recorded.is_none_or(is_newer) {
             adopted.insert(key, found);

@@ -128,9 +128,10 @@ impl Kind for HostKind {
         })
     }
 
-    /// One that runs nodes, by its address. One that has an id besides is found by that only.
+    /// One that runs nodes, by its address. One that has an id besides is found by that only; what one is made of it doesn't
+    /// tell, so that nothing newer is known of one that is recorded.
     fn adopts(&self, subject: &Subject<'_>) -> Option<Adopted> {
-        let declared = subject.declared?;
+        let declared = subject.declared.filter(|_| subject.recorded.is_none())?;
         let Observed::Present { detail, .. } = subject.observed else { return None };
         let runs_nodes = Found::deserialize(detail).is_ok_and(|found| !found.nodes.is_empty());
         let outputs = self.foreseen_outputs(subject.key, declared);

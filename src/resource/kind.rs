@@ -120,7 +120,7 @@ pub trait Kind: Send + Sync {
     }
 
     /// The resource as it was found, where it tells of itself that it is the declared one, so that a state that knows nothing
-    /// of it may take it over. As a rule nothing tells that. Pure.
+    /// of it, or something older, may take it over. As a rule nothing tells that. Pure.
     fn adopts(&self, subject: &Subject<'_>) -> Option<Adopted> {
         let _ = subject;
         None
