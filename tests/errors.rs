@@ -488,7 +488,7 @@ fn for_a_stack_that_is_not_there() {
     assert_snapshot!(bench.fails(&["status", "--stack", "minimal"]), @"
     exit 1
     error: there is no stack minimal in .octad
-    hint: `octad up --stack minimal` makes it; if it was made elsewhere, name that place with --state-dir
+    hint: `octad up --stack minimal` makes it; if it was made elsewhere, `octad refresh --stack minimal` takes over what machines run, or name that place with --state-dir
     ");
     let told = bench.fails(&["status", "--stack", "minimal"]);
     for verb in ["outputs", "logs", "stop", "destroy"] {

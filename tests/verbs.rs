@@ -192,7 +192,7 @@ fn nothing_is_imported_into_a_stack_that_is_not_there() {
     assert_snapshot!(format!("exit {code}\n{said}"), @"
     exit 1
     error: there is no stack here in .octad
-    hint: `octad up --stack here.toml` makes it; if it was made elsewhere, name that place with --state-dir
+    hint: `octad up --stack here.toml` makes it; if it was made elsewhere, `octad refresh --stack here.toml` takes over what machines run, or name that place with --state-dir
     ");
     assert!(!bench.site().exists(), "nothing is left behind");
 }
