@@ -1,7 +1,7 @@
 //! What `up` and `destroy` share: from a declaration to an applied plan, each stage once, in order.
 
 use super::hosts::Hosts;
-use super::session::Session;
+use super::session::{Look, Session};
 use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
 use crate::engine::{
@@ -133,9 +133,9 @@ async fn locked_change(
 ) -> Result<Done, CliError> {
     let begun = Instant::now();
     let mut store = session.store(stack.name())?;
-    let look = session.look(stack, store.state()).await?;
+    let look = session.look_for(stack, store.state()).await?;
     session.tell(&look);
-    look.adopted.into_iter().try_for_each(|record| store.append(record))?;
+    let Look { state, adopted, inventory } = look;
     let saved = match &terms.plan {
         Some(path) => Some(SavedPlan::read(path, stack.name().as_ref())?),
         None => None,
@@ -143,12 +143,12 @@ async fn locked_change(
     let intent = match &saved {
         Some(saved) => terms.intent.clone().as_saved(saved),
         None => {
-            let selection = terms.scope.selection(stack, store.state())?;
+            let selection = terms.scope.selection(stack, &state)?;
             Intent { selection, ..terms.intent.clone() }
         }
     };
-    let context = session.context_for(stack, &intent, store.state())?;
-    let planned = planned(session, stack, &intent, store.state(), &look.inventory)?;
+    let context = session.context_for(stack, &intent, &state)?;
+    let planned = planned(session, stack, &intent, &state, &inventory)?;
     let Planned { plan, later, first_seen } = planned;
     let files = files(&context, &plan, terms.diff).await;
     if !plan.is_empty() || !plan.left_alone.is_empty() {
@@ -158,7 +158,7 @@ async fn locked_change(
     if let Some(saved) = &saved {
         saved.agrees_with(&plan, &later)?;
     }
-    first_seen.into_iter().try_for_each(|record| store.append(record))?;
+    adopted.into_iter().chain(first_seen).try_for_each(|record| store.append(record))?;
     if terms.expect_no_changes {
         expect_none(&plan)?;
     }
@@ -172,6 +172,7 @@ async fn locked_change(
     if done.changed {
         // Whoever hands over a saved plan has consented to what it does.
         session.consent(verb, arguments.yes || saved.is_some(), &question(&plan)).await?;
+        hosts.are_held()?;
     }
     let changes = plan.changes().into_iter().chain(later.iter().flat_map(Plan::changes)).collect();
     let history = History::begin(&session.site(stack.name())?, verb, changes)?;

@@ -4,10 +4,24 @@ use super::session::Session;
 use super::{Changing, CliError};
 use crate::engine::{self, Claimant, Holder, LeaseError, Leased, Lock};
 use crate::stack::{Name, ValidStack};
-use std::time::{Duration, Instant};
+use std::pin::pin;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+use tokio::time::timeout;
 
 /// How often it is tried, while somebody else has them.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// For so long what was begun before is waited for, whatever was said.
+const AT_WORK: Duration = Duration::from_secs(90);
+/// How long hosts may take to answer once nobody wants to know any more.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// Up to a second that others don't wait.
+fn jitter() -> Duration {
+    Duration::from_millis(u64::from(
+        std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis(),
+    ))
+}
 
 /// The hosts of a stack, held or not.
 #[derive(Debug)]
@@ -20,7 +34,11 @@ pub(super) struct Hosts {
 impl Hosts {
     /// Fails where they aren't held, and should be.
     pub(super) fn are_held(&mut self) -> Result<(), LeaseError> {
-        self.lacking.take().map_or(Ok(()), Err)
+        match (self.lacking.take(), &self.leased) {
+            (Some(lacking), _) => Err(lacking),
+            (None, Some(leased)) if !leased.holds() => Err(LeaseError::Lost),
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn give_back(self) {
@@ -48,17 +66,29 @@ impl Session {
     ) -> Result<Hosts, CliError> {
         let state = self.state(stack.name())?;
         let context = self.context(stack, &state)?;
-        let deadline = Instant::now() + arguments.lock_timeout;
+        let begun = Instant::now();
+        let (deadline, mut tries) = (begun + arguments.lock_timeout, 3);
         let (holder, over, minority) = (&lock.holder, lock.abandoned.as_ref(), arguments.minority);
         let claimant = Claimant { holder, over, minority };
         let cancelled = || async { self.interrupt().wait().await };
         let leased = loop {
+            let mut taking = pin!(engine::lease(&context, stack, &state, claimant));
             let taken = tokio::select! {
-                taken = engine::lease(&context, stack, &state, claimant) => taken,
-                () = cancelled() => return Err(CliError::Cancelled),
+                taken = &mut taking => taken,
+                () = cancelled() => {
+                    // What is about to be given isn't left held by nobody.
+                    if let Ok(Ok(Some(leased))) = timeout(AT_ONCE, taking).await {
+                        leased.give_back().await;
+                    }
+                    return Err(CliError::Cancelled);
+                }
             };
             match taken {
-                Err(LeaseError::Held { .. } | LeaseError::Busy { .. }) if Instant::now() < deadline => {}
+                Err(LeaseError::Held { .. }) if Instant::now() < deadline => {}
+                // What was begun by an octad that is gone ends by itself.
+                Err(LeaseError::Busy { .. }) if Instant::now() < deadline.max(begun + AT_WORK) => {}
+                // Two that ask at once have each other wait.
+                Err(LeaseError::Contended) if tries > 0 => tries -= 1,
                 Ok(leased) => break leased,
                 // The plan tells better what is the matter with each host, and nothing need be to do.
                 Err(error @ LeaseError::NoMajority { .. }) => {
@@ -67,7 +97,7 @@ impl Session {
                 Err(error) => return Err(error.into()),
             }
             tokio::select! {
-                () = tokio::time::sleep(RETRY) => {}
+                () = tokio::time::sleep(RETRY + jitter()) => {}
                 () = cancelled() => return Err(CliError::Cancelled),
             }
         };

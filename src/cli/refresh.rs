@@ -51,13 +51,14 @@ impl Refresh {
     async fn adopt(&self, session: &Session, name: &Name) -> Result<(), CliError> {
         // A stack that is recorded needs no file.
         let Ok(stack) = session.declare() else { return Ok(()) };
-        let look = session.look(&stack, &session.state(name)?).await?;
-        session.tell(&look);
-        if look.adopted.is_empty() {
+        if session.look(&stack, &session.state(name)?).await?.adopted.is_empty() {
             return Ok(());
         }
         let _lock = session.lock(name, "refresh", self.editing.lock_timeout).await?;
         let mut store = session.store(name)?;
+        // Others may have changed it meanwhile.
+        let look = session.look(&stack, store.state()).await?;
+        session.tell(&look);
         look.adopted.into_iter().try_for_each(|record| store.append(record))?;
         Ok(store.fold()?)
     }

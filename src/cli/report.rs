@@ -105,7 +105,9 @@ fn code(error: &CliError) -> u8 {
         | CliError::NotSpared(NotSpared::Interrupted)
         | CliError::Halt(HaltError::Interrupted) => exit::CANCELLED,
         CliError::Lock(LockError::Held { .. })
-        | CliError::Lease(LeaseError::Held { .. } | LeaseError::Busy { .. })
+        | CliError::Lease(
+            LeaseError::Held { .. } | LeaseError::Busy { .. } | LeaseError::Contended | LeaseError::Lost,
+        )
         | CliError::State(StateError::LockTaken { .. }) => exit::LOCKED,
         CliError::Refused { .. }
         | CliError::Refusal(_)

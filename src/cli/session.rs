@@ -32,15 +32,19 @@ pub(super) struct Look {
 impl Look {
     /// What was taken over, for people; `None` where nothing was.
     pub(super) fn told(&self) -> Option<String> {
-        let kinds = self.adopted.iter().filter_map(|record| match record {
-            Record::End { key, .. } => Some(key.kind.as_str()),
+        let keys = self.adopted.iter().filter_map(|record| match record {
+            Record::End { key, .. } => Some(key),
             _ => None,
         });
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        kinds.for_each(|kind| *counts.entry(kind).or_default() += 1);
-        let counts: Vec<String> = counts.iter().map(|(kind, count)| counted(*count, kind)).collect();
-        let told = || format!("taken over as found, since it is this stack's: {}", counts.join(", "));
-        (!counts.is_empty()).then(told)
+        let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        keys.for_each(|key| kinds.entry(&key.kind).or_default().push(key.name.clone()));
+        let of_kind = |(kind, names): (&&str, &Vec<String>)| match names.len() {
+            0..=3 => format!("{kind} {}", names.join(", ")),
+            many => counted(many, kind),
+        };
+        let kinds: Vec<String> = kinds.iter().map(of_kind).collect();
+        let told = || format!("taken over as found, since it is this stack's: {}", kinds.join("; "));
+        (!kinds.is_empty()).then(told)
     }
 }
 
@@ -191,6 +195,19 @@ impl Session {
             found.iter().for_each(|record| state.fold(state.serial + 1, record.clone()));
             adopted.extend(found);
         }
+    }
+
+    /// The same for what is no longer to be declared: what the stack's file still declares is known then as well, where there
+    /// is one.
+    pub(super) async fn look_for(&self, stack: &ValidStack, state: &State) -> Result<Look, CliError> {
+        let declared = match stack.resources.is_empty() {
+            true => self.stack_file().and_then(|file| Ok(file.declare(&self.programs, &self.registry)?)).ok(),
+            false => None,
+        };
+        let Some(declared) = declared else { return self.look(stack, state).await };
+        let Look { state, adopted, .. } = self.look(&declared, state).await?;
+        let inventory = self.observe(stack, &state).await?;
+        Ok(Look { state, adopted, inventory })
     }
 
     /// Tells what was taken over.

@@ -6,6 +6,7 @@ use super::{Inventory, Outcome, Record, State, identity, moves};
 use crate::model::Key;
 use crate::registry::Registry;
 use crate::resource::{Adopted, Recorded, Subject};
+use crate::role::Group;
 use crate::stack::{ValidStack, direct_needs};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,14 +36,26 @@ pub fn adopt(
     if !identity::strangers(registry, state, inventory).is_empty() {
         return Vec::new();
     }
+    let renamed = moves::pending(stack, state);
+    // A group is taken over with what it holds where a member speaks for it.
+    let spoken_for: BTreeSet<String> = identity::first_seen(registry, state, inventory)
+        .into_iter()
+        .filter_map(|record| match record {
+            Record::Identity { group, .. } => Some(group),
+            _ => None,
+        })
+        .chain(state.identities.keys().cloned())
+        .filter(|group| anew.contains(group))
+        .collect();
     let mut adopted: BTreeMap<&Key, Adopted> = BTreeMap::new();
     for (key, declared) in &stack.resources {
         let Some(kind) = registry.kind(&key.kind) else { continue };
         let recorded = followed.resources.get(key);
-        let of_known_group = kind.held_by(&declared.inputs).is_some_and(|group| !anew.contains(&group));
+        let of_another = kind.held_by(&declared.inputs).is_some_and(|group| !spoken_for.contains(&group));
         // One that may not have been made yet is made.
         let may_be_new = recorded.is_some_and(|recorded| recorded.is_pending() && recorded.outputs.is_null());
-        if of_known_group || may_be_new {
+        // A rename is a step of its own, which finds what is there by either name.
+        if of_another || may_be_new || renamed.contains_key(key) {
             continue;
         }
         let inputs = fitted(kind.as_ref(), stack, state, inventory, key, &declared.inputs);
@@ -72,9 +85,25 @@ pub fn adopt(
             outcome: Outcome::Applied { inputs, outputs, needs: direct_needs(stack, key) },
         })
         .collect();
-    if !records.is_empty() && anew.iter().any(|group| !state.groups.contains_key(group)) {
-        let mut groups = state.groups.clone();
-        groups.extend(stack.groups.iter().map(|(name, group)| (name.clone(), group.clone())));
+    let known: BTreeSet<&Key> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::End { key, .. } => Some(key),
+            _ => None,
+        })
+        .chain(state.resources.keys())
+        .collect();
+    let mut groups = state.groups.clone();
+    for (name, declared) in &stack.groups {
+        let members: BTreeSet<Key> =
+            declared.members.iter().filter(|key| known.contains(key)).cloned().collect();
+        let group = groups
+            .entry(name.clone())
+            .or_insert_with(|| Group { members: BTreeSet::new(), ..declared.clone() });
+        group.members.extend(members);
+    }
+    groups.retain(|_, group| !group.members.is_empty());
+    if !records.is_empty() && groups != state.groups {
         let outputs = stack.outputs.clone();
         records.insert(0, Record::Stack { groups, outputs });
     }

@@ -54,6 +54,22 @@ pub enum LeaseError {
         /// Why the first of the others doesn't.
         source: Option<HostError>,
     },
+    /// Another asked for them at the same time.
+    #[error("another octad asks for the stack's hosts at the same time")]
+    Contended,
+    /// This one had them, and was away from most for too long.
+    #[error("the stack's hosts are not held any more")]
+    Lost,
+    /// Not all hosts answer, where they have to.
+    #[error("not all of the stack's hosts answer: {answered} of {of} do")]
+    NotAll {
+        /// How many do.
+        answered: usize,
+        /// Of how many.
+        of: usize,
+        /// Why one of the others doesn't.
+        source: Option<HostError>,
+    },
     /// No host has such a lease on record.
     #[error("no host that answers is held by the lease {id}")]
     NoSuchLease {
@@ -125,6 +141,7 @@ pub struct Leased {
     pub abandoned: Option<Holder>,
     voting: Voting,
     request: LeaseRequest,
+    lease: Arc<Lease>,
     renewing: JoinHandle<()>,
 }
 
@@ -174,7 +191,8 @@ impl Voting {
                 }
                 Err(error) => failed = failed.or(Some(error)),
             }
-            if self.voters.are_most(&answered) {
+            // What one that is gone has asked for may be on its way to those that haven't answered.
+            if self.voters.are_most(&answered) && request.over.is_none() {
                 ends = ends.min(Instant::now() + GRACE);
             }
         }
@@ -188,30 +206,39 @@ impl Voting {
         minority: bool,
     ) -> Result<(Lease, Option<Holder>), LeaseError> {
         let looking = LeaseRequest { token: 0, ..request.clone() };
-        let (records, failed) = self.ask(&looking).await;
-        let answered: BTreeSet<Key> = records.keys().cloned().collect();
+        let (mut records, failed) = self.ask(&looking).await;
+        let all = self.voters.count();
         if minority {
-            self.voters = self.voters.clone().of(&answered);
+            // What hangs on a host for good is as good as one that is away: nothing is done there.
+            records.retain(|_, record| !record.is_busy);
+            self.voters = self.voters.clone().of(&records.keys().cloned().collect());
         }
+        let answered: BTreeSet<Key> = records.keys().cloned().collect();
         let no_majority =
             |answered: usize, source| LeaseError::NoMajority { answered, of: self.voters.count(), source };
         if !self.voters.are_most(&answered) || answered.is_empty() {
             return Err(no_majority(answered.len(), failed));
         }
         // What one that is gone has asked for may still be on its way to those that don't answer.
-        if answered.len() < self.voters.count() {
+        if answered.len() < all {
             request.over = None;
         }
         request.token = bid(&records, &request.id, request.over.as_deref())?;
         let begun = Until::within(LEASE.saturating_sub(MARGIN));
         let (answers, failed) = self.ask(request).await;
         let given = given(&answers, &request.id, request.token);
-        let had_over = records.values().any(|record| request.over.as_ref() == Some(&record.id));
-        if !self.voters.are_most(&given) || (had_over && given.len() < self.voters.count()) {
+        // Another that asked with the same token at the same time would refuse what is asked there under this one.
+        if given.len() < answers.len() || !self.voters.are_most(&given) {
             self.give_back(request).await;
-            // Two that ask at once may both have too few.
-            bid(&answers, &request.id, request.over.as_deref())?;
-            return Err(no_majority(given.len(), failed));
+            return Err(match given.len() < answers.len() {
+                true => LeaseError::Contended,
+                false => no_majority(given.len(), failed),
+            });
+        }
+        let had_over = records.values().any(|record| request.over.as_ref() == Some(&record.id));
+        if had_over && given.len() < all {
+            self.give_back(request).await;
+            return Err(LeaseError::NotAll { answered: given.len(), of: all, source: failed });
         }
         let last = records.values().max_by_key(|record| record.token);
         let abandoned = last.and_then(|record| serde_json::from_str(&record.holder).ok());
@@ -271,8 +298,8 @@ pub async fn lease(
     let (lease, abandoned) = voting.take(&mut request, minority).await?;
     let lease = Arc::new(lease);
     context.registry().backends().for_each(|backend| backend.work_under(&lease));
-    let renewing = tokio::spawn(voting.clone().renew(lease, request.clone()));
-    Ok(Some(Leased { abandoned, voting, request, renewing }))
+    let renewing = tokio::spawn(voting.clone().renew(lease.clone(), request.clone()));
+    Ok(Some(Leased { abandoned, voting, request, lease, renewing }))
 }
 
 /// Takes a stack's hosts away from the holder of this lease, who must be gone: should it live after all, no host does what
@@ -296,22 +323,32 @@ pub async fn take_away(
         over: Some(id.to_owned()),
         holder: serde_json::to_string(holder).expect("a holder is plain text"),
     };
-    let (records, _) = voting.ask(&looking).await;
+    let (records, source) = voting.ask(&looking).await;
+    let of = voting.voters.count();
     let Some(found) = records.values().find(|record| record.id == id && !record.left.is_zero()) else {
         return Err(LeaseError::NoSuchLease { id: id.to_owned() });
     };
+    // What it asks for on one that isn't told would be done there until its lease has passed.
+    if records.len() < of {
+        return Err(LeaseError::NotAll { answered: records.len(), of, source });
+    }
     let token = bid(&records, &looking.id, Some(id))?;
     let (answers, source) = voting.ask(&LeaseRequest { token, ..looking.clone() }).await;
     let taken = |record: &LeaseRecord| record.id == looking.id && record.token == token;
     let taken: BTreeSet<Key> =
         answers.iter().filter(|(_, record)| taken(record)).map(|(key, _)| key.clone()).collect();
-    match voting.voters.are_most(&taken) {
+    match taken.len() == of {
         true => Ok(serde_json::from_str(&found.holder).ok()),
-        false => Err(LeaseError::NoMajority { answered: taken.len(), of: voting.voters.count(), source }),
+        false => Err(LeaseError::NotAll { answered: taken.len(), of, source }),
     }
 }
 
 impl Leased {
+    /// Whether nobody else can have them yet.
+    pub fn holds(&self) -> bool {
+        !self.lease.until().has_passed()
+    }
+
     /// Gives them back: the next one has them at once.
     pub async fn give_back(self) {
         self.renewing.abort();
@@ -491,7 +528,8 @@ mod tests {
             };
             let given = given(&deployer.answers, &deployer.id, deployer.token);
             let had_over = looked.values().any(|record| deployer.over.as_ref() == Some(&record.id));
-            if voters.are_most(&given) && (!had_over || given.len() == voters.count()) {
+            let refused = given.len() < answered.len();
+            if !refused && voters.are_most(&given) && (!had_over || given.len() == voters.count()) {
                 self.deployers[number].until = Some(deployer.begun + self.holds);
             } else {
                 self.ask(number, deployer.token, Duration::ZERO);

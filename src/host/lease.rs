@@ -85,7 +85,8 @@ impl LeaseRecord {
     pub fn after(self, request: &LeaseRequest) -> Self {
         let LeaseRequest { id, token, lease, over, holder } = request;
         let is_free = self.left.is_zero() || over.as_ref() == Some(&self.id);
-        let is_own = self.id == *id && self.token == *token && !self.left.is_zero();
+        // Also one that has passed, where nobody has come since and it wasn't given back.
+        let is_own = self.id == *id && self.token == *token && !self.holder.is_empty();
         if *token > 0 && (is_own || (*token > self.token && is_free && !self.is_busy)) {
             let holder = if lease.is_zero() { String::new() } else { holder.clone() };
             return Self { id: id.clone(), token: *token, left: *lease, holder, ..self };

@@ -268,7 +268,14 @@ fn lease(error: &LeaseError) -> Option<String> {
             ))
         }
         LeaseError::NoSuchLease { .. } => Some("`octad up` tells who holds them".into()),
-        LeaseError::Busy { .. } => Some("wait for it, with `--lock-timeout 10m`".into()),
+        LeaseError::Busy { hosts } => Some(format!(
+            "wait for it, with `--lock-timeout 10m`; where it hangs for good, reboot {}, or `--minority` changes the others",
+            hosts.join(", ")
+        )),
+        LeaseError::Contended | LeaseError::Lost => Some("run it again, which goes on with what it finds".into()),
+        LeaseError::NotAll { .. } => Some(
+            "what was asked of the others may still be on its way: wait for a minute, or bring them up".into(),
+        ),
         LeaseError::NoMajority { .. } => Some(
             "bring more of them up; where they are gone for good and no other octad can reach them either, `--minority`              changes those that are left"
                 .into(),

@@ -3,7 +3,7 @@
 //! change is confirmed.
 
 use super::error::NixosError;
-use super::lease::Clock;
+use super::lease::{Beside, Clock};
 use super::link::Link;
 use crate::clock::Until;
 use crate::host::HostError;
@@ -125,7 +125,7 @@ pub(super) async fn change(link: &Link, host: &str, goal: &Goal<'_>) -> Result<O
     loop {
         let script = goal.script(&link.clock().await?);
         let begin = format!("token={token}\nscript={}\n{BEGIN}", quoted(script.trim_end()));
-        let begun = link.deed("told to change", &begin, ANSWER).await?;
+        let begun = link.deed("told to change", Beside::Change, &begin, ANSWER).await?;
         match (begun.code, begun.said.as_str()) {
             (0, "busy") if Instant::now() > ends => {
                 return Err(NixosError::Busy { host: host.to_owned() }.into());
@@ -170,6 +170,10 @@ pub(super) async fn change(link: &Link, host: &str, goal: &Goal<'_>) -> Result<O
                 let hint = format!("`journalctl -u octad-switch` on {host} tells all of it");
                 return Err(HostError::WentBack { host, said, hint });
             }
+            "taken" => {
+                let by = "another octad, which has changed it since".to_owned();
+                return Err(NixosError::Taken { host: host.to_owned(), by }.into());
+            }
             "gone" => return Err(failed("change what it runs", "it was cut off on the way")),
             // By a connection that what it runs now has let in: whoever looks by one is noted there.
             "changed" => {
@@ -203,7 +207,8 @@ echo "$token" >"$run/token"
 
 /// Tells how far it is.
 const PHASE: &str = r#"run=/run/octad-deploy
-[ "$(cat "$run/token" 2>/dev/null)" = "$token" ] || { echo gone; exit; }
+began=$(cat "$run/token" 2>/dev/null)
+[ "$began" = "$token" ] || { if [ -n "$began" ]; then echo taken; else echo gone; fi; exit; }
 works=$(systemctl is-active octad-switch.service)
 phase=$(cat "$run/phase" 2>/dev/null)
 case $phase in

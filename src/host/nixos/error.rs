@@ -95,7 +95,7 @@ pub(super) enum NixosError {
         host: String,
     },
     /// Another Octad has come after this one.
-    #[error("{host} was not changed: it is held by {by}")]
+    #[error("{host} was not changed: it has come to be held by {by}")]
     Taken {
         /// The host.
         host: String,
@@ -141,6 +141,15 @@ fn named(others: &[String]) -> String {
     }
 }
 
+/// Who has a lease, as a host has it on record.
+fn told(holder: &str) -> String {
+    let holder: serde_json::Value = serde_json::from_str(holder).unwrap_or_default();
+    match (holder["verb"].as_str(), holder["user"].as_str(), holder["host"].as_str()) {
+        (Some(verb), Some(user), Some(host)) => format!("`octad {verb}` of {user}@{host}"),
+        _ => "another octad".into(),
+    }
+}
+
 impl NixosError {
     /// Why something that was to change a host was not begun, where that is so.
     pub(super) fn of_deed(host: &str, answer: &Answer) -> Option<Self> {
@@ -148,7 +157,11 @@ impl NixosError {
         match (answer.code, answer.said.as_str()) {
             (lease::AT_WORK, _) => Some(Self::Busy { host }),
             (lease::NO_LEASE, lease::PASSED) => Some(Self::NoLease { host }),
-            (lease::NO_LEASE, by) => Some(Self::Taken { host, by: by.to_owned() }),
+            (lease::NO_LEASE, lease::BOOTED) => {
+                let (tried, said) = ("do what it was told to".into(), "it booted meanwhile".into());
+                Some(Self::Failed { host, tried, said })
+            }
+            (lease::NO_LEASE, by) => Some(Self::Taken { host, by: told(by) }),
             _ => None,
         }
     }

@@ -19,6 +19,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 pub(super) const NO_LEASE: i32 = 77;
 /// What it says then, where nobody else has come.
 pub(super) const PASSED: &str = "passed";
+/// And where it was at its boot meanwhile.
+pub(super) const BOOTED: &str = "booted";
 /// It ends with this where something else is under way.
 pub(super) const AT_WORK: i32 = 76;
 
@@ -66,9 +68,20 @@ impl Clock {
     }
 }
 
+/// Whether something may be done while the machine is at a change of its system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// It sees to that itself.
+    Change,
+    /// It waits for the end of that.
+    Nothing,
+}
+
 /// A script that is done under a lease only, by a machine of which the clock was so.
-pub(super) fn deed(lease: &Lease, clock: &Clock, script: &str) -> String {
-    under(lease, &clock.boot, clock.after(lease.until().left()), script)
+pub(super) fn deed(lease: &Lease, clock: &Clock, beside: Beside, script: &str) -> String {
+    let beside = if beside == Beside::Change { "beside=yes" } else { "beside=" };
+    let script = under(lease, &clock.boot, clock.after(lease.until().left()), script);
+    format!("{beside}\n{script}")
 }
 
 /// A script that is done under a lease only, in this boot and before this uptime, in milliseconds.
@@ -89,7 +102,12 @@ pub(super) async fn lease(
     request: &LeaseRequest,
 ) -> Result<LeaseRecord, NixosError> {
     let answer = link.run_beside("asked who may change it", &asking(request), ANSWER).await?;
-    record(&answer.said).ok_or_else(|| NixosError::Strange { host: host.to_owned(), said: answer.said })
+    let (host, said) = (host.to_owned(), answer.said);
+    match (answer.code, record(&said)) {
+        (0, Some(record)) => Ok(record),
+        (0, None) => Err(NixosError::Strange { host, said }),
+        _ => Err(NixosError::Failed { host, tried: "note who may change it".into(), said }),
+    }
 }
 
 fn asking(request: &LeaseRequest) -> String {
@@ -168,7 +186,7 @@ mod tests {
 
         /// Whether it was done.
         fn does(&self, lease: &Lease, boot: &str, before: u64) -> bool {
-            match self.run(&under(lease, boot, before, "echo done")) {
+            match self.run(&format!("beside=yes\n{}", under(lease, boot, before, "echo done"))) {
                 (0, said) if said == "done" => true,
                 (NO_LEASE, _) => false,
                 other => panic!("{other:?}"),
@@ -292,7 +310,8 @@ mod tests {
             quoted(&ended.display().to_string())
         );
         std::thread::scope(|scope| {
-            scope.spawn(|| machine.run(&under(&lease, "boot-1", 150_000, &script)));
+            scope
+                .spawn(|| machine.run(&format!("beside=yes\n{}", under(&lease, "boot-1", 150_000, &script))));
             while !started.exists() {
                 std::thread::yield_now();
             }

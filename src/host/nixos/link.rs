@@ -1,7 +1,7 @@
 //! The way to one machine: a shell there, kept for as long as it answers.
 
 use super::error::NixosError;
-use super::lease::{Clock, Leases, deed};
+use super::lease::{Beside, Clock, Leases, deed};
 use super::look::{Look, SCRIPT};
 use crate::ssh::{Answer, Shell, ShellError, Ssh};
 use std::time::Duration;
@@ -52,12 +52,13 @@ impl Link {
     pub(super) async fn deed(
         &self,
         asked: &'static str,
+        beside: Beside,
         script: &str,
         patience: Duration,
     ) -> Result<Answer, NixosError> {
         let lease = self.leases.current().ok_or_else(|| NixosError::NoLease { host: self.host.clone() })?;
         let clock = self.clock().await?;
-        let answer = self.run(asked, &deed(&lease, &clock, script), patience).await?;
+        let answer = self.run(asked, &deed(&lease, &clock, beside, script), patience).await?;
         match NixosError::of_deed(&self.host, &answer) {
             None => Ok(answer),
             Some(error) => Err(error),

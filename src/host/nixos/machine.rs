@@ -2,7 +2,7 @@
 
 use super::change::{Goal, Outcome, change};
 use super::error::NixosError;
-use super::lease::{self, Leases};
+use super::lease::{self, Beside, Leases};
 use super::link::Link;
 use super::logs;
 use super::look::Look;
@@ -201,7 +201,8 @@ impl Machine {
         script: &str,
         patience: Duration,
     ) -> Result<(i32, String), NixosError> {
-        let answer = self.link.deed(asked, &format!("{}{script}", named(given)), patience).await?;
+        let script = format!("{}{script}", named(given));
+        let answer = self.link.deed(asked, Beside::Nothing, &script, patience).await?;
         Ok((answer.code, answer.said))
     }
 
@@ -258,9 +259,15 @@ impl Host for Machine {
     }
 
     async fn lease(&self, request: &LeaseRequest) -> Result<LeaseRecord, HostError> {
-        // Nothing is written on a machine that may be somebody else's.
-        if !self.is_recognised.load(Ordering::Relaxed) {
-            self.recognise(&self.link.look().await?)?;
+        // Nothing is written on a machine that may be somebody else's. What an Octad that is gone has begun there ends once
+        // somebody reaches it anew.
+        if request.token == 0 || !self.is_recognised.load(Ordering::Relaxed) {
+            let look = self.link.look().await?;
+            self.recognise(&look)?;
+            if look.is_changing {
+                self.link.renew().await;
+                self.link.look().await?;
+            }
         }
         Ok(lease::lease(&self.link, &self.name, request).await?)
     }

@@ -40,6 +40,9 @@ impl NodeKind {
             return self.decide_move(subject, &seen.found, declared);
         }
         let Some(recorded) = subject.recorded else {
+            if let Some(refused) = self.decide_unknown(subject, seen.as_ref().map(|seen| &seen.found)) {
+                return refused;
+            }
             return self.decide_empty(subject, declared).unwrap_or_else(|| creates(""));
         };
         let found = match subject.observed {
@@ -172,6 +175,25 @@ impl NodeKind {
             );
         }
         self.decide_refill(subject, declared)
+    }
+
+    /// One that was never made here, and that its host has with its configuration and without its data: it may have had any, and is
+    /// nobody that a group may begin with. `None` where that isn't so.
+    fn decide_unknown(&self, subject: &Subject<'_>, found: Option<&NodeObservation>) -> Option<Decision> {
+        let found = found.filter(|found| found.deployment.is_some() && !found.data && !subject.refill)?;
+        if found.deployment.as_ref().is_some_and(|document| self.is_stateless(document)) {
+            return None;
+        }
+        let name = &subject.key.name;
+        Some(refuse(
+            subject.key,
+            "its host has its configuration and no data of it, and nothing is recorded of what there was"
+                .into(),
+            &format!(
+                "mount its disk; where that is a new one, format it on its host (docs/nix.md); where what it held is lost, \
+                 `octad up --refill {name}` has the others fill an empty one, where they have all of it"
+            ),
+        ))
     }
 
     /// One that was never made here, and has no disk. Its group may count on it all the same, where the state was lost or

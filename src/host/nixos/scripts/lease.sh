@@ -7,9 +7,11 @@ if [ "$token" -gt 0 ]; then
 fi
 recorded
 busy=
-[ ! -e /run/octad-deploy/deed.lock ] || flock --nonblock /run/octad-deploy/deed.lock true || busy=busy
+[ ! -e /run/octad-deploy/deed.lock ] || flock --shared --nonblock /run/octad-deploy/deed.lock true || busy=busy
+# What was begun under a lease goes on without one.
+! systemctl is-active --quiet octad-switch.service || busy=busy
 is_own=
-[ "$has_id" != "$id" ] || [ "$has_token" != "$token" ] || [ "$left" = 0 ] || is_own=1
+[ "$has_id" != "$id" ] || [ "$has_token" != "$token" ] || [ -z "$has_holder" ] || is_own=1
 is_free=
 [ "$left" != 0 ] && [ "$has_id" != "$over" ] || is_free=1
 if [ "$token" -gt 0 ] && { [ -n "$is_own" ] || { [ "$token" -gt "$has_token" ] && [ -n "$is_free" ] && [ -z "$busy" ]; }; }; then

@@ -4,7 +4,7 @@ read -r has_boot </proc/sys/kernel/random/boot_id
 read -r uptime rest </proc/uptime
 now=$(echo "$uptime" | tr -d .)0
 has_token=0 has_id= has_holder= left=0
-if [ -e "$record" ]; then
+if [ -s "$record" ]; then
   read -r has_token has_id in_boot ends lease_of has_holder <"$record"
   # How long it was off nobody knows.
   [ "$in_boot" = "$has_boot" ] || ends=$lease_of
