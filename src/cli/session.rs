@@ -265,7 +265,7 @@ impl Session {
     ) -> Result<Arc<Context>, CliError> {
         let site = self.site(stack.name())?;
         let context = Context::new(&site, self.registry.clone(), self.events(), stack, state);
-        Ok(Arc::new(context.allowing(intent.losses.clone())))
+        Ok(Arc::new(context.allowing(intent)))
     }
 
     /// Looks at all that is declared or recorded.

@@ -5,6 +5,7 @@ use super::named::named_nodes;
 use super::session::Session;
 use super::{Changing, CliError, Consent, Scope};
 use crate::engine::Intent;
+use crate::model::{HostInputs, Key};
 use crate::report::exit;
 use clap::Args;
 use std::path::PathBuf;
@@ -24,6 +25,9 @@ pub(super) struct Up {
     /// Give this node an empty disk where its data is gone for good, and have the others fill it
     #[arg(long, value_name = "NODE")]
     refill: Vec<String>,
+    /// Format the data disk of this machine, where it is blank; may be repeated
+    #[arg(long, value_name = "HOST")]
+    format: Vec<String>,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
@@ -43,8 +47,9 @@ impl Up {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let stack = session.declare()?;
         let refill = named_nodes(&self.refill, &stack)?;
+        let formats = self.format.iter().map(|host| Key::new(HostInputs::KIND, host)).collect();
         let terms = Terms {
-            intent: Intent { refill, ..self.consent.intent() },
+            intent: Intent { refill, formats, ..self.consent.intent() },
             scope: self.scope.clone(),
             plan: self.plan.clone(),
             diff: self.diff,

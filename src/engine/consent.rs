@@ -2,7 +2,7 @@
 //! not be asked for may be there. Pure.
 
 use super::{Intent, Inventory, State, UnknownName};
-use crate::model::{Key, NodeFacts};
+use crate::model::{HostInputs, Key, NodeFacts};
 use crate::registry::Registry;
 use crate::stack::ValidStack;
 use serde_json::Value;
@@ -49,6 +49,11 @@ pub fn consent(
     let unheard: BTreeSet<String> = intent.interrupts.difference(&names).cloned().collect();
     if let Some(name) = unheard.first().filter(|_| all_told) {
         return Err(UnknownName::among(stack, name, &names));
+    }
+    let hosts: BTreeSet<&Key> = stack.resources.keys().filter(|key| key.kind == HostInputs::KIND).collect();
+    if let Some(unknown) = intent.formats.iter().find(|key| !hosts.contains(key)) {
+        let names = hosts.iter().map(|key| key.name.clone()).collect();
+        return Err(UnknownName::among(stack, &unknown.name, &names));
     }
     let groups = stack.groups.keys().chain(state.groups.keys()).map(|name| Key::new("group", name));
     let losers: BTreeSet<String> =

@@ -1,6 +1,6 @@
 //! What kinds need to act: the hosts and groups of the stack, how to reach services, where events go.
 
-use super::{Event, Events, State, moves};
+use super::{Event, Events, Intent, State, moves};
 use crate::host::{Backend, Host, Identity, Progress};
 use crate::model::{HostInputs, Key, Member, references, resolve};
 use crate::registry::Registry;
@@ -20,6 +20,7 @@ pub struct Context {
     events: Events,
     roster: RwLock<Roster>,
     losses: BTreeSet<Key>,
+    formats: BTreeSet<Key>,
 }
 
 /// Who is there, as far as declared, recorded and made in this run.
@@ -77,14 +78,15 @@ impl Context {
         for key in state.resources.keys() {
             roster.read_facts(key);
         }
-        let (roster, losses) = (RwLock::new(roster), BTreeSet::new());
-        Self { site: site.to_owned(), registry, events, roster, losses }
+        let (roster, losses, formats) = (RwLock::new(roster), BTreeSet::new(), BTreeSet::new());
+        Self { site: site.to_owned(), registry, events, roster, losses, formats }
     }
 
-    /// The same, with consent to changes that let go what these hold.
+    /// The same, with what an intent consents to by name.
     #[must_use]
-    pub fn allowing(self, losses: BTreeSet<Key>) -> Self {
-        Self { losses, ..self }
+    pub fn allowing(self, intent: &Intent) -> Self {
+        let (losses, formats) = (intent.losses.clone(), intent.formats.clone());
+        Self { losses, formats, ..self }
     }
 
     /// The kinds, roles and backends.
@@ -190,6 +192,10 @@ impl Context {
 }
 
 impl Surroundings for Context {
+    fn allows_format(&self, host: &Key) -> bool {
+        self.formats.contains(host)
+    }
+
     fn allows_loss(&self, of: &Key) -> bool {
         self.losses.contains(of)
     }

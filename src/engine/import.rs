@@ -71,6 +71,7 @@ pub(super) fn as_found<'a>(key: &'a Key, declared: &'a Value, inventory: &'a Inv
         group: None,
         needed_by: Vec::new(),
         refill: false,
+        format: false,
         restart: false,
     }
 }

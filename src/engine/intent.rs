@@ -16,6 +16,8 @@ pub struct Intent {
     pub refill: BTreeSet<Key>,
     /// Consent to interrupt what groups hold by these names (topics), where a roll can't spare it.
     pub interrupts: BTreeSet<String>,
+    /// Consent to format the disks of these hosts, where they are blank.
+    pub formats: BTreeSet<Key>,
     /// Consent to changes that let go what these hold: topics, or all that a group holds.
     pub losses: BTreeSet<Key>,
 }

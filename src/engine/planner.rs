@@ -214,6 +214,7 @@ impl Planner<'_> {
             Some(kind) => kind.rendered(inputs),
             None => inputs,
         });
+        let ground = kind.and_then(|kind| kind.stands_on(declared.as_ref()?));
         let subject = Subject {
             key,
             declared: declared.as_ref(),
@@ -225,6 +226,7 @@ impl Planner<'_> {
                 None => self.needed_by.get(key).cloned().unwrap_or_default(),
             },
             refill: self.intent.refill.contains(key),
+            format: ground.is_some_and(|host| self.intent.formats.contains(&host)),
             restart: self.intent.restart.contains(key),
         };
         let mut losses = Vec::new();

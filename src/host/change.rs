@@ -17,12 +17,14 @@ pub struct Staging {
     pub others: Vec<Deployment>,
     /// Those of `nodes` that have no process: their ports must be free.
     pub starting: BTreeSet<String>,
+    /// Somebody consented to formatting its disk where it is blank.
+    pub may_format: bool,
 }
 
 impl Staging {
     /// Nothing is to be made ready for this host yet.
     pub fn of(host: Arc<dyn Host>) -> Self {
-        Self { host, nodes: Vec::new(), others: Vec::new(), starting: BTreeSet::new() }
+        Self { host, nodes: Vec::new(), others: Vec::new(), starting: BTreeSet::new(), may_format: false }
     }
 }
 

@@ -166,6 +166,13 @@ pub trait Host: Send + Sync {
     /// The nodes of which the host has anything, their data or a part of it, whoever knows of them.
     async fn nodes(&self) -> Result<BTreeSet<String>, HostError>;
 
+    /// Formats the disk that a node's data is to be on, where it is blank: somebody consented to that by the host's name.
+    /// `refill` where what was on another in its place is filled again by others. As a rule hosts have no disks of their own.
+    async fn format_disk(&self, deployment: &Deployment, refill: bool) -> Result<(), HostError> {
+        let _ = (deployment, refill);
+        Ok(())
+    }
+
     /// Gives a node its data directory, with its data files in it and a marker that says whose it is. Does nothing where the
     /// marker of the same node is there already, or where the node keeps no data.
     ///

@@ -108,6 +108,8 @@ pub struct Subject<'a> {
     pub needed_by: Vec<(&'a Key, &'a Recorded)>,
     /// Somebody consented, by its name, to have it filled again by the others where its data is gone.
     pub refill: bool,
+    /// Somebody consented, by its host's name, to formatting the disk that its data is to be on, where that is blank.
+    pub format: bool,
     /// Somebody asked to have it restarted as it is.
     pub restart: bool,
 }

@@ -312,6 +312,9 @@ impl Kind for NodeKind {
             vacant(surroundings, key, role, &deployment.facts).await?;
         }
         location::rename(host.as_ref(), surroundings, key, STOP_TIMEOUT, None).await?;
+        if surroundings.allows_format(&deployment.facts.host.key()) {
+            host.format_disk(&deployment, told("refill")).await?;
+        }
         let generation = self.put(host.as_ref(), key, deployment, told("bootstrap")).await?;
         host.start(&key.name).await?;
         Ok(json!({ "generation": generation }))

@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 /// The surroundings of a kind at work.
 pub trait Surroundings: Send + Sync {
+    /// Whether somebody consented to formatting this host's disk where it is blank.
+    fn allows_format(&self, host: &Key) -> bool;
+
     /// Whether somebody consented to what a change of this lets go.
     fn allows_loss(&self, of: &Key) -> bool;
 

@@ -213,7 +213,7 @@ impl Simulation {
             events.lock().unwrap().push(event);
         });
         let context = Context::new(&self.site, self.registry.clone(), events, stack, state);
-        Arc::new(context.allowing(intent.losses.clone()))
+        Arc::new(context.allowing(intent))
     }
 
     /// What happened since it was last asked.
@@ -249,6 +249,7 @@ impl Simulation {
             None => BTreeSet::new(),
         };
         Ok(Intent {
+            formats: BTreeSet::new(),
             selection,
             restart,
             refill: terms.refill.iter().map(|node| Key::new("node", node)).collect(),

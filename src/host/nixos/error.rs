@@ -189,10 +189,10 @@ impl Hinted for NixosError {
                  tells of; or name it under [hosts.machine] as `data-disk`"
             ),
             Self::NoDisk { .. } => "attach it, or correct `data-disk` under [hosts.machine]".into(),
-            Self::Blank { device, node, .. } => format!(
-                "format it there by `octad-format-data-disk {device} {node}`, which leaves alone what holds anything (docs/nix.md); \
-                 with `--refill` where it takes the place of one that was lost"
-            ),
+            Self::Blank { host, others, .. } => {
+                let all: String = others.iter().chain([host]).map(|host| format!(" --format {host}")).collect();
+                format!("`octad up{all}` formats what is blank, and leaves alone what holds anything")
+            }
             Self::Refused { .. } => "where it runs another configuration than Octad knows of, have the stack file say what it runs, \
                                      `octad up`, and change it then"
                 .into(),

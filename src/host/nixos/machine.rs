@@ -31,6 +31,8 @@ const DATA: &str = "/var/lib/octad";
 const DISK: &str = include_str!("scripts/disk.sh");
 /// How long what changes little may take there.
 const SHORT: Duration = Duration::from_secs(60);
+/// How long it may take to format a disk of some terabytes.
+const FORMAT: Duration = Duration::from_secs(300);
 /// How long it is waited for the end of a change that is under way, before a machine is taken as it is meanwhile.
 const AT_WORK: Duration = Duration::from_secs(90);
 /// How long the processes of a host that goes back may take to end.
@@ -290,6 +292,23 @@ impl Host for Machine {
 
     async fn nodes(&self) -> Result<BTreeSet<String>, HostError> {
         Ok(self.look().await?.nodes())
+    }
+
+    async fn format_disk(&self, deployment: &Deployment, refill: bool) -> Result<(), HostError> {
+        let Some(NixosError::Blank { device, node, .. }) = self.lacks_disk(deployment).await? else {
+            return Ok(());
+        };
+        let mut documents = self.look().await?.documents();
+        documents.insert(node.clone(), json!(deployment));
+        // What it is to run has the program, which it may not have itself yet.
+        let system = self.system(documents).await?;
+        let option = if refill { "--refill" } else { "" };
+        let given = [("system", system.as_str()), ("option", option), ("device", &device), ("node", &node)];
+        let script = "\"$system/sw/bin/octad-format-data-disk\" $option \"$device\" \"$node\"";
+        match self.deed("told to format its data disk", &given, script, FORMAT).await? {
+            (0, _) => Ok(()),
+            (_, said) => Err(self.failed(&format!("format {device}"), &said).into()),
+        }
     }
 
     async fn format(&self, deployment: &Deployment) -> Result<(), HostError> {

@@ -120,9 +120,16 @@ async fn all_have_disks(machines: &[Arc<Machine>], hosts: &[Staging]) -> Result<
     let looks = machines.iter().map(|machine| async move {
         let name = machine.called().0;
         let nodes = hosts.iter().flat_map(|one| &one.nodes).filter(|node| node.facts.host.name == name);
+        let may_format = |host: &str| {
+            hosts
+                .iter()
+                .any(|one| one.may_format && one.nodes.iter().any(|node| node.facts.host.name == host))
+        };
         for node in nodes.filter(|node| !node.stateless).take(1) {
-            if let Some(lack) = machine.lacks_disk(node).await? {
-                return Ok(Some((name, lack)));
+            match machine.lacks_disk(node).await? {
+                Some(NixosError::Blank { .. }) if may_format(&name) => {}
+                Some(lack) => return Ok(Some((name, lack))),
+                None => {}
             }
         }
         Ok::<_, NixosError>(None)

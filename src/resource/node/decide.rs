@@ -180,18 +180,22 @@ impl NodeKind {
     /// One that was never made here, and that its host has with its configuration and without its data: it may have had any, and is
     /// nobody that a group may begin with. `None` where that isn't so.
     fn decide_unknown(&self, subject: &Subject<'_>, found: Option<&NodeObservation>) -> Option<Decision> {
-        let found = found.filter(|found| found.deployment.is_some() && !found.data && !subject.refill)?;
+        let found = found.filter(|found| {
+            found.deployment.is_some() && !found.data && !subject.refill && !subject.format
+        })?;
         if found.deployment.as_ref().is_some_and(|document| self.is_stateless(document)) {
             return None;
         }
         let name = &subject.key.name;
+        let facts = subject.declared.and_then(|declared| facts(subject.key, declared).ok());
+        let host = facts.map_or_else(|| "HOST".to_owned(), |facts| facts.host.name);
         Some(refuse(
             subject.key,
             "its host has its configuration and no data of it, and nothing is recorded of what there was"
                 .into(),
             &format!(
-                "mount its disk; where that is a new one, format it on its host (docs/nix.md); where what it held is lost, \
-                 `octad up --refill {name}` has the others fill an empty one, where they have all of it"
+                "mount its disk; where that is a new one and blank, `octad up --format {host}` formats it; where what it held is \
+                 lost, `octad up --refill {name}` has the others fill an empty one, where they have all of it"
             ),
         ))
     }

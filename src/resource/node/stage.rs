@@ -41,7 +41,8 @@ pub(super) async fn stage(
         let key = deployment.facts.host.key();
         let place = *places.entry(key.clone()).or_insert(all.len());
         if place == all.len() {
-            all.push((key.clone(), Staging::of(surroundings.host(&key)?)));
+            let may_format = surroundings.allows_format(&key);
+            all.push((key.clone(), Staging { may_format, ..Staging::of(surroundings.host(&key)?) }));
         }
         let staging = &mut all[place].1;
         // What has a process has its ports.
