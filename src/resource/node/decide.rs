@@ -40,10 +40,9 @@ impl NodeKind {
             return self.decide_move(subject, &seen.found, declared);
         }
         let Some(recorded) = subject.recorded else {
-            if let Some(refused) = self.decide_unknown(subject, seen.as_ref().map(|seen| &seen.found)) {
-                return refused;
-            }
-            return self.decide_empty(subject, declared).unwrap_or_else(|| creates(""));
+            let created = self.decide_empty(subject, declared).unwrap_or_else(|| creates(""));
+            let unknown = || self.decide_unknown(subject, seen.as_ref().map(|seen| &seen.found));
+            return if bootstraps(&created) { unknown().unwrap_or(created) } else { created };
         };
         let found = match subject.observed {
             Observed::Present { .. } => seen.map(|seen| seen.found),
@@ -177,8 +176,8 @@ impl NodeKind {
         self.decide_refill(subject, declared)
     }
 
-    /// One that was never made here, and that its host has with its configuration and without its data: it may have had any, and is
-    /// nobody that a group may begin with. `None` where that isn't so.
+    /// One that a group would begin with, that was never made here, and that its host has with its configuration and without its
+    /// data: it may have had any. `None` where that isn't so.
     fn decide_unknown(&self, subject: &Subject<'_>, found: Option<&NodeObservation>) -> Option<Decision> {
         let found = found.filter(|found| {
             found.deployment.is_some() && !found.data && !subject.refill && !subject.format
@@ -335,6 +334,11 @@ impl NodeKind {
             Err(error) => Some(refuse(key, error.to_string(), "use a program that has this role")),
         }
     }
+}
+
+/// Whether a group begins with this one, which asks nobody what there was.
+fn bootstraps(decision: &Decision) -> bool {
+    matches!(decision, Decision::Create { detail, .. } if detail["bootstrap"] == true)
 }
 
 /// Before its first success there is nothing of it that could be lost.
