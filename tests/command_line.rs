@@ -154,7 +154,7 @@ fn a_program_of_ones_own_has_all_verbs_and_a_stack_of_its_own() {
     ");
     assert_snapshot!(says("two_topics", &["status", "--stack", "minimal"]), @"
     error: there is no stack minimal in .octad
-    hint: `octad up --stack minimal` makes it; if it was made elsewhere, name that place with --state-dir
+    hint: `octad up --stack minimal` makes it; if it was made elsewhere, `octad refresh --stack minimal` takes over what machines run, or name that place with --state-dir
     ");
 }
 
