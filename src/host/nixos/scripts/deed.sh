@@ -7,7 +7,7 @@ flock --timeout 20 8 || exit 76
 flock 9 || exit 1
 recorded
 [ "$lease_boot" = "$has_boot" ] || { echo booted; exit 77; }
-[ "$now" -le "$lease_before" ] || { echo passed; exit 77; }
+[ "$now" -lt "$lease_before" ] || { echo passed; exit 77; }
 [ "$has_token" -lt "$lease_token" ] || { [ "$has_token" = "$lease_token" ] && [ "$has_id" = "$lease_id" ]; } || { echo "$has_holder"; exit 77; }
 # It was not reached when the lease was taken.
 [ "$has_token" = "$lease_token" ] || record_as "$lease_token" "$lease_id" "$has_boot" "$lease_before" "$((lease_before - now))" "$lease_holder" || exit 1
