@@ -1,7 +1,7 @@
 //! The clock by which deeds are limited.
 
 use rustix::time::{ClockId, clock_gettime};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A member is stopped at most this long after the look began from which that was decided. A look at a group with a
 /// frozen member takes 3 s, one with a host that drops packets 1 s, on a busy machine some more; sessions, by which a
@@ -30,6 +30,12 @@ pub(crate) fn since_boot_ms() -> u64 {
 /// How old is what began at this moment of [`since_boot_ms`], in milliseconds. One of another boot is of no age.
 pub(crate) fn age_ms(since_boot_ms: u64) -> u64 {
     self::since_boot_ms().saturating_sub(since_boot_ms)
+}
+
+/// Some time below this one, so that those who were turned away together don't come back together.
+pub(crate) fn jitter(below: Duration) -> Duration {
+    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
+    below.mul_f64(f64::from(nanos % 1_000_000) / 1e6)
 }
 
 /// Until when a deed may be begun: what it was decided from is too old after that.

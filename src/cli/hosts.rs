@@ -2,26 +2,19 @@
 
 use super::session::Session;
 use super::{Changing, CliError};
+use crate::clock::jitter;
 use crate::engine::{self, Claimant, Holder, LeaseError, Leased, Lock};
 use crate::stack::{Name, ValidStack};
 use std::pin::pin;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// How often it is tried, while somebody else has them.
 const RETRY: Duration = Duration::from_secs(1);
-
 /// For so long what was begun before is waited for, whatever was said.
 const AT_WORK: Duration = Duration::from_secs(90);
 /// How long hosts may take to answer once nobody wants to know any more.
 const AT_ONCE: Duration = Duration::from_secs(5);
-
-/// Up to a second that others don't wait.
-fn jitter() -> Duration {
-    Duration::from_millis(u64::from(
-        std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis(),
-    ))
-}
 
 /// The hosts of a stack, held or not.
 #[derive(Debug)]
@@ -97,7 +90,7 @@ impl Session {
                 Err(error) => return Err(error.into()),
             }
             tokio::select! {
-                () = tokio::time::sleep(RETRY + jitter()) => {}
+                () = tokio::time::sleep(RETRY + jitter(RETRY)) => {}
                 () = cancelled() => return Err(CliError::Cancelled),
             }
         };

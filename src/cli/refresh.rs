@@ -33,11 +33,8 @@ impl Refresh {
         let edit = Edit::open(session, "refresh", &self.editing, &name).await?;
         let records = compared(session, &name, edit.state()).await?.records(edit.state());
         if !records.is_empty() {
-            let change = |record: &Record| match record {
-                Record::End { key, .. } => Some(format!("refresh {key}")),
-                _ => None,
-            };
-            let changes = records.iter().filter_map(change).collect();
+            let changes =
+                records.iter().filter_map(Record::ended).map(|key| format!("refresh {key}")).collect();
             let question = format!("Take this into the state of the stack {name}?");
             edit.write(&question, changes, records).await?;
             session.output().line("The state is as the stack is now; nothing was done to the stack.");

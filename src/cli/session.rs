@@ -32,10 +32,7 @@ pub(super) struct Look {
 impl Look {
     /// What was taken over, for people; `None` where nothing was.
     pub(super) fn told(&self) -> Option<String> {
-        let keys = self.adopted.iter().filter_map(|record| match record {
-            Record::End { key, .. } => Some(key),
-            _ => None,
-        });
+        let keys = self.adopted.iter().filter_map(Record::ended);
         let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         keys.for_each(|key| kinds.entry(&key.kind).or_default().push(key.name.clone()));
         let of_kind = |(kind, names): (&&str, &Vec<String>)| match names.len() {

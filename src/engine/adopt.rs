@@ -1,11 +1,12 @@
 //! Takes over what is declared and there, and which the state doesn't know, or doesn't any more: in an empty checkout, on a
 //! second machine. Pure.
 
-use super::import::{as_found, fitted};
+use super::import::{as_declared, as_found};
+use super::planner::siblings;
 use super::{Inventory, Outcome, Record, State, identity, moves};
 use crate::model::Key;
 use crate::registry::Registry;
-use crate::resource::{Adopted, Recorded, Subject};
+use crate::resource::{Adopted, Fitted, Recorded, Subject};
 use crate::role::Group;
 use crate::stack::{ValidStack, direct_needs};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,7 @@ pub fn adopt(
         .chain(state.identities.keys().cloned())
         .filter(|group| anew.contains(group))
         .collect();
+    let mut fits: BTreeMap<&str, Fitted> = BTreeMap::new();
     let mut adopted: BTreeMap<&Key, Adopted> = BTreeMap::new();
     for (key, declared) in &stack.resources {
         let Some(kind) = registry.kind(&key.kind) else { continue };
@@ -58,7 +60,9 @@ pub fn adopt(
         if of_another || may_be_new || renamed.contains_key(key) {
             continue;
         }
-        let inputs = fitted(kind.as_ref(), stack, state, inventory, key, &declared.inputs);
+        let fitted =
+            fits.entry(&key.kind).or_insert_with(|| kind.fit(&siblings(&key.kind, stack, state, inventory)));
+        let inputs = as_declared(fitted, state, key, &declared.inputs);
         let subject = Subject { recorded, ..as_found(key, &inputs, inventory) };
         let Some(found) = kind.adopts(&subject) else { continue };
         // What is recorded is older: another state was there when it was changed to what is declared.
@@ -85,14 +89,11 @@ pub fn adopt(
             outcome: Outcome::Applied { inputs, outputs, needs: direct_needs(stack, key) },
         })
         .collect();
-    let known: BTreeSet<&Key> = records
-        .iter()
-        .filter_map(|record| match record {
-            Record::End { key, .. } => Some(key),
-            _ => None,
-        })
-        .chain(state.resources.keys())
-        .collect();
+    if records.is_empty() {
+        return records;
+    }
+    let known: BTreeSet<&Key> =
+        records.iter().filter_map(Record::ended).chain(state.resources.keys()).collect();
     let mut groups = state.groups.clone();
     for (name, declared) in &stack.groups {
         let members: BTreeSet<Key> =
@@ -103,7 +104,7 @@ pub fn adopt(
         group.members.extend(members);
     }
     groups.retain(|_, group| !group.members.is_empty());
-    if !records.is_empty() && groups != state.groups {
+    if groups != state.groups {
         let outputs = stack.outputs.clone();
         records.insert(0, Record::Stack { groups, outputs });
     }

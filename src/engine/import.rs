@@ -4,7 +4,7 @@ use super::planner::siblings;
 use super::{Inventory, Outcome, Record, State, identity};
 use crate::model::{Key, Refusal, resolve};
 use crate::registry::Registry;
-use crate::resource::{Adopted, Kind, Observed, Subject};
+use crate::resource::{Adopted, Fitted, Observed, Subject};
 use crate::stack::{ValidStack, direct_needs};
 use serde_json::Value;
 
@@ -34,7 +34,8 @@ pub fn import(
     let Some(kind) = registry.kind(&key.kind) else {
         return Err(refuse("this program doesn't know its kind", "use the program that has it"));
     };
-    let inputs = fitted(kind.as_ref(), stack, state, inventory, key, &declared.inputs);
+    let fitted = kind.fit(&siblings(&key.kind, stack, state, inventory));
+    let inputs = as_declared(&fitted, state, key, &declared.inputs);
     let subject = as_found(key, &inputs, inventory);
     let observed = subject.observed;
     if state.resources.get(key).is_some_and(|recorded| !kind.is_another(recorded, observed)) {
@@ -49,16 +50,8 @@ pub fn import(
 
 /// What is declared of a resource, references filled in, with what its kind derives from the disks: that is Octad's as well as
 /// what is declared.
-pub(super) fn fitted(
-    kind: &dyn Kind,
-    stack: &ValidStack,
-    state: &State,
-    inventory: &Inventory,
-    key: &Key,
-    declared: &Value,
-) -> Value {
-    let fitted = kind.fit(&siblings(&key.kind, stack, state, inventory)).inputs;
-    resolve(fitted.get(key).unwrap_or(declared), &|reference| state.lookup(reference))
+pub(super) fn as_declared(fitted: &Fitted, state: &State, key: &Key, declared: &Value) -> Value {
+    resolve(fitted.inputs.get(key).unwrap_or(declared), &|reference| state.lookup(reference))
 }
 
 /// A resource that is declared and was found, and that nothing is recorded of.

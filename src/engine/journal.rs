@@ -72,6 +72,16 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// The resource of which it tells what came of an operation.
+    pub fn ended(&self) -> Option<&Key> {
+        match self {
+            Self::End { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+}
+
 /// How an operation on a resource ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,9 +5,10 @@
 
 use super::scratch::Scratch;
 use super::{Ssh, SshError, SshFailure};
+use crate::clock::jitter;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use std::{fs, io};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
@@ -71,7 +72,7 @@ impl Connection {
             };
             match connected {
                 Err(SshError::Refused { class: SshFailure::Busy, .. }) if tried < TRIES_WHERE_BUSY => {
-                    sleep(Duration::from_millis(u64::from(tried * 300 + jitter()))).await;
+                    sleep(tried * Duration::from_millis(300) + jitter(Duration::from_millis(400))).await;
                     tried += 1;
                 }
                 Err(SshError::Refused { class: SshFailure::HostKeyUnknown, .. }) if !asked => {
@@ -190,11 +191,6 @@ fn text(said: &Mutex<Vec<u8>>) -> String {
     let said = said.lock().expect("nobody panics with it");
     let text = String::from_utf8_lossy(&said);
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
-}
-
-/// Some milliseconds below 400, so that those who were turned away together don't come back together.
-fn jitter() -> u32 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_micros() % 400)
 }
 
 /// What ssh itself said.

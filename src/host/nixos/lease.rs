@@ -79,15 +79,14 @@ pub(super) enum Beside {
 
 /// A script that is done under a lease only, by a machine of which the clock was so.
 pub(super) fn deed(lease: &Lease, clock: &Clock, beside: Beside, script: &str) -> String {
-    let beside = if beside == Beside::Change { "beside=yes" } else { "beside=" };
-    let script = under(lease, &clock.boot, clock.after(lease.until().left()), script);
-    format!("{beside}\n{script}")
+    under(lease, &clock.boot, clock.after(lease.until().left()), beside, script)
 }
 
 /// A script that is done under a lease only, in this boot and before this uptime, in milliseconds.
-fn under(lease: &Lease, boot: &str, before: u64, script: &str) -> String {
+fn under(lease: &Lease, boot: &str, before: u64, beside: Beside, script: &str) -> String {
+    let beside = if beside == Beside::Change { "yes" } else { "" };
     format!(
-        "recorded() {{\n{RECORDED}}}\nlease_id={}\nlease_token={}\nlease_boot={}\nlease_before={before}\nlease_holder={}\n{DEED}{script}",
+        "beside={beside}\nrecorded() {{\n{RECORDED}}}\nlease_id={}\nlease_token={}\nlease_boot={}\nlease_before={before}\nlease_holder={}\n{DEED}{script}",
         quoted(&lease.id),
         lease.token,
         quoted(boot),
@@ -141,7 +140,6 @@ mod tests {
     use crate::clock::Until;
     use proptest::prelude::*;
     use std::fs;
-    use std::path::Path;
     use std::process::{Command, Stdio};
 
     /// A machine of which only the clock and the files are made up: a real shell runs the real scripts.
@@ -186,18 +184,18 @@ mod tests {
 
         /// Whether it was done.
         fn does(&self, lease: &Lease, boot: &str, before: u64) -> bool {
-            match self.run(&format!("beside=yes\n{}", under(lease, boot, before, "echo done"))) {
+            match self.run(&under(lease, boot, before, Beside::Change, "echo done")) {
                 (0, said) if said == "done" => true,
                 (NO_LEASE, _) => false,
                 other => panic!("{other:?}"),
             }
         }
 
-        /// Everything that was written.
+        /// Nothing was written.
         fn is_untouched(&self) -> bool {
-            let is_there = |path: &Path| path.exists();
-            !is_there(&self.root.path().join("var/lib/octad-deploy"))
-                && !is_there(&self.root.path().join("run/octad-deploy"))
+            ["var/lib/octad-deploy", "run/octad-deploy"]
+                .iter()
+                .all(|path| !self.root.path().join(path).exists())
         }
     }
 
@@ -310,8 +308,7 @@ mod tests {
             quoted(&ended.display().to_string())
         );
         std::thread::scope(|scope| {
-            scope
-                .spawn(|| machine.run(&format!("beside=yes\n{}", under(&lease, "boot-1", 150_000, &script))));
+            scope.spawn(|| machine.run(&under(&lease, "boot-1", 150_000, Beside::Change, &script)));
             while !started.exists() {
                 std::thread::yield_now();
             }
