@@ -284,6 +284,16 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_has_just_booted_has_a_lease_as_well() {
+        let mut machine = Machine::new();
+        let request = request(1, 1, 60, None);
+        for uptime in [0, 80, 90, 100, 800, 990, 1_080, 8_000] {
+            machine.uptime = uptime;
+            assert_eq!(machine.ask(&request).left, request.lease, "{uptime} ms");
+        }
+    }
+
+    #[test]
     fn what_comes_from_another_boot_is_not_done() {
         let mut machine = Machine::new();
         let request = request(1, 1, 60, None);

@@ -2,7 +2,8 @@
 record=/var/lib/octad-deploy/lease
 read -r has_boot </proc/sys/kernel/random/boot_id
 read -r uptime rest </proc/uptime
-now=$(echo "$uptime" | tr -d .)0
+# With a 1 before it 08 is no octal number.
+now=$((${uptime%.*} * 1000 + 1${uptime#*.}0 - 1000))
 has_token=0 has_id= has_holder= left=0
 if [ -s "$record" ]; then
   read -r has_token has_id in_boot ends lease_of has_holder <"$record"
