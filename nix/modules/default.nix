@@ -6,6 +6,7 @@ let
     firewall = ./firewall.nix;
     host = ./host.nix;
     nodes = ./nodes.nix;
+    system = ./system.nix;
   };
 in
 parts // { default.imports = builtins.attrValues parts; }

@@ -4,7 +4,7 @@ use super::CliError;
 use super::session::Session;
 use crate::artifact::Store;
 use crate::model::Deployment;
-use crate::nix::{self, BuildOptions, Documents};
+use crate::nix::{self, BuildOptions, Documents, Locked};
 use crate::report::exit;
 use crate::resource::NodeKind;
 use crate::stack::Name;
@@ -64,11 +64,9 @@ impl Build {
             hosts.retain(|host, _| self.hosts.contains(host));
         }
         let directory = self.out.clone().map_or_else(|| systems_of(session, stack.name()), Ok)?;
-        let options = BuildOptions {
-            flake: &self.flake,
-            directory: &directory,
-            build_host: self.build_host.as_deref(),
-        };
+        let flake = Locked::of(&self.flake).await?;
+        let options =
+            BuildOptions { flake: &flake, directory: &directory, build_host: self.build_host.as_deref() };
         let events = session.events();
         let built = nix::build(&options, &hosts, &|message| events.notice(message)).await?;
         session.output().built(&built);

@@ -72,6 +72,22 @@ pub(super) fn planned(
     Ok(Planned { plan, later, first_seen: engine::first_seen(registry, state, inventory) })
 }
 
+/// Compares what hosts run with what they are to run.
+pub(super) async fn compare(
+    session: &Session,
+    context: &Context,
+    stack: &ValidStack,
+    intent: &Intent,
+    state: &State,
+    inventory: &mut Inventory,
+) -> Result<(), CliError> {
+    tokio::select! {
+        biased;
+        () = session.interrupt().wait() => Err(CliError::Cancelled),
+        compared = engine::compare(context, stack, intent, state, inventory) => compared.map_err(CliError::Prepare),
+    }
+}
+
 /// Fails where any phase is refused.
 pub(super) fn refuse(plan: &Plan<Checked>, later: &[Plan]) -> Result<(), CliError> {
     let refusals: Vec<_> = engine::refusals(plan, later).cloned().collect();
@@ -135,7 +151,7 @@ async fn locked_change(
     let mut store = session.store(stack.name())?;
     let look = session.look_for(stack, store.state()).await?;
     session.tell(&look);
-    let Look { state, adopted, inventory } = look;
+    let Look { state, adopted, mut inventory } = look;
     let saved = match &terms.plan {
         Some(path) => Some(SavedPlan::read(path, stack.name().as_ref())?),
         None => None,
@@ -148,6 +164,7 @@ async fn locked_change(
         }
     };
     let context = session.context_for(stack, &intent, &state)?;
+    compare(session, &context, stack, &intent, &state, &mut inventory).await?;
     let planned = planned(session, stack, &intent, &state, &inventory)?;
     let Planned { plan, later, first_seen } = planned;
     let files = files(&context, &plan, terms.diff).await;
@@ -214,7 +231,8 @@ impl Phases<'_> {
         let store = session.store(self.stack.name())?;
         let stack = store.state().again(self.stack);
         let context = session.context_for(&stack, intent, store.state())?;
-        let inventory = engine::observe(&context, &stack, store.state()).await;
+        let mut inventory = engine::observe(&context, &stack, store.state()).await;
+        compare(session, &context, &stack, intent, store.state(), &mut inventory).await?;
         let Planned { plan, later, first_seen } =
             planned(session, &stack, intent, store.state(), &inventory)?;
         if let Err(refused) = refuse(&plan, &later) {

@@ -42,7 +42,7 @@ mod watchdog;
 pub use error::CliError;
 
 use crate::engine::{Intent, Options, Selection, State};
-use crate::model::Key;
+use crate::model::{HostInputs, Key};
 use crate::output::{ColorChoice, OutputFormat};
 use crate::program::Programs;
 use crate::registry::Registry;
@@ -175,6 +175,10 @@ struct Consent {
     /// are deleted sooner or are less safe; may be repeated
     #[arg(long, value_name = "topic/NAME|group/NAME")]
     allow_loss: Vec<Key>,
+    /// Consent to a change by which this machine may be lost: of its root device, boot loader, own address, or of who may log
+    /// in; may be repeated
+    #[arg(long, value_name = "HOST")]
+    allow_lockout: Vec<String>,
 }
 
 impl Consent {
@@ -183,6 +187,7 @@ impl Consent {
         Intent {
             interrupts: self.interrupt.iter().map(ToString::to_string).collect(),
             losses: self.allow_loss.iter().cloned().collect(),
+            lockouts: self.allow_lockout.iter().map(|host| Key::new(HostInputs::KIND, host)).collect(),
             ..Intent::default()
         }
     }

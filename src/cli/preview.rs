@@ -33,6 +33,9 @@ pub(super) struct Preview {
     /// Give this node an empty disk where its data is gone for good, and have the others fill it
     #[arg(long, value_name = "NODE", conflicts_with = "destroy")]
     refill: Vec<String>,
+    /// Show with it the boots of machines that run another kernel than their system has
+    #[arg(long, conflicts_with = "destroy")]
+    reboot: bool,
     #[command(flatten)]
     consent: Consent,
     /// Exit with 1 where something is to be changed
@@ -44,13 +47,14 @@ impl Preview {
     pub(super) async fn run(&self, session: &Session) -> Result<u8, CliError> {
         let stack =
             if self.destroy { ValidStack::empty(session.stack_name()?) } else { session.declare()? };
-        let look = session.look(&stack, &session.state(stack.name())?).await?;
+        let look = session.look_for(&stack, &session.state(stack.name())?).await?;
         session.tell(&look);
-        let (state, inventory) = (look.state, look.inventory);
+        let (state, mut inventory) = (look.state, look.inventory);
         let refill = named_nodes(&self.refill, &stack)?;
         let selection = self.scope.selection(&stack, &state)?;
-        let intent = Intent { selection, refill, ..self.consent.intent() };
+        let intent = Intent { selection, refill, reboot: self.reboot, ..self.consent.intent() };
         let context = session.context_for(&stack, &intent, &state)?;
+        change::compare(session, &context, &stack, &intent, &state, &mut inventory).await?;
         let planned = change::planned(session, &stack, &intent, &state, &inventory)?;
         let (plan, later) = (planned.plan, planned.later);
         let files = change::files(&context, &plan, self.diff).await;

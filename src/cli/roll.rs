@@ -3,9 +3,10 @@
 use super::change::{self, Terms};
 use super::session::Session;
 use super::{Changing, CliError, Consent};
-use crate::engine::{Intent, Selection};
+use crate::engine::{Intent, Selection, Systems};
 use crate::report::exit;
 use clap::Args;
+use std::collections::BTreeMap;
 
 /// Restart nodes as they are, one at a time, each only where the others can do without it
 #[derive(Debug, Args)]
@@ -20,6 +21,9 @@ pub(super) struct Roll {
     /// Install what this machine lacks for it, where octad knows how
     #[arg(long)]
     install: bool,
+    /// Boot the machines of those that run another kernel than their system has
+    #[arg(long)]
+    reboot: bool,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
@@ -34,7 +38,8 @@ impl Roll {
         let selected = Selection::only(&self.nodes, &stack, &state)?;
         let restart = stack.resources.keys().filter(|key| selected.names(key)).cloned().collect();
         let question = |_: &_| format!("Restart these nodes of the stack {} one at a time?", stack.name());
-        let intent = Intent { restart, ..self.consent.intent() };
+        let (systems, reboot) = (Systems::AsTheyRun(BTreeMap::new()), self.reboot);
+        let intent = Intent { restart, systems, reboot, ..self.consent.intent() };
         let terms = Terms { intent, install: self.install, ..Terms::default() };
         let done = change::change(session, "roll", &stack, &self.changing, &terms, question).await?;
         let state = session.existing_state(stack.name())?;

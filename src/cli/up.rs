@@ -28,6 +28,9 @@ pub(super) struct Up {
     /// Format the data disk of this machine, where it is blank; may be repeated
     #[arg(long, value_name = "HOST")]
     format: Vec<String>,
+    /// Boot machines that run another kernel than their system has, one at a time, once they run what they are to
+    #[arg(long)]
+    reboot: bool,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
@@ -49,7 +52,7 @@ impl Up {
         let refill = named_nodes(&self.refill, &stack)?;
         let formats = self.format.iter().map(|host| Key::new(HostInputs::KIND, host)).collect();
         let terms = Terms {
-            intent: Intent { refill, formats, ..self.consent.intent() },
+            intent: Intent { refill, formats, reboot: self.reboot, ..self.consent.intent() },
             scope: self.scope.clone(),
             plan: self.plan.clone(),
             diff: self.diff,

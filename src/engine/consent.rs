@@ -51,7 +51,7 @@ pub fn consent(
         return Err(UnknownName::among(stack, name, &names));
     }
     let hosts: BTreeSet<&Key> = stack.resources.keys().filter(|key| key.kind == HostInputs::KIND).collect();
-    if let Some(unknown) = intent.formats.iter().find(|key| !hosts.contains(key)) {
+    if let Some(unknown) = intent.formats.union(&intent.lockouts).find(|key| !hosts.contains(key)) {
         let names = hosts.iter().map(|key| key.name.clone()).collect();
         return Err(UnknownName::among(stack, &unknown.name, &names));
     }

@@ -1,7 +1,7 @@
 //! What kinds need to act: the hosts and groups of the stack, how to reach services, where events go.
 
 use super::{Event, Events, Intent, State, moves};
-use crate::host::{Backend, Host, Identity, Progress};
+use crate::host::{Backend, Host, Identity, Progress, SystemChange};
 use crate::model::{HostInputs, Key, Member, references, resolve};
 use crate::registry::Registry;
 use crate::resource::{ID, Instance, KindError, Surroundings};
@@ -21,6 +21,9 @@ pub struct Context {
     roster: RwLock<Roster>,
     losses: BTreeSet<Key>,
     formats: BTreeSet<Key>,
+    lockouts: BTreeSet<Key>,
+    reboot: bool,
+    systems: RwLock<BTreeMap<Key, SystemChange>>,
 }
 
 /// Who is there, as far as declared, recorded and made in this run.
@@ -78,15 +81,30 @@ impl Context {
         for key in state.resources.keys() {
             roster.read_facts(key);
         }
-        let (roster, losses, formats) = (RwLock::new(roster), BTreeSet::new(), BTreeSet::new());
-        Self { site: site.to_owned(), registry, events, roster, losses, formats }
+        Self {
+            site: site.to_owned(),
+            registry,
+            events,
+            roster: RwLock::new(roster),
+            losses: BTreeSet::new(),
+            formats: BTreeSet::new(),
+            lockouts: BTreeSet::new(),
+            reboot: false,
+            systems: RwLock::default(),
+        }
     }
 
     /// The same, with what an intent consents to by name.
     #[must_use]
     pub fn allowing(self, intent: &Intent) -> Self {
         let (losses, formats) = (intent.losses.clone(), intent.formats.clone());
-        Self { losses, formats, ..self }
+        let (lockouts, reboot) = (intent.lockouts.clone(), intent.reboot);
+        Self { losses, formats, lockouts, reboot, ..self }
+    }
+
+    /// Takes note of how systems of hosts differ from those that they are to run.
+    pub fn compared(&self, systems: &BTreeMap<Key, SystemChange>) {
+        self.systems.write().expect("no holder of the systems panics").clone_from(systems);
     }
 
     /// The kinds, roles and backends.
@@ -194,6 +212,18 @@ impl Context {
 impl Surroundings for Context {
     fn allows_format(&self, host: &Key) -> bool {
         self.formats.contains(host)
+    }
+
+    fn allows_lockout(&self, host: &Key) -> bool {
+        self.lockouts.contains(host)
+    }
+
+    fn boots(&self, host: &Key) -> bool {
+        self.reboot && self.system(host).is_some_and(|system| system.only_lacks_boot())
+    }
+
+    fn system(&self, host: &Key) -> Option<SystemChange> {
+        self.systems.read().expect("no holder of the systems panics").get(host).cloned()
     }
 
     fn allows_loss(&self, of: &Key) -> bool {

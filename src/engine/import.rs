@@ -66,5 +66,8 @@ pub(super) fn as_found<'a>(key: &'a Key, declared: &'a Value, inventory: &'a Inv
         refill: false,
         format: false,
         restart: false,
+        system: None,
+        lockout: false,
+        reboot: false,
     }
 }

@@ -2,8 +2,29 @@
 //! once more, and what somebody consented to by name. Data.
 
 use super::{Plan, SavedPlan, Selection};
+use crate::host::Wanted;
 use crate::model::Key;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which systems hosts are to run that are changed as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Systems {
+    /// What is made of the documents of their nodes by now.
+    #[default]
+    Made,
+    /// What they run, but for these, which are to run what lies there.
+    AsTheyRun(BTreeMap<Key, String>),
+}
+
+impl Systems {
+    /// What one is to run.
+    pub fn of(&self, host: &Key) -> Wanted {
+        match self {
+            Self::Made => Wanted::Made,
+            Self::AsTheyRun(before) => before.get(host).cloned().map_or(Wanted::AsItRuns, Wanted::Before),
+        }
+    }
+}
 
 /// What a command wants. By default: everything that the stack declares, and consent to nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +39,12 @@ pub struct Intent {
     pub interrupts: BTreeSet<String>,
     /// Consent to format the disks of these hosts, where they are blank.
     pub formats: BTreeSet<Key>,
+    /// Consent to bringing these hosts what they may be lost by: another root device, an address that goes.
+    pub lockouts: BTreeSet<Key>,
+    /// Hosts that run less than all of their system until they boot are booted, one at a time.
+    pub reboot: bool,
+    /// The system that hosts are to run which are changed as a whole.
+    pub systems: Systems,
     /// Consent to changes that let go what these hold: topics, or all that a group holds.
     pub losses: BTreeSet<Key>,
 }

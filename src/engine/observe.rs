@@ -1,6 +1,7 @@
 //! Looks at everything that is declared or recorded. Reads only.
 
 use super::{Context, State, moves};
+use crate::host::SystemChange;
 use crate::model::Key;
 use crate::resource::{Instance, Measured, Observed, view};
 use crate::role::GroupView;
@@ -16,6 +17,8 @@ pub struct Inventory {
     pub groups: BTreeMap<String, GroupView>,
     /// What was measured of what resources share.
     pub measured: Measured,
+    /// How the systems of hosts differ from those that they are to run, where that was compared ([`super::compare`]).
+    pub systems: BTreeMap<Key, SystemChange>,
     /// It is not what was found but what is foreseen: each phase leaves its groups whole.
     pub foreseen: bool,
 }

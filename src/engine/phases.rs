@@ -7,6 +7,7 @@
 use super::plan::{Action, Plan};
 use super::saved::{self, Differences};
 use super::{Intent, Inventory, Outcome, Record, State, moves, plan};
+use crate::host::SystemChange;
 use crate::model::{Key, Refusal, references};
 use crate::registry::Registry;
 use crate::resource::{After, Observed};
@@ -178,6 +179,20 @@ fn foresee<Stage>(
         let before = inventory.resources.get(key).unwrap_or(&Observed::Absent);
         let foreseen = kind.foreseen(&recorded.inputs, before, after);
         inventory.resources.insert(key.clone(), foreseen);
+    }
+    for step in &plan.steps {
+        let hosts: Vec<&Key> = match &step.action {
+            Action::RollHosts { hosts, .. } => hosts.keys().collect(),
+            Action::Update(change) => vec![&change.key],
+            _ => Vec::new(),
+        };
+        for host in hosts {
+            let Some(system) = inventory.systems.get_mut(host) else { continue };
+            *system = match system.is_due() {
+                true => system.once_made(),
+                false => SystemChange { lacks_boot: false, ..system.once_made() },
+            };
+        }
     }
     inventory.groups.values_mut().for_each(all_up);
     inventory.foreseen = true;

@@ -100,6 +100,7 @@ pub fn plan(
     planner.confirm_first(&mut decisions);
     planner.start_first(&mut decisions);
     planner.hold_back(&mut decisions);
+    planner.boot_last();
     losses.retain(|key, _| !planner.left_out.contains(key));
     planner.weigh(losses.into_values().flatten().collect());
     for (key, (decision, inputs)) in decisions {
@@ -215,6 +216,8 @@ impl Planner<'_> {
             None => inputs,
         });
         let ground = kind.and_then(|kind| kind.stands_on(declared.as_ref()?));
+        let host = ground.as_ref().unwrap_or(key);
+        let system = self.inventory.systems.get(host);
         let subject = Subject {
             key,
             declared: declared.as_ref(),
@@ -226,8 +229,11 @@ impl Planner<'_> {
                 None => self.needed_by.get(key).cloned().unwrap_or_default(),
             },
             refill: self.intent.refill.contains(key),
-            format: ground.is_some_and(|host| self.intent.formats.contains(&host)),
+            format: self.intent.formats.contains(host),
             restart: self.intent.restart.contains(key),
+            system,
+            lockout: self.intent.lockouts.contains(host),
+            reboot: self.intent.reboot,
         };
         let mut losses = Vec::new();
         let mut left_alone = Vec::new();

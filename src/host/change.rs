@@ -19,12 +19,21 @@ pub struct Staging {
     pub starting: BTreeSet<String>,
     /// Somebody consented to formatting its disk where it is blank.
     pub may_format: bool,
+    /// Somebody consented to bringing it what it may be lost by.
+    pub may_lock_out: bool,
 }
 
 impl Staging {
     /// Nothing is to be made ready for this host yet.
     pub fn of(host: Arc<dyn Host>) -> Self {
-        Self { host, nodes: Vec::new(), others: Vec::new(), starting: BTreeSet::new(), may_format: false }
+        Self {
+            host,
+            nodes: Vec::new(),
+            others: Vec::new(),
+            starting: BTreeSet::new(),
+            may_format: false,
+            may_lock_out: false,
+        }
     }
 }
 
@@ -35,6 +44,8 @@ pub struct HostChange<'a> {
     pub nodes: &'a [Deployment],
     /// Those of them that are begun anew, by name.
     pub anew: &'a BTreeMap<String, Stop>,
+    /// Where it runs that already, and less than all of it until it boots, it boots, and those begin anew with it.
+    pub boots: bool,
 }
 
 /// How a node's process is ended.

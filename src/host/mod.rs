@@ -8,6 +8,7 @@ pub mod fake;
 mod lease;
 mod local;
 mod nixos;
+mod system;
 
 pub use change::{HostChange, Staging, Stop};
 pub use cut::{Cut, Peers};
@@ -17,6 +18,7 @@ pub use fake::{FakeBackend, FakeWorld};
 pub use lease::{LEASE, Lease, LeaseRecord, LeaseRequest, MARGIN};
 pub use local::{Isolation, LocalBackend, LocalOptions};
 pub use nixos::NixosBackend;
+pub use system::{Comparing, SystemChange, Wanted, lock_out_hint};
 
 use crate::clock::Until;
 use crate::model::{Deployment, HostInputs, Options};
@@ -93,6 +95,21 @@ pub trait Backend: Send + Sync {
     /// All that is asked of its hosts from now on is under this lease. As a rule hosts keep none ([`Host::keeps_leases`]).
     fn work_under(&self, lease: &Arc<Lease>) {
         let _ = lease;
+    }
+
+    /// How what hosts run that are changed as a whole ([`Backend::changes_whole`]) differs from what they are to run; changes
+    /// nothing. Those are left out of which nobody can tell yet: it is seen whether they can be reached when they are looked at.
+    /// From then on they are given what they are to run by that.
+    ///
+    /// # Errors
+    /// Where it can't be told what a host is to run.
+    async fn compare(
+        &self,
+        hosts: &[Comparing],
+        progress: &Progress,
+    ) -> Result<BTreeMap<String, SystemChange>, HostError> {
+        let _ = (hosts, progress);
+        Ok(BTreeMap::new())
     }
 
     /// Makes ready what can be beside what runs, for all hosts before any of them is changed: finds programs, fetches files,
@@ -224,6 +241,12 @@ pub trait Host: Send + Sync {
     /// last: `false` where it has gone back to what it ran before. May be repeated.
     async fn confirm(&self) -> Result<bool, HostError> {
         Ok(true)
+    }
+
+    /// Has a host that is changed as a whole run the system that was found to be due ([`Backend::compare`]), for good, where that
+    /// begins nobody anew. As a rule there is none.
+    async fn renew(&self) -> Result<(), HostError> {
+        Ok(())
     }
 
     /// Takes back what is on trial: the host runs what it ran before, as it boots. Where nothing is, it does nothing. A process

@@ -32,4 +32,4 @@ pub use nar::write_nar;
 pub use path_info::PathInfo;
 pub use push::{OnSent, Options, Pushed, Sent, Target, push};
 pub use store_path::{NotAStorePath, STORE, StorePath};
-pub use systems::{BuildError, BuildOptions, Built, Documents, build};
+pub use systems::{BuildError, BuildOptions, Built, Documents, Evaluated, FACTS, Locked, build, evaluate};

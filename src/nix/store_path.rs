@@ -11,7 +11,7 @@ pub const STORE: &str = "/nix/store";
 const HASH: usize = 32;
 
 /// A path right below [`STORE`], such as `/nix/store/…-glibc-2.40`; whether it is there is another question.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub struct StorePath(String);
 

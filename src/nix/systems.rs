@@ -8,8 +8,8 @@ mod program;
 mod remembered;
 
 pub use error::BuildError;
-use evaluate::Evaluated;
-use flake::Locked;
+pub use evaluate::{Evaluated, FACTS};
+pub use flake::Locked;
 use program::{Running, nix};
 use remembered::Remembered;
 
@@ -32,9 +32,9 @@ pub type Documents = BTreeMap<String, BTreeMap<String, Value>>;
 /// How systems are built.
 #[derive(Debug, Clone)]
 pub struct BuildOptions<'a> {
-    /// The flake, as Nix takes it, such as `.` or `github:owner/name`. Its output [`OUTPUT`](Self::OUTPUT), or the one that is
-    /// named after a `#`, is a function: of documents by node to NixOS configurations by host.
-    pub flake: &'a str,
+    /// The flake. Its output [`OUTPUT`](Self::OUTPUT), or the one that was named after a `#`, is a function: of documents by node
+    /// to NixOS configurations by host.
+    pub flake: &'a Locked,
     /// Where links keep what was built from this machine's garbage collector, with notes of what each was made of.
     pub directory: &'a Path,
     /// The machine that builds, over SSH, in place of this one; the results come to this machine's store.
@@ -55,44 +55,75 @@ pub struct Built {
     pub remembered: bool,
 }
 
-/// Builds the systems of these hosts. A host's system is made of its own documents alone, so that another host's change never
-/// makes it another one; evaluated is what has no note of an earlier build of the same sources and documents.
+/// What the systems of these hosts will be, before they are built; evaluated is what has no note of an earlier evaluation of the
+/// same sources and documents. A host's system is made of its own documents alone, so that another host's change never makes it
+/// another one.
 ///
 /// # Errors
-/// Where the flake can't be had or has no such output; where a host's system can't be evaluated, by the name of the first such
-/// host; where something can't be built, by the names of all hosts that need it.
+/// Where the flake has no such output; where a host's system can't be evaluated, by the name of the first such host.
+pub async fn evaluate(
+    options: &BuildOptions<'_>,
+    hosts: &Documents,
+    tell: &(dyn Fn(String) + Send + Sync),
+) -> Result<BTreeMap<String, Evaluated>, BuildError> {
+    let notes = Remembered::at(options.directory)?;
+    let (mut known, mut left) = (BTreeMap::new(), Vec::new());
+    for (host, documents) in hosts {
+        match notes.evaluated(host, &options.flake.key(documents)) {
+            Some(evaluated) => drop(known.insert(host.clone(), evaluated)),
+            None => left.push((host.as_str(), documents)),
+        }
+    }
+    if left.is_empty() {
+        return Ok(known);
+    }
+    let evaluated = evaluate::run_all(options.flake, &left, tell).await?;
+    for (host, documents) in left {
+        notes.note_evaluated(host, &options.flake.key(documents), &evaluated[host])?;
+    }
+    known.extend(evaluated);
+    Ok(known)
+}
+
+/// Builds the systems of these hosts; what was built before of the same sources and documents is there.
+///
+/// # Errors
+/// As [`evaluate`]; where something can't be built, by the names of all hosts that need it.
 pub async fn build(
     options: &BuildOptions<'_>,
     hosts: &Documents,
     tell: &(dyn Fn(String) + Send + Sync),
 ) -> Result<BTreeMap<String, Built>, BuildError> {
-    let locked = Locked::of(options.flake).await?;
     let notes = Remembered::at(options.directory)?;
     let mut built = BTreeMap::new();
-    let (mut left, mut keys) = (Vec::new(), BTreeMap::new());
+    let mut left = Documents::new();
     for (host, documents) in hosts {
-        let key = locked.key(documents);
+        let key = options.flake.key(documents);
         match notes.system(host, &key) {
             Some(system) => {
                 notes.keep(host, &key, &system).await?;
                 built.insert(host.clone(), Built { system, remembered: true });
             }
-            None => {
-                keys.insert(host.as_str(), key);
-                left.push((host.as_str(), documents));
-            }
+            None => drop(left.insert(host.clone(), documents.clone())),
         }
     }
     if left.is_empty() {
         return Ok(built);
     }
-    let evaluated = evaluate::evaluate(&locked, &left, tell).await?;
+    let mut evaluated = evaluate(options, &left, tell).await?;
+    // Whatever collects garbage may have taken a derivation that was only evaluated.
+    let gone = left.iter().filter(|(host, _)| !Path::new(&evaluated[*host].drv).exists());
+    let gone: Vec<(&str, &BTreeMap<String, Value>)> =
+        gone.map(|(host, documents)| (host.as_str(), documents)).collect();
+    if !gone.is_empty() {
+        evaluated.extend(evaluate::run_all(options.flake, &gone, tell).await?);
+    }
     tell(format!("building {}", crate::model::counted(evaluated.len(), "system")));
     realise(options, &evaluated, tell).await?;
-    for (host, key) in keys {
+    for (host, documents) in &left {
         let system = evaluated[host].out.clone();
-        notes.keep(host, &key, &system).await?;
-        built.insert(host.to_owned(), Built { system, remembered: false });
+        notes.keep(host, &options.flake.key(documents), &system).await?;
+        built.insert(host.clone(), Built { system, remembered: false });
     }
     Ok(built)
 }

@@ -1,6 +1,7 @@
 //! What a kind decides for one resource when the declared, the recorded and the observed are laid side by side. Pure.
 
 use super::Kind;
+use crate::host::SystemChange;
 use crate::model::{Key, ProcessSeen, PropertyChange, Refusal};
 use crate::role::GroupView;
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,12 @@ pub struct Subject<'a> {
     pub format: bool,
     /// Somebody asked to have it restarted as it is.
     pub restart: bool,
+    /// How the system of the host that it is, or stands on, differs from the one that this is to run.
+    pub system: Option<&'a SystemChange>,
+    /// Somebody consented to bringing that host what it may be lost by.
+    pub lockout: bool,
+    /// Somebody asked to have hosts boot that run less than all of their system until then.
+    pub reboot: bool,
 }
 
 /// The group around a subject.

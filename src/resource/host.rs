@@ -1,6 +1,6 @@
 //! The kind `host`: a machine, or what stands for one, that runs nodes. What a host is made of is its backend's.
 
-mod decide;
+pub(super) mod decide;
 
 use super::{
     Adopted, After, Decision, Deed, Drift, Instance, Kind, KindError, Malformed, Observed, Recorded, Subject,
@@ -8,8 +8,8 @@ use super::{
 };
 use crate::causes::with_causes;
 use crate::clock::Until;
-use crate::host::{Backend, Host, HostError};
-use crate::model::{HostInputs, Key, ProcessSeen, Refusal};
+use crate::host::{Backend, Host, HostError, Staging, SystemChange};
+use crate::model::{Deployment, HostInputs, Key, ProcessSeen, Refusal};
 use crate::tool::Lack;
 use async_trait::async_trait;
 use decide::decide_removal;
@@ -138,6 +138,18 @@ impl Kind for HostKind {
         (runs_nodes && !outputs.is_null()).then(|| Adopted { inputs: declared.clone(), outputs })
     }
 
+    fn leaves(&self, subject: &Subject<'_>) -> Vec<String> {
+        let of_boot = |system: &SystemChange| match (system.is_due(), subject.reboot) {
+            (_, true) => None,
+            (true, false) if system.will_lack_boot => Some("will run"),
+            (false, false) if system.lacks_boot => Some("runs"),
+            _ => None,
+        };
+        let told =
+            |runs| format!("{runs} another kernel than its system has until it boots: `octad up --reboot`");
+        subject.system.and_then(of_boot).map(told).into_iter().collect()
+    }
+
     fn drift(&self, _recorded: &Recorded, observed: &Observed) -> Drift {
         match observed {
             Observed::Present { status, .. } if status == UP => Drift::None,
@@ -198,8 +210,16 @@ impl Kind for HostKind {
     }
 
     async fn stage(&self, surroundings: &dyn Surroundings, work: &[Work]) -> Result<(), KindError> {
+        let mut systems: BTreeMap<String, Vec<Staging>> = BTreeMap::new();
         for item in work {
             wanted(surroundings, item)?.check().await?;
+            if surroundings.system(&item.key).is_some_and(|system| system.interrupts_nobody()) {
+                let staging = as_it_stands(surroundings, &item.key).await?;
+                systems.entry(surroundings.backend_of(&item.key)?).or_default().push(staging);
+            }
+        }
+        for (backend, hosts) in systems {
+            surroundings.backend(&backend)?.stage(&hosts, &surroundings.progress()).await?;
         }
         Ok(())
     }
@@ -238,7 +258,11 @@ impl Kind for HostKind {
                 old.boot().await?;
             }
         }
-        bring_up(surroundings, key, after, known_id(surroundings, key)).await
+        let outputs = bring_up(surroundings, key, after, known_id(surroundings, key)).await?;
+        if surroundings.system(key).is_some_and(|system| system.interrupts_nobody()) {
+            surroundings.host(key)?.renew().await?;
+        }
+        Ok(outputs)
     }
 
     async fn unconfirmed(&self, surroundings: &dyn Surroundings, key: &Key) -> Result<bool, KindError> {
@@ -352,6 +376,18 @@ async fn bring_up(
         outputs[ID] = id.into();
     }
     Ok(outputs)
+}
+
+/// What is made ready for a host that is to run another system beside its nodes as they are.
+async fn as_it_stands(surroundings: &dyn Surroundings, key: &Key) -> Result<Staging, KindError> {
+    let host = surroundings.host(key)?;
+    let mut others = Vec::new();
+    for node in host.nodes().await? {
+        let document = host.node(&node).await?.and_then(|found| found.deployment);
+        let document = document.map(|document| KindError::read::<Deployment>(key, &document)).transpose()?;
+        others.extend(document);
+    }
+    Ok(Staging { others, may_lock_out: surroundings.allows_lockout(key), ..Staging::of(host) })
 }
 
 /// A host as it is to be, of which nothing need be there.

@@ -2,7 +2,7 @@
 //! the one that there is.
 
 use super::{Instance, KindError};
-use crate::host::{Backend, Host, Progress};
+use crate::host::{Backend, Host, Progress, SystemChange};
 use crate::kafka::Kafka;
 use crate::model::{Key, Member};
 use crate::role::{Broker, GroupView, Health, Role};
@@ -15,6 +15,15 @@ use std::sync::Arc;
 pub trait Surroundings: Send + Sync {
     /// Whether somebody consented to formatting this host's disk where it is blank.
     fn allows_format(&self, host: &Key) -> bool;
+
+    /// Whether somebody consented to bringing this host what it may be lost by.
+    fn allows_lockout(&self, host: &Key) -> bool;
+
+    /// Whether this host is to boot where its nodes are begun anew, and it runs less than all of its system until then.
+    fn boots(&self, host: &Key) -> bool;
+
+    /// How the system of a host differs from the one that it is to run, where that was compared.
+    fn system(&self, host: &Key) -> Option<SystemChange>;
 
     /// Whether somebody consented to what a change of this lets go.
     fn allows_loss(&self, of: &Key) -> bool;

@@ -276,18 +276,19 @@ async fn a_change_begins_anew_what_it_names_and_nothing_else(bench: &Bench) {
     let late = Stop { timeout: STOP, until: Some(Until::within(Duration::ZERO)) };
     tokio::time::sleep(Duration::from_millis(5)).await;
     let anew = |stop| [(bench.name().to_owned(), stop)].into();
-    let refused = bench.host.apply(&HostChange { nodes: &nodes, anew: &anew(late) }).await;
+    let refused = bench.host.apply(&HostChange { nodes: &nodes, anew: &anew(late), boots: false }).await;
     assert!(matches!(refused, Err(HostError::TooLate { .. })), "{refused:?}");
     assert_eq!(bench.pid().await, pid);
     let in_time = Stop { timeout: STOP, until: Some(Until::within(Duration::from_secs(60))) };
-    let generations = bench.host.apply(&HostChange { nodes: &nodes, anew: &anew(in_time) }).await.unwrap();
+    let generations =
+        bench.host.apply(&HostChange { nodes: &nodes, anew: &anew(in_time), boots: false }).await.unwrap();
     assert_eq!(generations.keys().collect::<Vec<_>>(), [bench.name()]);
     assert!(bench.is_current().await);
     bench.host.confirm().await.unwrap();
     let changed = bench.pid().await;
     assert_ne!(changed, pid);
     // A node that goes on as it is isn't touched.
-    bench.host.apply(&HostChange { nodes: &nodes, anew: &Default::default() }).await.unwrap();
+    bench.host.apply(&HostChange { nodes: &nodes, anew: &Default::default(), boots: false }).await.unwrap();
     bench.host.confirm().await.unwrap();
     assert_eq!(bench.pid().await, changed);
     assert!(!bench.host.unconfirmed().await.unwrap());

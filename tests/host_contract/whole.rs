@@ -22,7 +22,11 @@ pub(crate) const CONTRACT: &[(&str, Part)] = parts!(
 async fn apply(bench: &Bench, node: &Deployment) {
     let stop = Stop { timeout: STOP, until: None };
     let nodes = std::slice::from_ref(node);
-    bench.host.apply(&HostChange { nodes, anew: &[(bench.name().to_owned(), stop)].into() }).await.unwrap();
+    bench
+        .host
+        .apply(&HostChange { nodes, anew: &[(bench.name().to_owned(), stop)].into(), boots: false })
+        .await
+        .unwrap();
 }
 
 fn soon() -> Until {

@@ -249,12 +249,12 @@ impl Simulation {
             None => BTreeSet::new(),
         };
         Ok(Intent {
-            formats: BTreeSet::new(),
             selection,
             restart,
             refill: terms.refill.iter().map(|node| Key::new("node", node)).collect(),
             interrupts: terms.interrupt.iter().cloned().collect(),
             losses: terms.allow_loss.iter().map(|key| key.parse().unwrap()).collect(),
+            ..Intent::default()
         })
     }
 

@@ -3,6 +3,7 @@
 use super::Planner;
 use crate::engine::plan::Action;
 use crate::engine::selection::Decisions;
+use crate::host::SystemChange;
 use crate::model::{Key, ProcessSeen};
 use crate::resource::{Decision, Observed};
 use crate::stack::direct_needs;
@@ -63,6 +64,14 @@ impl Planner<'_> {
             }
         });
         self.goes_on = true;
+    }
+
+    /// Hosts boot in a phase of its own, once each runs what it is to boot.
+    pub(super) fn boot_last(&mut self) {
+        let boots = |(key, system): (&Key, &SystemChange)| {
+            system.is_due() && system.will_lack_boot && !self.left_out.contains(key)
+        };
+        self.goes_on |= self.intent.reboot && self.inventory.systems.iter().any(boots);
     }
 
     /// Whether a resource is there, has no process, and may have one again.

@@ -77,7 +77,7 @@ impl Backend for LocalBackend {
     }
 
     async fn stage(&self, hosts: &[Staging], progress: &Progress) -> Result<(), HostError> {
-        for Staging { host, nodes, others: _, starting, may_format: _ } in hosts {
+        for Staging { host, nodes, others: _, starting, may_format: _, may_lock_out: _ } in hosts {
             for Deployment { facts, .. } in nodes.iter().filter(|_| host.shares_address()) {
                 if starting.contains(&facts.node) {
                     ports::check_free(facts)?;

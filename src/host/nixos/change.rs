@@ -5,9 +5,9 @@
 use super::error::NixosError;
 use super::lease::{Beside, Clock};
 use super::link::Link;
+use super::systems::Brought;
 use crate::clock::Until;
 use crate::host::HostError;
-use crate::nix::StorePath;
 use crate::ssh::quoted;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
@@ -17,6 +17,8 @@ const SCRIPT: &str = include_str!("scripts/change.sh");
 /// Within this time after a change somebody must reach the machine by a connection that is made anew, or it goes back: a
 /// change may have cut it off.
 const REACH: Duration = Duration::from_secs(60);
+/// How long a boot may take, of servers that count their memory too.
+const BOOT: Duration = Duration::from_secs(900);
 /// How often it is asked how far it is.
 const POLL: Duration = Duration::from_millis(200);
 /// How long it may take to answer.
@@ -31,7 +33,7 @@ pub(super) enum Goal<'a> {
     /// Run this system on trial, with these nodes begun anew, and with them all others that it begins anew.
     Try {
         /// The system, which it has.
-        system: &'a StorePath,
+        system: &'a Brought,
         /// The nodes, each with until when its process may be asked to end.
         anew: Vec<(&'a str, Option<Until>)>,
         /// How long each may take for that.
@@ -40,7 +42,14 @@ pub(super) enum Goal<'a> {
     /// Run this system for good, where that begins nobody anew.
     Keep {
         /// The system, which it has.
-        system: &'a StorePath,
+        system: &'a Brought,
+    },
+    /// Boot, with these nodes ended before.
+    Boot {
+        /// The nodes, each with until when its process may be asked to end.
+        anew: Vec<(&'a str, Option<Until>)>,
+        /// How long each may take for that.
+        patience: Duration,
     },
     /// Keep what is on trial.
     Confirm,
@@ -56,7 +65,9 @@ pub(super) enum Goal<'a> {
 impl Goal<'_> {
     fn patience(&self) -> Duration {
         match self {
-            Self::Try { patience, .. } | Self::Revert { patience, .. } => *patience,
+            Self::Try { patience, .. } | Self::Boot { patience, .. } | Self::Revert { patience, .. } => {
+                *patience
+            }
             Self::Keep { .. } | Self::Confirm => Duration::ZERO,
         }
     }
@@ -64,7 +75,9 @@ impl Goal<'_> {
     /// Until when others may be asked to end than those that are named.
     fn until(&self) -> Option<Until> {
         match self {
-            Self::Try { anew, .. } => anew.iter().filter_map(|(_, until)| *until).min(),
+            Self::Try { anew, .. } | Self::Boot { anew, .. } => {
+                anew.iter().filter_map(|(_, until)| *until).min()
+            }
             Self::Revert { until, .. } => Some(*until),
             Self::Keep { .. } | Self::Confirm => None,
         }
@@ -77,25 +90,27 @@ impl Goal<'_> {
 
     /// The script with what it is told, for a machine of which the clock was so before.
     fn script(&self, clock: &Clock) -> String {
-        let (what, system) = match self {
-            Self::Try { system, .. } => ("try", system.as_str()),
-            Self::Keep { system } => ("keep", system.as_str()),
-            Self::Confirm => ("confirm", ""),
-            Self::Revert { .. } => ("revert", ""),
+        let (what, brought) = match self {
+            Self::Try { system, .. } => ("try", Some(*system)),
+            Self::Keep { system } => ("keep", Some(*system)),
+            Self::Boot { .. } => ("boot", None),
+            Self::Confirm => ("confirm", None),
+            Self::Revert { .. } => ("revert", None),
         };
         let deadline = |until: Option<Until>| match until {
             None => "-".to_owned(),
             Some(until) => clock.after(until.left()).to_string(),
         };
         let anew: Vec<String> = match self {
-            Self::Try { anew, .. } => {
+            Self::Try { anew, .. } | Self::Boot { anew, .. } => {
                 anew.iter().map(|(node, until)| format!("{node}={}", deadline(*until))).collect()
             }
             _ => Vec::new(),
         };
         format!(
-            "what={what}\nnew={}\nanew={}\ndeadline={}\npatience={}\nreach={}\nlongest={}\n{SCRIPT}",
-            quoted(system),
+            "what={what}\nnew={}\nsources={}\nanew={}\ndeadline={}\npatience={}\nreach={}\nlongest={}\n{SCRIPT}",
+            quoted(brought.map_or("", |brought| brought.system.as_str())),
+            quoted(brought.and_then(|brought| brought.sources.as_deref()).unwrap_or_default()),
             quoted(&anew.join(" ")),
             deadline(self.until()),
             self.patience().as_secs().max(1),
@@ -116,30 +131,9 @@ pub(super) enum Outcome {
 
 /// Has a machine do that, and waits for the end of it, and for that of a change before.
 pub(super) async fn change(link: &Link, host: &str, goal: &Goal<'_>) -> Result<Outcome, HostError> {
-    let failed = |tried: &str, said: &str| -> HostError {
-        let (host, tried, said) = (host.to_owned(), tried.to_owned(), said.to_owned());
-        NixosError::Failed { host, tried, said }.into()
-    };
+    let failed = |tried: &str, said: &str| failed(host, tried, said);
     let ends = Instant::now() + goal.longest();
-    let token = token();
-    loop {
-        let script = goal.script(&link.clock().await?);
-        let begin = format!("token={token}\nscript={}\n{BEGIN}", quoted(script.trim_end()));
-        let begun = link.deed("told to change", Beside::Change, &begin, ANSWER).await?;
-        match (begun.code, begun.said.as_str()) {
-            (0, "busy") if Instant::now() > ends => {
-                return Err(NixosError::Busy { host: host.to_owned() }.into());
-            }
-            // Of an Octad that is no more, or another hand's. The former ends once somebody reaches the machine.
-            (0, "busy") => {
-                link.renew().await;
-                link.look().await?;
-                sleep(POLL * 5).await;
-            }
-            (0, _) => break,
-            (_, said) => return Err(failed("begin a change", said)),
-        }
-    }
+    let token = begin(link, host, goal, ends).await?;
     let mut heard = Instant::now();
     loop {
         if Instant::now() > ends {
@@ -186,6 +180,64 @@ pub(super) async fn change(link: &Link, host: &str, goal: &Goal<'_>) -> Result<O
     }
 }
 
+/// Has a machine begin with that, and waits for the end of a change before. Returns what tells it from others.
+async fn begin(link: &Link, host: &str, goal: &Goal<'_>, ends: Instant) -> Result<String, HostError> {
+    let token = token();
+    loop {
+        let script = goal.script(&link.clock().await?);
+        let begin = format!("token={token}\nscript={}\n{BEGIN}", quoted(script.trim_end()));
+        let begun = link.deed("told to change", Beside::Change, &begin, ANSWER).await?;
+        match (begun.code, begun.said.as_str()) {
+            (0, "busy") if Instant::now() > ends => {
+                return Err(NixosError::Busy { host: host.to_owned() }.into());
+            }
+            // Of an Octad that is no more, or another hand's. The former ends once somebody reaches the machine.
+            (0, "busy") => {
+                link.renew().await;
+                link.look().await?;
+                sleep(POLL * 5).await;
+            }
+            (0, _) => return Ok(token),
+            (_, said) => return Err(failed(host, "begin a change", said)),
+        }
+    }
+}
+
+fn failed(host: &str, tried: &str, said: &str) -> HostError {
+    let (host, tried, said) = (host.to_owned(), tried.to_owned(), said.to_owned());
+    NixosError::Failed { host, tried, said }.into()
+}
+
+/// Has a machine boot, and waits until it has.
+pub(super) async fn boot(link: &Link, host: &str, goal: &Goal<'_>) -> Result<Outcome, HostError> {
+    let before = link.look().await?.boot;
+    let ends = Instant::now() + goal.patience() + BOOT;
+    let token = begin(link, host, goal, ends).await?;
+    while Instant::now() < ends {
+        sleep(POLL * 5).await;
+        link.renew().await;
+        match link.look().await {
+            Ok(look) if look.boot != before && !look.is_changing => return Ok(Outcome::Done),
+            Ok(look) if look.boot == before => {
+                let phase = link.run("asked how far it is", &format!("token={token}\n{PHASE}"), ANSWER).await;
+                let said = phase.map(|answer| answer.said).unwrap_or_default();
+                match said.split_once(' ').unwrap_or((&said, "")) {
+                    ("late", _) => return Ok(Outcome::Late),
+                    ("refused", said) => {
+                        let (host, said) = (host.to_owned(), said.to_owned());
+                        return Err(NixosError::Refused { host, said }.into());
+                    }
+                    ("gone", _) => return Err(failed(host, "boot", "it was cut off on the way")),
+                    _ => {}
+                }
+            }
+            // On its way.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Err(failed(host, "see it come back from its boot", "it takes too long"))
+}
+
 /// Begins the unit, once: a second time it is found at work. Other programs than those of the system that runs are not asked
 /// for, so that one that was broken isn't needed to go back.
 const BEGIN: &str = r#"run=/run/octad-deploy
@@ -230,7 +282,8 @@ mod tests {
 
     #[test]
     fn the_scripts_are_such_that_a_shell_reads_them() {
-        let system: StorePath = "/nix/store/00000000000000000000000000000000-x".parse().unwrap();
+        let system = "/nix/store/00000000000000000000000000000000-x".parse().unwrap();
+        let system = Brought { documents: [].into(), system, sources: Some("s".into()) };
         let soon = Some(Until::within(Duration::from_secs(5)));
         let anew = vec![("zk-1", None), ("broker-1", soon)];
         let goal = Goal::Try { system: &system, anew, patience: SWITCH };

@@ -1,7 +1,7 @@
 //! What can go wrong on machines that NixOS runs, and what helps.
 
 use super::lease;
-use crate::host::Hinted;
+use crate::host::{Hinted, lock_out_hint};
 use crate::nix::{BuildError, LocalError, PushError};
 use crate::ssh::{Answer, ShellError};
 
@@ -73,6 +73,14 @@ pub(super) enum NixosError {
         node: String,
         /// Other hosts with such a disk, or none.
         others: Vec<String>,
+    },
+    /// It may be lost by what it is to run.
+    #[error("{host} could be lost by that: {}", risks.join("; "))]
+    LockOut {
+        /// The host.
+        host: String,
+        /// By what.
+        risks: Vec<String>,
     },
     /// A change was not begun.
     #[error("{host} was not changed: {said}")]
@@ -193,6 +201,7 @@ impl Hinted for NixosError {
                 let all: String = others.iter().chain([host]).map(|host| format!(" --format {host}")).collect();
                 format!("`octad up{all}` formats what is blank, and leaves alone what holds anything")
             }
+            Self::LockOut { host, .. } => lock_out_hint(host),
             Self::Refused { .. } => "where it runs another configuration than Octad knows of, have the stack file say what it runs, \
                                      `octad up`, and change it then"
                 .into(),

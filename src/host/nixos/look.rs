@@ -1,5 +1,6 @@
 //! What a machine tells of itself.
 
+use super::facts::SystemFacts;
 use crate::host::{NodeObservation, RunState};
 use crate::nix::StorePath;
 use serde_json::Value;
@@ -33,6 +34,14 @@ pub(super) struct Look {
     is_torn: bool,
     /// What it was changed to last.
     pub(super) last: Option<String>,
+    /// The sources that this was made of.
+    pub(super) sources: Option<String>,
+    /// The user who asked.
+    pub(super) user: String,
+    /// What the system that it runs tells of itself.
+    pub(super) facts: Option<SystemFacts>,
+    /// What the one that it booted tells.
+    pub(super) booted: Option<SystemFacts>,
     /// Its data disk is there.
     mounted: bool,
     /// The documents in the system that it runs, by node.
@@ -71,7 +80,14 @@ impl Look {
                     look.trial = Some(words.try_into().ok()?);
                 }
                 "torn" => look.is_torn = true,
-                "last" => look.last = Some(name()),
+                "last" => {
+                    let (last, sources) = rest.split_once(' ').unwrap_or((rest, ""));
+                    look.last = Some(last.to_owned());
+                    look.sources = Some(sources.to_owned()).filter(|sources| !sources.is_empty());
+                }
+                "user" => look.user = name(),
+                "facts" => look.facts = serde_json::from_str(rest).ok(),
+                "booted" => look.booted = serde_json::from_str(rest).ok(),
                 "mounted" => look.mounted = true,
                 "document" => {
                     let (node, text) = rest.split_once(' ')?;
@@ -136,6 +152,12 @@ impl Look {
     /// Whether it runs this system, for good.
     pub(super) fn is_settled_on(&self, system: &StorePath) -> bool {
         self.system == system.as_str() && self.profile == system.as_str() && !self.is_on_trial()
+    }
+
+    /// Whether what it runs for good was made of these sources.
+    pub(super) fn is_settled_on_what_was_made_of(&self, sources: &str) -> bool {
+        let is_last = self.last.as_ref() == Some(&self.system) && self.profile == self.system;
+        is_last && self.sources.as_deref() == Some(sources) && !self.is_on_trial()
     }
 
     /// How a node stands.

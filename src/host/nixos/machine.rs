@@ -1,19 +1,18 @@
 //! One machine.
 
-use super::change::{Goal, Outcome, change};
+use super::change::{Goal, Outcome, boot, change};
 use super::error::NixosError;
 use super::lease::{self, Beside, Leases};
 use super::link::Link;
 use super::logs;
 use super::look::Look;
 use super::options::NixosOptions;
-use super::systems::Source;
+use super::systems::{Brought, Flakes, Source, Together};
 use crate::clock::Until;
 use crate::host::{
     Host, HostChange, HostError, LeaseRecord, LeaseRequest, LogLine, LogQuery, NodeObservation,
 };
 use crate::model::{Deployment, HostInputs, Layout};
-use crate::nix::StorePath;
 use crate::ssh::{Ssh, quoted};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -29,6 +28,8 @@ use tokio::time::{Instant, sleep};
 const DATA: &str = "/var/lib/octad";
 /// Looks for the data disk.
 const DISK: &str = include_str!("scripts/disk.sh");
+/// Tells of a system that it has.
+const BEFORE: &str = include_str!("scripts/before.sh");
 /// How long what changes little may take there.
 const SHORT: Duration = Duration::from_secs(60);
 /// How long it may take to format a disk of some terabytes.
@@ -37,9 +38,6 @@ const FORMAT: Duration = Duration::from_secs(300);
 const AT_WORK: Duration = Duration::from_secs(90);
 /// How long the processes of a host that goes back may take to end.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// The documents of all nodes of a machine, by node.
-type Together = BTreeMap<String, Value>;
 
 pub(super) struct Machine {
     site: PathBuf,
@@ -54,7 +52,8 @@ pub(super) struct Machine {
     /// It is known to be no other machine.
     is_recognised: AtomicBool,
     /// Systems that it has been brought, and of what they were made.
-    brought: Mutex<Vec<(Together, StorePath)>>,
+    brought: Mutex<Vec<Brought>>,
+    flakes: Flakes,
 }
 
 impl Machine {
@@ -63,6 +62,7 @@ impl Machine {
         name: &str,
         inputs: &HostInputs,
         leases: &Leases,
+        flakes: &Flakes,
     ) -> Result<Self, HostError> {
         let incomplete =
             |missing: String| HostError::Incomplete { subject: format!("the host {name}"), missing };
@@ -82,6 +82,7 @@ impl Machine {
             is_recognised: AtomicBool::default(),
             ssh,
             brought: Mutex::default(),
+            flakes: flakes.clone(),
         })
     }
 
@@ -97,33 +98,46 @@ impl Machine {
 
     /// Where the systems of its stack come from.
     pub(super) fn source(&self, addresses: BTreeMap<String, String>) -> Source<'_> {
-        Source { options: &self.options, site: &self.site, stack: &self.stack, addresses }
+        let Self { options, flakes, site, stack, .. } = self;
+        Source { options, flakes, site, stack, addresses }
     }
 
-    /// Takes note of a system that it has been brought.
-    pub(super) fn has(&self, documents: Together, system: StorePath) {
+    /// Takes note of a system that it has: what is to be run with its documents is that.
+    pub(super) fn has(&self, system: Brought) {
         let mut brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
-        brought.retain(|(of, _)| *of != documents);
-        brought.push((documents, system));
+        brought.retain(|one| one.documents != system.documents);
+        brought.push(system);
     }
 
-    /// The system of these documents, where it has been brought that.
-    fn known(&self, documents: &Together) -> Option<StorePath> {
+    /// The system of these documents, where it is known to have that.
+    pub(super) fn known(&self, documents: &Together) -> Option<Brought> {
         let brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
-        brought.iter().find(|(of, _)| of == documents).map(|(_, system)| system.clone())
+        brought.iter().find(|one| one.documents == *documents).cloned()
     }
 
     /// The system that is made of these documents, which it has by then.
-    async fn system(&self, documents: Together) -> Result<StorePath, NixosError> {
+    async fn system(&self, documents: Together) -> Result<Brought, NixosError> {
         if let Some(system) = self.known(&documents) {
             return Ok(system);
         }
-        let hosts = [(self.name.clone(), documents.clone())].into();
         let source = self.source([self.called()].into());
-        let systems = source.bring(&hosts, &|_, _, _| {}).await?;
-        let system = systems.into_values().next().ok_or_else(|| self.failed("build its system", ""))?;
-        self.has(documents, system.clone());
+        let made = source.make(&[(self.name.clone(), documents)].into(), &|_, _, _| {}).await?;
+        source.bring(&made, &|_, _, _| {}).await?;
+        let system = made.into_values().next().ok_or_else(|| self.failed("build its system", ""))?;
+        self.has(system.clone());
         Ok(system)
+    }
+
+    /// What tells what its systems are made of beside documents from all else.
+    pub(super) async fn sources(&self) -> Result<String, NixosError> {
+        self.source(BTreeMap::new()).sources().await
+    }
+
+    /// A system that it has from before, with what that tells of itself.
+    pub(super) async fn before(&self, system: &str) -> Result<Look, NixosError> {
+        let given = [("system", system)];
+        let (_, said) = self.told("asked for what it ran before", &given, BEFORE, SHORT).await?;
+        Look::of(&said).ok_or_else(|| self.failed(&format!("find {system}, which it ran before,"), &said))
     }
 
     fn failed(&self, tried: &str, said: &str) -> NixosError {
@@ -153,7 +167,7 @@ impl Machine {
     }
 
     /// How it stands; nobody else is taken for it.
-    async fn look(&self) -> Result<Look, NixosError> {
+    pub(super) async fn look(&self) -> Result<Look, NixosError> {
         let mut look = self.link.look().await?;
         // What is begun by an Octad that is no more ends as soon as somebody reaches the machine anew: what it is then counts.
         let begun = Instant::now();
@@ -303,7 +317,8 @@ impl Host for Machine {
         // What it is to run has the program, which it may not have itself yet.
         let system = self.system(documents).await?;
         let option = if refill { "--refill" } else { "" };
-        let given = [("system", system.as_str()), ("option", option), ("device", &device), ("node", &node)];
+        let given =
+            [("system", system.system.as_str()), ("option", option), ("device", &device), ("node", &node)];
         let script = "\"$system/sw/bin/octad-format-data-disk\" $option \"$device\" \"$node\"";
         match self.deed("told to format its data disk", &given, script, FORMAT).await? {
             (0, _) => Ok(()),
@@ -353,7 +368,7 @@ impl Host for Machine {
         let mut documents = look.documents();
         documents.insert(node.clone(), json!(deployment));
         let system = self.system(documents).await?;
-        if !look.is_settled_on(&system) {
+        if !look.is_settled_on(&system.system) {
             let goal = match look.is_on_trial() {
                 // Nobody has judged yet what is on trial there.
                 true => Goal::Try { system: &system, anew: Vec::new(), patience: Duration::ZERO },
@@ -364,7 +379,7 @@ impl Host for Machine {
         // From here on it is among its nodes.
         let known = "mark=/var/lib/octad-deploy/removed/$node\n[ ! -d \"${mark%/*}\" ] || { rm -f \"$mark\" && sync \"${mark%/*}\"; }";
         self.done("note its node", &[("node", node)], known).await?;
-        Ok(system.as_str().to_owned())
+        Ok(system.system.to_string())
     }
 
     async fn files(&self, node: &str) -> Result<BTreeMap<String, String>, HostError> {
@@ -427,16 +442,29 @@ impl Host for Machine {
         let system = self.system(documents).await?;
         let anew = change.anew.iter().map(|(node, stop)| (node.as_str(), stop.until)).collect();
         let patience = change.anew.values().map(|stop| stop.timeout).max().unwrap_or_default();
-        let goal = Goal::Try { system: &system, anew, patience };
-        match self.change(goal).await? {
+        let boots = change.boots && self.look().await?.is_settled_on(&system.system);
+        let outcome = match boots {
+            true => boot(&self.link, &self.name, &Goal::Boot { anew, patience }).await?,
+            false => self.change(Goal::Try { system: &system, anew, patience }).await?,
+        };
+        match outcome {
             Outcome::Done => {
-                Ok(change.anew.keys().map(|node| (node.clone(), system.as_str().to_owned())).collect())
+                Ok(change.anew.keys().map(|node| (node.clone(), system.system.to_string())).collect())
             }
             Outcome::Late => {
                 let node = change.anew.keys().next().cloned().unwrap_or_default();
                 Err(HostError::TooLate { node })
             }
         }
+    }
+
+    async fn renew(&self) -> Result<(), HostError> {
+        let look = self.look().await?;
+        let system = self.system(look.documents()).await?;
+        if !look.is_settled_on(&system.system) {
+            self.change(Goal::Keep { system: &system }).await?;
+        }
+        Ok(())
     }
 
     async fn unconfirmed(&self) -> Result<bool, HostError> {

@@ -4,16 +4,20 @@
 //! | part | what it knows |
 //! |---|---|
 //! | `options` | what a stack file says of such machines |
+//! | `facts` | what a system tells of itself, and what two of them differ in |
 //! | `link` | the way to one: a shell there |
 //! | `look` | what a machine tells of itself |
 //! | `systems` | building systems, and bringing them |
+//! | `compare` | what machines run, beside what they are to run |
 //! | `lease` | who may change one |
 //! | `change` | switching a machine to one, on trial |
 //! | `logs` | what a node's service says |
 //! | `scripts` | what runs there for all that |
 
 mod change;
+mod compare;
 mod error;
+mod facts;
 mod lease;
 mod link;
 mod logs;
@@ -22,18 +26,20 @@ mod machine;
 mod options;
 mod systems;
 
-use super::{Backend, Host, HostError, Identity, Lease, Progress, Staging};
+use super::{Backend, Comparing, Host, HostError, Identity, Lease, Progress, Staging, SystemChange};
 use crate::model::{HostInputs, Options};
 use crate::nix::Documents;
 use async_trait::async_trait;
 use error::NixosError;
+use facts::SystemFacts;
 use lease::Leases;
 use machine::Machine;
 use options::NixosOptions;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use systems::{Brought, Flakes};
 
 /// Machines that NixOS runs.
 #[derive(Default)]
@@ -41,6 +47,7 @@ pub struct NixosBackend {
     /// By name: whoever asks for one gets the same, and with it the way that leads there already.
     machines: Mutex<BTreeMap<String, Arc<Machine>>>,
     leases: Leases,
+    flakes: Flakes,
 }
 
 impl NixosBackend {
@@ -65,7 +72,7 @@ impl Backend for NixosBackend {
         if let Some(known) = machines.get(name).filter(|known| known.is(site, inputs)) {
             return Ok(known.clone());
         }
-        let machine = Arc::new(Machine::new(site, name, inputs, &self.leases)?);
+        let machine = Arc::new(Machine::new(site, name, inputs, &self.leases, &self.flakes)?);
         machines.insert(name.to_owned(), machine.clone());
         Ok(machine)
     }
@@ -89,30 +96,73 @@ impl Backend for NixosBackend {
         self.leases.work_under(lease);
     }
 
+    async fn compare(
+        &self,
+        hosts: &[Comparing],
+        progress: &Progress,
+    ) -> Result<BTreeMap<String, SystemChange>, HostError> {
+        let known = |one: &'_ Comparing| {
+            self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(&one.host).cloned()
+        };
+        let machines: Vec<_> = hosts.iter().filter_map(|one| Some((known(one)?, one))).collect();
+        Ok(compare::compare(&machines, progress).await?)
+    }
+
     async fn stage(&self, hosts: &[Staging], progress: &Progress) -> Result<(), HostError> {
         let mut documents = Documents::new();
-        let mut machines = Vec::new();
+        let (mut machines, mut may_lock_out) = (Vec::new(), BTreeSet::new());
         for staging in hosts {
             let all = staging.nodes.iter().chain(&staging.others);
             let Some(first) = all.clone().next() else { continue };
             let host = first.facts.host.name.clone();
             let machine = self.machines.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned();
             machines.extend(machine);
+            if staging.may_lock_out {
+                may_lock_out.insert(host.clone());
+            }
             documents.insert(host, all.map(|one| (one.facts.node.clone(), json!(one))).collect());
         }
         let Some(first) = machines.first() else { return Ok(()) };
         let addresses = machines.iter().map(|machine| machine.called());
         all_have_disks(&machines, hosts).await?;
         let source = first.source(addresses.collect());
-        let systems = source.bring(&documents, progress).await?;
         for machine in &machines {
-            let name = machine.called().0;
-            if let (Some(system), Some(documents)) = (systems.get(&name), documents.remove(&name)) {
-                machine.has(documents, system.clone());
+            let host = machine.called().0;
+            if documents.get(&host).is_some_and(|documents| machine.known(documents).is_some()) {
+                documents.remove(&host);
             }
+        }
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let made = source.make(&documents, progress).await?;
+        none_is_risked(&machines, &made, &may_lock_out).await?;
+        source.bring(&made, progress).await?;
+        for machine in &machines {
+            made.get(&machine.called().0).into_iter().for_each(|system| machine.has(system.clone()));
         }
         Ok(())
     }
+}
+
+/// Whatever was compared before: no machine is brought what it may be lost by unless somebody consented to that by its name.
+async fn none_is_risked(
+    machines: &[Arc<Machine>],
+    made: &BTreeMap<String, Brought>,
+    may: &BTreeSet<String>,
+) -> Result<(), NixosError> {
+    for machine in machines {
+        let (host, address) = machine.called();
+        let Some(after) = made.get(&host).and_then(|one| SystemFacts::of_built(&one.system)) else {
+            continue;
+        };
+        let look = machine.look().await?;
+        let risks = look.facts.map(|before| before.risks(&after, &address, &look.user)).unwrap_or_default();
+        if !risks.is_empty() && !may.contains(&host) {
+            return Err(NixosError::LockOut { host, risks });
+        }
+    }
+    Ok(())
 }
 
 /// What can be seen to be missing is told before hours of building, of all machines at once.

@@ -5,7 +5,7 @@ use super::program::Ended;
 use super::{BuildError, Documents, Locked, Running, nix};
 use crate::model::counted;
 use crate::nix::StorePath;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,21 +19,26 @@ const FIRST_GUESS: u64 = 1 << 30;
 /// How often it is looked at how much memory an evaluation takes.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A system that is known and not built yet.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Evaluated {
+/// A system that is known and may not be built yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evaluated {
     /// Its derivation.
     pub(super) drv: String,
     /// Where it will be.
-    pub(super) out: StorePath,
+    pub out: StorePath,
     /// For which machines it is, and is built on.
     pub(super) system: String,
+    /// What it tells of itself ([`FACTS`]); null where it has none of that.
+    pub facts: Value,
 }
+
+/// The file of a system, in `/etc`, by which it tells of itself.
+pub const FACTS: &str = "octad-system.json";
 
 type OfHost<'a> = (&'a str, &'a BTreeMap<String, Value>);
 
 /// Evaluates the systems of these hosts.
-pub(super) async fn evaluate(
+pub(super) async fn run_all(
     locked: &Locked,
     hosts: &[OfHost<'_>],
     tell: &(dyn Fn(String) + Send + Sync),
@@ -87,8 +92,10 @@ fn expression(locked: &Locked, hosts: &[OfHost<'_>]) -> String {
     let documents = quoted(&serde_json::json!(hosts).to_string());
     format!(
         "let\n  make = (builtins.getFlake {reference}).{output};\n  \
-         system = host: documents: (make documents).${{host}}.config.system.build.toplevel;\n  \
-         told = host: documents: let built = system host documents; in {{ drv = built.drvPath; out = built.outPath; inherit (built) system; }};\nin\n\
+         told = host: documents:\n  let\n    inherit ((make documents).${{host}}) config;\n    \
+         built = config.system.build.toplevel;\n    file = config.environment.etc.\"{FACTS}\" or null;\n  in {{\n    \
+         drv = built.drvPath; out = built.outPath; inherit (built) system;\n    \
+         facts = if file == null then null else builtins.fromJSON file.text;\n  }};\nin\n\
          assert builtins.isFunction make;\nbuiltins.mapAttrs told (builtins.fromJSON {documents})\n"
     )
 }

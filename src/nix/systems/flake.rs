@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The version of what Octad evaluates ([`super::evaluate`]): what was built by another one isn't taken for the same.
-const EXPRESSION: u32 = 1;
+const EXPRESSION: u32 = 2;
 
 /// A flake whose sources lie in this machine's store: what is evaluated of it is the same whenever that is.
 #[derive(Debug, Clone)]
-pub(super) struct Locked {
+pub struct Locked {
     /// As it was named.
     pub(super) named: String,
     /// As Nix takes it where nothing may change.
@@ -23,7 +23,10 @@ pub(super) struct Locked {
 
 impl Locked {
     /// The flake as it is now. One of this machine that has inputs without a lock gets its lock file by that.
-    pub(super) async fn of(named: &str) -> Result<Self, BuildError> {
+    ///
+    /// # Errors
+    /// Where it can't be had, or has inputs and no lock of them.
+    pub async fn of(named: &str) -> Result<Self, BuildError> {
         let (flake, output) = named.split_once('#').unwrap_or((named, BuildOptions::OUTPUT));
         let flake = if flake.is_empty() { "." } else { flake };
         let output = if output.is_empty() { BuildOptions::OUTPUT } else { output };
@@ -53,6 +56,11 @@ impl Locked {
             reference.push_str(&format!("&{name}={value}"));
         }
         Ok(Self { named: named.to_owned(), reference, output: output.to_owned() })
+    }
+
+    /// What all systems are made of beside documents: the same for the same sources, and for no others.
+    pub fn sources(&self) -> String {
+        hex(Sha256::digest(serde_json::json!([EXPRESSION, self.reference, self.output]).to_string()))
     }
 
     /// What a host's system is made of: the same for the same sources and documents, and for no others.

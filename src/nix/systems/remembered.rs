@@ -1,6 +1,6 @@
 //! What was built before, and of what: for each host a link, which this machine's garbage collector respects, and a note.
 
-use super::{BuildError, Running, nix};
+use super::{BuildError, Evaluated, Running, nix};
 use crate::nix::StorePath;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -15,6 +15,14 @@ struct Note {
     /// See [`Locked::key`](super::Locked::key).
     key: String,
     system: String,
+}
+
+/// What a system turned out to be, before it was built.
+#[derive(Serialize, Deserialize)]
+struct Foreseen {
+    key: String,
+    #[serde(flatten)]
+    evaluated: Evaluated,
 }
 
 impl Remembered {
@@ -40,6 +48,36 @@ impl Remembered {
         is_there.then(|| StorePath::of(&linked).ok()).flatten()
     }
 
+    /// What was evaluated of this, where it is still known.
+    pub(super) fn evaluated(&self, host: &str, key: &str) -> Option<Evaluated> {
+        let note: Foreseen = serde_json::from_slice(&fs::read(self.foreseen(host)).ok()?).ok()?;
+        (note.key == key).then_some(note.evaluated)
+    }
+
+    /// Takes note of what was evaluated.
+    pub(super) fn note_evaluated(
+        &self,
+        host: &str,
+        key: &str,
+        evaluated: &Evaluated,
+    ) -> Result<(), BuildError> {
+        let note = Foreseen { key: key.to_owned(), evaluated: evaluated.clone() };
+        self.write(host, &self.foreseen(host), &serde_json::json!(note).to_string())
+    }
+
+    /// No host's name has a dot.
+    fn foreseen(&self, host: &str) -> PathBuf {
+        self.directory.join(format!("{host}.evaluated.json"))
+    }
+
+    /// Two builds at once each write their own.
+    fn write(&self, host: &str, note: &Path, text: &str) -> Result<(), BuildError> {
+        let failed = |path: PathBuf| move |source| BuildError::Keep { path, source };
+        let new = self.directory.join(format!(".{host}.{}.new", std::process::id()));
+        fs::write(&new, text).map_err(failed(new.clone()))?;
+        fs::rename(&new, note).map_err(failed(note.to_owned()))
+    }
+
     /// Keeps a system, in place of the one before. May be repeated: a directory that was moved holds nothing until then.
     pub(super) async fn keep(&self, host: &str, key: &str, system: &StorePath) -> Result<(), BuildError> {
         let failed = |path: PathBuf| move |source| BuildError::Keep { path, source };
@@ -55,9 +93,6 @@ impl Remembered {
         if !system.to_path().exists() {
             return Err(BuildError::Gone { path: system.to_string() });
         }
-        // Two builds at once each write their own.
-        let new = self.directory.join(format!(".{host}.{}.new", std::process::id()));
-        fs::write(&new, text).map_err(failed(new.clone()))?;
-        fs::rename(&new, &note).map_err(failed(note))
+        self.write(host, &note, &text)
     }
 }

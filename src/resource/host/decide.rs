@@ -1,7 +1,8 @@
 //! What is to be done about a host. Pure.
 
 use super::{Found, HostKind, UNCONFIRMED, UP};
-use crate::model::{Key, Refusal, compare};
+use crate::host::{SystemChange, lock_out_hint};
+use crate::model::{Key, PropertyChange, Refusal, compare};
 use crate::resource::{Decision, Kind as _, Observed, Recorded, Subject};
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -38,6 +39,12 @@ impl HostKind {
                 hint: "declare a host with another name and move the node, or destroy the stack".into(),
             });
         }
+        if let Some(refused) = lock_out(subject) {
+            return refused;
+        }
+        let mut changes = changes;
+        let system = subject.system.filter(|system| system.interrupts_nobody());
+        changes.extend(system.map(of_system));
         match subject.observed {
             _ if recorded.is_pending() => {
                 Decision::Create { reason: "an earlier up was cut off".into(), detail: Value::Null }
@@ -53,9 +60,33 @@ impl HostKind {
                 Decision::Update { changes, reason, disrupts: None }
             }
             _ if changes.is_empty() => Decision::Same,
-            _ => Decision::Update { changes, reason: String::new(), disrupts: None },
+            _ => {
+                let reason = system.map(|_| "no server is restarted".to_owned()).unwrap_or_default();
+                Decision::Update { changes, reason, disrupts: None }
+            }
         }
     }
+}
+
+/// Refuses to bring a host what it may be lost by, where nobody consented to that by its name.
+fn lock_out(subject: &Subject<'_>) -> Option<Decision> {
+    let system = subject.system.filter(|system| !system.risks.is_empty() && !subject.lockout)?;
+    Some(Decision::Refuse(Refusal {
+        key: subject.key.clone(),
+        reason: format!("it could be lost: {}", system.risks.join("; ")),
+        hint: lock_out_hint(&subject.key.name),
+    }))
+}
+
+/// The change of the system of a host, as one of its inputs.
+pub(in crate::resource) fn of_system(system: &SystemChange) -> PropertyChange {
+    let told = |system: &str| Some(Value::from(shortened(system)));
+    PropertyChange { path: "system".into(), before: told(&system.runs), after: told(&system.makes) }
+}
+
+/// A system by the beginning of its hash, which tells it from any other.
+fn shortened(system: &str) -> String {
+    system.rsplit('/').next().unwrap_or(system).chars().take(8).collect()
 }
 
 /// A host goes with all that lies on it, so that nothing may lie there which isn't removed by a step of its own, after

@@ -108,7 +108,7 @@ pub(super) async fn update_together(
     }
     if let Some(host) = host {
         nodes.extend(kind.others(surroundings, &host, &nodes).await?);
-        let change = HostChange { nodes: &nodes, anew: &anew };
+        let change = HostChange { nodes: &nodes, anew: &anew, boots: surroundings.boots(&host) };
         let generations = surroundings.host(&host)?.apply(&change).await?;
         for part in parts {
             if let Some(generation) = generations.get(&part.key.name) {

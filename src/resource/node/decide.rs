@@ -2,8 +2,9 @@
 
 use super::seen::Seen;
 use super::{NodeKind, facts};
-use crate::host::{NodeObservation, RunState};
+use crate::host::{NodeObservation, RunState, SystemChange};
 use crate::model::{Deployment, Key, NodeFacts, Refusal};
+use crate::resource::host::decide::of_system;
 use crate::resource::{Decision, KindError, Observed, Recorded, Subject};
 use crate::role::{GroupView, NotSafe};
 use serde::Deserialize;
@@ -78,7 +79,13 @@ impl NodeKind {
         if let Some(decision) = self.decide_change(subject, before, declared) {
             return decision;
         }
-        let changes = self.changes(before, declared);
+        let mut changes = self.changes(before, declared);
+        if changes.is_empty() {
+            // Its document is the same, and what its host makes of it isn't.
+            let renewed = subject.system.filter(|system| system.renewed.contains(&subject.key.name));
+            changes.extend(renewed.map(of_system));
+        }
+        let boots = subject.reboot && subject.system.is_some_and(SystemChange::only_lacks_boot);
         let restart = |reason: String| Decision::Update {
             changes: changes.clone(),
             reason,
@@ -90,6 +97,7 @@ impl NodeKind {
                 restart(format!("{} changed by another hand", found.altered.join(", ")))
             }
             RunState::Running { current: false, .. } => restart("runs an older configuration".into()),
+            RunState::Running { .. } if boots => restart("its host is to boot".into()),
             RunState::Running { .. } if subject.restart => restart("a restart is asked for".into()),
             RunState::Running { .. } if recorded.is_pending() => creates("an earlier up was cut off"),
             // Its group is looked at by what is recorded of it.

@@ -41,8 +41,10 @@ pub(super) async fn stage(
         let key = deployment.facts.host.key();
         let place = *places.entry(key.clone()).or_insert(all.len());
         if place == all.len() {
-            let may_format = surroundings.allows_format(&key);
-            all.push((key.clone(), Staging { may_format, ..Staging::of(surroundings.host(&key)?) }));
+            let (may_format, may_lock_out) =
+                (surroundings.allows_format(&key), surroundings.allows_lockout(&key));
+            let staging = Staging { may_format, may_lock_out, ..Staging::of(surroundings.host(&key)?) };
+            all.push((key.clone(), staging));
         }
         let staging = &mut all[place].1;
         // What has a process has its ports.

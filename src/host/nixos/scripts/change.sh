@@ -1,5 +1,5 @@
-# Has a machine run another system, in a unit of its own, so that no link is needed for that: $what (try, keep, confirm,
-# revert), $new, $anew (nodes that are begun anew, each as NODE=DEADLINE), $deadline (of others that the change begins anew),
+# Has a machine run another system, in a unit of its own, so that no link is needed for that: $what (try, keep, boot, confirm,
+# revert), $new, $sources (that it was made of, where that is known), $anew (nodes that are begun anew, each as NODE=DEADLINE), $deadline (of others that the change begins anew),
 # $patience (s that each may take to end), $reach (s within which somebody must reach the machine anew after a change), $longest
 # (s that a switch may take). Deadlines are ms since boot, after which no process is asked to end; "-" is none. A "keep" is a
 # "try" that stops nothing and is for good as soon as the machine is reached.
@@ -122,7 +122,7 @@ case $what in
       ends late
     fi
     end_nodes
-    note last "$new"
+    note last "$new${sources:+ $sources}"
     rm -f "$run/reached"
     switch "$new" test
     code=$?
@@ -148,6 +148,16 @@ case $what in
       waited=$((waited + 1))
     done
     [ "$what" = try ] || keeps "$new"
+    ;;
+  boot)
+    [ -z "$old" ] || ends refused "a change is on trial there"
+    ! late || ends late
+    end_nodes
+    phase boots
+    # It ends with the machine: until then nobody takes it for done.
+    systemctl reboot && sleep "$longest"
+    begin_nodes
+    ends refused "it does not boot: systemctl reboot ended with $?"
     ;;
   confirm)
     # One that was cut off before its switch is no trial of anything.

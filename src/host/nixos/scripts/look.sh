@@ -13,6 +13,11 @@ echo "uptime $uptime"
 echo "now $(date +%s%3N)"
 echo "system $(readlink -f /run/current-system)"
 echo "profile $(readlink -f /nix/var/nix/profiles/system)"
+echo "user ${SUDO_USER:-$(id -un)}"
+for of in current:facts booted:booted; do
+  file=/run/${of%:*}-system/etc/octad-system.json
+  [ ! -e "$file" ] || printf '%s %s\n' "${of#*:}" "$(cat "$file")"
+done
 echo "addresses $(ip -4 -o address show | while read -r number interface family address rest; do printf '%s ' "${address%/*}"; done)"
 [ ! -e "$state/trial" ] || echo "trial $(cat "$state/trial")"
 [ ! -e "$state/boots" ] || echo torn
