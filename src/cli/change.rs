@@ -1,6 +1,7 @@
 //! What `up` and `destroy` share: from a declaration to an applied plan, each stage once, in order.
 
 use super::hosts::Hosts;
+use super::rehearse;
 use super::session::{Look, Session};
 use super::{Changing, CliError, Scope};
 use crate::causes::with_causes;
@@ -28,6 +29,20 @@ pub(super) struct Terms {
     pub(super) install: bool,
     /// Only where there is nothing to change.
     pub(super) expect_no_changes: bool,
+    /// How machines come to their new systems.
+    pub(super) activation: Activation,
+}
+
+/// How machines that are changed as a whole come to their new systems.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Activation {
+    /// They run them.
+    #[default]
+    Switch,
+    /// They tell what they would do, and nothing else is done.
+    Dry,
+    /// They boot them from now on, and nothing else is done.
+    Boot,
 }
 
 /// What a change came to.
@@ -37,6 +52,14 @@ pub(super) struct Done {
     pub(super) changed: bool,
     /// How many changes were left out, since they are outside the target.
     pub(super) left_out: usize,
+    /// No change was made: machines were told of it only.
+    pub(super) only_rehearsed: bool,
+}
+
+impl Done {
+    fn rehearsed() -> Self {
+        Self { only_rehearsed: true, ..Self::default() }
+    }
 }
 
 /// A checked plan, and what was seen while it was made.
@@ -179,17 +202,23 @@ async fn locked_change(
     if terms.expect_no_changes {
         expect_none(&plan)?;
     }
-    let mut done = Done { changed: false, left_out: plan.left_out.len() };
+    let mut done = Done { left_out: plan.left_out.len(), ..Done::default() };
     if plan.steps.is_empty() {
         return Ok(done);
     }
     hosts.are_held()?;
     provide(session, &context, &plan, terms.install).await?;
     done.changed = !plan.only_waits();
+    if done.changed && terms.activation == Activation::Dry {
+        return rehearse::dry(session, &context, &mut store, &plan).await.map(|()| Done::rehearsed());
+    }
     if done.changed {
         // Whoever hands over a saved plan has consented to what it does.
         session.consent(verb, arguments.yes || saved.is_some(), &question(&plan)).await?;
         hosts.are_held()?;
+    }
+    if done.changed && terms.activation == Activation::Boot {
+        return rehearse::boot(session, &context, &mut store, &plan).await.map(|()| Done::rehearsed());
     }
     let changes = plan.changes().into_iter().chain(later.iter().flat_map(Plan::changes)).collect();
     let history = History::begin(&session.site(stack.name())?, verb, changes)?;

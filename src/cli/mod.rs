@@ -27,8 +27,10 @@ mod overview;
 mod preview;
 mod push;
 mod refresh;
+mod rehearse;
 mod report;
 mod roll;
+mod rollback;
 mod schema;
 mod session;
 mod state;
@@ -211,6 +213,7 @@ enum Verb {
     Doctor(doctor::Doctor),
     Drill(drill::Drill),
     Roll(roll::Roll),
+    Rollback(rollback::Rollback),
     Gate(gate::Gate),
     Stop(stop::Stop),
     Destroy(destroy::Destroy),
@@ -300,6 +303,7 @@ async fn run(session: &Session, verb: Option<Verb>) -> Result<u8, CliError> {
         Verb::Push(verb) => verb.run(session).await,
         Verb::Doctor(verb) => verb.run(session).await,
         Verb::Roll(verb) => verb.run(session).await,
+        Verb::Rollback(verb) => verb.run(session).await,
         Verb::Gate(verb) => verb.run(session).await,
         Verb::Drill(verb) => verb.run(session).await,
         Verb::Stop(verb) => verb.run(session).await,

@@ -1,6 +1,6 @@
 //! `octad up`: brings the stack to what its file declares.
 
-use super::change::{self, Terms};
+use super::change::{self, Activation, Terms};
 use super::named::named_nodes;
 use super::session::Session;
 use super::{Changing, CliError, Consent, Scope};
@@ -31,6 +31,12 @@ pub(super) struct Up {
     /// Boot machines that run another kernel than their system has, one at a time, once they run what they are to
     #[arg(long)]
     reboot: bool,
+    /// Only have machines tell what running their new systems would do; changes nothing
+    #[arg(long)]
+    dry_activate: bool,
+    /// Only have machines boot their new systems from now on; nothing changes until they do
+    #[arg(long, conflicts_with_all = ["dry_activate", "reboot"])]
+    boot: bool,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
@@ -58,9 +64,17 @@ impl Up {
             diff: self.diff,
             install: self.install,
             expect_no_changes: self.expect_no_changes,
+            activation: match (self.dry_activate, self.boot) {
+                (true, _) => Activation::Dry,
+                (_, true) => Activation::Boot,
+                _ => Activation::Switch,
+            },
         };
         let question = |_: &_| format!("Make these changes to the stack {}?", stack.name());
         let done = change::change(session, "up", &stack, &self.changing, &terms, question).await?;
+        if done.only_rehearsed {
+            return Ok(exit::OK);
+        }
         let state = session.state(stack.name())?;
         session.output().ready(&state, done.changed, done.left_out, &session.invocation());
         Ok(exit::OK)

@@ -262,7 +262,7 @@ impl Action {
     }
 
     /// The resources that it makes or changes, with their inputs afterwards.
-    pub(super) fn makes(&self) -> Vec<(&Key, &Value)> {
+    pub fn makes(&self) -> Vec<(&Key, &Value)> {
         match self {
             Self::Create { key, inputs, .. } => vec![(key, inputs)],
             Self::Update(change) | Self::Renew(change) => vec![(&change.key, &change.after)],

@@ -259,10 +259,11 @@ impl State {
         ValidStack::recorded(name, self.serial, declaration)
     }
 
-    /// The same stack for the next phase of a change: what is recorded by now, where that is what it declares.
+    /// The same stack for the next phase of a change: what is recorded by now, where that is what it declares, but for what it has
+    /// in place of that.
     pub fn again(&self, stack: &ValidStack) -> ValidStack {
         match stack.recorded_at() {
-            Some(_) => self.as_stack(stack.name().clone()),
+            Some(_) => self.as_stack(stack.name().clone()).with_instead(stack.instead()),
             None => stack.clone(),
         }
     }

@@ -18,7 +18,7 @@ pub use fake::{FakeBackend, FakeWorld};
 pub use lease::{LEASE, Lease, LeaseRecord, LeaseRequest, MARGIN};
 pub use local::{Isolation, LocalBackend, LocalOptions};
 pub use nixos::NixosBackend;
-pub use system::{Comparing, SystemChange, Wanted, lock_out_hint};
+pub use system::{Comparing, Generation, Past, SystemChange, Wanted, lock_out_hint};
 
 use crate::clock::Until;
 use crate::model::{Deployment, HostInputs, Options};
@@ -247,6 +247,22 @@ pub trait Host: Send + Sync {
     /// begins nobody anew. As a rule there is none.
     async fn renew(&self) -> Result<(), HostError> {
         Ok(())
+    }
+
+    /// What running the system would do that was made ready for it ([`Backend::stage`]), as it tells; changes nothing. `None` where
+    /// none was.
+    async fn dry_activate(&self) -> Result<Option<String>, HostError> {
+        Ok(None)
+    }
+
+    /// Has it boot that system from now on, and go on as it is until then. Returns whether one was made ready.
+    async fn boot_later(&self) -> Result<bool, HostError> {
+        Ok(false)
+    }
+
+    /// What it has run. As a rule hosts have no systems that are changed as a whole.
+    async fn past(&self) -> Result<Past, HostError> {
+        Ok(Past::default())
     }
 
     /// Takes back what is on trial: the host runs what it ran before, as it boots. Where nothing is, it does nothing. A process

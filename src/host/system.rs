@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 /// Which system a host is to run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +25,39 @@ pub struct Comparing {
     pub documents: BTreeMap<String, serde_json::Value>,
     /// What it is to run.
     pub wanted: Wanted,
+}
+
+/// What a host that is changed as a whole has run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Past {
+    /// What it has had boot and still has, oldest first.
+    pub all: Vec<Generation>,
+    /// What it runs.
+    pub runs: String,
+    /// The fencing token of the lease under which it was changed to that, where it was: hosts that were changed in one run have
+    /// the same.
+    pub wave: Option<u64>,
+}
+
+/// One system that a host has had boot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generation {
+    /// Its number, which tells it from others of the host.
+    pub number: u64,
+    /// Since when.
+    pub since: SystemTime,
+    /// Where it lies.
+    pub system: String,
+    /// The documents in it, by node.
+    pub documents: BTreeMap<String, serde_json::Value>,
+}
+
+impl Past {
+    /// What it had boot before what it runs: the last one of a system that is another.
+    pub fn before(&self) -> Option<&Generation> {
+        let now = self.all.iter().rposition(|one| one.system == self.runs).unwrap_or(self.all.len());
+        self.all[..now].iter().rfind(|one| one.system != self.runs)
+    }
 }
 
 /// What helps where a host may be lost by a change.

@@ -5,6 +5,7 @@ use crate::model::{Key, NodeFacts, Refusal, references};
 use crate::registry::Registry;
 use crate::resource::Malformed;
 use crate::role::Group;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A declaration that was checked: every reference and every need names something declared, nothing goes in circles,
@@ -17,6 +18,8 @@ pub struct ValidStack {
     /// Serial of the state that it was read from, where it declares what is recorded.
     serial: Option<u64>,
     warnings: Vec<Fault>,
+    /// What it declares in place of what is recorded.
+    instead: BTreeMap<Key, Value>,
 }
 
 impl ValidStack {
@@ -42,7 +45,14 @@ impl ValidStack {
     }
 
     fn of(name: Name, declaration: Declaration) -> Self {
-        Self { name, declaration, removal: false, serial: None, warnings: Vec::new() }
+        Self {
+            name,
+            declaration,
+            removal: false,
+            serial: None,
+            warnings: Vec::new(),
+            instead: BTreeMap::new(),
+        }
     }
 
     /// What may be wrong with it and stops nothing.
@@ -63,6 +73,23 @@ impl ValidStack {
             }
         }
         self
+    }
+
+    /// The same stack, with these inputs in place of those that are recorded of the same resources. Others it doesn't get.
+    #[must_use]
+    pub fn with_instead(mut self, instead: &BTreeMap<Key, Value>) -> Self {
+        for (key, inputs) in instead {
+            if let Some(declared) = self.declaration.resources.get_mut(key) {
+                declared.inputs.clone_from(inputs);
+            }
+        }
+        self.instead.clone_from(instead);
+        self
+    }
+
+    /// What it declares in place of what is recorded.
+    pub fn instead(&self) -> &BTreeMap<Key, Value> {
+        &self.instead
     }
 
     /// Whether this is [`ValidStack::empty`], not a declaration that happens to hold nothing.

@@ -34,7 +34,7 @@ fn whatever_cuts_a_change_off_and_what_settles_it_the_next_look_does() {
 
 #[test]
 fn the_script_is_told_here_what_a_change_tells_it() {
-    let told = r#""what={what}\nnew={}\nsources={}\nanew={}\ndeadline={}\npatience={}\nreach={}\nlongest={}\n{SCRIPT}""#;
+    let told = r#""what={what}\nnew={}\nmade={}\nanew={}\ndeadline={}\npatience={}\nreach={}\nlongest={}\n{SCRIPT}""#;
     assert!(include_str!("../../src/host/nixos/change.rs").contains(told));
 }
 
@@ -69,7 +69,7 @@ const WRONG: &[(&str, &str, &str)] = &[
         "    [ -n \"$old\" ] || { old=$(running)",
         "    { old=$(running)",
     ),
-    ("what it was changed to isn't noted", "    note last \"$new${sources:+ $sources}\"\n", ""),
+    ("what it was changed to isn't noted", "    note last \"$new${made:+ $made}\"\n", ""),
     ("a note may be empty", " && sync \"$state/$1.new\" && mv", " && mv"),
     (
         "a note isn't on the disk",

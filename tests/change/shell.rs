@@ -103,7 +103,7 @@ impl Goal {
         let anew = if matches!(self, Self::Try(_)) { "a=130000 e=-" } else { "" };
         let deadline = if matches!(self, Self::Try(_) | Self::Revert) { "130000" } else { "-" };
         format!(
-            "what={what}\nnew='{new}'\nsources=\nanew='{anew}'\ndeadline={deadline}\npatience=1\nreach=1\nlongest=600\n"
+            "what={what}\nnew='{new}'\nmade=\nanew='{anew}'\ndeadline={deadline}\npatience=1\nreach=1\nlongest=600\n"
         )
     }
 }

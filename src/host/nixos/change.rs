@@ -5,6 +5,7 @@
 use super::error::NixosError;
 use super::lease::{Beside, Clock};
 use super::link::Link;
+use super::look::UNKNOWN;
 use super::systems::Brought;
 use crate::clock::Until;
 use crate::host::HostError;
@@ -44,6 +45,11 @@ pub(super) enum Goal<'a> {
         /// The system, which it has.
         system: &'a Brought,
     },
+    /// Boot this system from now on, and go on as it is.
+    Later {
+        /// The system, which it has.
+        system: &'a Brought,
+    },
     /// Boot, with these nodes ended before.
     Boot {
         /// The nodes, each with until when its process may be asked to end.
@@ -68,7 +74,7 @@ impl Goal<'_> {
             Self::Try { patience, .. } | Self::Boot { patience, .. } | Self::Revert { patience, .. } => {
                 *patience
             }
-            Self::Keep { .. } | Self::Confirm => Duration::ZERO,
+            Self::Keep { .. } | Self::Later { .. } | Self::Confirm => Duration::ZERO,
         }
     }
 
@@ -79,7 +85,7 @@ impl Goal<'_> {
                 anew.iter().filter_map(|(_, until)| *until).min()
             }
             Self::Revert { until, .. } => Some(*until),
-            Self::Keep { .. } | Self::Confirm => None,
+            Self::Keep { .. } | Self::Later { .. } | Self::Confirm => None,
         }
     }
 
@@ -88,11 +94,12 @@ impl Goal<'_> {
         (SWITCH + self.patience()) * 2 + REACH + SILENCE
     }
 
-    /// The script with what it is told, for a machine of which the clock was so before.
-    fn script(&self, clock: &Clock) -> String {
+    /// The script with what it is told under a lease of this token, for a machine of which the clock was so before.
+    fn script(&self, clock: &Clock, wave: u64) -> String {
         let (what, brought) = match self {
             Self::Try { system, .. } => ("try", Some(*system)),
             Self::Keep { system } => ("keep", Some(*system)),
+            Self::Later { system } => ("later", Some(*system)),
             Self::Boot { .. } => ("boot", None),
             Self::Confirm => ("confirm", None),
             Self::Revert { .. } => ("revert", None),
@@ -108,9 +115,11 @@ impl Goal<'_> {
             _ => Vec::new(),
         };
         format!(
-            "what={what}\nnew={}\nsources={}\nanew={}\ndeadline={}\npatience={}\nreach={}\nlongest={}\n{SCRIPT}",
+            "what={what}\nnew={}\nmade={}\nanew={}\ndeadline={}\npatience={}\nreach={}\nlongest={}\n{SCRIPT}",
             quoted(brought.map_or("", |brought| brought.system.as_str())),
-            quoted(brought.and_then(|brought| brought.sources.as_deref()).unwrap_or_default()),
+            quoted(&brought.map_or_else(String::new, |brought| {
+                format!("{} {wave}", brought.sources.as_deref().unwrap_or(UNKNOWN))
+            })),
             quoted(&anew.join(" ")),
             deadline(self.until()),
             self.patience().as_secs().max(1),
@@ -184,7 +193,7 @@ pub(super) async fn change(link: &Link, host: &str, goal: &Goal<'_>) -> Result<O
 async fn begin(link: &Link, host: &str, goal: &Goal<'_>, ends: Instant) -> Result<String, HostError> {
     let token = token();
     loop {
-        let script = goal.script(&link.clock().await?);
+        let script = goal.script(&link.clock().await?, link.token());
         let begin = format!("token={token}\nscript={}\n{BEGIN}", quoted(script.trim_end()));
         let begun = link.deed("told to change", Beside::Change, &begin, ANSWER).await?;
         match (begun.code, begun.said.as_str()) {
@@ -287,7 +296,7 @@ mod tests {
         let soon = Some(Until::within(Duration::from_secs(5)));
         let anew = vec![("zk-1", None), ("broker-1", soon)];
         let goal = Goal::Try { system: &system, anew, patience: SWITCH };
-        let script = goal.script(&Clock::of("b-1\n1.00 2.00").unwrap());
+        let script = goal.script(&Clock::of("b-1\n1.00 2.00").unwrap(), 7);
         let begin = format!("token=t\nscript={}\n{BEGIN}", quoted(&script));
         for script in [&script, &begin, PHASE] {
             let read = std::process::Command::new("sh").args(["-n", "-c", script]).output().unwrap();

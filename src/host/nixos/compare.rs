@@ -6,6 +6,7 @@ use super::look::Look;
 use super::machine::Machine;
 use super::systems::{Brought, Together};
 use crate::host::{Comparing, Progress, SystemChange, Wanted};
+use crate::model::Deployment;
 use crate::nix::{Documents, StorePath};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,8 +35,21 @@ async fn before(machine: &Machine, system: &str) -> Result<Goal, NixosError> {
     let host = machine.called().0;
     let system: StorePath =
         system.parse().map_err(|_| NixosError::Strange { host, said: system.to_owned() })?;
-    machine.has(Brought { documents: told.documents(), system: system.clone(), sources: None });
+    machine.has(Brought {
+        documents: as_written_now(told.documents()),
+        system: system.clone(),
+        sources: None,
+    });
     Ok(Goal { system, facts: told.facts })
+}
+
+/// Documents as this program writes them: by these it will be asked for the system.
+fn as_written_now(documents: Together) -> Together {
+    let again = |document: Value| match Deployment::of(&document) {
+        Ok(Some(deployment)) => serde_json::json!(deployment),
+        _ => document,
+    };
+    documents.into_iter().map(|(node, document)| (node, again(document))).collect()
 }
 
 /// What a machine is to run.

@@ -65,6 +65,11 @@ impl Link {
         }
     }
 
+    /// The fencing token of the lease that this process has; 0 where it has none.
+    pub(super) fn token(&self) -> u64 {
+        self.leases.current().map_or(0, |lease| lease.token)
+    }
+
     /// The machine's clock. It read it before this returns: what is left from then on is left from that as well.
     pub(super) async fn clock(&self) -> Result<Clock, NixosError> {
         let said = self.run("asked for its clock", Clock::SCRIPT, LOOK).await?.said;

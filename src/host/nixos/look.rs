@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Tells all of it.
 pub(super) const SCRIPT: &str = include_str!("scripts/look.sh");
+/// Stands for sources that nobody knows.
+pub(super) const UNKNOWN: &str = "-";
 /// The last line: what came before it is whole.
 const END: &str = "looked";
 
@@ -36,6 +38,8 @@ pub(super) struct Look {
     pub(super) last: Option<String>,
     /// The sources that this was made of.
     pub(super) sources: Option<String>,
+    /// The fencing token of the lease under which it was changed to it.
+    token: Option<u64>,
     /// The user who asked.
     pub(super) user: String,
     /// What the system that it runs tells of itself.
@@ -81,9 +85,10 @@ impl Look {
                 }
                 "torn" => look.is_torn = true,
                 "last" => {
-                    let (last, sources) = rest.split_once(' ').unwrap_or((rest, ""));
-                    look.last = Some(last.to_owned());
-                    look.sources = Some(sources.to_owned()).filter(|sources| !sources.is_empty());
+                    let mut words = rest.split(' ');
+                    look.last = words.next().map(str::to_owned);
+                    look.sources = words.next().filter(|sources| *sources != UNKNOWN).map(str::to_owned);
+                    look.token = words.next().and_then(|token| token.parse().ok());
                 }
                 "user" => look.user = name(),
                 "facts" => look.facts = serde_json::from_str(rest).ok(),
@@ -152,6 +157,11 @@ impl Look {
     /// Whether it runs this system, for good.
     pub(super) fn is_settled_on(&self, system: &StorePath) -> bool {
         self.system == system.as_str() && self.profile == system.as_str() && !self.is_on_trial()
+    }
+
+    /// The fencing token of the lease under which it was changed to what it runs.
+    pub(super) fn wave(&self) -> Option<u64> {
+        self.token.filter(|_| self.last.as_ref() == Some(&self.system))
     }
 
     /// Whether what it runs for good was made of these sources.

@@ -7,10 +7,11 @@ use super::link::Link;
 use super::logs;
 use super::look::Look;
 use super::options::NixosOptions;
+use super::past;
 use super::systems::{Brought, Flakes, Source, Together};
 use crate::clock::Until;
 use crate::host::{
-    Host, HostChange, HostError, LeaseRecord, LeaseRequest, LogLine, LogQuery, NodeObservation,
+    Host, HostChange, HostError, LeaseRecord, LeaseRequest, LogLine, LogQuery, NodeObservation, Past,
 };
 use crate::model::{Deployment, HostInputs, Layout};
 use crate::ssh::{Ssh, quoted};
@@ -53,6 +54,8 @@ pub(super) struct Machine {
     is_recognised: AtomicBool,
     /// Systems that it has been brought, and of what they were made.
     brought: Mutex<Vec<Brought>>,
+    /// The one that was made ready for it last.
+    staged: Mutex<Option<Brought>>,
     flakes: Flakes,
 }
 
@@ -82,6 +85,7 @@ impl Machine {
             is_recognised: AtomicBool::default(),
             ssh,
             brought: Mutex::default(),
+            staged: Mutex::default(),
             flakes: flakes.clone(),
         })
     }
@@ -107,6 +111,15 @@ impl Machine {
         let mut brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
         brought.retain(|one| one.documents != system.documents);
         brought.push(system);
+    }
+
+    /// Takes note that the system of these documents is what is ready for it.
+    pub(super) fn is_ready_for(&self, documents: &Together) {
+        *self.staged.lock().unwrap_or_else(PoisonError::into_inner) = self.known(documents);
+    }
+
+    fn staged(&self) -> Option<Brought> {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The system of these documents, where it is known to have that.
@@ -465,6 +478,28 @@ impl Host for Machine {
             self.change(Goal::Keep { system: &system }).await?;
         }
         Ok(())
+    }
+
+    async fn dry_activate(&self) -> Result<Option<String>, HostError> {
+        let Some(Brought { system, .. }) = self.staged() else { return Ok(None) };
+        let script = "\"$system/bin/switch-to-configuration\" dry-activate 2>&1";
+        match self.told("asked what it would do", &[("system", system.as_str())], script, PATIENCE).await? {
+            (0, said) => Ok(Some(said)),
+            (_, said) => Err(self.failed("see what activation would do", &said).into()),
+        }
+    }
+
+    async fn boot_later(&self) -> Result<bool, HostError> {
+        let Some(system) = self.staged() else { return Ok(false) };
+        self.change(Goal::Later { system: &system }).await?;
+        Ok(true)
+    }
+
+    async fn past(&self) -> Result<Past, HostError> {
+        let look = self.look().await?;
+        let (_, said) = self.told("asked for what it has run", &[], past::SCRIPT, SHORT).await?;
+        let strange = || NixosError::Strange { host: self.name.clone(), said: said.clone() };
+        Ok(past::of(&said, &look).ok_or_else(strange)?)
     }
 
     async fn unconfirmed(&self) -> Result<bool, HostError> {

@@ -11,6 +11,7 @@
 //! | `compare` | what machines run, beside what they are to run |
 //! | `lease` | who may change one |
 //! | `change` | switching a machine to one, on trial |
+//! | `past` | what a machine has run before |
 //! | `logs` | what a node's service says |
 //! | `scripts` | what runs there for all that |
 
@@ -24,6 +25,7 @@ mod logs;
 mod look;
 mod machine;
 mod options;
+mod past;
 mod systems;
 
 use super::{Backend, Comparing, Host, HostError, Identity, Lease, Progress, Staging, SystemChange};
@@ -126,20 +128,23 @@ impl Backend for NixosBackend {
         let addresses = machines.iter().map(|machine| machine.called());
         all_have_disks(&machines, hosts).await?;
         let source = first.source(addresses.collect());
+        let all = documents.clone();
         for machine in &machines {
             let host = machine.called().0;
             if documents.get(&host).is_some_and(|documents| machine.known(documents).is_some()) {
                 documents.remove(&host);
             }
         }
-        if documents.is_empty() {
-            return Ok(());
+        let mut made = BTreeMap::new();
+        if !documents.is_empty() {
+            made = source.make(&documents, progress).await?;
+            none_is_risked(&machines, &made, &may_lock_out).await?;
+            source.bring(&made, progress).await?;
         }
-        let made = source.make(&documents, progress).await?;
-        none_is_risked(&machines, &made, &may_lock_out).await?;
-        source.bring(&made, progress).await?;
         for machine in &machines {
-            made.get(&machine.called().0).into_iter().for_each(|system| machine.has(system.clone()));
+            let host = machine.called().0;
+            made.get(&host).into_iter().for_each(|system| machine.has(system.clone()));
+            all.get(&host).into_iter().for_each(|documents| machine.is_ready_for(documents));
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-# Has a machine run another system, in a unit of its own, so that no link is needed for that: $what (try, keep, boot, confirm,
-# revert), $new, $sources (that it was made of, where that is known), $anew (nodes that are begun anew, each as NODE=DEADLINE), $deadline (of others that the change begins anew),
+# Has a machine run another system, in a unit of its own, so that no link is needed for that: $what (try, keep, later, boot, confirm,
+# revert), $new, $made (what of, and under which lease: its sources and its token), $anew (nodes that are begun anew, each as NODE=DEADLINE), $deadline (of others that the change begins anew),
 # $patience (s that each may take to end), $reach (s within which somebody must reach the machine anew after a change), $longest
 # (s that a switch may take). Deadlines are ms since boot, after which no process is asked to end; "-" is none. A "keep" is a
 # "try" that stops nothing and is for good as soon as the machine is reached.
@@ -122,7 +122,7 @@ case $what in
       ends late
     fi
     end_nodes
-    note last "$new${sources:+ $sources}"
+    note last "$new${made:+ $made}"
     rm -f "$run/reached"
     switch "$new" test
     code=$?
@@ -148,6 +148,11 @@ case $what in
       waited=$((waited + 1))
     done
     [ "$what" = try ] || keeps "$new"
+    ;;
+  later)
+    [ -x "$new/bin/switch-to-configuration" ] || ends refused "$new isn't there"
+    [ -z "$old" ] || ends refused "a change is on trial there"
+    boots "$new" || ends stuck "$new can't be had boot: $(last_words)"
     ;;
   boot)
     [ -z "$old" ] || ends refused "a change is on trial there"
