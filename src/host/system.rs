@@ -100,6 +100,14 @@ impl SystemChange {
         self.lacks_boot && !self.is_due()
     }
 
+    /// The same, where the host is to go on with what it runs.
+    #[must_use]
+    pub fn as_it_runs(&self) -> Self {
+        let (runs, with_documents) = (self.runs.clone(), self.with_documents);
+        let (lacks_boot, will_lack_boot) = (self.lacks_boot, self.lacks_boot);
+        Self { makes: runs.clone(), runs, with_documents, lacks_boot, will_lack_boot, ..Self::default() }
+    }
+
     /// The same, once the host runs that.
     #[must_use]
     pub fn once_made(&self) -> Self {

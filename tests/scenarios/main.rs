@@ -9,6 +9,7 @@ mod simulation;
 
 use octad::cli::CliError;
 use octad::engine::{self, Checked, Event, NotSpared, Options, Plan, SavedPlan};
+use octad::host::SystemChange;
 use octad::host::fake::Cut;
 use octad::model::{Key, Refusal};
 use octad::output::{
@@ -221,6 +222,7 @@ fn execute(simulation: &mut Simulation, command: &str) -> String {
         ["alter-file", node, file] => world.alter_file(node, file),
         ["alter-file", node, file, line] => world.add_line(node, file, line),
         ["unreadable-files", node] => world.unreadable_files(node),
+        ["flake-makes", host, system, differs @ ..] => world.make_system(host, differing(system, differs)),
         ["lose-host", host] => world.lose_host(host),
         ["trial-ends", host] => world.trial_ends(host),
         ["on-trial"] => {
@@ -323,6 +325,19 @@ fn told(error: &CliError) -> String {
     format!("{}exit code {}\n", words.join(" "), report.code)
 }
 
+/// How another system that a host is to run differs from the one that it runs: `renews NODE`, `boots`, `risks WORDS`.
+fn differing(system: &str, differs: &[&str]) -> SystemChange {
+    let mut change = SystemChange { makes: system.to_owned(), ..SystemChange::default() };
+    match differs {
+        [] => {}
+        ["renews", nodes @ ..] => change.renewed = nodes.iter().map(|node| (*node).to_owned()).collect(),
+        ["boots"] => change.will_lack_boot = true,
+        ["risks", what @ ..] => change.risks = vec![what.join(" ")],
+        other => panic!("a system can't differ by `{}`", other.join(" ")),
+    }
+    change
+}
+
 /// The options of a verb. Files lie beside the state.
 fn terms(simulation: &Simulation, options: &[&str]) -> Terms {
     let mut terms = Terms::default();
@@ -336,6 +351,8 @@ fn terms(simulation: &Simulation, options: &[&str]) -> Terms {
             "--refill" => terms.refill.push(value()),
             "--interrupt" => terms.interrupt.push(value()),
             "--allow-loss" => terms.allow_loss.push(value()),
+            "--allow-lockout" => terms.allow_lockout.push(value()),
+            "--reboot" => terms.reboot = true,
             "--expect-no-changes" => terms.expect_no_changes = true,
             _ => panic!("there is no option `{option}`"),
         }

@@ -11,16 +11,16 @@ mod shared;
 use octad::cli::CliError;
 use octad::engine::{
     self, Checked, Context, Ending, Event, Events, FileChanges, History, Intent, Interrupt, Inventory,
-    Options, Plan, Record, SavedPlan, Selection, State, Stopped, Store, Update,
+    Options, Plan, Record, SavedPlan, Selection, State, Stopped, Store, Systems, Update,
 };
-use octad::host::FakeWorld;
+use octad::host::{FakeWorld, SystemChange};
 use octad::model::{Key, Refusal};
 use octad::output::StackStatus;
 use octad::program::{Programs, StackFile};
 use octad::registry::Registry;
 use octad::stack::{Name, Stack, ValidStack};
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -69,6 +69,8 @@ pub struct Simulation {
     _directory: Option<TempDir>,
     runtime: Runtime,
     events: Arc<Mutex<Vec<Event>>>,
+    /// How systems of hosts were found to differ last.
+    systems: Mutex<BTreeMap<Key, SystemChange>>,
 }
 
 /// What is called, as [`FakeWorld::watch`] does at each deed.
@@ -91,6 +93,8 @@ pub struct Terms {
     pub restart: Option<Vec<String>>,
     pub interrupt: Vec<String>,
     pub allow_loss: Vec<String>,
+    pub allow_lockout: Vec<String>,
+    pub reboot: bool,
     pub expect_no_changes: bool,
 }
 
@@ -162,6 +166,7 @@ impl Simulation {
             _directory: None,
             runtime,
             events: Arc::default(),
+            systems: Mutex::default(),
         }
     }
 
@@ -254,6 +259,12 @@ impl Simulation {
             refill: terms.refill.iter().map(|node| Key::new("node", node)).collect(),
             interrupts: terms.interrupt.iter().cloned().collect(),
             losses: terms.allow_loss.iter().map(|key| key.parse().unwrap()).collect(),
+            lockouts: terms.allow_lockout.iter().map(|host| Key::new("host", host)).collect(),
+            reboot: terms.reboot,
+            systems: match &terms.restart {
+                Some(_) => Systems::AsTheyRun(BTreeMap::new()),
+                None => Systems::Made,
+            },
             ..Intent::default()
         })
     }
@@ -286,7 +297,9 @@ impl Simulation {
     ) -> Result<(Plan<Checked>, Vec<Plan>), CliError> {
         let state = self.state();
         let context = self.context(stack, &state);
-        let inventory = engine::observe(&context, stack, &state).await;
+        let mut inventory = engine::observe(&context, stack, &state).await;
+        engine::compare(&context, stack, intent, &state, &mut inventory).await.map_err(CliError::Prepare)?;
+        self.systems.lock().unwrap().clone_from(&inventory.systems);
         engine::consent(&self.registry, stack, intent, &state, &inventory)?;
         let plan = engine::plan(&self.registry, stack, intent, &state, &inventory);
         let plan = engine::check(plan, &self.registry, stack, intent, &inventory)?;
@@ -420,6 +433,7 @@ impl Simulation {
         plan: Plan<Checked>,
     ) -> Result<(), Early> {
         let context = self.context_for(stack, intent, store.state());
+        context.compared(&self.systems.lock().unwrap());
         let options = Options {
             parallel: self.parallel,
             gate_timeout: self.gate_timeout,

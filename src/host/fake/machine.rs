@@ -136,6 +136,11 @@ impl Host for FakeHost {
         self.world.act("apply", &self.name, apply, cut_off("change", &self.name)).await
     }
 
+    async fn renew(&self) -> Result<(), HostError> {
+        let renew = |world: &mut super::World| world.renew(&self.name);
+        self.world.act("renew", &self.name, renew, cut_off("renew", &self.name)).await
+    }
+
     async fn unconfirmed(&self) -> Result<bool, HostError> {
         let world = self.world.lock();
         match world.unreachable.contains(&self.name) {

@@ -13,13 +13,14 @@ mod kafka;
 mod lies;
 mod machine;
 mod record;
+mod systems;
 mod trial;
 mod world;
 
 pub use lies::Moment;
 pub use record::{Breach, Cause, Cut, Deed, Loss};
 
-use super::{Backend, Host, HostError, Identity, Progress, Staging};
+use super::{Backend, Comparing, Host, HostError, Identity, Progress, Staging, SystemChange};
 use crate::kafka::{Claim, Kafka, LookError, NotClaimed, TopicPartition};
 use crate::model::{HealthCheck, HostInputs, Options};
 use crate::wire::{NotServing, Wire};
@@ -233,6 +234,22 @@ impl Backend for FakeBackend {
 
     fn changes_whole(&self, inputs: &HostInputs) -> bool {
         inputs.options.get(Self::WHOLE).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    async fn compare(
+        &self,
+        hosts: &[Comparing],
+        _progress: &Progress,
+    ) -> Result<BTreeMap<String, SystemChange>, HostError> {
+        let mut world = self.0.lock();
+        let mut compared = BTreeMap::new();
+        for one in hosts {
+            // What is on trial is judged first.
+            let is_settled = !world.trials.contains_key(&one.host);
+            let change = if is_settled { world.compared(one) } else { None };
+            compared.extend(change.map(|change| (one.host.clone(), change)));
+        }
+        Ok(compared)
     }
 
     async fn stage(&self, _hosts: &[Staging], _progress: &Progress) -> Result<(), HostError> {

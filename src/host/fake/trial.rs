@@ -2,7 +2,7 @@
 
 use super::world::{Generation, Run, World};
 use crate::clock::Until;
-use crate::host::{HostChange, HostError};
+use crate::host::{HostChange, HostError, SystemChange};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 #[derive(Serialize, Deserialize)]
 pub(super) struct Trial {
     before: BTreeMap<String, Generation>,
+    /// The system, where it is compared.
+    #[serde(default)]
+    system: Option<SystemChange>,
 }
 
 impl World {
@@ -24,11 +27,12 @@ impl World {
             stop.until.map_or(Ok(()), |until| self.in_time(host, name, until))?;
         }
         self.went_back.remove(host);
+        let system = self.switched(host, change.boots);
         if !self.trials.contains_key(host) {
             let here = self.nodes.iter().filter(|(_, node)| node.host == host);
             let before = here.filter_map(|(name, node)| Some((name.clone(), node.generation.clone()?)));
             let before = before.collect();
-            self.trials.insert(host.to_owned(), Trial { before });
+            self.trials.insert(host.to_owned(), Trial { before, system });
         }
         let mut generations = BTreeMap::new();
         for deployment in change.nodes {
@@ -81,8 +85,9 @@ impl World {
 
     /// Puts the files in place that were there before the change on trial; returns the nodes whose these are.
     fn put_before(&mut self, host: &str) -> Vec<String> {
-        let Some(Trial { before }) = self.trials.remove(host) else { return Vec::new() };
+        let Some(Trial { before, system }) = self.trials.remove(host) else { return Vec::new() };
         self.went_back.insert(host.to_owned());
+        self.systems.extend(system.map(|system| (host.to_owned(), system)));
         let mut changed = Vec::new();
         for (name, generation) in before {
             let here = self.nodes.get_mut(&name).filter(|node| node.host == host);

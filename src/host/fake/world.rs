@@ -12,7 +12,7 @@ use super::ensemble::Ensemble;
 use super::lies::Lies;
 use super::record::{Breach, Cause, Cut, Deed, Loss};
 use super::trial::Trial;
-use crate::host::DOCUMENT_FILE;
+use crate::host::{DOCUMENT_FILE, SystemChange};
 use crate::model::{Member, NodeFacts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -70,6 +70,12 @@ pub(super) struct World {
     /// Hosts that have gone back from the change that was on trial last.
     #[serde(default)]
     pub(super) went_back: BTreeSet<String>,
+    /// How what hosts run beside their nodes' documents differs from what they are to run.
+    #[serde(default)]
+    pub(super) systems: BTreeMap<String, SystemChange>,
+    /// Hosts that are to go on with the system that they run.
+    #[serde(skip)]
+    pub(super) stay: BTreeSet<String>,
     pub(super) lag: u64,
     /// How long each deed of Octad's takes.
     pub(super) takes: Duration,
@@ -198,6 +204,8 @@ impl Default for World {
             left: BTreeMap::new(),
             trials: BTreeMap::new(),
             went_back: BTreeSet::new(),
+            systems: BTreeMap::new(),
+            stay: BTreeSet::new(),
             lag: 1,
             takes: Duration::ZERO,
             still: BTreeSet::new(),

@@ -51,7 +51,7 @@ told";
 
     #[test]
     fn generations_are_told_in_their_order_with_what_they_had() {
-        let look = Look { system: "/nix/store/b-nixos-system".into(), ..Look::default() };
+        let look = Look::of("system /nix/store/b-nixos-system\nlooked").unwrap();
         let past = of(SAID, &look).unwrap();
         let numbers: Vec<u64> = past.all.iter().map(|one| one.number).collect();
         assert_eq!(numbers, [9, 10]);
