@@ -33,5 +33,7 @@ in
   modules = standins.modules ++ [
     { nixpkgs.pkgs = standins.pkgs; }
     ./node.nix
-  ];
+  ]
+  # What somebody wants of all machines besides.
+  ++ lib.optional (builtins.pathExists (root + "/extra.nix")) (root + "/extra.nix");
 }

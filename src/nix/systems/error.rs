@@ -106,7 +106,11 @@ impl BuildError {
                 "what is in {} may be deleted, or name another directory with `--out`",
                 path.parent().unwrap_or(path).display()
             )),
-            Self::Evaluate { .. } | Self::Strange { .. } => None,
+            Self::Evaluate { host, .. } => Some(format!(
+                "nothing was changed; correct the flake: `octad build {host}` shows it again. `octad roll NODE` starts and \
+                 restarts what runs without it"
+            )),
+            Self::Strange { .. } => None,
         }
     }
 }
