@@ -10,12 +10,24 @@ let
     modules = path config.system.modulesTree;
     parameters = lib.concatStringsSep " " config.boot.kernelParams;
   };
-  keys = user: user.openssh.authorizedKeys.keys ++ map builtins.readFile user.openssh.authorizedKeys.keyFiles;
+  keys =
+    user:
+    user.openssh.authorizedKeys.keys ++ map builtins.readFile user.openssh.authorizedKeys.keyFiles;
   facts = {
     inherit boots;
-    services = lib.mapAttrs (name: _: path config.systemd.units."octad-${name}.service".unit) config.octad.nodes;
+    services = lib.mapAttrs (
+      name: _: path config.systemd.units."octad-${name}.service".unit
+    ) config.octad.nodes;
     root = {
-      inherit (config.fileSystems."/" or { device = null; fsType = null; }) device fsType;
+      inherit
+        (config.fileSystems."/" or {
+          device = null;
+          fsType = null;
+        }
+        )
+        device
+        fsType
+        ;
     };
     loader = {
       systemd-boot = loader.systemd-boot.enable;
@@ -35,5 +47,7 @@ in
   imports = [ ./options.nix ];
 
   # It says what there is, and brings none of it along.
-  environment.etc."octad-system.json".text = builtins.unsafeDiscardStringContext (builtins.toJSON facts);
+  environment.etc."octad-system.json".text = builtins.unsafeDiscardStringContext (
+    builtins.toJSON facts
+  );
 }

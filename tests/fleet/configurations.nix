@@ -30,10 +30,12 @@ in
 (import ../../nix/lib.nix { inherit nixpkgs; }).mkHosts {
   inherit root;
   documents = lib.mapAttrs (_: own) documents;
-  modules = standins.modules ++ [
-    { nixpkgs.pkgs = standins.pkgs; }
-    ./node.nix
-  ]
-  # What somebody wants of all machines besides.
-  ++ lib.optional (builtins.pathExists (root + "/extra.nix")) (root + "/extra.nix");
+  modules =
+    standins.modules
+    ++ [
+      { nixpkgs.pkgs = standins.pkgs; }
+      ./node.nix
+    ]
+    # What somebody wants of all machines besides.
+    ++ lib.optional (builtins.pathExists (root + "/extra.nix")) (root + "/extra.nix");
 }
