@@ -13,8 +13,18 @@ let
   keys =
     user:
     user.openssh.authorizedKeys.keys ++ map builtins.readFile user.openssh.authorizedKeys.keyFiles;
+  # What all that runs there shares. It isn't a node's, and can cut one off all the same.
+  shares =
+    name:
+    builtins.match "(nftables|firewall|ip6?tables|network-.*|systemd-networkd|systemd-resolved|dhcpcd)[.]service" name
+    != null;
   facts = {
     inherit boots;
+    network = lib.mapAttrs (_: unit: path unit.unit) (
+      lib.filterAttrs (name: _: shares name) config.systemd.units
+    );
+    inherit (config.boot.kernel) sysctl;
+    hosts = config.networking.hosts;
     services = lib.mapAttrs (
       name: _: path config.systemd.units."octad-${name}.service".unit
     ) config.octad.nodes;

@@ -100,6 +100,7 @@ pub fn check(
         same,
         left_out,
         told,
+        systems,
         stage: _,
     } = plan;
     order_ends(&steps)?;
@@ -180,6 +181,7 @@ pub fn check(
         same,
         left_out,
         told,
+        systems,
         stage: PhantomData,
     })
 }

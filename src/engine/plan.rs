@@ -71,6 +71,9 @@ pub struct Plan<Stage = Draft> {
     /// What some resources come to, for people: those that are made or changed, and those that are to be told of anyhow.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub told: BTreeMap<Key, String>,
+    /// The systems that hosts are to run which are changed as a whole, where they run others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub systems: BTreeMap<Key, String>,
     #[serde(skip)]
     pub(super) stage: PhantomData<Stage>,
 }

@@ -129,8 +129,15 @@ pub fn plan(
         same: planner.same,
         left_out: planner.left_out,
         told,
+        systems: due(inventory),
         stage: PhantomData,
     }
+}
+
+/// The systems that hosts are to run in place of those that they run.
+fn due(inventory: &Inventory) -> BTreeMap<Key, String> {
+    let due = inventory.systems.iter().filter(|(_, system)| system.is_due());
+    due.map(|(key, system)| (key.clone(), system.makes.clone())).collect()
 }
 
 /// Why what was recorded once is not declared any more: others changed it since, and would find it put back.

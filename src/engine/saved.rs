@@ -206,6 +206,9 @@ impl SavedPlan {
             ));
         }
         differences.extend(self::differences(&self.plan, plan, &|then, now| Some(then) == now));
+        let hosts: BTreeSet<&Key> = self.plan.systems.keys().chain(plan.systems.keys()).collect();
+        let others = hosts.into_iter().filter(|host| self.plan.systems.get(*host) != plan.systems.get(*host));
+        differences.extend(others.map(|host| format!("{host}: another system is made for it now")));
         if self.later.len() != later.len() {
             let (then, now) = (self.later.len() + 1, later.len() + 1);
             differences.push(format!("it has {now} phases now, where it had {then}"));

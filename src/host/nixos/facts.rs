@@ -13,6 +13,10 @@ pub(super) struct SystemFacts {
     boots: Value,
     /// The unit of each node.
     services: BTreeMap<String, String>,
+    /// What all that runs there shares: the firewall and the like, settings of the kernel, names of hosts.
+    network: Value,
+    sysctl: Value,
+    hosts: Value,
     root: Value,
     loader: Value,
     addresses: BTreeSet<Ipv4Addr>,
@@ -40,13 +44,16 @@ impl SystemFacts {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Those of these nodes that begin anew with the system `after`.
+    /// Those of these nodes that begin anew with the system `after`: whose service differs, and all of them where what they share
+    /// does. A rule that cuts brokers off would do so on all machines at once, where it is no change of a turn.
     pub(super) fn renewed<'a>(
         &self,
         after: &Self,
         nodes: impl Iterator<Item = &'a String>,
     ) -> BTreeSet<String> {
-        nodes.filter(|node| self.services.get(*node) != after.services.get(*node)).cloned().collect()
+        let shared = |of: &Self| (of.network.clone(), of.sysctl.clone(), of.hosts.clone());
+        let all = shared(self) != shared(after);
+        nodes.filter(|node| all || self.services.get(*node) != after.services.get(*node)).cloned().collect()
     }
 
     /// Whether what booted this is less than all of the system `after`.
@@ -110,6 +117,9 @@ mod tests {
         let mut told = json!({
             "boots": { "kernel": "/nix/store/a-linux" },
             "services": { "broker-1": "/nix/store/a-unit", "zk-1": "/nix/store/b-unit" },
+            "network": { "nftables.service": "/nix/store/d-unit" },
+            "sysctl": { "vm.swappiness": 1 },
+            "hosts": {},
             "root": { "device": "/dev/vda1", "fsType": "ext4" },
             "loader": { "grub": ["/dev/vda"], "systemd-boot": false },
             "addresses": ["10.0.0.1", "192.168.0.1"],
@@ -166,6 +176,14 @@ mod tests {
         let nodes = ["broker-1".to_owned(), "zk-1".to_owned(), "new-1".to_owned()];
         let after = facts(|told| told["services"]["zk-1"] = json!("/nix/store/c-unit"));
         assert_eq!(facts(|_| {}).renewed(&after, nodes.iter()), ["zk-1".to_owned()].into());
+        let others: [fn(&mut Value); 3] = [
+            |told| told["network"]["nftables.service"] = json!("/nix/store/e-unit"),
+            |told| told["sysctl"]["vm.swappiness"] = json!(60),
+            |told| told["hosts"]["10.0.0.9"] = json!(["broker-9"]),
+        ];
+        for changed in others {
+            assert_eq!(facts(|_| {}).renewed(&facts(changed), nodes.iter()).len(), nodes.len());
+        }
         assert!(!facts(|_| {}).lacks_boot(&after));
         assert!(facts(|_| {}).lacks_boot(&facts(|told| told["boots"] = json!({}))));
     }
