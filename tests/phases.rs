@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use octad::causes::with_causes;
 use octad::cli::CliError;
 use octad::component::Hosts;
-use octad::engine::{Action, Plan, State, Store};
+use octad::engine::{self, Action, Intent, Plan, State, Store};
+use octad::host::SystemChange;
 use octad::host::fake::Cut;
 use octad::model::{FACTS_VERSION, File, Key, Member, NodeFacts, Output, Process, Software, Source};
 use octad::output::preview_text;
@@ -17,7 +18,7 @@ use octad::stack::Stack;
 use octad::wire::Wire;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use simulation::{Ended, Simulation, Terms};
+use simulation::{Ended, SHARED, Simulation, Terms};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -651,4 +652,20 @@ fn a_host_that_alone_is_made_anew_tells_of_the_node_that_stays() {
     });
     assert!(matches!(ended, Ok(Ended::Changed)), "{}", with_causes(&ended.unwrap_err()));
     converge(&simulation, &all(), "the rest");
+}
+
+#[test]
+fn systems_that_begin_nobody_anew_come_to_one_host_after_the_other() {
+    let simulation = Simulation::of(SHARED);
+    simulation.up().unwrap();
+    let (stack, state) = (simulation.declare().unwrap(), simulation.state());
+    let mut inventory = simulation.observe(&stack, &state);
+    let other = SystemChange { runs: "a".into(), makes: "b".into(), ..SystemChange::default() };
+    let hosts = state.resources.keys().filter(|key| key.kind == "host");
+    inventory.systems = hosts.map(|host| (host.clone(), other.clone())).collect();
+    let plan = engine::plan(&simulation.registry, &stack, &Intent::default(), &state, &inventory);
+    let updates = plan.steps.iter().enumerate().filter(|(_, step)| matches!(step.action, Action::Update(_)));
+    let updates: Vec<(usize, &BTreeSet<usize>)> = updates.map(|(number, step)| (number, &step.after)).collect();
+    assert_eq!(updates.len(), 3, "{:?}", plan.steps);
+    assert!(updates.windows(2).all(|pair| pair[1].1.contains(&pair[0].0)), "{updates:?}");
 }

@@ -183,7 +183,7 @@ impl Worker {
             Action::Renew(change) => self.renew(change).await,
             Action::Discard { key, outgoing } => self.discard(key, *outgoing).await,
             Action::Update(change) if change.changes.is_empty() => self.start(change).await,
-            Action::Update(change) => self.update_at_rest(change).await,
+            Action::Update(change) => self.update_beside(number, change).await,
             Action::Delete { key, before, .. } => self.delete(key, before).await,
             Action::Forget { key, .. } => self.forget(key),
             Action::Roll { .. } | Action::RollHosts { .. } => rolling::roll(self, number, &step.action).await,

@@ -2,13 +2,47 @@
 
 use super::{StepError, Worker};
 use crate::engine::gate::{self, Members};
+use crate::engine::plan::Change;
 use crate::engine::{Event, Record, identity};
 use crate::model::Key;
-use crate::resource::Surroundings as _;
-use crate::role::{GroupView, Standing};
+use crate::resource::{self, Instance, Surroundings as _};
+use crate::role::{GroupView, Health, Standing};
 use std::collections::BTreeSet;
 
 impl Worker {
+    /// Changes what can be changed beside others. Groups that were well on a host that is changed as a whole have to be so after
+    /// it: that nobody is begun anew by a system doesn't mean that it does no harm.
+    pub(super) async fn update_beside(&self, number: usize, change: &Change) -> Result<(), StepError> {
+        let well = self.well_on(&change.key).await;
+        self.update_at_rest(change).await?;
+        for group in well {
+            self.healthy(number, &group, &Members::default()).await?;
+        }
+        Ok(())
+    }
+
+    /// The groups with a member on this host that are well, where the host is changed as a whole.
+    async fn well_on(&self, host: &Key) -> Vec<String> {
+        let context = self.context.as_ref();
+        let stands = |(key, instance): (&Key, &Instance)| {
+            let kind = context.registry().kind(&key.kind);
+            kind.and_then(|kind| kind.stands_on(&instance.inputs)).as_ref() == Some(host)
+        };
+        let mut well = Vec::new();
+        for group in self.stack.groups.keys().filter(|_| context.changes_whole(host)) {
+            if !context.made_instances(group).iter().any(stands) {
+                continue;
+            }
+            let (Some(role), Some(view)) = (context.role_of(group), resource::view(context, group).await) else {
+                continue;
+            };
+            if role.health(&view, &context.made_members(group), &BTreeSet::new()) == Health::Healthy {
+                well.push(group.clone());
+            }
+        }
+        well
+    }
+
     /// Waits until the group is healthy and in its preferred order.
     pub(super) async fn gate(&self, number: usize, group: &str) -> Result<(), StepError> {
         let view = self.healthy(number, group, &Members::default()).await?;

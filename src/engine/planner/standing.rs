@@ -45,7 +45,8 @@ impl Planner<'_> {
         declared.is_some_and(|(declared, kind)| kind.changes_whole(&declared.inputs))
     }
 
-    /// What stands on each resource that is changed as a whole, and what is changed on any of those outside a roll.
+    /// What stands on each resource that is changed as a whole, what is changed on any of those outside a roll, and those that
+    /// are changed beside what stands on them. That begins nobody anew, and may harm them all the same.
     pub(super) fn on_whole(&self) -> Vec<BTreeSet<Key>> {
         let mut on: BTreeMap<Key, BTreeSet<Key>> = BTreeMap::new();
         let hosts: BTreeSet<&Key> =
@@ -57,7 +58,8 @@ impl Planner<'_> {
             }
         }
         let changed = on.values().flatten().filter(|key| self.graph.changes(key)).cloned().collect();
-        on.into_values().chain([changed]).collect()
+        let beside = hosts.into_iter().filter(|host| self.graph.changes(host)).cloned().collect();
+        on.into_values().chain([changed, beside]).collect()
     }
 
     pub(super) fn role_of(&self, group: &str) -> Option<Arc<dyn Role>> {
