@@ -4,7 +4,7 @@
 mod simulation;
 
 use octad::engine::{Action, Event};
-use simulation::{Ended, Simulation, Terms};
+use simulation::{Ended, Simulation, THREE_AND_THREE, Terms};
 
 #[test]
 fn what_is_to_be_restarted_is_rolled_once_and_changes_nothing() {
@@ -39,4 +39,16 @@ fn what_is_to_be_restarted_is_rolled_once_and_changes_nothing() {
     };
     assert_eq!(inputs(&simulation.state()), inputs(&before));
     assert!(simulation.plan_of(&declared).unwrap().steps.is_empty(), "it was for once");
+}
+
+#[test]
+fn how_long_a_node_is_up_its_host_says_by_its_own_clock() {
+    let simulation = Simulation::of(THREE_AND_THREE);
+    simulation.up().unwrap();
+    let (stack, state) = (simulation.declare().unwrap(), simulation.state());
+    let inventory = simulation.observe(&stack, &state);
+    let status = octad::output::StackStatus::of(&simulation.registry, &state, &inventory);
+    // Of the time of day these hosts say that it is 1970.
+    let long = |up: Option<u64>| up.is_none_or(|seconds| seconds > 86_400);
+    assert!(!status.nodes.iter().any(|node| long(node.up_seconds)), "{:?}", status.nodes);
 }

@@ -10,7 +10,7 @@ use comfy_table::{Cell, ColumnConstraint, Table, presets};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// How a stack is.
 #[derive(Debug, Serialize)]
@@ -251,7 +251,6 @@ fn node(key: &Key, facts: &NodeFacts, served: &[String], inventory: &Inventory) 
         _ => serde_json::Value::Null,
     };
     let number = |name: &str| run.get(name).and_then(serde_json::Value::as_u64);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let member = inventory.groups.get(&facts.group).and_then(|view| view.members.get(&key.name));
     NodeStatus {
         node: key.name.clone(),
@@ -260,7 +259,8 @@ fn node(key: &Key, facts: &NodeFacts, served: &[String], inventory: &Inventory) 
         address: address(facts, served),
         process: word(inventory.resources.get(key)),
         pid: number("pid"),
-        up_seconds: number("since_ms").map(|since| now.as_secs().saturating_sub(since / 1000)),
+        // By its host's own word: two hosts may be of two minds about the time of day.
+        up_seconds: number("age_ms").map(|age| age / 1000),
         restarts: number("restarts").unwrap_or(0),
         member: member.map_or_else(|| "unknown".to_owned(), |member| member.note.clone()),
     }
