@@ -665,7 +665,8 @@ fn systems_that_begin_nobody_anew_come_to_one_host_after_the_other() {
     inventory.systems = hosts.map(|host| (host.clone(), other.clone())).collect();
     let plan = engine::plan(&simulation.registry, &stack, &Intent::default(), &state, &inventory);
     let updates = plan.steps.iter().enumerate().filter(|(_, step)| matches!(step.action, Action::Update(_)));
-    let updates: Vec<(usize, &BTreeSet<usize>)> = updates.map(|(number, step)| (number, &step.after)).collect();
+    let updates: Vec<(usize, &BTreeSet<usize>)> =
+        updates.map(|(number, step)| (number, &step.after)).collect();
     assert_eq!(updates.len(), 3, "{:?}", plan.steps);
     assert!(updates.windows(2).all(|pair| pair[1].1.contains(&pair[0].0)), "{updates:?}");
 }

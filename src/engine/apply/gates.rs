@@ -33,7 +33,8 @@ impl Worker {
             if !context.made_instances(group).iter().any(stands) {
                 continue;
             }
-            let (Some(role), Some(view)) = (context.role_of(group), resource::view(context, group).await) else {
+            let (Some(role), Some(view)) = (context.role_of(group), resource::view(context, group).await)
+            else {
                 continue;
             };
             if role.health(&view, &context.made_members(group), &BTreeSet::new()) == Health::Healthy {
