@@ -45,7 +45,7 @@ impl SystemFacts {
     }
 
     /// Those of these nodes that begin anew with the system `after`: whose service differs, and all of them where what they share
-    /// does. A rule that cuts brokers off would do so on all machines at once, where it is no change of a turn.
+    /// does. A rule that cuts a broker off is judged, and taken back, only as the change of a turn.
     pub(super) fn renewed<'a>(
         &self,
         after: &Self,
